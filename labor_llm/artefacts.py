@@ -1,0 +1,184 @@
+"""Stored results: written aside, renamed into place, and verified by checksum whenever they are read.
+
+An artefact is a folder with its files and a `manifest.json` that holds the sha256 and size of each
+file, the parameters that made it, the checksums of its inputs, the library versions and the thread
+count. A killed or failed run leaves no folder under the final name, and an earlier one untouched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from labor_llm import __version__
+from labor_llm.errors import ArtefactError, disk_space_named
+
+MANIFEST = "manifest.json"
+_VERSIONS_OF = ("torch", "transformers", "peft", "numpy", "pandas", "scikit-learn")
+
+
+def sha256(path: Path) -> str:
+    """Return the hexadecimal sha256 of a file, read in chunks."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` that replaces it when the block succeeds.
+
+    Raises:
+        ResourceError: if there is no space left; an earlier file of that name stays as it was.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
+    try:
+        with disk_space_named(path):
+            yield aside
+            _flush(aside)
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing(
+    folder: Path, parameters: Mapping[str, Any] | None = None, inputs: Mapping[str, Path] | None = None
+) -> Iterator[Path]:
+    """Yield an empty temporary folder that becomes the artefact `folder` when the block succeeds.
+
+    Args:
+        folder: where the artefact will stand; an earlier artefact there is replaced at the very end.
+        parameters: what made the artefact, stored in its manifest (JSON values).
+        inputs: files or artefact folders that it was made from, by name; their checksums are stored.
+
+    Raises:
+        ResourceError: if there is no space left; the earlier artefact stays as it was.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        with disk_space_named(folder):
+            aside.mkdir()
+            yield aside
+            _write_manifest(aside, parameters or {}, inputs or {})
+        _replace_folder(aside, folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def verify(folder: Path) -> dict[str, Any]:
+    """Return the manifest of an artefact after checking every file against its checksum.
+
+    Raises:
+        ArtefactError: if the artefact is absent or incomplete, or a file was altered; names the file.
+    """
+    folder = Path(folder)
+    path = folder / MANIFEST
+    if not path.is_file():
+        state = "has no manifest.json: it is not a finished result" if folder.is_dir() else "does not exist"
+        raise ArtefactError(f"{folder}: {state}. Run the step that makes it, then try again.")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        files = manifest["files"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtefactError(
+            f"{path}: not readable as a manifest ({error}). Remove {folder} and make it again."
+        ) from error
+    for name, expected in files.items():
+        _verify_file(folder / name, expected)
+    return manifest
+
+
+def checksum_of(path: Path) -> str:
+    """Return the sha256 that identifies a file, or an artefact folder by the checksums in its manifest."""
+    path = Path(path)
+    if path.is_dir():
+        files = verify(path)["files"]
+        return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+    return sha256(path)
+
+
+def _verify_file(path: Path, expected: Mapping[str, Any]) -> None:
+    if not path.is_file():
+        raise ArtefactError(
+            f"{path}: listed in {MANIFEST} but missing. Remove {path.parent} and make it again."
+        )
+    found = path.stat().st_size
+    if found != expected["bytes"]:
+        raise ArtefactError(
+            f"{path}: {found:,} bytes found, {expected['bytes']:,} written. "
+            f"The file was cut or changed: remove {path.parent} and make it again."
+        )
+    if sha256(path) != expected["sha256"]:
+        raise ArtefactError(
+            f"{path}: its sha256 differs from the one in {MANIFEST}. "
+            f"The file was changed after it was written: remove {path.parent} and make it again."
+        )
+
+
+def _write_manifest(folder: Path, parameters: Mapping[str, Any], inputs: Mapping[str, Path]) -> None:
+    files = {
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256(path)}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    manifest = {
+        "files": files,
+        "parameters": dict(parameters),
+        "inputs": {name: checksum_of(path) for name, path in inputs.items()},
+        "environment": environment(),
+    }
+    path = folder / MANIFEST
+    path.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    for written in folder.rglob("*"):
+        _flush(written)
+
+
+def environment() -> dict[str, Any]:
+    """Return versions, platform and thread count: what else a result can depend on."""
+    versions = {name: importlib.metadata.version(name) for name in _VERSIONS_OF}
+    return {
+        "labor_llm": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "threads": os.environ.get("OMP_NUM_THREADS", "not set"),
+        "versions": versions,
+    }
+
+
+def _replace_folder(aside: Path, folder: Path) -> None:
+    """Rename `aside` to `folder`; an old folder is moved away first, as rename needs an empty target."""
+    retired = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.old")
+    had_old = folder.exists()
+    if had_old:
+        os.rename(folder, retired)
+    try:
+        os.rename(aside, folder)
+    except OSError:
+        if had_old:
+            os.rename(retired, folder)
+        raise
+    _flush(folder.parent)
+    shutil.rmtree(retired, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    """Force a file or folder to the disk, so that a rename never outlives its content."""
+    if path.is_file() or path.is_dir():
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

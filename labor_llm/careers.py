@@ -1,0 +1,186 @@
+"""The career panel: one row per worker and survey year, and the transitions and splits made from it.
+
+Every survey reader ends in a `CareerPanel` and every model starts from one. A transition is a record
+to be predicted from all records before it, whatever the gap in years between them (biennial waves
+leave gaps); a worker's first record is a transition too, predicted from the covariates alone, as in
+CAREER (Vafa et al. 2024).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from labor_llm.artefacts import verify, writing
+from labor_llm.career_schema import COLUMNS, STATIC, checked_careers
+from labor_llm.errors import ArtefactError, InputError
+from labor_llm.occupations import OutcomeSpace, read_text_csv, read_titles
+
+SPLITS = ("train", "validation", "test")
+TRANSITION_TYPES = ("first", "moving", "staying")
+
+
+@dataclass(frozen=True)
+class CareerPanel:
+    """Career histories of many workers.
+
+    Attributes:
+        frame: columns `dataset`, `worker_id` (text), `year` (int64), `occupation` (code, text),
+            `education`, `gender`, `ethnicity`, `region` (text), `birth_year` (Int64, may be missing);
+            sorted by worker and year, one row a worker-year.
+        outcomes: the occupations that a record can have.
+        survey: the survey's name as the resume states it ("A worker from the NLSY79 dataset").
+    """
+
+    frame: pd.DataFrame
+    outcomes: OutcomeSpace
+    survey: str
+
+    @property
+    def dataset(self) -> str:
+        """The short name of the data set, the same in every row."""
+        return str(self.frame["dataset"].iloc[0])
+
+    @property
+    def workers(self) -> list[str]:
+        """The worker ids in the order of the panel."""
+        return list(self.frame["worker_id"].unique())
+
+    def restrict(self, workers: Collection[str]) -> CareerPanel:
+        """Return the panel of some of the workers, in the same order."""
+        kept = self.frame[self.frame["worker_id"].isin(set(workers))].reset_index(drop=True)
+        return CareerPanel(kept, self.outcomes, self.survey)
+
+    def split(self, splits: Mapping[str, str], name: str) -> CareerPanel:
+        """Return the panel of the workers of one split ('train', 'validation' or 'test')."""
+        return self.restrict([worker for worker, split in splits.items() if split == name])
+
+
+def career_panel(
+    frame: pd.DataFrame,
+    outcomes: OutcomeSpace,
+    dataset: str,
+    survey: str | None = None,
+    source: str = "panel",
+) -> CareerPanel:
+    """Validate career records and return them as a panel.
+
+    Args:
+        frame: the columns of `CareerPanel.frame` without `dataset`; years may be text.
+        outcomes: the occupations that are allowed.
+        dataset: short name of the data set, used in file names and tables.
+        survey: name used in the resume's first line; the data set's name if not given.
+        source: the file that the error messages name.
+
+    Raises:
+        InputError: with the first offending row and column: a missing column or value, a duplicated
+            worker-year, an unknown occupation, rows out of order, a static covariate that changes, a
+            year that is no year or before the worker's birth, text that does not fit one line.
+    """
+    checked = checked_careers(frame, set(outcomes.codes), source)
+    checked.insert(0, "dataset", dataset)
+    return CareerPanel(checked.reset_index(drop=True), outcomes, survey or dataset)
+
+
+def read_careers(panel: Path, titles: Path, dataset: str, survey: str | None = None) -> CareerPanel:
+    """Read a career panel from the user's own CSV (or parquet) and the CSV of its occupation titles.
+
+    Raises:
+        InputError: as `career_panel` and `read_titles`, naming file, row and column.
+    """
+    outcomes = read_titles(titles)
+    panel = Path(panel)
+    if panel.suffix == ".parquet":
+        if not panel.is_file():
+            raise InputError(f"{panel}: no such file. Give the path of a CSV or parquet file.")
+        frame = pd.read_parquet(panel).astype("string").fillna("").astype(object)
+    else:
+        frame = read_text_csv(panel, COLUMNS)
+    return career_panel(frame, outcomes, dataset, survey, source=str(panel))
+
+
+def split_workers(panel: CareerPanel, seed: int, shares: Sequence[float] = (0.7, 0.1, 0.2)) -> dict[str, str]:
+    """Assign every worker to 'train', 'validation' or 'test' at random (paper: 70, 10 and 20 percent).
+
+    Whole workers are assigned, never records, so no career is seen both in training and in test. The
+    assignment depends on the seed and the set of worker ids alone, not on the order of the rows.
+
+    Raises:
+        InputError: if a split would be empty.
+    """
+    workers = sorted(panel.workers)
+    order = np.random.default_rng(seed).permutation(len(workers))
+    bounds = np.rint(np.cumsum(shares) * len(workers)).astype(int)
+    counts = np.diff(bounds, prepend=0)
+    if (counts < 1).any():
+        raise InputError(
+            f"{panel.dataset}: {len(workers)} workers cannot be split into train, validation and test "
+            f"({', '.join(map(str, counts))}). Give at least ten workers."
+        )
+    positions = np.searchsorted(bounds, np.arange(len(workers)), side="right")
+    return {workers[worker]: SPLITS[position] for worker, position in zip(order, positions, strict=True)}
+
+
+def transitions(panel: CareerPanel) -> pd.DataFrame:
+    """Return one row per record with what was known before it.
+
+    Returns:
+        In panel order: `dataset`, `worker_id`, `year`, `occupation`, `previous` and `before_previous`
+        (occupation codes, None where there is none), `previous_year` (Int64), `transition_type`
+        ('first' record of the worker, 'moving' to another occupation than in the previous record, or
+        'staying'), `education`, `gender`, `ethnicity`, `region`, `birth_year` and `records_before`.
+    """
+    frame = panel.frame
+    by_worker = frame.groupby("worker_id", sort=False)
+    table = frame[["dataset", "worker_id", "year", "occupation"]].copy()
+    for column, shift in (("previous", 1), ("before_previous", 2)):
+        shifted = by_worker["occupation"].shift(shift).astype(object)
+        table[column] = shifted.where(shifted.notna(), None)
+    table["previous_year"] = by_worker["year"].shift(1).astype("Int64")
+    stays = table["occupation"] == table["previous"]
+    first = table["previous_year"].isna()
+    table["transition_type"] = np.select([first, stays], ["first", "staying"], default="moving")
+    for column in ("education", *STATIC):
+        table[column] = frame[column]
+    table["records_before"] = by_worker.cumcount()
+    return table
+
+
+def write_panel(
+    folder: Path,
+    panel: CareerPanel,
+    splits: Mapping[str, str],
+    parameters: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, Path] | None = None,
+) -> None:
+    """Store a panel, its outcome space and its splits as an artefact."""
+    described = {**(parameters or {}), "dataset": panel.dataset, "survey": panel.survey}
+    with writing(folder, described, inputs) as aside:
+        panel.frame.to_parquet(aside / "panel.parquet", index=False)
+        panel.outcomes.frame().to_csv(aside / "titles.csv", index=False)
+        pd.DataFrame(sorted(splits.items()), columns=["worker_id", "split"]).to_csv(
+            aside / "splits.csv", index=False
+        )
+
+
+def read_panel(folder: Path) -> tuple[CareerPanel, dict[str, str]]:
+    """Return a stored panel and the split of each of its workers, checksums verified.
+
+    Raises:
+        ArtefactError: if the artefact is missing or was changed.
+    """
+    manifest = verify(folder)
+    outcomes = read_titles(folder / "titles.csv")
+    frame = pd.read_parquet(folder / "panel.parquet")
+    splits = read_text_csv(folder / "splits.csv", ["worker_id", "split"])
+    assigned = dict(zip(splits["worker_id"], splits["split"], strict=True))
+    if set(assigned) != set(frame["worker_id"]):
+        raise ArtefactError(
+            f"{folder}: splits.csv and panel.parquet name different workers. Make the panel again."
+        )
+    return CareerPanel(frame, outcomes, manifest["parameters"]["survey"]), assigned

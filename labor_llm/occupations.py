@@ -1,0 +1,152 @@
+"""The outcome space: which occupations a worker can have next, and their titles in words.
+
+An occupation model is a probability over this fixed set (paper, set-up of the occupation model). The
+set is given beforehand, never read off the data that is predicted.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from labor_llm.errors import InputError
+
+TITLE_COLUMNS = ("occupation", "title")
+_CONTROL = {"Cc", "Cf", "Zl", "Zp"}
+_MARKUP = re.compile(r"[<>]|\|>|<\|")
+
+
+@dataclass(frozen=True)
+class OutcomeSpace:
+    """Occupation codes and their titles, in a fixed order that every probability matrix follows.
+
+    Raises:
+        InputError: if there are fewer than two occupations, or a code or title is empty, repeated or
+            holds what a resume line cannot hold (control characters, line ends, markup).
+    """
+
+    codes: tuple[str, ...]
+    titles: tuple[str, ...]
+    source: str = "titles"
+
+    def __post_init__(self) -> None:
+        if len(self.codes) < 2 or len(self.codes) != len(self.titles):
+            raise InputError(f"{self.source}: {len(self.codes)} occupations found; at least two are needed.")
+        _check_unique(self.source, "occupation", self.codes)
+        for row, title in enumerate(self.titles):
+            problem = title_problem(title)
+            if problem:
+                raise InputError(
+                    f"{self.source}, row {row + 2}, column title: {title!r} {problem}. "
+                    "A title is one line of plain text: change it in the file."
+                )
+        _check_unique(self.source, "title", [_comparable(title) for title in self.titles])
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {code: position for position, code in enumerate(self.codes)}
+
+    def index(self, code: str) -> int:
+        """Return the column of an occupation in a probability matrix."""
+        return self._positions[code]
+
+    def indices(self, codes: Iterable[str]) -> list[int]:
+        """Return the columns of several occupations."""
+        return [self._positions[code] for code in codes]
+
+    def title(self, code: str) -> str:
+        """Return the title of an occupation."""
+        return self.titles[self._positions[code]]
+
+    def frame(self) -> pd.DataFrame:
+        """Return the columns `occupation` and `title`, one row an occupation."""
+        return pd.DataFrame({"occupation": list(self.codes), "title": list(self.titles)})
+
+
+def read_titles(path: Path) -> OutcomeSpace:
+    """Read the outcome space from a CSV with the columns `occupation` and `title`.
+
+    Codes are kept as text, so that `0050` stays `0050`.
+
+    Raises:
+        InputError: naming file, row and column, if the file is missing, empty, lacks a column, or
+            holds an empty, repeated or unprintable code or title.
+    """
+    frame = read_text_csv(path, TITLE_COLUMNS)
+    for column in TITLE_COLUMNS:
+        empty = frame.index[frame[column].str.strip() == ""]
+        if len(empty):
+            raise InputError(
+                f"{path}, row {empty[0] + 2}, column {column}: empty. Give every row both columns."
+            )
+    codes = tuple(frame["occupation"].str.strip())
+    return OutcomeSpace(codes, tuple(frame["title"].str.strip(" ")), source=str(path))
+
+
+def read_text_csv(path: Path, required: Iterable[str]) -> pd.DataFrame:
+    """Read a CSV with every cell as text, so that nothing is guessed, dropped or reinterpreted.
+
+    Raises:
+        InputError: if the file is missing, empty, not UTF-8 text, ragged, or lacks a required column.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file. Give the path of a CSV file with a header line.")
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8-sig")
+    except pd.errors.EmptyDataError as error:
+        raise InputError(
+            f"{path}: the file is empty. It needs a header line and at least one row."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: not UTF-8 text (byte {error.start}). Save the file as UTF-8 CSV."
+        ) from error
+    except pd.errors.ParserError as error:
+        raise InputError(
+            f"{path}: not a regular CSV ({error}). Give each row as many cells as the header."
+        ) from error
+    missing = [column for column in required if column not in frame.columns]
+    if missing:
+        raise InputError(
+            f"{path}: column {missing[0]!r} is missing; found {', '.join(map(str, frame.columns))}."
+        )
+    if frame.empty:
+        raise InputError(f"{path}: a header but no rows. It needs at least one row.")
+    return frame
+
+
+def title_problem(text: str) -> str | None:
+    """Return what makes a text unfit for one resume line, or None if it is fit."""
+    if not text or text != text.strip():
+        return "is empty or begins or ends with a blank"
+    if any(unicodedata.category(character) in _CONTROL for character in text):
+        return "holds a line end, a control or an invisible character"
+    if _MARKUP.search(text):
+        return "holds markup (< or >)"
+    return None
+
+
+def _comparable(title: str) -> str:
+    """Titles that differ only by case, width or composition of characters count as the same title."""
+    return " ".join(unicodedata.normalize("NFKC", title).casefold().split())
+
+
+def _check_unique(source: str, column: str, values: Iterable[str]) -> None:
+    seen: dict[str, int] = {}
+    for row, value in enumerate(values):
+        if value in seen:
+            raise InputError(
+                f"{source}, row {row + 2}, column {column}: {value!r} stands already in row {seen[value] + 2}. "
+                "Each occupation has one code and one title of its own."
+            )
+        seen[value] = row

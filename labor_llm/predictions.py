@@ -1,0 +1,171 @@
+"""Predictions: one row per scored transition and model, the same form for every kind of model.
+
+Every exhibit is a function of predictions alone, so a language model, a logit and an empirical
+frequency are compared by the same code on the same transitions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from labor_llm.artefacts import verify, writing
+from labor_llm.errors import ArtefactError, MismatchError, NumericalError
+from labor_llm.occupations import OutcomeSpace, read_titles
+from labor_llm.results import Results
+
+COLUMNS = (
+    "dataset", "worker_id", "year", "transition_type", "occupation", "log_prob", "log_valid_mass",
+)  # fmt: skip
+# Float32 sums over hundreds of titles may exceed one by rounding; more than this is a fault.
+MASS_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What one model says of a set of transitions.
+
+    Attributes:
+        model: the model's short name.
+        table: columns `dataset`, `worker_id`, `year`, `transition_type`, `occupation`, `log_prob`
+            (nats, unnormalised log-probability of the realised title) and `log_valid_mass` (nats, log
+            of the probability of all valid titles together; NaN where only the realised title was
+            scored; 0 for models that are normalised by construction).
+        outcomes: the occupations, in the order of the columns of `log_probs`.
+        log_probs: float32 [rows of `table` with a valid mass, occupations], or None.
+
+    Raises:
+        NumericalError: if a log-probability is NaN or above zero, or a valid mass above one.
+        MismatchError: if the matrix does not fit the table and the outcome space.
+    """
+
+    model: str
+    table: pd.DataFrame
+    outcomes: OutcomeSpace
+    log_probs: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        _check_log_probs(self.model, "log_prob", self.table["log_prob"], missing_allowed=False)
+        _check_log_probs(self.model, "log_valid_mass", self.table["log_valid_mass"], missing_allowed=True)
+        if self.log_probs is None:
+            return
+        expected = (int(self.scored_in_full.sum()), len(self.outcomes))
+        if self.log_probs.shape != expected:
+            raise MismatchError(
+                f"{self.model}: the matrix of log-probabilities is {self.log_probs.shape}, "
+                f"the table and titles ask for {expected}."
+            )
+
+    @property
+    def scored_in_full(self) -> pd.Series:
+        """Boolean: the rows for which every title was scored."""
+        return self.table["log_valid_mass"].notna()
+
+    @property
+    def normalised_log_prob(self) -> pd.Series:
+        """Log-probability of the realised title among the valid titles, nats; NaN where not known."""
+        return self.table["log_prob"] - self.table["log_valid_mass"]
+
+
+def from_matrix(
+    model: str, transitions: pd.DataFrame, outcomes: OutcomeSpace, log_probs: np.ndarray
+) -> Predictions:
+    """Return the predictions of a model that is normalised over the outcome space.
+
+    Args:
+        model: short name.
+        transitions: rows of `labor_llm.careers.transitions`.
+        outcomes: the occupations, in the order of the columns.
+        log_probs: [transitions, occupations], nats.
+
+    Raises:
+        NumericalError: if a row's probabilities do not add up to one.
+    """
+    mass = np.exp(log_probs.astype(np.float64)).sum(axis=1)
+    if not np.allclose(mass, 1.0, atol=MASS_TOLERANCE):
+        raise NumericalError(
+            f"{model}: the probabilities of a transition add up to {mass[np.abs(mass - 1).argmax()]:.6f}, not 1."
+        )
+    columns = outcomes.indices(transitions["occupation"])
+    table = transitions[list(COLUMNS[:5])].reset_index(drop=True)
+    table["log_prob"] = log_probs[np.arange(len(table)), columns].astype(np.float64)
+    table["log_valid_mass"] = 0.0
+    return Predictions(model, table, outcomes, log_probs.astype(np.float32))
+
+
+def write_predictions(
+    folder: Path,
+    predictions: Predictions,
+    parameters: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, Path] | None = None,
+) -> None:
+    """Store predictions as an artefact: a parquet table, the titles and the matrix as .npy."""
+    with writing(folder, {**(parameters or {}), "model": predictions.model}, inputs) as aside:
+        predictions.table.to_parquet(aside / "predictions.parquet", index=False)
+        predictions.outcomes.frame().to_csv(aside / "titles.csv", index=False)
+        if predictions.log_probs is not None:
+            np.save(aside / "log_probs.npy", predictions.log_probs, allow_pickle=False)
+
+
+def read_predictions(folder: Path) -> Predictions:
+    """Return stored predictions, checksums verified.
+
+    Raises:
+        ArtefactError: if the artefact is missing or was changed.
+    """
+    manifest = verify(folder)
+    matrix = folder / "log_probs.npy"
+    return Predictions(
+        manifest["parameters"]["model"],
+        pd.read_parquet(folder / "predictions.parquet"),
+        read_titles(folder / "titles.csv"),
+        np.load(matrix, allow_pickle=False) if matrix.is_file() else None,
+    )
+
+
+def write_all_predictions(results: Results, dataset: str, predictions: Mapping[str, Predictions]) -> None:
+    """Store predictions of several models on one data set, by the models' short names."""
+    for name, prediction in predictions.items():
+        inputs = {"panel": results.panel(dataset)}
+        write_predictions(results.predictions(dataset, name), prediction, inputs=inputs)
+
+
+def model_labels(results: Results, dataset: str, models: Sequence[str]) -> dict[str, str]:
+    """Return what tables call each model, by its short name."""
+    return {model: read_predictions(results.predictions(dataset, model)).model for model in models}
+
+
+def read_all_predictions(
+    results: Results, datasets: Sequence[str], models: Sequence[str]
+) -> list[Predictions]:
+    """Return the stored predictions of several models on several data sets, data set by data set.
+
+    Raises:
+        ArtefactError: if some were not made yet or were changed; says which notebook makes them.
+    """
+    folders = [results.predictions(dataset, model) for dataset in datasets for model in models]
+    for folder in folders:
+        if not folder.is_dir():
+            raise ArtefactError(
+                f"{folder}: these predictions were not made yet. Run notebooks/05_next_job_scoring (language models) "
+                "or notebooks/06_baselines first, or the whole profile by `labor-llm replicate`."
+            )
+    return [read_predictions(folder) for folder in folders]
+
+
+def _check_log_probs(model: str, column: str, values: pd.Series, missing_allowed: bool) -> None:
+    missing = int(values.isna().sum())
+    if missing and not missing_allowed:
+        raise NumericalError(
+            f"{model}: {column} is not a number for {missing:,} of {len(values):,} transitions."
+        )
+    above = int((values > MASS_TOLERANCE).sum())
+    if above:
+        raise NumericalError(
+            f"{model}: {column} is above zero (a probability above one) for {above:,} transitions."
+        )

@@ -1,0 +1,46 @@
+"""Where results lie: one folder a profile, one folder in it a data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+def project_root() -> Path:
+    """Return the folder of the checkout, or the current folder if the package was installed without one."""
+    root = Path(__file__).resolve().parents[1]
+    return root if (root / "pyproject.toml").is_file() else Path.cwd()
+
+
+@dataclass(frozen=True)
+class Results:
+    """The folders of one run: `<root>/<dataset>/{panel,models,predictions}`, exhibits and notebooks."""
+
+    root: Path
+
+    def panel(self, dataset: str) -> Path:
+        """Return the artefact folder of a data set's career panel."""
+        return self.root / dataset / "panel"
+
+    def model(self, dataset: str, name: str) -> Path:
+        """Return the artefact folder of a model that was fine-tuned on a data set."""
+        return self.root / dataset / "models" / name
+
+    def predictions(self, dataset: str, name: str) -> Path:
+        """Return the artefact folder of one model's predictions on a data set."""
+        return self.root / dataset / "predictions" / name
+
+    @property
+    def exhibits(self) -> Path:
+        """The folder of tables, figures and numbers that the book shows."""
+        return self.root / "exhibits"
+
+    @property
+    def notebooks(self) -> Path:
+        """The folder of executed notebooks."""
+        return self.root / "notebooks"
+
+
+def open_results(folder: str | Path) -> Results:
+    """Return the results folder named in a parameter; a relative name is taken from the checkout."""
+    return Results(project_root() / folder)
