@@ -1,0 +1,8 @@
+"""Next-job scoring: the probability of a job title is that of its tokens, by the chain rule.
+
+    log P(title | prompt) = sum_k log P(token_k | prompt, token_1 ... token_{k-1})
+
+over the tokens of " title\\n" (paper, obtaining probabilities from the language model). `reference`
+states this in the plainest way; `realised` scores the titles that occurred, one forward pass a career;
+`all_titles` scores every title, the prompt shared; `careers` scores a panel and stores what is done.
+"""

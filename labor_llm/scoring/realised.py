@@ -1,0 +1,27 @@
+"""Log-probability of the titles that occurred: one forward pass over a whole career.
+
+The prompts of a worker's records are prefixes of one text, and a causal model's output at a token
+depends on what precedes it alone, so a single pass gives what one pass a record would give.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from labor_llm.language_models import LanguageModel
+from labor_llm.tokenization import EncodedResume
+
+
+@torch.inference_mode()
+def realised_log_probs(language_model: LanguageModel, resume: EncodedResume) -> np.ndarray:
+    """Return the log-probability of each record's realised title, float64 [records], nats."""
+    ids = torch.as_tensor(resume.ids, device=language_model.device)
+    title_tokens = torch.cat([torch.arange(start, end) for start, end in resume.spans]).to(ids.device)
+    before = title_tokens - 1
+    # Logits are taken only where the next token belongs to a title: the vocabulary is most of the cost.
+    output = language_model.model(input_ids=ids[None, :-1], use_cache=False, logits_to_keep=before)
+    log_probs = torch.log_softmax(output.logits[0].float(), dim=-1)
+    per_token = log_probs.gather(1, ids[title_tokens, None])[:, 0].double().cpu().numpy()
+    lengths = [end - start for start, end in resume.spans]
+    return np.add.reduceat(per_token, np.concatenate([[0], np.cumsum(lengths)[:-1]]))
