@@ -1,0 +1,70 @@
+"""What can be chosen about a fine-tuning, with the paper's choices where they are known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from labor_llm.errors import InputError
+
+METHODS = ("full", "lora")
+PRECISIONS = ("float32", "bfloat16")
+QUANTIZATIONS = ("none", "8bit", "4bit")
+
+
+@dataclass(frozen=True)
+class FineTuningSettings:
+    """Settings of a fine-tuning.
+
+    Attributes:
+        method: 'full' (every weight; believed to be the paper's) or 'lora' (Hu et al. 2022).
+        epochs: passes over the training careers; the schedule decays linearly to zero at their end
+            (paper: runs of 3 and of 5).
+        learning_rate: peak learning rate of AdamW (paper: 1e-5 for Llama-2-7B; small models take more).
+        batch_size: careers a step (paper: 32).
+        warmup_share: share of the steps in which the learning rate rises from zero.
+        weight_decay: of AdamW.
+        max_gradient_norm: gradients are scaled down to this norm.
+        precision: 'bfloat16' computes in mixed precision with float32 master weights, 'float32' throughout.
+        quantization: 'none', or '8bit' or '4bit' for frozen base weights under LoRA (QLoRA, Dettmers et al. 2023).
+        lora_rank, lora_alpha, lora_dropout: of the adapter, on all linear layers.
+        evaluations_per_epoch: how often the validation loss is computed and a checkpoint written.
+        seed: of the order of careers, the adapter's start and dropout.
+
+    Raises:
+        InputError: if a value is out of its range, or the combination cannot be.
+    """
+
+    method: str = "full"
+    epochs: int = 3
+    learning_rate: float = 1e-5
+    batch_size: int = 32
+    warmup_share: float = 0.03
+    weight_decay: float = 0.0
+    max_gradient_norm: float = 1.0
+    precision: str = "bfloat16"
+    quantization: str = "none"
+    lora_rank: int = 16
+    lora_alpha: int = 32
+    lora_dropout: float = 0.0
+    evaluations_per_epoch: int = 1
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        for name, choices in (
+            ("method", METHODS),
+            ("precision", PRECISIONS),
+            ("quantization", QUANTIZATIONS),
+        ):
+            if getattr(self, name) not in choices:
+                raise InputError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(choices)}.")
+        for name in ("epochs", "batch_size", "lora_rank", "lora_alpha", "evaluations_per_epoch"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        if not 0 < self.learning_rate < 1:
+            raise InputError(f"learning_rate is {self.learning_rate}; it must lie between 0 and 1.")
+        if not 0 <= self.warmup_share < 1 or not 0 <= self.lora_dropout < 1:
+            raise InputError("warmup_share and lora_dropout must be at least 0 and below 1.")
+        if self.method == "full" and self.quantization != "none":
+            raise InputError(
+                "Quantised weights cannot be trained in full; use method lora, or quantization none."
+            )
