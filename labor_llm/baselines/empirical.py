@@ -1,0 +1,174 @@
+"""Empirical transition frequencies: the share of workers who went from one occupation to another.
+
+First order and without covariates, as in the paper's baseline, which "estimates the probability of
+transitioning from one occupation to another based on training data frequencies". A first record,
+which has no previous occupation, has a row of its own: the start distribution.
+
+With n_ij transitions from i to j in the training data, every estimate here has the form
+
+    P(j | i) = (n_ij + w q_ij) / (n_i + w),
+
+a frequency shrunk towards a prior row q_i by w pseudo-transitions, and the prior is one of three:
+
+- `additive`: uniform, q_ij = 1/K. The strength reported is alpha = w / K, pseudo-transitions per cell.
+- `back_off`: the marginal distribution of occupations. The strength is w.
+- `stayer_back_off`: with the pooled share of stayers q_ii, and otherwise the destinations of all movers.
+  The strength is w.
+
+The unsmoothed frequency is no candidate: a transition that the training data do not show would have
+probability zero, and perplexity would be infinite.
+
+References: S. F. Chen and J. Goodman (1999), "An empirical study of smoothing techniques for language
+modeling", Computer Speech & Language 13, 359-394 (additive smoothing and its weakness); D. J. C. MacKay
+and L. C. Bauman Peto (1995), "A hierarchical Dirichlet language model", Natural Language Engineering 1,
+289-308 (pseudo-counts proportional to a pooled distribution).
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from labor_llm.baselines.fitting_panels import check_fitting_panels, check_outcomes
+from labor_llm.careers import CareerPanel, transitions
+from labor_llm.errors import InputError
+from labor_llm.occupations import OutcomeSpace
+from labor_llm.predictions import Predictions, from_matrix
+
+Smoothing = Literal["additive", "back_off", "stayer_back_off"]
+SMOOTHINGS: tuple[Smoothing, ...] = get_args(Smoothing)
+
+# Pseudo-transitions per cell (additive) and per row (the two back-offs), from nearly none to many.
+ALPHAS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+PSEUDO_COUNTS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
+FIRST_RECORD = "first record"
+
+
+class EmpiricalTransitions:
+    """First-order transition frequencies, smoothed as the validation workers ask for.
+
+    Args:
+        smoothing: 'additive', 'back_off' or 'stayer_back_off' (see the module); None considers all
+            three and keeps the one with the lowest validation perplexity.
+        name: the model's name in its predictions.
+
+    Attributes:
+        counts_: transitions in the training data; index the previous occupation's code, the last row
+            `FIRST_RECORD`; columns the next occupation's code.
+        probabilities_: P(next | previous), the same index and columns; rows add up to one.
+        smoothing_: the smoothing kept.
+        strength_: its strength kept (alpha per cell for 'additive', pseudo-transitions per row otherwise).
+        validation_perplexity_: the whole grid, columns `smoothing`, `strength`, `validation_perplexity`.
+    """
+
+    def __init__(self, smoothing: Smoothing | None = None, name: str = "empirical_transitions") -> None:
+        if smoothing is not None and smoothing not in SMOOTHINGS:
+            known = ", ".join(SMOOTHINGS)
+            raise InputError(f"smoothing: {smoothing!r} is not known; give one of {known} or None.")
+        self.smoothing = smoothing
+        self.name = name
+
+    def fit(self, train: CareerPanel, validation: CareerPanel) -> EmpiricalTransitions:
+        """Count the transitions of the training workers and choose the smoothing on the validation workers.
+
+        Raises:
+            InputError: if a panel is empty or a worker is in both.
+            MismatchError: if the outcome spaces differ.
+        """
+        check_fitting_panels(self.name, train, validation)
+        self.outcomes_ = train.outcomes
+        self.counts_ = transition_counts(train)
+        counts = self.counts_.to_numpy(dtype=np.float64)
+        cells = _cells(transitions(validation), self.outcomes_)
+        grid = []
+        for smoothing in SMOOTHINGS if self.smoothing is None else (self.smoothing,):
+            for strength in ALPHAS if smoothing == "additive" else PSEUDO_COUNTS:
+                chances = smoothed_probabilities(counts, smoothing, strength)
+                grid.append((smoothing, strength, np.exp(-np.log(chances[cells]).mean())))
+        columns = ["smoothing", "strength", "validation_perplexity"]
+        self.validation_perplexity_ = pd.DataFrame(grid, columns=columns)
+        self.smoothing_, self.strength_, _ = min(grid, key=lambda candidate: candidate[2])
+        chances = smoothed_probabilities(counts, self.smoothing_, self.strength_)
+        self.probabilities_ = pd.DataFrame(chances, self.counts_.index, self.counts_.columns)
+        return self
+
+    def predict(self, panel: CareerPanel) -> Predictions:
+        """Return the log-probability of every occupation for every record of a panel.
+
+        Raises:
+            MismatchError: if the panel's outcome space is not the fitted one.
+        """
+        check_outcomes(self.name, self.outcomes_, panel)
+        table = transitions(panel)
+        rows, _ = _cells(table, self.outcomes_)
+        return from_matrix(self.name, table, self.outcomes_, np.log(self.probabilities_.to_numpy())[rows])
+
+
+def transition_counts(panel: CareerPanel) -> pd.DataFrame:
+    """Return how often each occupation followed each: [occupations + 1, occupations].
+
+    The index is the previous occupation's code, in the order of the outcome space, then
+    `FIRST_RECORD`; the columns are the next occupation's code.
+    """
+    outcomes = panel.outcomes
+    counts = np.zeros((len(outcomes) + 1, len(outcomes)), dtype=np.int64)
+    np.add.at(counts, _cells(transitions(panel), outcomes), 1)
+    return pd.DataFrame(
+        counts,
+        index=pd.Index([*outcomes.codes, FIRST_RECORD], name="previous"),
+        columns=pd.Index(outcomes.codes, name="occupation"),
+    )
+
+
+def smoothed_probabilities(counts: np.ndarray, smoothing: Smoothing, strength: float) -> np.ndarray:
+    """Return the smoothed transition probabilities of the module's formula.
+
+    Args:
+        counts: [K + 1, K], the last row counting first records.
+        smoothing: which prior.
+        strength: alpha per cell for 'additive', pseudo-transitions per row otherwise; above zero.
+
+    Returns:
+        [K + 1, K], every cell positive, rows adding up to one.
+    """
+    occupations = counts.shape[1]
+    prior = _PRIORS[smoothing]
+    weight = strength * occupations if smoothing == "additive" else strength
+    return (counts + weight * prior(counts)) / (counts.sum(axis=1, keepdims=True) + weight)
+
+
+def _cells(table: pd.DataFrame, outcomes: OutcomeSpace) -> tuple[np.ndarray, np.ndarray]:
+    """Return the row (previous occupation, or the last row) and the column of each transition."""
+    first = len(outcomes)
+    rows = [first if code is None else outcomes.index(code) for code in table["previous"]]
+    return np.asarray(rows, dtype=int), np.asarray(outcomes.indices(table["occupation"]), dtype=int)
+
+
+def _uniform(counts: np.ndarray) -> np.ndarray:
+    return np.full(counts.shape, 1.0 / counts.shape[1])
+
+
+def _add_one(totals: np.ndarray) -> np.ndarray:
+    # An occupation that the training data lack must keep a positive probability in the prior too.
+    return (totals + 1.0) / (totals.sum() + len(totals))
+
+
+def _marginal(counts: np.ndarray) -> np.ndarray:
+    return np.tile(_add_one(counts.sum(axis=0)), (len(counts), 1))
+
+
+def _stayers_and_destinations(counts: np.ndarray) -> np.ndarray:
+    moves = counts[:-1].copy()
+    np.fill_diagonal(moves, 0.0)
+    total, moved = counts[:-1].sum(), moves.sum()
+    stayed = (total - moved + 1.0) / (total + 2.0)
+    destinations = np.tile(_add_one(moves.sum(axis=0)), (len(moves), 1))
+    np.fill_diagonal(destinations, 0.0)
+    rows = (1.0 - stayed) * destinations / destinations.sum(axis=1, keepdims=True)
+    np.fill_diagonal(rows, stayed)
+    return np.vstack([rows, _add_one(counts.sum(axis=0))])
+
+
+_PRIORS = {"additive": _uniform, "back_off": _marginal, "stayer_back_off": _stayers_and_destinations}

@@ -1,0 +1,148 @@
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+from sklearn.linear_model import LogisticRegression
+
+from labor_llm.baselines.logit import MultinomialLogit, occupation_probabilities
+from labor_llm.baselines.logit_features import NONE, logit_features
+from labor_llm.careers import CareerPanel
+from labor_llm.errors import InputError, MismatchError, NumericalError
+from labor_llm.occupations import OutcomeSpace
+
+CODES = ("a", "b", "c", "d")
+SPACE = OutcomeSpace(CODES, ("Actors", "Bakers", "Clerks", "Drivers"))
+ALIKE = [(1.0, 1.0, 1.0)]
+
+
+def panel(workers: range, years: int, seed: int, space: OutcomeSpace = SPACE) -> CareerPanel:
+    """Careers in a, b and c (never d) that depend on the previous occupation and on education."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for worker in workers:
+        education, region = rng.choice(["college", "high school"]), rng.choice(["south", "west"])
+        code = rng.choice(["a", "b", "c"])
+        for t in range(years):
+            rows.append(
+                (f"w{worker:04d}", 1980 + t, code, education, "male", "white", region, 1950 + worker % 9)
+            )
+            weights = np.array([1.0, 2.0 if education == "college" else 0.5, 1.0])
+            weights["abc".index(code)] += 2.0
+            code = rng.choice(["a", "b", "c"], p=weights / weights.sum())
+    columns = ["worker_id", "year", "occupation", "education", "gender", "ethnicity", "region", "birth_year"]
+    frame = pd.DataFrame(rows, columns=columns).astype({"birth_year": "Int64"})
+    frame.insert(0, "dataset", "toy")
+    return CareerPanel(frame, space, "toy")
+
+
+def second_records_alone(several: CareerPanel) -> CareerPanel:
+    """One record a worker, in which education is all that differs."""
+    frame = several.frame[several.frame["year"] == 1981].assign(region="south").reset_index(drop=True)
+    frame["birth_year"] = pd.array([pd.NA] * len(frame), dtype="Int64")
+    return CareerPanel(frame, SPACE, "toy")
+
+
+def test_features_of_one_career_by_hand():
+    frame = panel(range(1), 5, seed=0).frame
+    frame["year"] = [1980, 1981, 1983, 1985, 1986]
+    frame["occupation"] = ["a", "b", "b", "b", "a"]
+    frame["birth_year"] = pd.array([1960] * 5, dtype="Int64")
+    got = logit_features(CareerPanel(frame, SPACE, "toy"))
+    assert got["previous"].tolist() == [NONE, "a", "b", "b", "b"]
+    assert got["before_previous"].tolist() == [NONE, NONE, "a", "b", "b"]
+    assert got["calendar_year"].tolist() == ["1980", "1981", "1983", "1985", "1986"]
+    assert got["years_in_occupation"].tolist() == [0, 1, 2, 4, 5]
+    assert got["years_since_previous"].tolist() == [0, 1, 2, 2, 1]
+    assert got["records_before"].tolist() == [0, 1, 2, 3, 4]
+    assert got["age"].tolist() == [20, 21, 23, 25, 26]
+
+
+def test_probabilities_agree_with_plain_scikit_learn_on_dummies():
+    train, validation, test = panel(range(60), 5, 1), panel(range(60, 70), 5, 2), panel(range(70, 90), 5, 3)
+    model = MultinomialLogit([0.5], ALIKE, tolerance=1e-7).fit(train, validation)
+    features = pd.concat([logit_features(train), logit_features(test)], ignore_index=True)
+    split, numbers = len(train.frame), features.select_dtypes("number")
+    X = pd.get_dummies(features.select_dtypes(exclude="number"), dtype=float)
+    spread = numbers[:split].std(ddof=0)
+    X[numbers.columns] = (numbers - numbers[:split].mean()) / spread
+    plain = LogisticRegression(C=0.5, tol=1e-7, max_iter=5000).fit(X[:split], train.frame["occupation"])
+    # Occupation d never occurs in training: Laplace's share of 300 records and 4 occupations, then rescaled.
+    floor = 1 / (300 + 4)
+    expected = np.column_stack([plain.predict_proba(X[split:]), np.full(len(test.frame), floor)]) / (
+        1 + floor
+    )
+    np.testing.assert_allclose(np.exp(model.predict(test).log_probs), expected, atol=1e-5)
+
+
+def test_without_regularisation_it_is_the_maximum_likelihood_logit_of_statsmodels():
+    single, validation = (
+        second_records_alone(part) for part in (panel(range(300), 2, 4), panel(range(300, 310), 2, 5))
+    )
+    model = MultinomialLogit([1e7], ALIKE, tolerance=1e-8).fit(single, validation)
+    college = (single.frame["education"] == "college").to_numpy(float)
+    oracle = sm.MNLogit(single.frame["occupation"].map("abc".index), sm.add_constant(college)).fit(disp=0)
+    got = occupation_probabilities(model.logit_, model.design_.transform(logit_features(single)), 300, 4)[
+        :, :3
+    ]
+    got = got / got.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(got, oracle.predict(), atol=1e-5)
+    # Log odds ratios of college against high school, b and c against a, are MNLogit's slopes.
+    odds = np.log(got[:, 1:] / got[:, :1])
+    slopes = odds[college == 1][0] - odds[college == 0][0]
+    np.testing.assert_allclose(slopes, oracle.params.to_numpy()[1], atol=1e-3)
+
+
+def test_recovers_that_the_previous_occupation_is_likelier_and_college_leads_to_b():
+    train, validation, test = (
+        panel(range(600), 6, 6),
+        panel(range(600, 660), 6, 7),
+        panel(range(660, 760), 6, 8),
+    )
+    got = MultinomialLogit([0.3, 1.0], ALIKE).fit(train, validation).predict(test)
+    college = (test.frame["education"] == "college") & (test.frame["occupation"].shift() == "a")
+    later = got.table["transition_type"] != "first"
+    # True chances after a: college (3, 2, 1) / 6.
+    mean = np.exp(got.log_probs[(college & later).to_numpy()]).mean(axis=0)
+    np.testing.assert_allclose(mean[:3], [3 / 6, 2 / 6, 1 / 6], atol=0.05)
+
+
+def test_predictions_do_not_look_ahead_and_know_unseen_levels_and_missing_birth_years():
+    train, validation, test = panel(range(40), 4, 1), panel(range(40, 50), 4, 2), panel(range(50, 55), 4, 3)
+    model = MultinomialLogit([1.0], ALIKE).fit(train, validation)
+    before = model.predict(test).log_probs.reshape(5, 4, 4)
+    changed = test.frame.copy()
+    last = changed["year"] == 1983
+    changed.loc[last, ["occupation", "region"]] = ["d", "overseas"]
+    changed.loc[last, "birth_year"] = pd.NA
+    after = model.predict(CareerPanel(changed, SPACE, "toy")).log_probs.reshape(5, 4, 4)
+    assert (before[:, :3] == after[:, :3]).all()
+    assert np.isfinite(after).all()
+
+
+def test_keeps_the_best_of_the_grid_on_validation():
+    train, validation = panel(range(40), 4, 1), panel(range(40, 60), 4, 2)
+    model = MultinomialLogit([0.01, 1.0, 100.0]).fit(train, validation)
+    grid = model.validation_perplexity_
+    best = grid.loc[grid["validation_perplexity"].idxmin()]
+    assert len(grid) == 9
+    assert model.regularisation_ == best["regularisation"]
+    assert model.feature_weights_[2] == best["covariates_weight"]
+    got = np.exp(-model.predict(validation).table["log_prob"].mean())
+    assert got == pytest.approx(best["validation_perplexity"], rel=1e-9)
+
+
+def test_refuses_what_cannot_be_estimated_and_says_when_it_has_not_converged():
+    train, validation = panel(range(20), 3, 1), panel(range(20, 25), 3, 2)
+    with pytest.raises(NumericalError, match="C = 1: not converged in 1 iterations"):
+        MultinomialLogit([1.0], ALIKE, max_iterations=1).fit(train, validation)
+    with pytest.raises(InputError, match="above zero"):
+        MultinomialLogit([0.0])
+    with pytest.raises(InputError, match="3 workers are in the training and in the validation panel"):
+        MultinomialLogit().fit(train, panel(range(17, 21), 3, 1))
+    with pytest.raises(MismatchError, match="fitted for 4 occupations"):
+        MultinomialLogit().fit(
+            train, panel(range(30, 31), 3, 1, OutcomeSpace(("a", "b", "c"), ("A", "B", "C")))
+        )
+    train.frame["occupation"] = "a"
+    with pytest.raises(InputError, match="one occupation only"):
+        MultinomialLogit().fit(train, validation)
