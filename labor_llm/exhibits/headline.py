@@ -1,0 +1,109 @@
+"""The numbers that the landing page tells, from predictions and their bootstrap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from labor_llm.careers import CareerPanel
+from labor_llm.errors import InputError
+from labor_llm.exhibits.tables import compare_in_words
+
+
+def data_numbers(panel: CareerPanel, label: str) -> dict[str, object]:
+    """Return what the landing page says of the first data set: its label, years and sizes."""
+    years = panel.frame["year"]
+    return {
+        "headline_dataset": label,
+        "headline_workers": len(panel.workers),
+        "headline_records": len(panel.frame),
+        "headline_titles": len(panel.outcomes),
+        "survey_years": f"{years.min()}\u2013{years.max()}",
+    }
+
+
+def best_baseline(bootstrap: pd.DataFrame, dataset: str, language_models: list[str]) -> str:
+    """Return the baseline with the lowest perplexity on a data set.
+
+    Args:
+        bootstrap: as `evaluation.bootstrap_perplexity` returns it.
+        dataset: which data set.
+        language_models: the models that are no baselines.
+
+    Raises:
+        InputError: if there is no baseline.
+    """
+    rows = bootstrap[(bootstrap["dataset"] == dataset) & ~bootstrap["model"].isin(language_models)]
+    if rows.empty:
+        raise InputError(f"{dataset}: no predictions of a baseline. Run notebooks/06_baselines.")
+    return str(rows.loc[rows["perplexity"].idxmin(), "model"])
+
+
+def comparison_numbers(
+    bootstrap: pd.DataFrame, differences: pd.DataFrame, dataset: str, models: Mapping[str, str]
+) -> dict[str, object]:
+    """Return perplexities, standard errors and the paired difference to the best baseline.
+
+    Args:
+        bootstrap: as `evaluation.bootstrap_perplexity` returns it.
+        differences: as `evaluation.bootstrap_differences` returns it, the best baseline being the reference.
+        dataset: which data set.
+        models: name of the model behind each key ('fine_tuned', 'off_the_shelf', 'best_baseline', ...).
+
+    Returns:
+        `<key>_label`, `<key>_perplexity` and `<key>_test_se` for every key, `best_baseline` (its name),
+        `difference_to_best_baseline` with `_se`, `fine_tuned_verdict` (in words), and the numbers of
+        test transitions and workers.
+    """
+    rows = bootstrap[bootstrap["dataset"] == dataset].set_index("model")
+    numbers: dict[str, object] = {}
+    for key, model in models.items():
+        numbers[f"{key}_label"] = model
+        numbers[f"{key}_perplexity"] = float(rows.at[model, "perplexity"])
+        numbers[f"{key}_test_se"] = float(rows.at[model, "test_se"])
+    pairs = differences[differences["dataset"] == dataset].set_index("model")
+    pair = pairs.loc[models["fine_tuned"]]
+    return numbers | {
+        "best_baseline": models["best_baseline"],
+        "difference_to_best_baseline": float(pair["difference"]),
+        "difference_to_best_baseline_se": float(pair["test_se"]),
+        "fine_tuned_verdict": compare_in_words(pair["difference"], pair["ci_low"], pair["ci_high"]),
+        "headline_test_transitions": int(rows.at[models["fine_tuned"], "transitions"]),
+        "headline_test_workers": int(rows.at[models["fine_tuned"], "workers"]),
+    }
+
+
+def headline_models(
+    labels: Mapping[str, str], fine_tuned: str, off_the_shelf: str, best: str
+) -> dict[str, str]:
+    """Return the names of the models that the landing page speaks of, by key.
+
+    Args:
+        labels: name in tables of each model, by short name.
+        fine_tuned: short name of the fine-tuned model.
+        off_the_shelf: short name of the model without fine-tuning.
+        best: name in tables of the best baseline.
+    """
+    return {"fine_tuned": labels[fine_tuned], "off_the_shelf": labels[off_the_shelf], "best_baseline": best}
+
+
+def comparison_formats(numbers: Mapping[str, object]) -> dict[str, str]:
+    """Return formats for `comparison_numbers`: two decimals, none where they would mean nothing."""
+    return {
+        key: ",.0f" if abs(value) >= 1000 else ".2f"
+        for key, value in numbers.items()
+        if isinstance(value, float)
+    }
+
+
+def valid_mass_numbers(masses: pd.DataFrame, dataset: str, models: Mapping[str, str]) -> dict[str, object]:
+    """Return the mean valid mass of the models on a data set, `<key>_valid_mass`.
+
+    Args:
+        masses: as `tables.valid_mass_quantiles` returns it.
+        dataset: which data set.
+        models: name in tables by key.
+    """
+    rows = masses[masses["dataset"] == dataset].set_index("model")
+    return {f"{key}_valid_mass": float(rows.at[model, "mean"]) for key, model in models.items()}

@@ -1,0 +1,148 @@
+"""Tables about single models: what they were given, how they were trained and tuned, what was scored.
+
+Each function returns a `DisplayTable` as it is to be read, see `labor_llm.exhibits.tables`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from labor_llm.baselines import EmpiricalTransitions, MultinomialLogit
+from labor_llm.careers import SPLITS, TRANSITION_TYPES, CareerPanel
+from labor_llm.disclosure import MINIMUM_PERSONS
+from labor_llm.exhibits.tables import DisplayTable
+from labor_llm.finetuning_settings import FineTuningSettings
+from labor_llm.predictions import Predictions
+from labor_llm.tokenization import EncodedResume
+
+_METHODS = {"full": "full fine-tuning", "lora": "LoRA"}
+
+
+def split_description(panel: CareerPanel, splits: Mapping[str, str]) -> DisplayTable:
+    """Count the workers and records of each split."""
+    by_split = panel.frame.groupby(panel.frame["worker_id"].map(splits))["worker_id"].agg(["nunique", "size"])
+    counts = by_split.reindex(SPLITS)
+    frame = pd.DataFrame(
+        {"Split": SPLITS, "Workers": counts["nunique"].to_numpy(), "Records": counts["size"].to_numpy()}
+    )
+    # A split is drawn at random, so its size tells nothing about a person: all workers stand behind it.
+    return DisplayTable(frame, pd.Series([len(panel.workers)] * len(frame)))
+
+
+def resume_lengths(encoded: Sequence[EncodedResume], titles: Sequence[Sequence[int]]) -> DisplayTable:
+    """Describe how many tokens resumes and titles have, quantiles of resumes rounded to ten.
+
+    Args:
+        encoded: the resumes of all workers.
+        titles: token ids of every title with its end of line.
+    """
+    lengths = np.array([len(resume.ids) for resume in encoded])
+    inner = {tuple(title[:length]) for title in titles for length in range(1, len(title))}
+    quantiles = {
+        f"Tokens of a resume, {level} % quantile": np.round(np.percentile(lengths, level), -1)
+        for level in (5, 50, 95)
+    }
+    rows = {
+        "Resumes": len(encoded),
+        "Tokens of all resumes": int(lengths.sum()),
+        "Tokens of a resume, mean": float(lengths.mean()),
+        **{name: int(value) for name, value in quantiles.items()},
+        "Titles": len(titles),
+        "Tokens of a title, mean": float(np.mean([len(title) for title in titles])),
+        "Tokens of a title, longest": max(len(title) for title in titles),
+        "Tokens to be run for all titles of a record": len(inner),
+    }
+    frame = pd.DataFrame(
+        {"Characteristic": list(rows), "Value": pd.Series(list(rows.values()), dtype=object)}
+    )
+    return DisplayTable(frame, pd.Series([len(encoded)] * len(frame)), {"Value": ".1f"})
+
+
+def fine_tuning_settings(base: str, settings: FineTuningSettings) -> pd.DataFrame:
+    """List the base model and every setting; those of the adapter only where there is one."""
+    values = {"base model": base, **dataclasses.asdict(settings)}
+    if settings.method == "full":
+        values = {
+            name: value for name, value in values.items() if not name.startswith(("lora", "quantization"))
+        }
+    names = [name.replace("_", " ") for name in values]
+    return pd.DataFrame(
+        {
+            "Setting": names,
+            "Value": [f"{value:g}" if isinstance(value, float) else str(value) for value in values.values()],
+        }
+    )
+
+
+def fine_tuning_in_words(settings: FineTuningSettings) -> str:
+    """Return one phrase, such as 'full fine-tuning, 1 epoch, learning rate 5e-05, bfloat16'."""
+    epochs = f"{settings.epochs} epoch{'s' if settings.epochs > 1 else ''}"
+    return f"{_METHODS[settings.method]}, {epochs}, learning rate {settings.learning_rate:g}, {settings.precision}"
+
+
+def scored_transitions(predictions: Predictions) -> DisplayTable:
+    """Describe predictions by type of transition: mean log-probability and mean valid mass.
+
+    If a type rests on too few workers no type is shown, as it could be computed from the others and the total.
+    """
+    table = predictions.table.assign(mass=np.exp(predictions.table["log_valid_mass"]))
+    groups = [(kind, table[table["transition_type"] == kind]) for kind in TRANSITION_TYPES]
+    groups = [(kind, part) for kind, part in groups if len(part)]
+    if any(_fewest_workers(part) < MINIMUM_PERSONS for _, part in groups):
+        groups = []
+    groups.append(("all", table))
+    frame = pd.DataFrame(
+        {
+            "Transitions": [kind for kind, _ in groups],
+            "Number": [len(part) for _, part in groups],
+            "Mean log-probability": [part["log_prob"].mean() for _, part in groups],
+            "Scored for all titles": [int(part["mass"].notna().sum()) for _, part in groups],
+            "Mean valid mass": [part["mass"].mean() for _, part in groups],
+        }
+    )
+    workers = [_fewest_workers(part) for _, part in groups]
+    formats = {"Mean log-probability": ".3f", "Mean valid mass": ".3g"}
+    return DisplayTable(frame, pd.Series(workers), formats)
+
+
+def _fewest_workers(part: pd.DataFrame) -> int:
+    """Return the workers behind the smaller basis of a row: those with a valid mass, unless nobody has one."""
+    with_mass = part.loc[part["mass"].notna(), "worker_id"].nunique()
+    return int(with_mass or part["worker_id"].nunique())
+
+
+def baseline_tuning(
+    fitted: Mapping[str, EmpiricalTransitions | MultinomialLogit], validation_workers: int
+) -> DisplayTable:
+    """List what the validation workers chose for each baseline, and the best and the worst of its grid.
+
+    Args:
+        fitted: fitted baselines.
+        validation_workers: how many workers the choice rests on.
+    """
+    rows = []
+    for model in fitted.values():
+        grid = model.validation_perplexity_["validation_perplexity"]
+        rows.append(
+            {
+                "Baseline": model.name,
+                "Chosen": _choice(model),
+                "Candidates": len(grid),
+                "Validation perplexity": grid.min(),
+                "Worst candidate": grid.max(),
+            }
+        )
+    frame = pd.DataFrame(rows)
+    formats = {"Validation perplexity": ".2f", "Worst candidate": ".2f"}
+    return DisplayTable(frame, pd.Series([validation_workers] * len(frame)), formats)
+
+
+def _choice(model: EmpiricalTransitions | MultinomialLogit) -> str:
+    if isinstance(model, EmpiricalTransitions):
+        return f"{model.smoothing_.replace('_', ' ')}, strength {model.strength_:g}"
+    weights = " : ".join(f"{weight:g}" for weight in model.feature_weights_)
+    return f"C = {model.regularisation_:g}, weights {weights}"

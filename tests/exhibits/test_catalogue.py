@@ -1,0 +1,55 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from labor_llm.errors import InputError
+from labor_llm.exhibits.catalogue import find_exhibit, parse_catalogue, read_catalogue
+
+ENTRY = "- {id: tab-a, kind: table, notebook: 01_a, caption: A caption}\n"
+
+
+def test_every_exhibit_names_a_notebook_that_exists():
+    notebooks = Path(__file__).parents[2] / "notebooks"
+    for exhibit in read_catalogue().values():
+        assert (notebooks / f"{exhibit.notebook}.py").is_file(), exhibit.id
+
+
+def test_every_exhibit_that_a_notebook_shows_is_in_the_catalogue_under_that_notebook():
+    shown = {}
+    for path in (Path(__file__).parents[2] / "notebooks").glob("[0-9]*.py"):
+        for found in re.findall(r"show_(?:table|figure)\(\s*\"([^\"]+)\"", path.read_text(encoding="utf-8")):
+            shown[found] = path.stem
+    assert shown == {name: exhibit.notebook for name, exhibit in read_catalogue().items()}
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (ENTRY + ENTRY, "occurs twice"),
+        (ENTRY.replace("caption:", "captoin:"), "caption: Field required"),
+        (ENTRY.replace("tab-a", "fig-a"), "starts with 'tab-'"),
+        (ENTRY.replace("A caption", "A caption."), "caption: String should match"),
+        ("- {id: fig-a, kind: figure, notebook: 01_a, caption: A caption}", "alt"),
+        ("{}", "expected a list"),
+        ("- [", "not readable as YAML"),
+    ],
+)
+def test_a_faulty_catalogue_is_refused_with_the_place(text, named):
+    with pytest.raises(InputError, match=re.escape(named)):
+        parse_catalogue(text, "catalogue.yaml")
+
+
+def test_the_label_of_a_variant():
+    exhibit = find_exhibit("fig-learning-curve", "figure")
+    assert exhibit.label("nlsy79-smollm2") == "fig-learning-curve-nlsy79-smollm2"
+    for variant in ("", "../up", "a b", "A", "a--b"):
+        with pytest.raises(InputError, match="fig-learning-curve"):
+            exhibit.label(variant)
+    with pytest.raises(InputError, match="has no variants"):
+        find_exhibit("tab-main-comparison", "table").label("nlsy79")
+
+
+def test_an_unknown_exhibit_lists_those_there_are():
+    with pytest.raises(InputError, match=r"No table 'tab-x'.*tab-main-comparison"):
+        find_exhibit("tab-x", "table")
