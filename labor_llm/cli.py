@@ -1,0 +1,226 @@
+"""The command `labor-llm`: the notebooks' functions for the shell.
+
+Exit status: 0 done, 1 a job failed, 2 wrong usage, 3 bad input, 4 a damaged or missing artefact, 5 another
+run is busy, 6 no space or memory, 7 a number is not finite, 8 parts do not belong together.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from labor_llm import __version__
+from labor_llm.errors import InputError, LaborLLMError
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help=__doc__.split("\n\n")[0], rich_markup_mode=None
+)
+
+PanelOption = Annotated[
+    Path,
+    typer.Option(
+        "--panel",
+        help="Careers: a folder made by notebook 01 (or holding panel.parquet and titles.csv), or a CSV.",
+    ),
+]
+TitleFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--title-file",
+        help="CSV of occupation and title, for a panel given as CSV; default: titles.csv beside it.",
+    ),
+]
+SurveyOption = Annotated[
+    str | None, typer.Option(help="The survey's name in the resume's first line; default: name of the panel.")
+]
+SplitSeedOption = Annotated[
+    int, typer.Option(help="Seed of the split by worker, for a panel that is not split yet.")
+]
+ModelOption = Annotated[
+    str, typer.Option(help="A packaged model, a folder with a model or adapter, or a hub id.")
+]
+
+
+@app.command()
+def replicate(
+    profile: Annotated[
+        str, typer.Option(help="Name of a packaged profile, or path of a YAML file.")
+    ] = "demo",
+    cores: Annotated[int, typer.Option(min=1, help="CPU cores and threads to use.")] = 2,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would run.")] = False,
+) -> None:
+    """Run a profile to the end: notebooks, exhibits and book; only what is missing or changed."""
+    from labor_llm.profile import load_profile
+    from labor_llm.replication import replicate as run
+
+    run(load_profile(profile), profile, cores, dry_run)
+
+
+@app.command()
+def validate(
+    panel: Annotated[
+        Path, typer.Argument(help="CSV or parquet file of careers, one row per worker and year.")
+    ],
+    titles: Annotated[Path, typer.Option(help="CSV with the columns occupation and title.")],
+) -> None:
+    """Check a career panel and its titles; say what they hold or which row is wrong."""
+    from labor_llm.careers import read_careers, transitions
+
+    careers = read_careers(panel, titles, dataset=panel.stem)
+    table = transitions(careers)
+    typer.echo(
+        f"{panel}: {len(careers.workers):,} workers, {len(table):,} records "
+        f"from {table['year'].min()} to {table['year'].max()}, "
+        f"{table['occupation'].nunique():,} of {len(careers.outcomes):,} occupations, "
+        f"{(table['transition_type'] == 'moving').sum():,} moves. The panel is valid."
+    )
+
+
+@app.command()
+def finetune(
+    panel: PanelOption,
+    model: ModelOption,
+    out: Annotated[Path, typer.Option(help="Folder for the fine-tuned model.")],
+    title_file: TitleFileOption = None,
+    survey: SurveyOption = None,
+    split_seed: SplitSeedOption = 1,
+    method: Annotated[str, typer.Option(help="full or lora.")] = "full",
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training careers.")] = 3,
+    learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-5,
+    batch_size: Annotated[int, typer.Option(min=1, help="Careers a step.")] = 32,
+    precision: Annotated[str, typer.Option(help="bfloat16 (mixed) or float32.")] = "bfloat16",
+    quantization: Annotated[str, typer.Option(help="none, 8bit or 4bit base weights under lora.")] = "none",
+    lora_rank: Annotated[int, typer.Option(min=1, help="Rank of the adapter.")] = 16,
+    evaluations_per_epoch: Annotated[
+        int, typer.Option(min=1, help="Validations and checkpoints an epoch.")
+    ] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of order, adapter start and dropout.")] = 1,
+) -> None:
+    """Fine-tune a model on the training workers of a panel; the best validation checkpoint is kept."""
+    from labor_llm.finetuning import fine_tune_panel
+    from labor_llm.finetuning_settings import FineTuningSettings
+
+    settings = FineTuningSettings(
+        method=method, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size, precision=precision,
+        quantization=quantization, lora_rank=lora_rank, evaluations_per_epoch=evaluations_per_epoch, seed=seed,
+    )  # fmt: skip
+    careers, splits = _open_panel(panel, title_file, survey, split_seed)
+    typer.echo(f"{fine_tune_panel(model, careers, splits, settings, out)}: fine-tuned model stored.")
+
+
+@app.command()
+def score(
+    panel: PanelOption,
+    model: ModelOption,
+    out: Annotated[Path, typer.Option(help="Folder for the predictions.")],
+    titles: Annotated[
+        str, typer.Option(help="realised: the title that occurred; all: every title.")
+    ] = "realised",
+    split: Annotated[str, typer.Option(help="Which workers: test, validation, train or everyone.")] = "test",
+    title_file: TitleFileOption = None,
+    survey: SurveyOption = None,
+    split_seed: SplitSeedOption = 1,
+    dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
+    quantization: Annotated[str, typer.Option(help="none, 8bit or 4bit.")] = "none",
+) -> None:
+    """Compute the log-probability of each next job, by the chain rule over its title's tokens."""
+    from labor_llm.evaluation.perplexity import perplexity
+    from labor_llm.scoring.careers import score_panel
+
+    if titles not in ("realised", "all"):
+        raise InputError(f"--titles is {titles!r}; choose realised or all.")
+    careers, splits = _open_panel(panel, title_file, survey, split_seed)
+    if split not in (*set(splits.values()), "everyone"):
+        raise InputError(f"--split is {split!r}; choose test, validation, train or everyone.")
+    chosen = careers if split == "everyone" else careers.split(splits, split)
+    in_full = -1 if titles == "all" else 0
+    predictions = score_panel(chosen, model, Path(model).name, out, in_full, dtype, quantization)
+    typer.echo(
+        f"{out}: {len(predictions.table):,} transitions of {len(chosen.workers):,} workers, "
+        f"perplexity {perplexity(predictions.table['log_prob']):.3f}."
+    )
+
+
+@app.command()
+def notebook(
+    source: Annotated[Path, typer.Argument(help="The notebook.")],
+    executed: Annotated[Path, typer.Argument(help="Where the executed notebook goes.")],
+    parameters: Annotated[str, typer.Option(help="Its parameters, as JSON.")] = "{}",
+) -> None:
+    """Execute one notebook by papermill, into place only if every cell ran."""
+    from labor_llm.execution import execute_notebook
+
+    execute_notebook(source, executed, _json_object(parameters))
+
+
+@app.command()
+def book(
+    profile: Annotated[str, typer.Option(help="Name of a profile, or path of a YAML file.")] = "demo",
+) -> None:
+    """Build the book of a profile that has been run, into book/_build/html, warnings as errors."""
+    from labor_llm.book import build_book, stage_book
+    from labor_llm.profile import load_profile
+    from labor_llm.replication import notebook_runs
+    from labor_llm.results import open_results, project_root
+
+    chosen = load_profile(profile)
+    results = open_results(chosen.results)
+    required = [run.name for run in notebook_runs(chosen)]
+    staged = stage_book(project_root() / "book", results, chosen.name, results.root / "book", required)
+    typer.echo(f"{build_book(staged, project_root() / 'book' / '_build' / 'html')}: open it in a browser.")
+
+
+def _open_panel(
+    panel: Path, title_file: Path | None, survey: str | None, split_seed: int
+) -> tuple[Any, dict[str, str]]:
+    """Return a panel and its splits from an artefact folder, another folder, or a CSV with its titles."""
+    from labor_llm.careers import read_careers, read_panel, split_workers
+
+    if (panel / "splits.csv").is_file():
+        return read_panel(panel)
+    file = panel / "panel.parquet" if panel.is_dir() else panel
+    titles = title_file or file.with_name("titles.csv")
+    careers = read_careers(file, titles, dataset=panel.stem, survey=survey)
+    return careers, split_workers(careers, split_seed)
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"--parameters is no JSON ({error}).") from None
+    if not isinstance(value, dict):
+        raise InputError('--parameters must be a JSON object, such as {"seed": 1}.')
+    return value
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"labor-llm {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command; an error that the user can mend is one message without a traceback."""
+    try:
+        app()
+    except LaborLLMError as error:
+        typer.echo(f"labor-llm: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

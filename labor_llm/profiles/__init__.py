@@ -1,0 +1,1 @@
+"""Profiles that come with the package; one YAML file each."""

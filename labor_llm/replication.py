@@ -1,0 +1,222 @@
+"""The runs that make up a replication: which notebook, with which parameters, after which others.
+
+The list is a function of the profile; the workflow engine (Snakemake, in `Snakefile`) decides what has
+to run again and in which order, and runs each by `execute_notebook`.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from labor_llm.errors import BusyError, LaborLLMError
+from labor_llm.profile import Profile, fine_tuning_settings
+from labor_llm.results import Results, open_results, project_root
+
+_DEFAULT_MINUTES = 0.3
+
+
+@dataclass(frozen=True)
+class NotebookRun:
+    """One execution of a notebook.
+
+    Attributes:
+        name: unique name, also of the executed notebook.
+        notebook: name of the notebook.
+        parameters: what it is run with.
+        needs: files that other runs make and this one reads.
+        makes: files that it makes, apart from the executed notebook.
+        minutes: forecast for two cores.
+    """
+
+    name: str
+    notebook: str
+    parameters: dict[str, Any]
+    needs: list[Path] = field(default_factory=list)
+    makes: list[Path] = field(default_factory=list)
+    minutes: float = _DEFAULT_MINUTES
+
+
+def notebook_runs(profile: Profile) -> list[NotebookRun]:
+    """Return all runs of a profile in an order in which they can be run one by one."""
+    results = open_results(profile.results)
+    runs: list[NotebookRun] = []
+    for dataset in profile.datasets:
+        runs.append(_conversion(profile, results, dataset))
+    panels = _made(runs)
+    runs.append(_run(profile, "02_data_description", {"datasets": list(profile.datasets)}, needs=panels))
+    for dataset in profile.datasets:
+        runs += _runs_of_dataset(profile, results, dataset)
+    predictions = [path for path in _made(runs) if path.parent.parent.name == "predictions"]
+    runs += _comparisons(profile, panels + predictions)
+    executed = [results.notebooks / f"{run.name}.ipynb" for run in runs]
+    base = profile.language_models[profile.fine_tuned].base
+    report = {**_models_of_the_text(profile), "base_model": base}
+    runs.append(_run(profile, "09_replication_report", report, needs=executed))
+    return runs
+
+
+def sources_of(notebook: Path) -> list[Path]:
+    """Return the library modules that a notebook or module rests on, directly or through others.
+
+    A change in one of them, and in no other, is a reason to run the notebook again.
+    """
+    package = Path(__file__).parent
+    found: set[Path] = set()
+    pending = [Path(notebook)]
+    while pending:
+        for name in _imported(pending.pop()):
+            path = package.joinpath(*name.split(".")[1:])
+            for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+                if candidate.is_file() and candidate not in found:
+                    found.add(candidate)
+                    pending.append(candidate)
+    return sorted(found)
+
+
+def replicate(profile: Profile, source: str, cores: int, dry_run: bool = False) -> None:
+    """Run a profile to the end: notebooks, exhibits, book; only what is missing or changed.
+
+    Args:
+        profile: the profile.
+        source: name or path that it was loaded from.
+        cores: CPU cores to use; also the thread count of the numerical libraries, which is part of a
+            result's identity.
+        dry_run: only say what would run.
+
+    Raises:
+        BusyError: if another run works on the same profile.
+        LaborLLMError: if a job failed; its own message stands above.
+    """
+    root = open_results(profile.results).root
+    root.mkdir(parents=True, exist_ok=True)
+    command = [
+        sys.executable, "-m", "snakemake", "--snakefile", str(Path(__file__).with_name("Snakefile")),
+        "--directory", str(project_root()), "--cores", str(cores), "--config", f"profile={source}",
+        # Our own lock goes with the process; Snakemake's would outlive a kill.
+        "--nolock", "--rerun-incomplete", "--quiet", "host", "reason",
+        *(["--dry-run"] if dry_run else []),
+    ]  # fmt: skip
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": str(cores),
+        "TOKENIZERS_PARALLELISM": "false",
+        # The progress bars of other libraries ask for widgets that a log cannot show.
+        "PYTHONWARNINGS": "ignore:IProgress not found",
+    }
+    try:
+        with FileLock(root / ".lock", timeout=0):
+            code = subprocess.run(command, env=environment, check=False).returncode
+    except Timeout as error:
+        raise BusyError(
+            f"{root}: another run works on this profile. Wait for it, or stop it first."
+        ) from error
+    if code:
+        raise LaborLLMError(
+            f"The replication of {profile.name!r} stopped; the reason stands above. Run it again to go on."
+        )
+
+
+def _run(
+    profile: Profile, notebook: str, parameters: dict[str, Any], variant: str = "", **kwargs: Any
+) -> NotebookRun:
+    return NotebookRun(
+        name=f"{notebook}-{variant}" if variant else notebook,
+        notebook=notebook,
+        parameters={**parameters, "results": profile.results},
+        minutes=profile.minutes.get(notebook, _DEFAULT_MINUTES),
+        **kwargs,
+    )
+
+
+def _conversion(profile: Profile, results: Results, dataset: str) -> NotebookRun:
+    entry = profile.datasets[dataset]
+    parameters = {"dataset": dataset, **entry.model_dump(exclude_none=True), "split_seed": profile.split_seed}
+    files = [project_root() / path for path in (entry.panel, entry.titles) if path]
+    makes = [_manifest(results.panel(dataset))]
+    return _run(profile, "01_data_conversion", parameters, dataset, needs=files, makes=makes)
+
+
+def _runs_of_dataset(profile: Profile, results: Results, dataset: str) -> list[NotebookRun]:
+    panel = _manifest(results.panel(dataset))
+    base = profile.language_models[profile.fine_tuned].base
+    runs = [_run(profile, "03_resumes", {"dataset": dataset, "model": base}, dataset, needs=[panel])]
+    for name, entry in profile.language_models.items():
+        variant = f"{dataset}-{name}"
+        model, needs = entry.base, [panel]
+        if entry.fine_tuning is not None:
+            settings = dataclasses.asdict(fine_tuning_settings(entry))
+            folder = results.model(dataset, name)
+            parameters = {
+                "dataset": dataset,
+                "model": entry.base,
+                "name": name,
+                "label": entry.label,
+                **settings,
+            }
+            runs.append(
+                _run(profile, "04_fine_tuning", parameters, variant, needs=[panel], makes=[_manifest(folder)])
+            )
+            model, needs = _relative(folder), [panel, _manifest(folder)]
+        parameters = {
+            "dataset": dataset, "model": model, "name": name, "label": entry.label,
+            "all_titles_workers": entry.all_titles_workers, "dtype": entry.dtype, "quantization": entry.quantization,
+        }  # fmt: skip
+        makes = [_manifest(results.predictions(dataset, name))]
+        runs.append(_run(profile, "05_next_job_scoring", parameters, variant, needs=needs, makes=makes))
+    makes = [_manifest(results.predictions(dataset, name)) for name in profile.baselines]
+    parameters = {"dataset": dataset, "baselines": list(profile.baselines)}
+    runs.append(_run(profile, "06_baselines", parameters, dataset, needs=[panel], makes=makes))
+    return runs
+
+
+def _comparisons(profile: Profile, needs: list[Path]) -> list[NotebookRun]:
+    common = {**_models_of_the_text(profile), "draws": profile.draws, "seed": profile.bootstrap_seed}
+    models = [*profile.baselines, *profile.language_models]
+    return [
+        _run(profile, "07_main_comparison", {**common, "models": models}, needs=needs),
+        _run(profile, "08_value_of_fine_tuning", common, needs=needs),
+    ]
+
+
+def _relative(path: Path) -> str:
+    """Return a path from the checkout where it lies in it, so that parameters name no machine."""
+    return str(path.relative_to(project_root()) if path.is_relative_to(project_root()) else path)
+
+
+def _models_of_the_text(profile: Profile) -> dict[str, Any]:
+    return {
+        "datasets": list(profile.datasets),
+        "fine_tuned": profile.fine_tuned,
+        "off_the_shelf": profile.off_the_shelf,
+    }
+
+
+def _manifest(folder: Path) -> Path:
+    return folder / "manifest.json"
+
+
+def _made(runs: Iterable[NotebookRun]) -> list[Path]:
+    return [path for run in runs for path in run.makes]
+
+
+def _imported(path: Path) -> set[str]:
+    """Return the modules of this package that a Python file imports, parent packages included."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            # `from labor_llm.scoring import reference` may name a module or something in one.
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    ours = {name for name in names if name.split(".")[0] == "labor_llm"}
+    return ours | {name.rsplit(".", depth)[0] for name in ours for depth in range(1, name.count(".") + 1)}

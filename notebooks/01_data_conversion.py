@@ -1,0 +1,70 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,mystnb
+#     notebook_metadata_filter: kernelspec,jupytext,labor_llm
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   labor_llm:
+#     parameters: checked
+# ---
+
+# %% [markdown]
+# # Data conversion
+#
+# Every survey ends in the same form: the *career panel*, one row per worker and survey year, with the occupation as
+# a code, the education at the time, and gender, ethnicity, region and year of birth. This notebook converts one data set,
+# checks every rule of the panel, splits the workers into training, validation and test, and stores the result.
+# All other notebooks start from what is stored here.
+
+# %% tags=["parameters"]
+dataset: str = "wage_panel"  # packaged data set, or a short name for careers of your own
+label: str = ""  # what tables call it; the short name if empty
+survey: str = ""  # the survey's name in the first line of a resume; the short name if empty
+panel: str = ""  # CSV or parquet file of your own careers; empty for a packaged data set
+titles: str = ""  # CSV file of occupation codes and titles that goes with it
+split_seed: int = 1  # seed of the split of workers
+results: str = "results/demo"  # folder of the results
+
+# %%
+from labor_llm.careers import read_panel
+from labor_llm.datasets import convert_dataset
+from labor_llm.exhibits.model_tables import split_description
+from labor_llm.exhibits.publishing import show_table, show_text
+from labor_llm.results import open_results
+
+folders = open_results(results)
+
+# %% [markdown]
+# The packaged data set is real: the 545 men of the National Longitudinal Survey of Youth 1979 that
+# {cite:t}`vella1998whose` study, observed in every year from 1980 to 1987. Their occupation is recorded in nine groups
+# and their industry in twelve, and the pair in words is the job title, such as *Craftsmen and foremen in construction*.
+# All 108 pairs form the outcome space, whether they occur or not: it must not be read off the data that is to be predicted.
+# The order of the nine groups is checked against their documented frequencies. The year of birth follows from the data's
+# own definition of potential experience, which is age minus six minus years of schooling. The region is that of the first record.
+
+# %%
+folder = convert_dataset(folders, dataset, label, survey, panel, titles, split_seed)
+careers, splits = read_panel(folder)
+
+# %% [markdown]
+# Whole workers are assigned to a split, never single records: 70 percent to training, 10 to validation (where smoothing,
+# penalties and the checkpoint are chosen) and 20 to the test, which is looked at once.
+
+# %%
+table = split_description(careers, splits)
+show_table("tab-splits", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
+           variant=dataset, numbers={"dataset": label or dataset})
+
+# %%
+show_text(
+    "The panel has {records:,} records of {workers:,} workers and is stored with the checksum of each of its files.",
+    persons=len(careers.workers), records=len(careers.frame), workers=len(careers.workers),
+)

@@ -1,0 +1,69 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,mystnb
+#     notebook_metadata_filter: kernelspec,jupytext,labor_llm
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   labor_llm:
+#     parameters: checked
+# ---
+
+# %% [markdown]
+# # Careers as text
+#
+# A language model reads text, so a career is written as a short resume {cite:p}`athey2024laborllm`. The prompt of a
+# transition is everything up to the colon of its line; the title and the end of the line are what the model has to predict.
+# The prompts of successive years are beginnings of one and the same text.
+
+# %% tags=["parameters"]
+dataset: str = "wage_panel"  # data set
+model: str = "smollm2-135m-instruct"  # whose tokenizer counts: packaged model, folder or hub id
+results: str = "results/demo"  # folder of the results
+
+# %%
+from IPython.display import Code
+
+from labor_llm.datasets import dataset_label, open_dataset
+from labor_llm.exhibits.model_tables import resume_lengths
+from labor_llm.exhibits.publishing import show_table
+from labor_llm.language_models import load_tokenizer
+from labor_llm.results import open_results
+from labor_llm.templates import invented_resume, resumes
+from labor_llm.tokenization import encode_resume, encode_titles
+
+folders = open_results(results)
+careers, splits = open_dataset(folders, dataset)
+
+# %% [markdown]
+# This is how it looks for an invented worker. No resume of a real person is shown anywhere in this book.
+
+# %%
+example = invented_resume(careers)
+Code(example.text, language="text")
+
+# %% [markdown]
+# The prompt for the third record ends at the colon:
+
+# %%
+Code(example.prompt(2)[-60:], language="text")
+
+# %% [markdown]
+# A tokenizer may join characters across any boundary, so the resume is encoded as a whole and the tokens of a title are
+# those whose characters lie in its place. The titles are encoded in their place too, closed by the end of the line;
+# it is checked that none is the beginning of another, so their probabilities cannot add up to more than one.
+
+# %%
+tokenizer = load_tokenizer(model)
+encoded = [encode_resume(tokenizer, resume) for resume in resumes(careers)]
+titles = encode_titles(tokenizer, careers.outcomes)
+table = resume_lengths(encoded, titles)
+show_table("tab-resume-lengths", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
+           variant=dataset, numbers={"dataset": dataset_label(folders, dataset)})

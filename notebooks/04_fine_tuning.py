@@ -1,0 +1,95 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,mystnb
+#     notebook_metadata_filter: kernelspec,jupytext,labor_llm
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   labor_llm:
+#     parameters: checked
+# ---
+
+# %% [markdown]
+# # Fine-tuning
+#
+# The language model is trained to predict each next token of the training workers' resumes: one sequence a career, loss on
+# all tokens, the learning rate rising shortly and then falling linearly to zero. The checkpoint with the lowest loss on the
+# validation workers is kept. The paper fine-tunes Llama-2 with batches of 32 careers, a learning rate of 1e-5 and 3 or 5
+# epochs; a small model on few careers takes smaller batches and larger steps.
+
+# %% tags=["parameters"]
+dataset: str = "wage_panel"  # data set
+model: str = "smollm2-135m-instruct"  # base model: packaged, folder or hub id
+name: str = "smollm2-fine-tuned"  # short name of the result
+label: str = "SmolLM2-135M, fine-tuned"  # what tables call it
+method: str = "full"  # full (all weights) or lora (a low-rank adapter)
+epochs: int = 1  # passes over the training careers
+learning_rate: float = 5e-5  # peak learning rate
+batch_size: int = 4  # careers a step
+warmup_share: float = 0.03  # share of steps with a rising learning rate
+weight_decay: float = 0.0  # of AdamW
+max_gradient_norm: float = 1.0  # larger gradients are scaled down
+precision: str = "bfloat16"  # bfloat16 (mixed, float32 master weights) or float32
+quantization: str = "none"  # none, or 8bit or 4bit for frozen base weights under lora
+lora_rank: int = 16  # rank of the adapter
+lora_alpha: int = 32  # its scale
+lora_dropout: float = 0.0  # its dropout
+evaluations_per_epoch: int = 2  # validations, and checkpoints to resume from
+seed: int = 1  # of the order of careers, the adapter's start and dropout
+results: str = "results/demo"  # folder of the results
+
+# %%
+from labor_llm.datasets import dataset_label, open_dataset
+from labor_llm.exhibits import figures, model_tables
+from labor_llm.exhibits.publishing import record_numbers, show_figure, show_table, show_text
+from labor_llm.finetuning import fine_tune_panel, read_learning_curve
+from labor_llm.finetuning_settings import FineTuningSettings
+from labor_llm.results import open_results
+
+folders = open_results(results)
+careers, splits = open_dataset(folders, dataset)
+settings = FineTuningSettings(
+    method=method, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size, warmup_share=warmup_share,
+    weight_decay=weight_decay, max_gradient_norm=max_gradient_norm, precision=precision, quantization=quantization,
+    lora_rank=lora_rank, lora_alpha=lora_alpha, lora_dropout=lora_dropout,
+    evaluations_per_epoch=evaluations_per_epoch, seed=seed,
+)
+
+# %%
+variant = f"{dataset}-{name}"
+words = {"dataset": dataset_label(folders, dataset), "model": label}
+table = model_tables.fine_tuning_settings(model, settings)
+show_table("tab-fine-tuning-settings", table, folders.exhibits, persons="none", variant=variant, numbers=words)
+
+# %% [markdown]
+# The next cell does the work. It writes checkpoints aside; if it is stopped, the same run goes on from the newest one and
+# ends with the same weights.
+
+# %%
+inputs = {"panel": folders.panel(dataset)}
+folder = fine_tune_panel(model, careers, splits, settings, folders.model(dataset, name), inputs)
+
+# %%
+curve = read_learning_curve(folder)
+workers = list(splits.values())
+show_figure("fig-learning-curve", figures.learning_curve(curve), folders.exhibits, variant=variant,
+            persons=min(workers.count("train"), workers.count("validation")), numbers=words)
+
+# %%
+kept = curve[curve["kept"] & (curve["split"] == "validation")].iloc[0]
+show_text(
+    "The checkpoint after {step:,} steps ({epoch:.2f} epochs) is kept, with a validation loss of {loss:.4f} nats per token.",
+    persons=workers.count("validation"), step=int(kept["step"]), epoch=kept["epoch"], loss=kept["loss"],
+)
+
+# %% tags=["remove-cell"]
+key = f"{dataset}_{name}".replace("-", "_")
+numbers = {f"{key}_base": model, f"{key}_method": model_tables.fine_tuning_in_words(settings)}
+record_numbers(f"04_fine_tuning-{variant}", numbers, folders.exhibits, persons="none")

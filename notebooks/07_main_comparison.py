@@ -1,0 +1,98 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,mystnb
+#     notebook_metadata_filter: kernelspec,jupytext,labor_llm
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   labor_llm:
+#     parameters: checked
+# ---
+
+# %% [markdown]
+# # Main comparison
+#
+# How well does each model predict the next occupation of workers it has never seen? Perplexity is the exponential of the
+# mean negative log-probability per transition. A language model's probability is that of the title as text, not divided by the
+# mass on valid titles, so every bit of probability that it wastes on other text counts against it. Standard errors come from
+# resampling test workers, and differences between models are taken on the same samples.
+
+# %% tags=["parameters"]
+datasets: list[str] = ["wage_panel"]  # data sets
+models: list[str] = ["empirical-transitions", "multinomial-logit", "smollm2-off-the-shelf", "smollm2-fine-tuned"]  # in the order of the tables
+fine_tuned: str = "smollm2-fine-tuned"  # the model that the text is about
+off_the_shelf: str = "smollm2-off-the-shelf"  # the same model without fine-tuning
+draws: int = 1000  # bootstrap samples
+seed: int = 1  # of the samples
+results: str = "results/demo"  # folder of the results
+
+# %%
+from labor_llm.evaluation.bootstrap import bootstrap_differences, bootstrap_perplexity
+from labor_llm.exhibits import figures, tables
+from labor_llm.exhibits.headline import best_baseline, comparison_formats, comparison_numbers, headline_models
+from labor_llm.exhibits.publishing import record_numbers, show_figure, show_table, show_text
+from labor_llm.predictions import model_labels, read_all_predictions
+from labor_llm.results import open_results
+
+folders = open_results(results)
+predictions = read_all_predictions(folders, datasets, models)
+labels = model_labels(folders, datasets[0], models)
+
+# %%
+bootstrap = bootstrap_perplexity(predictions, draws, seed)
+table = tables.main_comparison(bootstrap)
+show_table("tab-main-comparison", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
+           numbers={"draws": draws})
+
+# %% [markdown]
+# The best baseline is the yardstick for the paired differences.
+
+# %%
+language_models = [labels[fine_tuned], labels[off_the_shelf]]
+reference = best_baseline(bootstrap, datasets[0], language_models)
+differences = bootstrap_differences(predictions, reference, draws, seed)
+table = tables.paired_differences(differences)
+show_table("tab-paired-differences", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
+           numbers={"draws": draws})
+
+# %% [markdown]
+# In the figure the model off the shelf is left out: it is worse by orders of magnitude and would push all others onto the line.
+
+# %%
+shown = tables.difference_labels(differences[differences["model"] != labels[off_the_shelf]])
+show_figure("fig-paired-differences", figures.paired_differences(shown), folders.exhibits, persons=shown["workers"],
+            numbers={"draws": draws})
+
+# %%
+chosen = headline_models(labels, fine_tuned, off_the_shelf, reference)
+numbers = comparison_numbers(bootstrap, differences, datasets[0], chosen)
+show_text(
+    "The fine-tuned model's perplexity of {fine:.2f} is {verdict} that of the best baseline, {base:.2f}: the paired difference "
+    "is {difference:.2f} with a standard error of {se:.2f}, over {transitions:,} transitions of {workers:,} workers.",
+    persons=numbers["headline_test_workers"], fine=numbers["fine_tuned_perplexity"], verdict=numbers["fine_tuned_verdict"],
+    base=numbers["best_baseline_perplexity"], difference=numbers["difference_to_best_baseline"],
+    se=numbers["difference_to_best_baseline_se"], transitions=numbers["headline_test_transitions"],
+    workers=numbers["headline_test_workers"],
+)
+
+# %% [markdown]
+# ## By type of transition
+#
+# Staying is easy and moving is hard. What a model adds shows where the two are told apart.
+
+# %%
+by_type = bootstrap_perplexity(predictions, draws, seed, by="transition_type")
+table = tables.transition_types(by_type)
+show_table("tab-transition-types", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
+           numbers={"draws": draws})
+
+# %% tags=["remove-cell"]
+record_numbers("07_main_comparison", numbers, folders.exhibits, persons=numbers["headline_test_workers"],
+               formats=comparison_formats(numbers))

@@ -1,0 +1,66 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,mystnb
+#     notebook_metadata_filter: kernelspec,jupytext,labor_llm
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   labor_llm:
+#     parameters: checked
+# ---
+
+# %% [markdown]
+# # The value of fine-tuning
+#
+# Off the shelf, a language model knows English but neither the survey's list of job titles nor how careers run. It puts
+# most of its probability on text that is no valid title. Fine-tuning teaches both. Dividing by the mass on valid titles
+# (the normalised perplexity) tells how much of the gain is the list alone.
+
+# %% tags=["parameters"]
+datasets: list[str] = ["wage_panel"]  # data sets
+fine_tuned: str = "smollm2-fine-tuned"  # the fine-tuned model
+off_the_shelf: str = "smollm2-off-the-shelf"  # the same model without fine-tuning
+draws: int = 1000  # bootstrap samples
+seed: int = 1  # of the samples
+results: str = "results/demo"  # folder of the results
+
+# %%
+from labor_llm.evaluation.bootstrap import bootstrap_perplexity
+from labor_llm.exhibits import figures, tables
+from labor_llm.exhibits.headline import valid_mass_numbers
+from labor_llm.exhibits.publishing import record_numbers, show_figure, show_table, show_text
+from labor_llm.predictions import read_all_predictions
+from labor_llm.results import open_results
+
+folders = open_results(results)
+predictions = read_all_predictions(folders, datasets, [off_the_shelf, fine_tuned])
+
+# %%
+masses = tables.valid_mass_quantiles(predictions)
+unnormalised = bootstrap_perplexity(predictions, draws, seed)
+normalised = bootstrap_perplexity(predictions, draws, seed, normalised=True)
+table = tables.value_of_fine_tuning(unnormalised, normalised, masses)
+show_table("tab-value-of-fine-tuning", table.frame, folders.exhibits, persons=table.persons, formats=table.formats)
+
+# %%
+show_text(
+    "The normalised perplexities of both models rest on the {transitions:,} transitions of {workers:,} test workers for whom "
+    "every title was scored with both.",
+    persons=int(normalised["workers"].min()), transitions=int(normalised["transitions"].min()),
+    workers=int(normalised["workers"].min()),
+)
+
+# %%
+show_figure("fig-valid-mass", figures.valid_mass(masses), folders.exhibits, persons=masses["workers"])
+
+# %% tags=["remove-cell"]
+models = {"off_the_shelf": predictions[0].model, "fine_tuned": predictions[1].model}
+numbers = valid_mass_numbers(masses, datasets[0], models)
+record_numbers("08_value_of_fine_tuning", numbers, folders.exhibits, persons=int(masses["workers"].min()))

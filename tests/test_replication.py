@@ -1,0 +1,113 @@
+"""The whole way on the small profile: careers of one's own and a tiny model, by a profile file alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from labor_llm.book import build_book, stage_book
+from labor_llm.careers import read_panel
+from labor_llm.execution import execute_notebook
+from labor_llm.occupations import OutcomeSpace
+from labor_llm.predictions import read_all_predictions
+from labor_llm.profile import Profile, load_profile
+from labor_llm.replication import notebook_runs, sources_of
+from labor_llm.results import open_results, project_root
+
+NOTEBOOKS = project_root() / "notebooks"
+
+
+@pytest.fixture(scope="module")
+def small_profile(
+    tmp_path_factory: pytest.TempPathFactory,
+    records: pd.DataFrame,
+    outcomes: OutcomeSpace,
+    tiny_model_folder: Path,
+) -> Profile:
+    """A user's own careers (two CSV files) and own model (a folder), said in one YAML file."""
+    folder = tmp_path_factory.mktemp("own")
+    records.to_csv(folder / "careers.csv", index=False)
+    outcomes.frame().to_csv(folder / "titles.csv", index=False)
+    small = {
+        "description": "Invented careers and a tiny model",
+        "results": str(folder / "results"),
+        "split_seed": 1,
+        "datasets": {
+            "own": {
+                "label": "Careers of one's own",
+                "survey": "ACME",
+                "panel": str(folder / "careers.csv"),
+                "titles": str(folder / "titles.csv"),
+            }
+        },
+        "language_models": {
+            "tiny": {
+                "label": "Tiny, off the shelf",
+                "base": str(tiny_model_folder),
+                "all_titles_workers": 12,
+            },
+            "tiny-fine-tuned": {
+                "label": "Tiny, fine-tuned",
+                "base": str(tiny_model_folder),
+                "fine_tuning": {
+                    "epochs": 2,
+                    "learning_rate": 5.0e-3,
+                    "batch_size": 8,
+                    "precision": "float32",
+                },
+            },
+        },
+        "baselines": ["empirical-transitions", "multinomial-logit"],
+        "fine_tuned": "tiny-fine-tuned",
+        "off_the_shelf": "tiny",
+        "draws": 100,
+        "bootstrap_seed": 1,
+    }
+    (folder / "small.yaml").write_text(yaml.safe_dump(small), encoding="utf-8")
+    return load_profile(str(folder / "small.yaml"))
+
+
+@pytest.mark.slow
+def test_every_notebook_runs_and_the_book_builds(small_profile: Profile, tmp_path: Path) -> None:
+    results = open_results(small_profile.results)
+    for run in notebook_runs(small_profile):
+        executed = results.notebooks / f"{run.name}.ipynb"
+        execute_notebook(NOTEBOOKS / f"{run.notebook}.ipynb", executed, run.parameters)
+        assert all(path.is_file() for path in [*run.makes, executed])
+    predictions = read_all_predictions(results, ["own"], ["tiny", "tiny-fine-tuned", "multinomial-logit"])
+    off_the_shelf, fine_tuned, logit = (prediction.table["log_prob"].mean() for prediction in predictions)
+    assert off_the_shelf < fine_tuned < logit + 3
+    panel, splits = read_panel(results.panel("own"))
+    assert set(predictions[0].table["worker_id"]) == {
+        worker for worker, split in splits.items() if split == "test"
+    }
+    required = [run.name for run in notebook_runs(small_profile)]
+    staged = stage_book(project_root() / "book", results, "small", tmp_path / "staged", required)
+    index = build_book(staged, tmp_path / "html")
+    page = index.read_text(encoding="utf-8")
+    numbers = json.loads((results.exhibits / "07_main_comparison.numbers.json").read_text(encoding="utf-8"))
+    assert numbers["fine_tuned_perplexity"]["text"] in page
+    published = " ".join(
+        path.read_text(encoding="utf-8", errors="ignore") for path in tmp_path.rglob("html/**/*.html")
+    )
+    assert "w017" not in published
+
+
+def test_runs_come_after_what_they_need(small_profile: Profile) -> None:
+    results = open_results(small_profile.results)
+    made: set[Path] = set()
+    for run in notebook_runs(small_profile):
+        own_files = {path for path in run.needs if path.suffix == ".csv"}
+        assert set(run.needs) - own_files <= made, run.name
+        made |= {*run.makes, results.notebooks / f"{run.name}.ipynb"}
+
+
+def test_a_change_of_the_bootstrap_does_not_ask_for_a_new_fine_tuning() -> None:
+    bootstrap = project_root() / "labor_llm" / "evaluation" / "bootstrap.py"
+    assert bootstrap in sources_of(NOTEBOOKS / "07_main_comparison.py")
+    assert bootstrap not in sources_of(NOTEBOOKS / "04_fine_tuning.py")
+    assert project_root() / "labor_llm" / "training_state.py" in sources_of(NOTEBOOKS / "04_fine_tuning.py")
