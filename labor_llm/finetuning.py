@@ -24,14 +24,14 @@ from transformers import get_linear_schedule_with_warmup
 
 from labor_llm.artefacts import atomic_path, writing
 from labor_llm.careers import CareerPanel
-from labor_llm.errors import InputError, MismatchError, NumericalError
+from labor_llm.errors import InputError, MismatchError, NumericalError, ResourceError
 from labor_llm.finetuning_settings import FineTuningSettings
 from labor_llm.language_models import (
     BASE_FILE,
     LanguageModel,
-    base_checksum,
     load_language_model,
     load_tokenizer,
+    weights_checksum,
 )
 from labor_llm.progress import progress
 from labor_llm.templates import resumes
@@ -40,6 +40,7 @@ from labor_llm.training_state import newest_state, save_state
 
 CURVE_FILE = "learning_curve.csv"
 _IGNORED = -100
+_MOMENTS = 2  # AdamW keeps two numbers a weight
 _BATCHES_SORTED_TOGETHER = 16
 
 
@@ -74,8 +75,10 @@ def fine_tune(
     language_model = _prepared_model(base, settings)
     for name, careers in (("training", train), ("validation", validation)):
         _check_careers(name, careers, language_model)
-    run = _Run(language_model, settings, train, validation, _working_folder(folder))
-    run.check_identity({"base": base_checksum(base), "settings": dataclasses.asdict(settings)})
+    working = _working_folder(folder)
+    check_space(working, language_model.model)
+    run = _Run(language_model, settings, train, validation, working)
+    run.check_identity({"base": weights_checksum(base), "settings": dataclasses.asdict(settings)})
     run.train()
     parameters = {"base": base, **dataclasses.asdict(settings)}
     with writing(folder, parameters, inputs) as aside:
@@ -134,6 +137,23 @@ def evaluation_steps(settings: FineTuningSettings, steps_per_epoch: int) -> list
     total = settings.epochs * steps_per_epoch
     count = min(total, settings.epochs * settings.evaluations_per_epoch)
     return sorted({round(total * number / count) for number in range(1, count + 1)})
+
+
+def check_space(folder: Path, model: torch.nn.Module) -> None:
+    """Refuse to begin where the checkpoints would not fit: three of weights and optimizer, and the model.
+
+    Raises:
+        ResourceError: naming the folder, the space needed and the space that is free.
+    """
+    trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    needed = 4 * trained * (3 * (1 + _MOMENTS) + 1)
+    existing = next(parent for parent in folder.absolute().parents if parent.exists())
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise ResourceError(
+            f"{folder.parent}: fine-tuning needs about {needed / 2**30:.1f} GiB for checkpoints and the model, "
+            f"{free / 2**30:.1f} GiB are free. Free some space, or put the results on another disk."
+        )
 
 
 class _Run:
@@ -314,7 +334,7 @@ def _save_model(
     model.save_pretrained(folder)
     language_model.tokenizer.save_pretrained(folder)
     if settings.method == "lora":
-        made_on = {"name": base, "checksum": base_checksum(base)}
+        made_on = {"name": base, "checksum": weights_checksum(base)}
         (folder / BASE_FILE).write_text(json.dumps(made_on) + "\n", encoding="utf-8")
 
 

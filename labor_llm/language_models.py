@@ -119,8 +119,12 @@ def model_source(name: str | Path) -> Path | str:
     )
 
 
-def base_checksum(name: str | Path) -> str:
-    """Return what identifies a base model's weights: the sha256 of its weight files, or its hub id."""
+def weights_checksum(name: str | Path) -> str:
+    """Return what identifies a model's weights: the sha256 of each weight file of a folder, or the hub id.
+
+    Raises:
+        InputError: as `load_language_model`.
+    """
     source = model_source(name)
     if isinstance(source, str):
         return source
@@ -133,7 +137,7 @@ def _load_adapted(name: str, folder: Path, dtype: str, quantization: str) -> Lan
 
     made_on = json.loads((folder / BASE_FILE).read_text(encoding="utf-8"))
     base = load_language_model(made_on["name"], dtype, quantization)
-    found = base_checksum(made_on["name"])
+    found = weights_checksum(made_on["name"])
     if found != made_on["checksum"]:
         raise MismatchError(
             f"{folder}: the adapter was made on {made_on['name']} with weights {made_on['checksum']}, "

@@ -12,9 +12,9 @@ The wording follows what is known of the paper's Appendix B (punctuation partly 
     1985 (college): Secretaries and stenographers
     <END OF DATA>
 
-(header lines broken here only to fit). The prompt of a transition is the text up to and including the colon of its line; the continuation is a
-space, the title and the end of the line. The prompts of successive records are prefixes of one text, so
-a career is rendered once and cut, never rendered again.
+(header lines are broken here only to fit). The prompt of a transition is the text up to and including the
+colon of its line; the continuation is a space, the title and the end of the line. The prompts of successive
+records are prefixes of one text, so a career is rendered once and cut, never rendered again.
 """
 
 from __future__ import annotations

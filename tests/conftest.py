@@ -79,7 +79,7 @@ def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory, panel: CareerPan
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|end|>").save_pretrained(folder)
     torch.manual_seed(1)
     config = LlamaConfig(
-        vocab_size=tokenizer.get_vocab_size(), hidden_size=48, intermediate_size=96, num_hidden_layers=2,
+        vocab_size=tokenizer.get_vocab_size(), hidden_size=64, intermediate_size=128, num_hidden_layers=2,
         num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=512, initializer_range=0.2,
         tie_word_embeddings=True, bos_token_id=None, eos_token_id=0,
     )  # fmt: skip

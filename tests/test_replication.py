@@ -81,7 +81,7 @@ def test_every_notebook_runs_and_the_book_builds(small_profile: Profile, tmp_pat
     predictions = read_all_predictions(results, ["own"], ["tiny", "tiny-fine-tuned", "multinomial-logit"])
     off_the_shelf, fine_tuned, logit = (prediction.table["log_prob"].mean() for prediction in predictions)
     assert off_the_shelf < fine_tuned < logit + 3
-    panel, splits = read_panel(results.panel("own"))
+    _, splits = read_panel(results.panel("own"))
     assert set(predictions[0].table["worker_id"]) == {
         worker for worker, split in splits.items() if split == "test"
     }

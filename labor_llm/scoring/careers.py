@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from labor_llm.artefacts import MANIFEST, verify, writing
+from labor_llm.artefacts import verify, writing
 from labor_llm.careers import CareerPanel, transitions
 from labor_llm.errors import ArtefactError, InputError, MismatchError
-from labor_llm.language_models import LanguageModel, load_language_model, model_source
+from labor_llm.language_models import LanguageModel, load_language_model, weights_checksum
 from labor_llm.occupations import OutcomeSpace
 from labor_llm.predictions import Predictions, write_predictions
 from labor_llm.progress import progress
@@ -187,11 +187,9 @@ def _key(
 ) -> str:
     """Return a hash of everything that the scores depend on: weights, texts, titles and what is asked."""
     digest = hashlib.sha256()
-    source = model_source(language_model.name)
     described = {
-        "weights": verify(source)["files"]
-        if isinstance(source, Path) and (source / MANIFEST).is_file()
-        else str(source),
+        "weights": weights_checksum(language_model.name),
+        "base": weights_checksum(language_model.base),
         "dtype": str(language_model.model.dtype),
         "quantized": bool(getattr(language_model.model, "is_quantized", False)),
         "device": language_model.device.type,
