@@ -4,8 +4,10 @@ The cell holds one line a parameter, with its type, default and help:
 
     seed: int = 1  # seed of the split by worker
     datasets: list[str] = ["nlsy79", "psid"]  # data sets, in the order of the tables
-    precision: Literal["float32", "bfloat16"] = "float32"  # arithmetic of the forward pass
-    max_steps: int | None = None  # stop early after so many steps
+    learning_rate: float = 1e-5  # peak learning rate
+
+These are the types that papermill itself can read, for `papermill --help-notebook`; a parameter that may
+be left out has an empty text or -1 as its default.
 
 papermill injects whatever it is given and only warns of a name that the notebook does not have, so a
 misspelt parameter would run with the default. `check_parameters` refuses it instead. The cell is
@@ -20,7 +22,7 @@ import io
 import tokenize
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import nbformat
 import pandas as pd
@@ -30,9 +32,7 @@ from labor_llm.errors import InputError
 
 _PLAIN_TYPES = {"int": int, "float": float, "bool": bool, "str": str}
 _LIST_ELEMENTS = {"int": int, "float": float, "str": str}
-_ALLOWED = (
-    "int, float, bool, str, list[str], list[int], list[float], Literal['a', 'b'], or one of these | None"
-)
+_ALLOWED = "int, float, bool, str, list[str], list[int], list[float]"
 _STRICT = pydantic.ConfigDict(strict=True, allow_inf_nan=False)
 
 
@@ -40,7 +40,7 @@ _STRICT = pydantic.ConfigDict(strict=True, allow_inf_nan=False)
 class Parameter:
     """One declared parameter: its name, type as written, default value and help.
 
-    `kind` is the type itself (`int`, `list[str]`, `Literal[...]`, a union with None).
+    `kind` is the type itself (`int`, `list[str]`).
     """
 
     name: str
@@ -160,14 +160,6 @@ def _kind(annotation: ast.expr) -> Any:
             return _PLAIN_TYPES[name]
         case ast.Subscript(value=ast.Name(id="list"), slice=ast.Name(id=element)):
             return list[_LIST_ELEMENTS[element]]
-        case ast.Subscript(value=ast.Name(id="Literal"), slice=ast.Constant(value=str() as choice)):
-            return Literal[choice]
-        case ast.Subscript(value=ast.Name(id="Literal"), slice=ast.Tuple() as choices):
-            values = ast.literal_eval(choices)
-            if all(isinstance(value, str) for value in values):
-                return Literal[values]
-        case ast.BinOp(left=left, op=ast.BitOr(), right=ast.Constant(value=None)):
-            return _kind(left) | None
     raise ValueError(ast.unparse(annotation))
 
 
@@ -184,11 +176,6 @@ def _ill_typed(parameter: Parameter, value: object) -> str:
     if isinstance(value, str) and parameter.type.startswith("list"):
         # papermill's -p knows no lists.
         return f"{message}, pass a list by -y '{parameter.name}: [{value}]'"
-    if isinstance(value, int | float) and not isinstance(value, bool) and str in _members(parameter.kind):
+    if isinstance(value, int | float) and not isinstance(value, bool) and parameter.kind is str:
         return f"{message}, pass text that looks like a number by -r {parameter.name} {value}"
     return message
-
-
-def _members(kind: Any) -> tuple[Any, ...]:
-    """The types that a union holds, or the type itself."""
-    return getattr(kind, "__args__", ()) if type(None) in getattr(kind, "__args__", ()) else (kind,)
