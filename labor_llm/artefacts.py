@@ -91,13 +91,19 @@ def verify(folder: Path) -> dict[str, Any]:
         raise ArtefactError(f"{folder}: {state}. Run the step that makes it, then try again.")
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        files = manifest["files"]
-    except (ValueError, KeyError, TypeError) as error:
+        files = {
+            name: (int(entry["bytes"]), str(entry["sha256"])) for name, entry in manifest["files"].items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtefactError(
             f"{path}: not readable as a manifest ({error}). Remove {folder} and make it again."
         ) from error
-    for name, expected in files.items():
-        _verify_file(folder / name, expected)
+    if manifest.pop("seal", None) != _seal(manifest):
+        raise ArtefactError(
+            f"{path}: it was changed after it was written. Remove {folder} and make it again."
+        )
+    for name, (size, checksum) in files.items():
+        _verify_file(folder / name, size, checksum)
     return manifest
 
 
@@ -110,18 +116,18 @@ def checksum_of(path: Path) -> str:
     return sha256(path)
 
 
-def _verify_file(path: Path, expected: Mapping[str, Any]) -> None:
+def _verify_file(path: Path, size: int, checksum: str) -> None:
     if not path.is_file():
         raise ArtefactError(
             f"{path}: listed in {MANIFEST} but missing. Remove {path.parent} and make it again."
         )
     found = path.stat().st_size
-    if found != expected["bytes"]:
+    if found != size:
         raise ArtefactError(
-            f"{path}: {found:,} bytes found, {expected['bytes']:,} written. "
+            f"{path}: {found:,} bytes found, {size:,} written. "
             f"The file was cut or changed: remove {path.parent} and make it again."
         )
-    if sha256(path) != expected["sha256"]:
+    if sha256(path) != checksum:
         raise ArtefactError(
             f"{path}: its sha256 differs from the one in {MANIFEST}. "
             f"The file was changed after it was written: remove {path.parent} and make it again."
@@ -140,10 +146,16 @@ def _write_manifest(folder: Path, parameters: Mapping[str, Any], inputs: Mapping
         "inputs": {name: checksum_of(path) for name, path in inputs.items()},
         "environment": environment(),
     }
+    manifest["seal"] = _seal(manifest)
     path = folder / MANIFEST
     path.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     for written in folder.rglob("*"):
         _flush(written)
+
+
+def _seal(manifest: Mapping[str, Any]) -> str:
+    """Return the sha256 of what a manifest says, so that the manifest itself cannot change unnoticed."""
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def environment() -> dict[str, Any]:

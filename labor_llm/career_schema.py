@@ -59,12 +59,12 @@ def _cell_schema(occupations: Collection[str]) -> pa.DataFrameSchema:
     )
     year = pa.Check(
         lambda s: (
-            s.str.fullmatch(r"\d{4}") & pd.to_numeric(s, errors="coerce").between(FIRST_YEAR, LAST_YEAR)
+            s.str.fullmatch(r"[0-9]{4}") & pd.to_numeric(s, errors="coerce").between(FIRST_YEAR, LAST_YEAR)
         ),
         error=f"is not a calendar year between {FIRST_YEAR} and {LAST_YEAR}; write it with four digits",
     )
     birth = pa.Check(
-        lambda s: (s == "") | s.str.fullmatch(r"\d{4}"),
+        lambda s: (s == "") | s.str.fullmatch(r"[0-9]{4}"),
         error="is not a calendar year; write four digits, or leave the cell empty if it is not known",
     )
     listed = pa.Check(
@@ -140,13 +140,14 @@ def _validate(schema: pa.DataFrameSchema, frame: pd.DataFrame, source: str) -> N
 
 
 def _first_failure(errors: pa.errors.SchemaErrors, frame: pd.DataFrame, source: str) -> str:
-    """Word the first failure by row; pandera gives one line per failing cell, or per cell of a failing row."""
-    cases = errors.failure_cases
-    first = cases.loc[cases["index"].astype(int).idxmin()]
-    row, rule = int(first["index"]), first["check"]
-    column = first["column"]
-    if first["schema_context"] == "DataFrameSchema":
-        column = next(error.check.name for error in errors.schema_errors if error.check.error == rule)
-    affected = cases.loc[cases["check"] == rule, "index"].nunique()
+    """Word the failure that stands first in the file; pandera reports every failing rule with its cells."""
+    rows = {
+        number: error.failure_cases["index"].astype(int) for number, error in enumerate(errors.schema_errors)
+    }
+    number = min(rows, key=lambda number: rows[number].min())
+    check, row = errors.schema_errors[number].check, int(rows[number].min())
+    # A rule between rows carries the column in its name; a rule on cells is part of a column.
+    column = check.name if check.name in frame.columns else errors.schema_errors[number].schema.name
+    affected = rows[number].nunique()
     others = f" ({affected:,} rows are affected)" if affected > 1 else ""
-    return f"{source}, row {row + 2}, column {column}: {str(frame.at[row, column])!r} {rule}{others}."
+    return f"{source}, row {row + 2}, column {column}: {str(frame.at[row, column])!r} {check.error}{others}."

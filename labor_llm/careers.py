@@ -98,7 +98,10 @@ def read_careers(panel: Path, titles: Path, dataset: str, survey: str | None = N
     if panel.suffix == ".parquet":
         if not panel.is_file():
             raise InputError(f"{panel}: no such file. Give the path of a CSV or parquet file.")
-        frame = pd.read_parquet(panel).astype("string").fillna("").astype(object)
+        try:
+            frame = pd.read_parquet(panel).astype("string").fillna("").astype(object)
+        except (ValueError, OSError) as error:
+            raise InputError(f"{panel}: not readable as parquet ({' '.join(str(error).split())}).") from error
     else:
         frame = read_text_csv(panel, COLUMNS)
     return career_panel(frame, outcomes, dataset, survey, source=str(panel))

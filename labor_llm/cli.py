@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from labor_llm import __version__
+from labor_llm.careers import CareerPanel
 from labor_llm.errors import InputError, LaborLLMError
 
 app = typer.Typer(
@@ -21,21 +22,21 @@ app = typer.Typer(
 )
 
 PanelOption = Annotated[
-    Path,
+    str,
     typer.Option(
         "--panel",
-        help="Careers: a folder made by notebook 01 (or holding panel.parquet and titles.csv), or a CSV.",
+        help="Careers: a packaged data set, a folder made by notebook 01 (or one that holds panel.parquet and "
+        "titles.csv), or a CSV.",
     ),
 ]
 TitleFileOption = Annotated[
-    Path | None,
+    str,
     typer.Option(
-        "--title-file",
-        help="CSV of occupation and title, for a panel given as CSV; default: titles.csv beside it.",
+        help="CSV of occupation and title, for a panel given as CSV; if empty, titles.csv beside it."
     ),
 ]
 SurveyOption = Annotated[
-    str | None, typer.Option(help="The survey's name in the resume's first line; default: name of the panel.")
+    str, typer.Option(help="The survey's name in the resume's first line; if empty, the name of the panel.")
 ]
 SplitSeedOption = Annotated[
     int, typer.Option(help="Seed of the split by worker, for a panel that is not split yet.")
@@ -43,6 +44,10 @@ SplitSeedOption = Annotated[
 ModelOption = Annotated[
     str, typer.Option(help="A packaged model, a folder with a model or adapter, or a hub id.")
 ]
+QuantizationOption = Annotated[
+    Literal["none", "8bit", "4bit"], typer.Option(help="Of the (base) weights, by bitsandbytes.")
+]
+DEFAULT_PANEL, DEFAULT_MODEL = "wage_panel", "smollm2-135m-instruct"
 
 
 @app.command()
@@ -65,12 +70,18 @@ def validate(
     panel: Annotated[
         Path, typer.Argument(help="CSV or parquet file of careers, one row per worker and year.")
     ],
-    titles: Annotated[Path, typer.Option(help="CSV with the columns occupation and title.")],
+    titles: Annotated[
+        str,
+        typer.Option(
+            help="CSV with the columns occupation and title; if empty, titles.csv beside the panel."
+        ),
+    ] = "",
 ) -> None:
     """Check a career panel and its titles; say what they hold or which row is wrong."""
     from labor_llm.careers import read_careers, transitions
 
-    careers = read_careers(panel, titles, dataset=panel.stem)
+    title_file = Path(titles) if titles else panel.with_name("titles.csv")
+    careers = read_careers(panel, title_file, dataset=panel.stem)
     table = transitions(careers)
     typer.echo(
         f"{panel}: {len(careers.workers):,} workers, {len(table):,} records "
@@ -82,18 +93,22 @@ def validate(
 
 @app.command()
 def finetune(
-    panel: PanelOption,
-    model: ModelOption,
-    out: Annotated[Path, typer.Option(help="Folder for the fine-tuned model.")],
-    title_file: TitleFileOption = None,
-    survey: SurveyOption = None,
+    panel: PanelOption = DEFAULT_PANEL,
+    model: ModelOption = DEFAULT_MODEL,
+    out: Annotated[Path, typer.Option(help="Folder for the fine-tuned model.")] = Path("results/fine-tuned"),
+    title_file: TitleFileOption = "",
+    survey: SurveyOption = "",
     split_seed: SplitSeedOption = 1,
-    method: Annotated[str, typer.Option(help="full or lora.")] = "full",
+    method: Annotated[
+        Literal["full", "lora"], typer.Option(help="All weights, or a low-rank adapter.")
+    ] = "full",
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training careers.")] = 3,
-    learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-5,
+    learning_rate: Annotated[float, typer.Option(min=0, max=1, help="Peak learning rate.")] = 1e-5,
     batch_size: Annotated[int, typer.Option(min=1, help="Careers a step.")] = 32,
-    precision: Annotated[str, typer.Option(help="bfloat16 (mixed) or float32.")] = "bfloat16",
-    quantization: Annotated[str, typer.Option(help="none, 8bit or 4bit base weights under lora.")] = "none",
+    precision: Annotated[
+        Literal["bfloat16", "float32"], typer.Option(help="Mixed with float32 master weights, or float32.")
+    ] = "bfloat16",
+    quantization: QuantizationOption = "none",
     lora_rank: Annotated[int, typer.Option(min=1, help="Rank of the adapter.")] = 16,
     evaluations_per_epoch: Annotated[
         int, typer.Option(min=1, help="Validations and checkpoints an epoch.")
@@ -114,28 +129,26 @@ def finetune(
 
 @app.command()
 def score(
-    panel: PanelOption,
-    model: ModelOption,
-    out: Annotated[Path, typer.Option(help="Folder for the predictions.")],
+    panel: PanelOption = DEFAULT_PANEL,
+    model: ModelOption = DEFAULT_MODEL,
+    out: Annotated[Path, typer.Option(help="Folder for the predictions.")] = Path("results/scored"),
     titles: Annotated[
-        str, typer.Option(help="realised: the title that occurred; all: every title.")
+        Literal["realised", "all"], typer.Option(help="The title that occurred, or every title.")
     ] = "realised",
-    split: Annotated[str, typer.Option(help="Which workers: test, validation, train or everyone.")] = "test",
-    title_file: TitleFileOption = None,
-    survey: SurveyOption = None,
+    split: Annotated[
+        Literal["test", "validation", "train", "everyone"], typer.Option(help="Which workers.")
+    ] = "test",
+    title_file: TitleFileOption = "",
+    survey: SurveyOption = "",
     split_seed: SplitSeedOption = 1,
-    dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
-    quantization: Annotated[str, typer.Option(help="none, 8bit or 4bit.")] = "none",
+    dtype: Annotated[Literal["float32", "bfloat16"], typer.Option(help="Arithmetic.")] = "float32",
+    quantization: QuantizationOption = "none",
 ) -> None:
     """Compute the log-probability of each next job, by the chain rule over its title's tokens."""
     from labor_llm.evaluation.perplexity import perplexity
     from labor_llm.scoring.careers import score_panel
 
-    if titles not in ("realised", "all"):
-        raise InputError(f"--titles is {titles!r}; choose realised or all.")
     careers, splits = _open_panel(panel, title_file, survey, split_seed)
-    if split not in (*set(splits.values()), "everyone"):
-        raise InputError(f"--split is {split!r}; choose test, validation, train or everyone.")
     chosen = careers if split == "everyone" else careers.split(splits, split)
     in_full = -1 if titles == "all" else 0
     predictions = score_panel(chosen, model, Path(model).name, out, in_full, dtype, quantization)
@@ -175,16 +188,21 @@ def book(
 
 
 def _open_panel(
-    panel: Path, title_file: Path | None, survey: str | None, split_seed: int
-) -> tuple[Any, dict[str, str]]:
-    """Return a panel and its splits from an artefact folder, another folder, or a CSV with its titles."""
+    name: str, title_file: str, survey: str, split_seed: int
+) -> tuple[CareerPanel, dict[str, str]]:
+    """Return a panel and its splits: packaged, from an artefact or another folder, or from a CSV with its titles."""
     from labor_llm.careers import read_careers, read_panel, split_workers
+    from labor_llm.datasets import PACKAGED_DATASETS
 
+    panel = Path(name)
     if (panel / "splits.csv").is_file():
         return read_panel(panel)
-    file = panel / "panel.parquet" if panel.is_dir() else panel
-    titles = title_file or file.with_name("titles.csv")
-    careers = read_careers(file, titles, dataset=panel.stem, survey=survey)
+    if name in PACKAGED_DATASETS and not panel.exists():
+        careers = PACKAGED_DATASETS[name]()
+    else:
+        file = panel / "panel.parquet" if panel.is_dir() else panel
+        titles = Path(title_file) if title_file else file.with_name("titles.csv")
+        careers = read_careers(file, titles, dataset=panel.stem, survey=survey)
     return careers, split_workers(careers, split_seed)
 
 

@@ -13,6 +13,7 @@ from labor_llm.results import Results, project_root
 from labor_llm.surveys.wage_panel import read_wage_panel
 
 PACKAGED_DATASETS: dict[str, Callable[[], CareerPanel]] = {"wage_panel": read_wage_panel}
+_PACKAGED_LABELS = {"wage_panel": "NLSY79 men, 1980-87"}
 
 
 def convert_dataset(
@@ -29,7 +30,7 @@ def convert_dataset(
     Args:
         results: where the artefact goes.
         dataset: a packaged data set, or the short name for the user's own.
-        label: what tables call it; the short name if empty.
+        label: what tables call it; if empty, the packaged data set's own label or the short name.
         survey: the survey's name in the resume's first line.
         panel: the user's careers (a relative path is taken from the checkout); empty for a packaged data set.
         titles: the user's titles, likewise.
@@ -55,7 +56,7 @@ def convert_dataset(
         )
     splits = split_workers(careers, split_seed)
     _check_enough_workers(dataset, splits)
-    parameters = {"label": label or dataset, "split_seed": split_seed}
+    parameters = {"label": label or _PACKAGED_LABELS.get(dataset, dataset), "split_seed": split_seed}
     write_panel(results.panel(dataset), careers, splits, parameters, inputs)
     return results.panel(dataset)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,8 +22,11 @@ class LaborLLMError(Exception):
     exit_code = 1
 
 
-class InputError(LaborLLMError):
-    """Data, titles, a profile or a parameter that the user gave is not usable as it is."""
+class InputError(LaborLLMError, ValueError):
+    """Data, titles, a profile or a parameter that the user gave is not usable as it is.
+
+    A ValueError too, so that a validation by pydantic adds the field to the message.
+    """
 
     exit_code = 3
 
@@ -66,15 +70,23 @@ def disk_space_named(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        if error.errno not in _NO_SPACE:
-            raise
-        raise ResourceError(_no_space_message(path, error)) from error
+    except LaborLLMError:
+        raise
     except Exception as error:
-        # The safetensors and arrow writers wrap the operating system's error in their own.
-        if not any(os.strerror(code) in str(error) for code in _NO_SPACE):
+        if not _is_no_space(error):
             raise
         raise ResourceError(_no_space_message(path, error)) from error
+
+
+def _is_no_space(error: Exception) -> bool:
+    """Tell whether an error means a full disk; the writers of other libraries wrap the system's own error."""
+    text = str(error)
+    return (
+        getattr(error, "errno", None) in _NO_SPACE
+        or any(os.strerror(code) in text for code in _NO_SPACE)
+        # numpy counts the items that it could write, and does not say why it stopped.
+        or re.search(r"\d+ requested and \d+ written", text) is not None
+    )
 
 
 def _no_space_message(path: Path, error: Exception) -> str:

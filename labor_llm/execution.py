@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from labor_llm.artefacts import atomic_path
-from labor_llm.errors import LaborLLMError
+from labor_llm.errors import InputError, LaborLLMError
 from labor_llm.results import project_root
 
 
@@ -19,40 +19,53 @@ def execute_notebook(notebook: Path, executed: Path, parameters: Mapping[str, An
     Args:
         notebook: the notebook.
         executed: where the executed notebook goes. If a cell fails it is left beside it as
-            `<name>.failed.ipynb`, and an earlier executed notebook stays.
+            `<name>.failed.ipynb`, with the message in `<name>.failed.txt`, and an earlier executed
+            notebook stays.
         parameters: values for its `parameters` cell, checked before a kernel starts.
 
     Raises:
         InputError: if a parameter is unknown or ill-typed.
         LaborLLMError: if a cell fails or the kernel dies.
     """
+    failed, message = executed.with_suffix(".failed.ipynb"), executed.with_suffix(".failed.txt")
+    for path in (failed, message):
+        path.unlink(missing_ok=True)
+    with atomic_path(executed) as aside:
+        try:
+            _run(notebook, aside, parameters)
+        except InputError:
+            raise
+        except LaborLLMError as error:
+            if aside.exists():
+                aside.replace(failed)
+            message.parent.mkdir(parents=True, exist_ok=True)
+            message.write_text(str(error), encoding="utf-8")
+            raise
+
+
+def _run(notebook: Path, executed: Path, parameters: Mapping[str, Any]) -> None:
     import papermill
     from nbclient.exceptions import DeadKernelError
 
     # Jupyter's warnings (a kernel over TCP, tqdm without widgets) tell a reader of the log nothing.
     logging.getLogger("papermill").setLevel(logging.ERROR)
-    failed = executed.with_suffix(".failed.ipynb")
-    failed.unlink(missing_ok=True)
-    with atomic_path(executed) as aside:
-        try:
-            papermill.execute_notebook(
-                notebook,
-                aside,
-                dict(parameters),
-                progress_bar=False,
-                cwd=project_root(),
-                stderr_file=sys.stderr,
-            )
-        except papermill.PapermillExecutionError as error:
-            aside.replace(failed)
-            raise LaborLLMError(
-                f"{notebook.name}: cell {error.exec_count} failed: {error.ename}: {error.evalue}\n"
-                f"The notebook up to there: {failed}"
-            ) from None
-        except DeadKernelError:
-            if aside.exists():
-                aside.replace(failed)
-            raise LaborLLMError(
-                f"{notebook.name}: its process was killed, usually because memory ran out. "
-                f"Close other programs or use a smaller profile. The notebook up to there: {failed}"
-            ) from None
+    try:
+        papermill.execute_notebook(
+            notebook,
+            executed,
+            dict(parameters),
+            progress_bar=False,
+            cwd=project_root(),
+            stderr_file=sys.stderr,
+            # Errors only: a kernel on one machine need not warn that its connection is not encrypted.
+            extra_arguments=["--IPKernelApp.log_level=40"],
+        )
+    except papermill.PapermillExecutionError as error:
+        raise LaborLLMError(
+            f"{notebook.name}: cell {error.exec_count} failed: {error.ename}: {error.evalue}"
+        ) from None
+    except DeadKernelError:
+        raise LaborLLMError(
+            f"{notebook.name}: its process was killed, usually because memory ran out. "
+            "Close other programs or use a smaller profile."
+        ) from None

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from torch.nn.utils.rnn import pad_sequence
 from transformers import get_linear_schedule_with_warmup
@@ -173,6 +174,8 @@ class _Run:
         self.steps_per_epoch = -(-len(train) // settings.batch_size)
         self.total = settings.epochs * self.steps_per_epoch
         set_seed(settings.seed)
+        # A second run in one process may ask for another precision, which accelerate keeps for the process.
+        AcceleratorState._reset_state()
         precision = {"bfloat16": "bf16", "float32": "no"}[settings.precision]
         self.accelerator = Accelerator(mixed_precision=precision)
         trained = [parameter for parameter in language_model.model.parameters() if parameter.requires_grad]

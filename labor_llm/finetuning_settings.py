@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pydantic import ConfigDict, StrictFloat, StrictInt, StrictStr
+
 from labor_llm.errors import InputError
 
 METHODS = ("full", "lora")
@@ -34,20 +36,23 @@ class FineTuningSettings:
         InputError: if a value is out of its range, or the combination cannot be.
     """
 
-    method: str = "full"
-    epochs: int = 3
-    learning_rate: float = 1e-5
-    batch_size: int = 32
-    warmup_share: float = 0.03
-    weight_decay: float = 0.0
-    max_gradient_norm: float = 1.0
-    precision: str = "bfloat16"
-    quantization: str = "none"
-    lora_rank: int = 16
-    lora_alpha: int = 32
-    lora_dropout: float = 0.0
-    evaluations_per_epoch: int = 1
-    seed: int = 1
+    # Where pydantic builds the settings from a profile, an unknown name is an error.
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    method: StrictStr = "full"
+    epochs: StrictInt = 3
+    learning_rate: StrictFloat = 1e-5
+    batch_size: StrictInt = 32
+    warmup_share: StrictFloat = 0.03
+    weight_decay: StrictFloat = 0.0
+    max_gradient_norm: StrictFloat = 1.0
+    precision: StrictStr = "bfloat16"
+    quantization: StrictStr = "none"
+    lora_rank: StrictInt = 16
+    lora_alpha: StrictInt = 32
+    lora_dropout: StrictFloat = 0.0
+    evaluations_per_epoch: StrictInt = 1
+    seed: StrictInt = 1
 
     def __post_init__(self) -> None:
         for name, choices in (

@@ -98,6 +98,11 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
         raise InputError(f"{source}: no tokenizer could be loaded ({_first_line(error)}).") from error
 
 
+def is_model_name(name: str) -> bool:
+    """Tell whether a name can stand for a model (packaged, a folder, or of the form of a hub id)."""
+    return name in PACKAGED_MODELS or _folder(name).is_dir() or _is_hub_id(name)
+
+
 def model_source(name: str | Path) -> Path | str:
     """Return the folder that a name stands for, checked, or the hub id itself.
 
@@ -107,16 +112,24 @@ def model_source(name: str | Path) -> Path | str:
     """
     if str(name) in PACKAGED_MODELS:
         return packaged_model_folder(str(name))
-    folder = Path(name) if Path(name).is_dir() else project_root() / name
+    folder = _folder(name)
     if folder.is_dir():
         _check_folder(folder)
         return folder
-    if str(name).count("/") == 1 and not str(name).startswith((".", "/", "results/")):
+    if _is_hub_id(str(name)):
         return str(name)
     raise InputError(
         f"{name}: no such model. Name a packaged one ({', '.join(PACKAGED_MODELS)}), "
         "an existing folder with a model, or a hub id (OWNER/NAME)."
     )
+
+
+def _folder(name: str | Path) -> Path:
+    return Path(name) if Path(name).is_dir() else project_root() / name
+
+
+def _is_hub_id(name: str) -> bool:
+    return name.count("/") == 1 and not name.startswith((".", "/", "results/"))
 
 
 def weights_checksum(name: str | Path) -> str:

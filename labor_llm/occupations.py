@@ -6,8 +6,10 @@ set is given beforehand, never read off the data that is predicted.
 
 from __future__ import annotations
 
+import csv
 import re
 import unicodedata
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -39,13 +41,14 @@ class OutcomeSpace:
         if len(self.codes) < 2 or len(self.codes) != len(self.titles):
             raise InputError(f"{self.source}: {len(self.codes)} occupations found; at least two are needed.")
         _check_unique(self.source, "occupation", self.codes)
-        for row, title in enumerate(self.titles):
-            problem = title_problem(title)
-            if problem:
-                raise InputError(
-                    f"{self.source}, row {row + 2}, column title: {title!r} {problem}. "
-                    "A title is one line of plain text: change it in the file."
-                )
+        for column, texts in (("occupation", self.codes), ("title", self.titles)):
+            for row, text in enumerate(texts):
+                if problem := title_problem(text):
+                    raise InputError(
+                        f"{self.source}, row {row + 2}, column {column}: {text!r} {problem}. "
+                        f"{'A title' if column == 'title' else 'A code'} is one line of plain text: "
+                        "change it in the file."
+                    )
         _check_unique(self.source, "title", [_comparable(title) for title in self.titles])
 
     def __len__(self) -> int:
@@ -102,7 +105,18 @@ def read_text_csv(path: Path, required: Iterable[str]) -> pd.DataFrame:
     if not path.is_file():
         raise InputError(f"{path}: no such file. Give the path of a CSV file with a header line.")
     try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8-sig")
+        with warnings.catch_warnings():
+            # pandas only warns of rows with more cells than the header, and would shift or cut them.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame = pd.read_csv(
+                path,
+                dtype=str,
+                keep_default_na=False,
+                na_filter=False,
+                encoding="utf-8-sig",
+                index_col=False,
+                skip_blank_lines=False,
+            )
     except pd.errors.EmptyDataError as error:
         raise InputError(
             f"{path}: the file is empty. It needs a header line and at least one row."
@@ -111,10 +125,15 @@ def read_text_csv(path: Path, required: Iterable[str]) -> pd.DataFrame:
         raise InputError(
             f"{path}: not UTF-8 text (byte {error.start}). Save the file as UTF-8 CSV."
         ) from error
-    except pd.errors.ParserError as error:
+    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
+        reason = " ".join(str(error).split())
         raise InputError(
-            f"{path}: not a regular CSV ({error}). Give each row as many cells as the header."
+            f"{path}: not a regular CSV ({reason}). Give each row as many cells as the header."
         ) from error
+    _check_header(path)
+    # A blank line keeps its number, so that messages name the row as an editor does; only the end is trimmed.
+    filled = (frame != "").any(axis=1)
+    frame = frame.loc[: filled[filled].index.max()] if filled.any() else frame.iloc[:0]
     missing = [column for column in required if column not in frame.columns]
     if missing:
         raise InputError(
@@ -123,6 +142,16 @@ def read_text_csv(path: Path, required: Iterable[str]) -> pd.DataFrame:
     if frame.empty:
         raise InputError(f"{path}: a header but no rows. It needs at least one row.")
     return frame
+
+
+def _check_header(path: Path) -> None:
+    """Refuse a column name that stands twice, which pandas would rename."""
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        header = next(csv.reader(file), [])
+    if twice := [name for name in header if header.count(name) > 1]:
+        raise InputError(
+            f"{path}: column {twice[0]!r} stands twice. Give each column its own name."
+        )
 
 
 def title_problem(text: str) -> str | None:

@@ -32,12 +32,16 @@ _INJECTED_PATHS = {"PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH"}
 _SKIPPED_TAG = "skip-execution"
 
 
-class ParametersRefusedError(InputError, click.ClickException):
+class ParametersRefusedError(click.ClickException, InputError):
     """The parameters do not fit the notebook; papermill's command prints the message alone."""
 
+    exit_code = InputError.exit_code
 
-class NotebookUnfinishedError(ArtefactError, click.ClickException):
+
+class NotebookUnfinishedError(click.ClickException, ArtefactError):
     """The notebook stopped before its last cell although no cell reported an error."""
+
+    exit_code = ArtefactError.exit_code
 
 
 class ParameterCheckedEngine(NBClientEngine):

@@ -54,6 +54,10 @@ class Predictions:
         _check_log_probs(self.model, "log_valid_mass", self.table["log_valid_mass"], missing_allowed=True)
         if self.log_probs is None:
             return
+        if np.isnan(self.log_probs).any() or (self.log_probs > MASS_TOLERANCE).any():
+            raise NumericalError(
+                f"{self.model}: the matrix holds values that are no log-probabilities (NaN or above zero)."
+            )
         expected = (int(self.scored_in_full.sum()), len(self.outcomes))
         if self.log_probs.shape != expected:
             raise MismatchError(
@@ -153,7 +157,8 @@ def read_all_predictions(
         if not folder.is_dir():
             raise ArtefactError(
                 f"{folder}: these predictions were not made yet. Run notebooks/05_next_job_scoring (language models) "
-                "or notebooks/06_baselines first, or the whole profile by `labor-llm replicate`."
+                "or notebooks/06_baselines first, or give as `results` the folder of a profile that "
+                "`labor-llm replicate` has run."
             )
     return [read_predictions(folder) for folder in folders]
 

@@ -6,17 +6,40 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from labor_llm.baselines import BASELINES
 from labor_llm.datasets import PACKAGED_DATASETS
 from labor_llm.errors import InputError
 from labor_llm.finetuning_settings import FineTuningSettings
+from labor_llm.language_models import is_model_name
+from labor_llm.packaged_models import PACKAGED_MODELS
 
 _PACKAGED = Path(__file__).parent / "profiles"
 _LARGEST = 2**20
 
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML's safe loader, but a field that stands twice is an error instead of the last one winning."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return the mapping of a node whose keys are all different."""
+        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
+        if twice := [key for key in keys if keys.count(key) > 1]:
+            raise yaml.constructor.ConstructorError(problem=f"the field {twice[0]!r} stands twice")
+        return super().construct_mapping(node, deep)
 
 
 class _Strict(BaseModel):
@@ -45,7 +68,7 @@ class LanguageModelEntry(_Strict):
     Attributes:
         label: what tables call it.
         base: packaged name, local folder or hub id.
-        fine_tuning: fields of `FineTuningSettings`.
+        fine_tuning: its settings.
         all_titles_workers: for how many test workers every title is scored; -1 for all.
         dtype: arithmetic of scoring.
         quantization: of the weights in scoring.
@@ -53,10 +76,31 @@ class LanguageModelEntry(_Strict):
 
     label: Text
     base: Text
-    fine_tuning: dict[str, Any] | None = None
+    fine_tuning: FineTuningSettings | None = None
     all_titles_workers: Annotated[int, Field(ge=-1)] = -1
     dtype: Literal["float32", "bfloat16"] = "float32"
     quantization: Literal["none", "8bit", "4bit"] = "none"
+
+    @field_validator("base")
+    @classmethod
+    def _is_known(cls, value: str) -> str:
+        if not is_model_name(value):
+            packaged = ", ".join(PACKAGED_MODELS)
+            raise ValueError(
+                f"{value!r} is neither packaged ({packaged}), nor a folder, nor a hub id (OWNER/NAME)"
+            )
+        return value
+
+    @field_validator("fine_tuning", mode="before")
+    @classmethod
+    def _settings(cls, value: object) -> object:
+        """Build the settings from the mapping that the file holds, each of its own type."""
+        if not isinstance(value, dict):
+            return value
+        try:
+            return TypeAdapter(FineTuningSettings).validate_python(value)
+        except ValidationError as error:
+            raise ValueError(_first_problem(error)) from None
 
 
 class Profile(_Strict):
@@ -83,6 +127,18 @@ class Profile(_Strict):
         for field in ("fine_tuned", "off_the_shelf"):
             if getattr(self, field) not in self.language_models:
                 raise ValueError(f"{field} is {getattr(self, field)!r}, which is not among language_models")
+        if not self.baselines or len(set(self.baselines)) < len(self.baselines):
+            raise ValueError("baselines must name at least one baseline, and each once")
+        if taken := sorted(set(self.language_models) & set(BASELINES)):
+            raise ValueError(f"language_models.{taken[0]} has the name of a baseline")
+        labels = [
+            *(entry.label for entry in self.language_models.values()),
+            *(BASELINES[b][1] for b in self.baselines),
+        ]
+        if twice := [label for label in labels if labels.count(label) > 1]:
+            raise ValueError(
+                f"the label {twice[0]!r} stands for two models; tables tell models by their labels"
+            )
         for name, entry in self.datasets.items():
             if (entry.panel is None) != (entry.titles is None):
                 raise ValueError(f"datasets.{name} needs both panel and titles, or neither")
@@ -106,37 +162,20 @@ def load_profile(name: str) -> Profile:
     if path.stat().st_size > _LARGEST:
         raise InputError(f"{path}: larger than {_LARGEST:,} bytes, which no profile is.")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # noqa: S506 (a safe loader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not readable as YAML ({' '.join(str(error).split())}).") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected `field: value` lines. Compare with the packaged demo profile.")
     try:
         profile = Profile.model_validate({"name": path.stem, "results": f"results/{path.stem}", **content})
-        for entry in profile.language_models.values():
-            fine_tuning_settings(entry)
     except ValidationError as error:
         raise InputError(f"{path}: {_first_problem(error)}.") from None
-    except (InputError, TypeError) as error:
-        raise InputError(f"{path}, fine_tuning: {error}") from None
     return profile
-
-
-def fine_tuning_settings(entry: LanguageModelEntry) -> FineTuningSettings:
-    """Return the settings of a model that is fine-tuned, defaults filled in.
-
-    Raises:
-        InputError: if a setting is unknown or out of range.
-    """
-    given = entry.fine_tuning or {}
-    known = FineTuningSettings.__dataclass_fields__
-    unknown = sorted(set(given) - set(known))
-    if unknown:
-        raise InputError(f"{unknown[0]!r} is no setting of fine-tuning; known are {', '.join(known)}.")
-    return FineTuningSettings(**given)
 
 
 def _first_problem(error: ValidationError) -> str:
     first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"]) or "profile"
-    return f"{field}: {first['msg'].removeprefix('Value error, ')}"
+    field = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ").rstrip(".")
+    return f"{field}: {message}" if field else message

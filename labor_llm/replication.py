@@ -11,6 +11,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +19,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from labor_llm.careers import read_careers
 from labor_llm.errors import BusyError, LaborLLMError
-from labor_llm.profile import Profile, fine_tuning_settings
+from labor_llm.exhibits.catalogue import read_catalogue
+from labor_llm.profile import Profile
 from labor_llm.results import Results, open_results, project_root
 
 _DEFAULT_MINUTES = 0.3
@@ -52,7 +55,7 @@ def notebook_runs(profile: Profile) -> list[NotebookRun]:
     runs: list[NotebookRun] = []
     for dataset in profile.datasets:
         runs.append(_conversion(profile, results, dataset))
-    panels = _made(runs)
+    panels = [_manifest(results.panel(dataset)) for dataset in profile.datasets]
     runs.append(_run(profile, "02_data_description", {"datasets": list(profile.datasets)}, needs=panels))
     for dataset in profile.datasets:
         runs += _runs_of_dataset(profile, results, dataset)
@@ -94,10 +97,13 @@ def replicate(profile: Profile, source: str, cores: int, dry_run: bool = False) 
         dry_run: only say what would run.
 
     Raises:
+        InputError: if a file of the user's own careers is missing or no valid panel, before anything runs.
         BusyError: if another run works on the same profile.
-        LaborLLMError: if a job failed; its own message stands above.
+        LaborLLMError: if a job failed; with the job's own message.
     """
-    root = open_results(profile.results).root
+    _check_own_careers(profile)
+    results = open_results(profile.results)
+    root = results.root
     root.mkdir(parents=True, exist_ok=True)
     command = [
         sys.executable, "-m", "snakemake", "--snakefile", str(Path(__file__).with_name("Snakefile")),
@@ -113,6 +119,7 @@ def replicate(profile: Profile, source: str, cores: int, dry_run: bool = False) 
         # The progress bars of other libraries ask for widgets that a log cannot show.
         "PYTHONWARNINGS": "ignore:IProgress not found",
     }
+    began = time.time()
     try:
         with FileLock(root / ".lock", timeout=0):
             code = subprocess.run(command, env=environment, check=False).returncode
@@ -121,20 +128,45 @@ def replicate(profile: Profile, source: str, cores: int, dry_run: bool = False) 
             f"{root}: another run works on this profile. Wait for it, or stop it first."
         ) from error
     if code:
+        messages = [
+            path.read_text(encoding="utf-8")
+            for path in sorted(results.notebooks.glob("*.failed.txt"))
+            if path.stat().st_mtime >= began
+        ]
+        reason = "\n".join(messages) or "the reason stands above"
         raise LaborLLMError(
-            f"The replication of {profile.name!r} stopped; the reason stands above. Run it again to go on."
+            f"The replication of {profile.name!r} stopped: {reason}\nRun it again to go on from there."
         )
 
 
+def _check_own_careers(profile: Profile) -> None:
+    for name, entry in profile.datasets.items():
+        if entry.panel and entry.titles:
+            read_careers(project_root() / entry.panel, project_root() / entry.titles, name, entry.survey)
+
+
 def _run(
-    profile: Profile, notebook: str, parameters: dict[str, Any], variant: str = "", **kwargs: Any
+    profile: Profile,
+    notebook: str,
+    parameters: dict[str, Any],
+    variant: str = "",
+    needs: Iterable[Path] = (),
+    makes: Iterable[Path] = (),
 ) -> NotebookRun:
+    folder = open_results(profile.results).exhibits
+    shown = [exhibit for exhibit in read_catalogue().values() if exhibit.notebook == notebook]
+    exhibits = [
+        folder / f"{exhibit.label(variant if exhibit.variants else '')}.{ending}"
+        for exhibit in shown
+        for ending in exhibit.endings
+    ]
     return NotebookRun(
         name=f"{notebook}-{variant}" if variant else notebook,
         notebook=notebook,
         parameters={**parameters, "results": profile.results},
+        needs=list(needs),
+        makes=[*makes, *exhibits],
         minutes=profile.minutes.get(notebook, _DEFAULT_MINUTES),
-        **kwargs,
     )
 
 
@@ -154,7 +186,7 @@ def _runs_of_dataset(profile: Profile, results: Results, dataset: str) -> list[N
         variant = f"{dataset}-{name}"
         model, needs = entry.base, [panel]
         if entry.fine_tuning is not None:
-            settings = dataclasses.asdict(fine_tuning_settings(entry))
+            settings = dataclasses.asdict(entry.fine_tuning)
             folder = results.model(dataset, name)
             parameters = {
                 "dataset": dataset,

@@ -36,6 +36,11 @@ class Results:
         return self.root / "exhibits"
 
     @property
+    def benchmarks(self) -> Path:
+        """The folder of the workflow's records of time and memory, one file a job."""
+        return self.root / "benchmarks"
+
+    @property
     def notebooks(self) -> Path:
         """The folder of executed notebooks."""
         return self.root / "notebooks"

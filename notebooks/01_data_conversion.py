@@ -26,16 +26,16 @@
 
 # %% tags=["parameters"]
 dataset: str = "wage_panel"  # packaged data set, or a short name for careers of your own
-label: str = ""  # what tables call it; the short name if empty
+label: str = ""  # what tables call it; a packaged data set has a label of its own
 survey: str = ""  # the survey's name in the first line of a resume; the short name if empty
 panel: str = ""  # CSV or parquet file of your own careers; empty for a packaged data set
 titles: str = ""  # CSV file of occupation codes and titles that goes with it
 split_seed: int = 1  # seed of the split of workers
-results: str = "results/demo"  # folder of the results
+results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
 from labor_llm.careers import read_panel
-from labor_llm.datasets import convert_dataset
+from labor_llm.datasets import convert_dataset, dataset_label
 from labor_llm.exhibits.model_tables import split_description
 from labor_llm.exhibits.publishing import show_table, show_text
 from labor_llm.results import open_results
@@ -61,7 +61,7 @@ careers, splits = read_panel(folder)
 # %%
 table = split_description(careers, splits)
 show_table("tab-splits", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
-           variant=dataset, numbers={"dataset": label or dataset})
+           variant=dataset, numbers={"dataset": dataset_label(folders, dataset)})
 
 # %%
 show_text(

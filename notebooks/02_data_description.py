@@ -24,7 +24,7 @@
 
 # %% tags=["parameters"]
 datasets: list[str] = ["wage_panel"]  # data sets, in the order of the tables
-results: str = "results/demo"  # folder of the results
+results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
 from labor_llm.datasets import dataset_label, open_datasets
@@ -37,17 +37,19 @@ folders = open_results(results)
 panels, splits = open_datasets(folders, datasets)
 
 # %%
-table = tables.data_description(panels, splits)
+labels = {dataset: dataset_label(folders, dataset) for dataset in datasets}
+table = tables.data_description(panels, splits, labels)
 show_table("tab-data-description", table.frame, folders.exhibits, persons=table.persons, formats=table.formats)
 
 # %% [markdown]
-# Moves are frequent because an occupation here is a group within an industry: a change of either is a move.
+# In the packaged data set moves are frequent because an occupation is a group within an industry: a change of either is
+# a move.
 # The three types are told apart throughout, as staying is far easier to predict than moving.
 
 # %%
-shares = tables.transition_type_shares(panels)
+shares = tables.transition_type_shares(panels).replace({"dataset": labels})
 show_figure("fig-transition-types", figures.transition_type_shares(shares), folders.exhibits, persons=shares["workers"])
 
 # %% tags=["remove-cell"]
-numbers = data_numbers(panels[0], dataset_label(folders, datasets[0]))
+numbers = data_numbers(panels[0], labels[datasets[0]])
 record_numbers("02_data_description", numbers, folders.exhibits, persons=len(panels[0].workers))

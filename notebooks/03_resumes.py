@@ -26,7 +26,7 @@
 # %% tags=["parameters"]
 dataset: str = "wage_panel"  # data set
 model: str = "smollm2-135m-instruct"  # whose tokenizer counts: packaged model, folder or hub id
-results: str = "results/demo"  # folder of the results
+results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
 from IPython.display import Code

@@ -43,7 +43,7 @@ lora_alpha: int = 32  # its scale
 lora_dropout: float = 0.0  # its dropout
 evaluations_per_epoch: int = 2  # validations, and checkpoints to resume from
 seed: int = 1  # of the order of careers, the adapter's start and dropout
-results: str = "results/demo"  # folder of the results
+results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
 from labor_llm.datasets import dataset_label, open_dataset

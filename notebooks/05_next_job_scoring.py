@@ -34,7 +34,7 @@ label: str = ""  # what tables call the model; its short name if empty
 all_titles_workers: int = 12  # for how many test workers every title is scored; -1 for all
 dtype: str = "float32"  # arithmetic: float32 or bfloat16
 quantization: str = "none"  # of the weights: none, 8bit or 4bit
-results: str = "results/demo"  # folder of the results
+results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
 from pathlib import Path
@@ -49,7 +49,7 @@ from labor_llm.scoring.careers import score_panel
 
 folders = open_results(results)
 careers, splits = open_dataset(folders, dataset)
-name = name or Path(model).name
+name = name or Path(model).name.lower()
 label = label or name
 
 # %%

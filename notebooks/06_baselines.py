@@ -28,7 +28,7 @@
 # %% tags=["parameters"]
 dataset: str = "wage_panel"  # data set
 baselines: list[str] = ["empirical-transitions", "multinomial-logit"]  # which baselines are fitted
-results: str = "results/demo"  # folder of the results
+results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
 from labor_llm.baselines import fit_baselines

@@ -31,7 +31,7 @@ fine_tuned: str = "smollm2-fine-tuned"  # the model that the text is about
 off_the_shelf: str = "smollm2-off-the-shelf"  # the same model without fine-tuning
 draws: int = 1000  # bootstrap samples
 seed: int = 1  # of the samples
-results: str = "results/demo"  # folder of the results
+results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
 from labor_llm.evaluation.bootstrap import bootstrap_differences, bootstrap_perplexity

@@ -28,7 +28,7 @@ datasets: list[str] = ["wage_panel"]  # data sets
 base_model: str = "smollm2-135m-instruct"  # base model of the language models below
 fine_tuned: str = "smollm2-fine-tuned"  # the fine-tuned model
 off_the_shelf: str = "smollm2-off-the-shelf"  # the same model without fine-tuning
-results: str = "results/demo"  # folder of the results
+results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
 from labor_llm.artefacts import environment
@@ -58,7 +58,8 @@ show_table("tab-published-values", table.frame, folders.exhibits, persons=table.
 # ## How long it took, and with what
 
 # %%
-show_table("tab-run-times", run_record.run_times(folders.notebooks), folders.exhibits, persons="none", formats={"Minutes": ".1f"})
+times = run_record.run_times(folders.notebooks, folders.benchmarks)
+show_table("tab-run-times", times, folders.exhibits, persons="none", formats={"Minutes": ".1f", "Peak memory, GB": ".1f"})
 
 # %%
 show_table("tab-environment", run_record.environment_table(environment()), folders.exhibits, persons="none")

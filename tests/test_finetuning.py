@@ -129,6 +129,20 @@ def test_a_killed_run_ends_with_the_same_weights(
     assert read_learning_curve(whole).equals(read_learning_curve(resumed))
 
 
+def test_a_second_run_in_one_process_may_ask_for_another_precision(
+    tiny_model_folder: Path, panel: CareerPanel, tmp_path: Path
+) -> None:
+    losses = {}
+    for precision in ("float32", "bfloat16"):
+        settings = FineTuningSettings(epochs=1, learning_rate=5e-3, batch_size=16, precision=precision)
+        folder = fine_tune_panel(
+            str(tiny_model_folder), panel, split_workers(panel, 1), settings, tmp_path / precision
+        )
+        losses[precision] = read_learning_curve(folder)["loss"].iloc[-1]
+    assert losses["float32"] != losses["bfloat16"]
+    assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.05)
+
+
 def test_an_unfinished_run_with_other_settings_is_refused(
     tiny_model_folder: Path, panel: CareerPanel, tmp_path: Path
 ) -> None:

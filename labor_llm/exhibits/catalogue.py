@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from labor_llm.errors import InputError
 
 _PREFIXES = {"table": "tab-", "figure": "fig-"}
+_ENDINGS = {"table": ("csv", "tex"), "figure": ("png", "pdf")}
 _VARIANT = re.compile(r"[a-z0-9]+(?:[-_.][a-z0-9]+)*")
 
 
@@ -51,6 +52,11 @@ class Exhibit(BaseModel):
         if (self.kind == "figure") != bool(self.alt):
             raise ValueError("a figure needs an `alt` text and a table has none")
         return self
+
+    @property
+    def endings(self) -> tuple[str, ...]:
+        """The endings of the files that it is written to."""
+        return _ENDINGS[self.kind]
 
     def label(self, variant: str = "") -> str:
         """Return the label of the exhibit, or of one of its variants.

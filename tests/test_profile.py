@@ -1,0 +1,259 @@
+"""Profiles: the packaged one fits the notebooks, and a fault is one message with the file and the field."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+import yaml
+
+from labor_llm.errors import InputError
+from labor_llm.finetuning_settings import FineTuningSettings
+from labor_llm.notebook_parameters import check_parameters, declared_parameters
+from labor_llm.profile import Profile, load_profile
+from labor_llm.replication import notebook_runs
+from labor_llm.results import project_root
+
+GOOD: dict[str, Any] = {
+    "description": "Invented",
+    "split_seed": 1,
+    "datasets": {
+        "wage_panel": {"label": "NLSY79 men"},
+        "own": {"label": "Ours", "survey": "ACME", "panel": "data/careers.csv", "titles": "data/titles.csv"},
+    },
+    "language_models": {
+        "small": {"label": "Small", "base": "smollm2-135m-instruct", "all_titles_workers": 12},
+        "small-fine-tuned": {
+            "label": "Small, fine-tuned",
+            "base": "smollm2-135m-instruct",
+            "fine_tuning": {"epochs": 2, "learning_rate": 5e-5, "precision": "float32"},
+        },
+    },
+    "baselines": ["empirical-transitions"],
+    "fine_tuned": "small-fine-tuned",
+    "off_the_shelf": "small",
+    "draws": 200,
+    "bootstrap_seed": 3,
+}
+
+Change = Callable[[dict[str, Any]], object]
+
+
+def profile_file(folder: Path, change: Change | None = None, name: str = "mine.yaml") -> Path:
+    content = copy.deepcopy(GOOD)
+    if change:
+        change(content)
+    (folder / name).write_text(yaml.safe_dump(content), encoding="utf-8")
+    return folder / name
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(InputError) as refused:
+        load_profile(str(path))
+    message = str(refused.value)
+    assert "\n" not in message
+    return message.replace(str(path), path.name)
+
+
+def test_a_good_profile_is_loaded_with_its_defaults(tmp_path: Path) -> None:
+    got = load_profile(str(profile_file(tmp_path)))
+
+    assert (got.name, got.results, got.draws, got.minutes) == ("mine", "results/mine", 200, {})
+    assert (got.datasets["wage_panel"].panel, got.datasets["own"].survey) == (None, "ACME")
+    small, fine_tuned = got.language_models.values()
+    assert (small.fine_tuning, small.dtype, small.quantization, small.all_titles_workers) == (
+        None, "float32", "none", 12,
+    )  # fmt: skip
+    assert fine_tuned.all_titles_workers == -1
+    assert fine_tuned.fine_tuning == FineTuningSettings(epochs=2, learning_rate=5e-5, precision="float32")
+
+
+@pytest.fixture(scope="module", params=["demo", "every kind of entry"])
+def profile(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Profile:
+    """The packaged demo, and a profile with own files and several data sets."""
+    if request.param == "demo":
+        return load_profile("demo")
+    return load_profile(str(profile_file(tmp_path_factory.mktemp("profiles"))))
+
+
+def test_every_run_passes_what_its_notebook_declares(profile: Profile) -> None:
+    runs = notebook_runs(profile)
+    for run in runs:
+        path = project_root() / "notebooks" / f"{run.notebook}.ipynb"
+        check_parameters(nbformat.read(path, as_version=4), run.parameters, str(path))
+    notebooks = {path.stem for path in (project_root() / "notebooks").glob("0*.ipynb")}
+    assert {run.notebook for run in runs} == notebooks
+    assert len({run.name for run in runs}) == len(runs)
+
+
+@pytest.mark.parametrize("notebook", ["04_fine_tuning", "05_next_job_scoring"])
+def test_a_notebook_can_be_told_everything_that_a_profile_can_say(notebook: str) -> None:
+    path = project_root() / "notebooks" / f"{notebook}.ipynb"
+    declared = set(declared_parameters(nbformat.read(path, as_version=4)))
+    runs = [run for run in notebook_runs(load_profile("demo")) if run.notebook == notebook]
+    assert {name for run in runs for name in run.parameters} == declared
+
+
+def test_notebooks_alone_run_the_demo() -> None:
+    """papermill without parameters gives the demo, in a folder of its own that leaves its results alone."""
+    demo = load_profile("demo")
+    for path in (project_root() / "notebooks").glob("0*.ipynb"):
+        declared = declared_parameters(nbformat.read(path, as_version=4))
+        values = {name: parameter.default for name, parameter in declared.items()}
+        assert values["results"] == "results/by-hand" != demo.results, path
+        assert values.get("dataset", "wage_panel") in demo.datasets, path
+        assert values.get("datasets", ["wage_panel"]) == list(demo.datasets), path
+        assert values.get("fine_tuned", demo.fine_tuned) == demo.fine_tuned, path
+        assert values.get("off_the_shelf", demo.off_the_shelf) == demo.off_the_shelf, path
+        assert values.get("draws", demo.draws) == demo.draws, path
+
+
+def fine_tuning(**changes: object) -> Change:
+    return lambda content: content["language_models"]["small-fine-tuned"]["fine_tuning"].update(changes)
+
+
+def model(**changes: object) -> Change:
+    return lambda content: content["language_models"]["small"].update(changes)
+
+
+def field(**changes: object) -> Change:
+    return lambda content: content.update(changes)
+
+
+BAD_FIELDS = [
+    (field(drawss=100), "drawss", "not permitted"),
+    (lambda content: content.pop("draws"), "draws", "required"),
+    (field(draws="200"), "draws", "integer"),
+    (field(draws=200.5), "draws", "integer"),
+    (field(draws=True), "draws", "integer"),
+    (field(draws=99), "draws", "100"),
+    (field(description=""), "description", "1 character"),
+    (field(split_seed="one"), "split_seed", "integer"),
+    (field(baselines="multinomial-logit"), "baselines", "list"),
+    (field(baselines=["logit"]), "baselines.0", "multinomial-logit"),
+    (field(datasets={}), "datasets", "at least 1"),
+    (field(datasets={"My Data": {"label": "x"}}), "datasets.My Data", "pattern"),
+    (field(datasets={1980: {"label": "x"}}), "datasets.1980", "string"),
+    (field(datasets={"own": {"label": "x"}}), "datasets.own", "not packaged, so it needs panel and titles"),
+    (
+        field(datasets={"own": {"label": "x", "panel": "y"}}),
+        "datasets.own",
+        "both panel and titles, or neither",
+    ),
+    (field(datasets={"own": {"label": "x", "file": "y"}}), "datasets.own.file", "not permitted"),
+    (field(fine_tuned="other"), "fine_tuned", "'other', which is not among language_models"),
+    (field(off_the_shelf="other"), "off_the_shelf", "'other', which is not among language_models"),
+    (model(all_titles_workers=-2), "language_models.small.all_titles_workers", "-1"),
+    (model(dtype="float16"), "language_models.small.dtype", "'float32' or 'bfloat16'"),
+    (model(quantization="2bit"), "language_models.small.quantization", "'8bit'"),
+    (model(base=7), "language_models.small.base", "string"),
+    (model(bsae="x"), "language_models.small.bsae", "not permitted"),
+    (model(fine_tuning="full"), "language_models.small.fine_tuning", "dictionary"),
+    (fine_tuning(epoch=1), "fine_tuning", "epoch: Unexpected keyword argument"),
+    (fine_tuning(method="adapter"), "method", "choose one of full, lora"),
+    (fine_tuning(epochs=0), "epochs", "at least 1"),
+    (fine_tuning(learning_rate=2.0), "learning_rate", "between 0 and 1"),
+    # YAML 1.1 reads 5e-5 without a point as text: the commonest slip of all.
+    (fine_tuning(learning_rate="5e-5"), "learning_rate", "number"),
+    (fine_tuning(epochs="three"), "epochs", "integer"),
+    (fine_tuning(epochs=1.5), "epochs", "integer"),
+    (fine_tuning(epochs=True), "epochs", "integer"),
+    (fine_tuning(weight_decay="none"), "weight_decay", "number"),
+    (fine_tuning(seed="x"), "seed", "integer"),
+    (fine_tuning(max_gradient_norm=None), "max_gradient_norm", "number"),
+    (fine_tuning(method=1), "method", "string"),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "rule"), BAD_FIELDS, ids=[f"{case[1]} {case[2]}" for case in BAD_FIELDS]
+)
+def test_a_bad_field_is_named_with_its_rule(tmp_path: Path, change: Change, name: str, rule: str) -> None:
+    message = refusal(profile_file(tmp_path, change))
+    assert message.startswith("mine.yaml")
+    assert name in message
+    assert rule in message
+
+
+def test_a_setting_of_fine_tuning_is_named_with_its_model(tmp_path: Path) -> None:
+    assert "language_models.small-fine-tuned.fine_tuning" in refusal(
+        profile_file(tmp_path, fine_tuning(epochs=0))
+    )
+
+
+def test_an_unknown_base_model_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    """Neither packaged, nor a folder, nor of the form of a hub id."""
+    message = refusal(profile_file(tmp_path, model(base="smollm2-135m-instrct")))
+    assert message.startswith("mine.yaml")
+    assert "language_models.small.base" in message
+    assert "'smollm2-135m-instrct'" in message
+    assert "smollm2-135m-instruct" in message
+
+
+@pytest.mark.parametrize("base", ["meta-llama/Llama-2-7b-hf", "smollm2-135m-instruct", "tests"])
+def test_a_hub_id_a_packaged_model_and_a_folder_are_base_models(tmp_path: Path, base: str) -> None:
+    assert load_profile(str(profile_file(tmp_path, model(base=base)))).language_models["small"].base == base
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        # Predictions are stored by these names, so a language model would overwrite a baseline.
+        (
+            lambda content: content["language_models"].update(
+                {"empirical-transitions": {"label": "x", "base": "smollm2-135m-instruct"}}
+            ),
+            "empirical-transitions",
+        ),
+        (field(baselines=["multinomial-logit", "multinomial-logit"]), "baselines"),
+        # The comparison of the landing page is with the best of them.
+        (field(baselines=[]), "baselines"),
+        # Tables and bootstrap tell models by their labels.
+        (model(label="Small, fine-tuned"), "Small, fine-tuned"),
+    ],
+    ids=["model named as a baseline", "a baseline twice", "no baseline", "a label twice"],
+)
+def test_a_profile_that_would_fail_or_mislead_later_is_refused(
+    tmp_path: Path, change: Change, name: str
+) -> None:
+    assert name in refusal(profile_file(tmp_path, change))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "expected `field: value` lines. Compare with the packaged demo profile."),
+        (b"- a\n", "expected `field: value` lines"),
+        (b"a: [\n", "not readable as YAML (while parsing"),
+        (b"\xff\xfe", "not readable as YAML ('utf-8' codec"),
+        (
+            b"name: !!python/object/apply:os.getcwd []\n",
+            "not readable as YAML (could not determine a constructor",
+        ),
+        (b"# " + b"x" * 2**20, "larger than 1,048,576 bytes, which no profile is."),
+    ],
+)
+def test_a_file_that_is_no_profile_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(content)
+    assert refusal(path).startswith(f"mine.yaml: {message}")
+
+
+def test_a_field_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    path = profile_file(tmp_path)
+    path.write_text(path.read_text() + "draws: 300\n")
+    assert "draws" in refusal(path)
+
+
+@pytest.mark.parametrize("name", ["dmeo", "absent.yaml", "../profiles/demo/x"])
+def test_an_unknown_profile_names_the_packaged_ones(name: str) -> None:
+    with pytest.raises(InputError) as refused:
+        load_profile(name)
+    assert (
+        str(refused.value)
+        == f"{name}: no such profile. Packaged are: demo; or give the path of a .yaml file."
+    )
