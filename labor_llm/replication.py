@@ -1,6 +1,6 @@
 """The runs that make up a replication: which notebook, with which parameters, after which others.
 
-The list is a function of the profile; the workflow engine (Snakemake, in `Snakefile`) decides what has
+The list is a function of the profile; the workflow engine (Snakemake, in `workflow/Snakefile`) decides what has
 to run again and in which order, and runs each by `execute_notebook`.
 """
 
@@ -106,7 +106,7 @@ def replicate(profile: Profile, source: str, cores: int, dry_run: bool = False) 
     root = results.root
     root.mkdir(parents=True, exist_ok=True)
     command = [
-        sys.executable, "-m", "snakemake", "--snakefile", str(Path(__file__).with_name("Snakefile")),
+        sys.executable, "-m", "snakemake", "--snakefile", str(Path(__file__).parent / "workflow" / "Snakefile"),
         "--directory", str(project_root()), "--cores", str(cores), "--config", f"profile={source}",
         # Our own lock goes with the process; Snakemake's would outlive a kill.
         "--nolock", "--rerun-incomplete", "--quiet", "host", "reason",

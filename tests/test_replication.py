@@ -8,14 +8,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from filelock import FileLock
 
 from labor_llm.book import build_book, stage_book
 from labor_llm.careers import read_panel
+from labor_llm.errors import BusyError, InputError
 from labor_llm.execution import execute_notebook
 from labor_llm.occupations import OutcomeSpace
 from labor_llm.predictions import read_all_predictions
 from labor_llm.profile import Profile, load_profile
-from labor_llm.replication import notebook_runs, sources_of
+from labor_llm.replication import notebook_runs, replicate, sources_of
 from labor_llm.results import open_results, project_root
 
 NOTEBOOKS = project_root() / "notebooks"
@@ -95,6 +97,30 @@ def test_every_notebook_runs_and_the_book_builds(small_profile: Profile, tmp_pat
         path.read_text(encoding="utf-8", errors="ignore") for path in tmp_path.rglob("html/**/*.html")
     )
     assert "w017" not in published
+
+
+def test_the_workflow_sees_every_run(small_profile: Profile, capfd: pytest.CaptureFixture[str]) -> None:
+    path = str(Path(small_profile.results).with_name("small.yaml"))
+    replicate(small_profile, path, cores=1, dry_run=True)
+    said = capfd.readouterr()
+    for run in notebook_runs(small_profile):
+        assert f"{run.name}: about" in said.out + said.err
+
+
+def test_own_careers_are_checked_before_anything_runs(small_profile: Profile, tmp_path: Path) -> None:
+    entry = small_profile.datasets["own"].model_copy(update={"panel": str(tmp_path / "absent.csv")})
+    broken = small_profile.model_copy(
+        update={"datasets": {"own": entry}, "results": str(tmp_path / "results")}
+    )
+    with pytest.raises(InputError, match=r"absent\.csv: no such file"):
+        replicate(broken, "demo", cores=1)
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_second_run_of_one_profile_is_told_of_the_first(small_profile: Profile, tmp_path: Path) -> None:
+    held = small_profile.model_copy(update={"results": str(tmp_path)})
+    with FileLock(tmp_path / ".lock"), pytest.raises(BusyError, match="another run works on this profile"):
+        replicate(held, "demo", cores=1, dry_run=True)
 
 
 def test_runs_come_after_what_they_need(small_profile: Profile) -> None:
