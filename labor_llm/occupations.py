@@ -149,9 +149,7 @@ def _check_header(path: Path) -> None:
     with open(path, encoding="utf-8-sig", newline="") as file:
         header = next(csv.reader(file), [])
     if twice := [name for name in header if header.count(name) > 1]:
-        raise InputError(
-            f"{path}: column {twice[0]!r} stands twice. Give each column its own name."
-        )
+        raise InputError(f"{path}: column {twice[0]!r} stands twice. Give each column its own name.")
 
 
 def title_problem(text: str) -> str | None:

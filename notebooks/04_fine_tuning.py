@@ -48,7 +48,7 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 # %%
 from labor_llm.datasets import dataset_label, open_dataset
 from labor_llm.exhibits import figures, model_tables
-from labor_llm.exhibits.publishing import record_numbers, show_figure, show_table, show_text
+from labor_llm.exhibits.publishing import show_figure, show_table, show_text
 from labor_llm.finetuning import fine_tune_panel, read_learning_curve
 from labor_llm.finetuning_settings import FineTuningSettings
 from labor_llm.results import open_results
@@ -88,8 +88,3 @@ show_text(
     "The checkpoint after {step:,} steps ({epoch:.2f} epochs) is kept, with a validation loss of {loss:.4f} nats per token.",
     persons=workers.count("validation"), step=int(kept["step"]), epoch=kept["epoch"], loss=kept["loss"],
 )
-
-# %% tags=["remove-cell"]
-key = f"{dataset}_{name}".replace("-", "_")
-numbers = {f"{key}_base": model, f"{key}_method": model_tables.fine_tuning_in_words(settings)}
-record_numbers(f"04_fine_tuning-{variant}", numbers, folders.exhibits, persons="none")

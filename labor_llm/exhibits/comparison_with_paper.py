@@ -101,7 +101,7 @@ def published_table(compared: pd.DataFrame, persons: int) -> DisplayTable:
             ],
             "Paper": [_as_given(value) for value in compared["paper_value"]],
             "Paper: data, model": _joined(compared["paper_dataset"], compared["paper_model"]),
-            "Ours": compared["our_value"],
+            "Ours": pd.Series([_as_given(value) for value in compared["our_value"]], dtype=object),
             "Ours: data, model": _joined(compared["our_dataset"], compared["our_model"]),
             "Verdict": compared["verdict"],
         }
@@ -117,7 +117,7 @@ def _joined(datasets: pd.Series, models: pd.Series) -> list[str]:
 
 def _as_given(value: float) -> float | int:
     """Turn a whole number back into one, for its separators."""
-    return int(value) if value == int(value) else value
+    return int(value) if pd.notna(value) and value == int(value) else value
 
 
 def _verdict(row: dict[str, object]) -> str:

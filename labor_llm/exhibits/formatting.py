@@ -45,13 +45,18 @@ _LATEX = {
 }
 
 
+# Perplexities off the shelf run to any number of digits, which no column holds and nobody reads.
+_SCIENTIFIC_FROM = 1_000_000
+
+
 def format_value(value: object, spec: str | None = None) -> str:
     """Return a cell as text.
 
     Numbers follow `spec`, a format specification (`'.2f'`) or a template (`'({:.2f})'`); without one they get
     three decimals. Whole numbers, and numbers of 1,000 and more in a fixed-point format, are shown without
-    decimals and with separators, and exponents are raised, as in 2.3×10⁻⁵. Missing and non-finite values
-    become 'n/a', negative numbers get a typographic minus sign, and runs of white space become one space.
+    decimals and with separators, those of a million and more as 2.31×10⁶; exponents are raised. Missing and
+    non-finite values become 'n/a', negative numbers get a typographic minus sign, and runs of white space
+    become one space.
 
     Raises:
         ValueError: if the format is not one.
@@ -81,7 +86,9 @@ def _parts(spec: str | None) -> tuple[str, str, str]:
 
 def _number_as_text(value: numbers.Real, spec: str) -> str:
     whole = isinstance(value, numbers.Integral) and not spec.endswith("d")
-    if whole or (spec.endswith("f") and abs(value) >= 1000):
+    if not whole and spec.endswith("f") and abs(value) >= _SCIENTIFIC_FROM:
+        spec = ".2e"
+    elif whole or (spec.endswith("f") and abs(value) >= 1000):
         return format(value, ",.0f")
     text = _SCIENTIFIC.sub(_power_of_ten, format(value, spec))
     # A small negative number that rounds to zero is no negative zero.

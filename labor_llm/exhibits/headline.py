@@ -89,12 +89,8 @@ def headline_models(
 
 
 def comparison_formats(numbers: Mapping[str, object]) -> dict[str, str]:
-    """Return formats for `comparison_numbers`: two decimals, none where they would mean nothing."""
-    return {
-        key: ",.0f" if abs(value) >= 1000 else ".2f"
-        for key, value in numbers.items()
-        if isinstance(value, float)
-    }
+    """Return formats for `comparison_numbers`: two decimals for every number that is no count."""
+    return {key: ".2f" for key, value in numbers.items() if isinstance(value, float)}
 
 
 def valid_mass_numbers(masses: pd.DataFrame, dataset: str, models: Mapping[str, str]) -> dict[str, object]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,8 +19,6 @@ from labor_llm.exhibits.tables import DisplayTable
 from labor_llm.finetuning_settings import FineTuningSettings
 from labor_llm.predictions import Predictions
 from labor_llm.tokenization import EncodedResume
-
-_METHODS = {"full": "full fine-tuning", "lora": "LoRA"}
 
 
 def split_description(panel: CareerPanel, splits: Mapping[str, str]) -> DisplayTable:
@@ -63,8 +62,8 @@ def resume_lengths(encoded: Sequence[EncodedResume], titles: Sequence[Sequence[i
 
 
 def fine_tuning_settings(base: str, settings: FineTuningSettings) -> pd.DataFrame:
-    """List the base model and every setting; those of the adapter only where there is one."""
-    values = {"base model": base, **dataclasses.asdict(settings)}
+    """List the base model (of a folder the name alone) and every setting; those of the adapter if there is one."""
+    values = {"base model": Path(base).name, **dataclasses.asdict(settings)}
     if settings.method == "full":
         values = {
             name: value for name, value in values.items() if not name.startswith(("lora", "quantization"))
@@ -76,12 +75,6 @@ def fine_tuning_settings(base: str, settings: FineTuningSettings) -> pd.DataFram
             "Value": [f"{value:g}" if isinstance(value, float) else str(value) for value in values.values()],
         }
     )
-
-
-def fine_tuning_in_words(settings: FineTuningSettings) -> str:
-    """Return one phrase, such as 'full fine-tuning, 1 epoch, learning rate 5e-05, bfloat16'."""
-    epochs = f"{settings.epochs} epoch{'s' if settings.epochs > 1 else ''}"
-    return f"{_METHODS[settings.method]}, {epochs}, learning rate {settings.learning_rate:g}, {settings.precision}"
 
 
 def scored_transitions(predictions: Predictions) -> DisplayTable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -23,10 +24,16 @@ def reproduced_values(
         predictions: for each quantity ('fine_tuned', 'off_the_shelf') the predictions on each data set.
         surveys: what to call each data set, by its short name.
         workers: workers of all data sets together.
-        base_model: base model of the language models.
+        base_model: base model of the language models; of a folder the name alone is shown.
     """
     rows = [
-        (quantity, surveys[dataset], base_model, "perplexity", float(np.exp(-part["log_prob"].mean())))
+        (
+            quantity,
+            surveys[dataset],
+            Path(base_model).name,
+            "perplexity",
+            float(np.exp(-part["log_prob"].mean())),
+        )
         for quantity, several in predictions.items()
         for prediction in several
         for dataset, part in prediction.table.groupby("dataset", sort=False)
