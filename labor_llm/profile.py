@@ -19,6 +19,7 @@ from pydantic import (
 
 from labor_llm.baselines import BASELINES
 from labor_llm.datasets import PACKAGED_DATASETS
+from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
 from labor_llm.finetuning_settings import FineTuningSettings
 from labor_llm.language_models import is_model_name
@@ -129,6 +130,7 @@ class Profile(_Strict):
                 raise ValueError(f"{field} is {getattr(self, field)!r}, which is not among language_models")
         if not self.baselines or len(set(self.baselines)) < len(self.baselines):
             raise ValueError("baselines must name at least one baseline, and each once")
+        self._check_all_titles_workers()
         if taken := sorted(set(self.language_models) & set(BASELINES)):
             raise ValueError(f"language_models.{taken[0]} has the name of a baseline")
         labels = [
@@ -145,6 +147,20 @@ class Profile(_Strict):
             if entry.panel is None and name not in PACKAGED_DATASETS:
                 raise ValueError(f"datasets.{name} is not packaged, so it needs panel and titles")
         return self
+
+    def _check_all_titles_workers(self) -> None:
+        """Refuse numbers of workers whose results could not be shown, before anything is computed."""
+        for name, entry in self.language_models.items():
+            workers, needed = entry.all_titles_workers, name in (self.fine_tuned, self.off_the_shelf)
+            if workers == 0 and needed:
+                raise ValueError(
+                    f"language_models.{name}.all_titles_workers is 0, but the text tells its valid mass"
+                )
+            if 0 < workers < MINIMUM_PERSONS:
+                raise ValueError(
+                    f"language_models.{name}.all_titles_workers is {workers}; published numbers rest on "
+                    f"{MINIMUM_PERSONS} persons or more, so give at least that many, or -1 for all"
+                )
 
 
 def load_profile(name: str) -> Profile:
