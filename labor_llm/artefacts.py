@@ -107,6 +107,14 @@ def verify(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def is_current(folder: Path, identity: str) -> bool:
+    """Tell whether a sound artefact stands at `folder` whose parameter `identity` is the given one."""
+    try:
+        return verify(folder)["parameters"].get("identity") == identity
+    except ArtefactError:
+        return False
+
+
 def checksum_of(path: Path) -> str:
     """Return the sha256 that identifies a file, or an artefact folder by the checksums in its manifest."""
     path = Path(path)

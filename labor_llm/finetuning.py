@@ -8,6 +8,7 @@ is a function of the seed and the epoch alone, so that the end is the same as wi
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ from accelerate.utils import set_seed
 from torch.nn.utils.rnn import pad_sequence
 from transformers import get_linear_schedule_with_warmup
 
-from labor_llm.artefacts import atomic_path, writing
+from labor_llm.artefacts import atomic_path, is_current, writing
 from labor_llm.careers import CareerPanel
 from labor_llm.errors import InputError, MismatchError, NumericalError, ResourceError
 from labor_llm.finetuning_settings import FineTuningSettings
@@ -35,6 +36,7 @@ from labor_llm.language_models import (
     weights_checksum,
 )
 from labor_llm.progress import progress
+from labor_llm.sources import code_checksum
 from labor_llm.templates import resumes
 from labor_llm.tokenization import EncodedResume, encode_resume
 from labor_llm.training_state import newest_state, save_state
@@ -65,7 +67,8 @@ def fine_tune(
         inputs: artefacts that the resumes come from, for the manifest.
 
     Returns:
-        The folder. `learning_curve.csv` has the columns `step`, `epoch`, `split` ('train' or
+        The folder; at once, if it holds the result of the same weights, settings, careers, thread count and
+        code already. `learning_curve.csv` has the columns `step`, `epoch`, `split` ('train' or
         'validation'), `loss` (nats per token) and `kept` (whether that checkpoint is the one stored).
 
     Raises:
@@ -73,15 +76,18 @@ def fine_tune(
         NumericalError: if a loss is not finite; names the step; checkpoints before it stay.
         ResourceError: if there is no space for a checkpoint.
     """
+    identity = _identity(base, settings, train, validation)
+    if is_current(folder, identity):
+        return folder
     language_model = _prepared_model(base, settings)
     for name, careers in (("training", train), ("validation", validation)):
         _check_careers(name, careers, language_model)
     working = _working_folder(folder)
     check_space(working, language_model.model)
     run = _Run(language_model, settings, train, validation, working)
-    run.check_identity({"base": weights_checksum(base), "settings": dataclasses.asdict(settings)})
+    run.check_identity(identity)
     run.train()
-    parameters = {"base": base, **dataclasses.asdict(settings)}
+    parameters = {"base": base, "identity": identity, **dataclasses.asdict(settings)}
     with writing(folder, parameters, inputs) as aside:
         run.restore_best()
         _save_model(run.model, language_model, base, settings, aside)
@@ -189,19 +195,17 @@ class _Run:
         self.step, self.best = 0, float("inf")
         self.curve: list[dict[str, Any]] = []
 
-    def check_identity(self, identity: dict[str, Any]) -> None:
-        """Refuse to go on from the state of another base model, other settings or other careers."""
-        digest = [[len(ids), int(ids.sum())] for ids in (*self.train_ids, *self.validation_ids)]
-        identity = json.loads(json.dumps({**identity, "careers": digest, "threads": torch.get_num_threads()}))
-        path = self.folder / "run.json"
-        if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != identity:
+    def check_identity(self, identity: str) -> None:
+        """Refuse to go on from the state of another base model, other settings, careers or code."""
+        path = self.folder / "identity.txt"
+        if path.is_file() and path.read_text(encoding="utf-8") != identity:
             raise MismatchError(
-                f"{self.folder}: holds an unfinished run with another base model, other settings, careers or "
-                "thread count. Finish it as it was begun, or remove that folder to start anew."
+                f"{self.folder}: holds an unfinished run with another base model, other settings, careers, thread "
+                "count or code. Finish it as it was begun, or remove that folder to start anew."
             )
         self.folder.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as aside:
-            aside.write_text(json.dumps(identity), encoding="utf-8")
+            aside.write_text(identity, encoding="utf-8")
 
     def train(self) -> None:
         """Run to the end of the schedule, from the newest sound state if there is one."""
@@ -301,6 +305,21 @@ class _Run:
     def _load_trained_weights(self, weights: dict[str, torch.Tensor]) -> None:
         for name, weight in self._trained_weights().items():
             weight.copy_(weights[name])
+
+
+def _identity(
+    base: str,
+    settings: FineTuningSettings,
+    train: Sequence[EncodedResume],
+    validation: Sequence[EncodedResume],
+) -> str:
+    """Return a hash of all that the weights at the end depend on."""
+    digest = hashlib.sha256()
+    digest.update(json.dumps([weights_checksum(base), dataclasses.asdict(settings)]).encode())
+    digest.update(f"{torch.get_num_threads()} {code_checksum(__file__)} {len(train)}".encode())
+    for resume in (*train, *validation):
+        digest.update(resume.ids.tobytes() + b"|")
+    return digest.hexdigest()
 
 
 def _prepared_model(base: str, settings: FineTuningSettings) -> LanguageModel:

@@ -6,7 +6,6 @@ to run again and in which order, and runs each by `execute_notebook`.
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import os
 import subprocess
@@ -66,24 +65,6 @@ def notebook_runs(profile: Profile) -> list[NotebookRun]:
     report = {**_models_of_the_text(profile), "base_model": base}
     runs.append(_run(profile, "09_replication_report", report, needs=executed))
     return runs
-
-
-def sources_of(notebook: Path) -> list[Path]:
-    """Return the library modules that a notebook or module rests on, directly or through others.
-
-    A change in one of them, and in no other, is a reason to run the notebook again.
-    """
-    package = Path(__file__).parent
-    found: set[Path] = set()
-    pending = [Path(notebook)]
-    while pending:
-        for name in _imported(pending.pop()):
-            path = package.joinpath(*name.split(".")[1:])
-            for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-                if candidate.is_file() and candidate not in found:
-                    found.add(candidate)
-                    pending.append(candidate)
-    return sorted(found)
 
 
 def replicate(profile: Profile, source: str, cores: int, dry_run: bool = False) -> None:
@@ -239,16 +220,3 @@ def _manifest(folder: Path) -> Path:
 
 def _made(runs: Iterable[NotebookRun]) -> list[Path]:
     return [path for run in runs for path in run.makes]
-
-
-def _imported(path: Path) -> set[str]:
-    """Return the modules of this package that a Python file imports, parent packages included."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            # `from labor_llm.scoring import reference` may name a module or something in one.
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    ours = {name for name in names if name.split(".")[0] == "labor_llm"}
-    return ours | {name.rsplit(".", depth)[0] for name in ours for depth in range(1, name.count(".") + 1)}

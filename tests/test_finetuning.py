@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import shutil
 import signal
 import subprocess
@@ -129,6 +129,20 @@ def test_a_killed_run_ends_with_the_same_weights(
     assert read_learning_curve(whole).equals(read_learning_curve(resumed))
 
 
+def test_the_same_fine_tuning_is_not_done_twice_and_another_is(
+    tiny_model_folder: Path, panel: CareerPanel, tmp_path: Path
+) -> None:
+    def stored(settings: FineTuningSettings) -> int:
+        splits = split_workers(panel, 1)
+        folder = fine_tune_panel(str(tiny_model_folder), panel, splits, settings, tmp_path / "m")
+        return (folder / "model.safetensors").stat().st_mtime_ns
+
+    quick = FineTuningSettings(epochs=1, learning_rate=1e-3, batch_size=64, precision="float32")
+    first = stored(quick)
+    assert stored(quick) == first
+    assert stored(dataclasses.replace(quick, seed=2)) > first
+
+
 def test_a_second_run_in_one_process_may_ask_for_another_precision(
     tiny_model_folder: Path, panel: CareerPanel, tmp_path: Path
 ) -> None:
@@ -148,7 +162,7 @@ def test_an_unfinished_run_with_other_settings_is_refused(
 ) -> None:
     unfinished = tmp_path / ".m.unfinished"
     unfinished.mkdir()
-    (unfinished / "run.json").write_text(json.dumps({"base": "another"}), encoding="utf-8")
+    (unfinished / "identity.txt").write_text("another", encoding="utf-8")
     with pytest.raises(MismatchError, match="remove that folder to start anew"):
         fine_tune_panel(str(tiny_model_folder), panel, split_workers(panel, 1), QUICK, tmp_path / "m")
 

@@ -17,8 +17,9 @@ from labor_llm.execution import execute_notebook
 from labor_llm.occupations import OutcomeSpace
 from labor_llm.predictions import read_all_predictions
 from labor_llm.profile import Profile, load_profile
-from labor_llm.replication import notebook_runs, replicate, sources_of
+from labor_llm.replication import notebook_runs, replicate
 from labor_llm.results import open_results, project_root
+from labor_llm.sources import sources_of
 
 NOTEBOOKS = project_root() / "notebooks"
 

@@ -14,17 +14,19 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
-from labor_llm.artefacts import verify, writing
+from labor_llm.artefacts import is_current, verify, writing
 from labor_llm.careers import CareerPanel, transitions
 from labor_llm.errors import ArtefactError, InputError, MismatchError
 from labor_llm.language_models import LanguageModel, load_language_model, weights_checksum
 from labor_llm.occupations import OutcomeSpace
-from labor_llm.predictions import Predictions, write_predictions
+from labor_llm.predictions import Predictions, read_predictions, write_predictions
 from labor_llm.progress import progress
 from labor_llm.scoring.all_titles import POSITIONS, all_title_log_probs
 from labor_llm.scoring.realised import realised_log_probs
 from labor_llm.scoring.title_trie import TitleTrie, build_title_trie
+from labor_llm.sources import code_checksum
 from labor_llm.templates import ResumeTemplate, resumes
 from labor_llm.tokenization import EncodedResume, encode_resume, encode_titles
 
@@ -94,6 +96,9 @@ def score_panel(
 ) -> Predictions:
     """Score a panel with a model and store the predictions as the artefact `folder`.
 
+    If `folder` holds the predictions of the same weights, careers, choices, thread count and code, they are
+    read instead.
+
     Args:
         panel: the workers to be scored.
         model: as in `load_language_model`.
@@ -110,14 +115,31 @@ def score_panel(
     """
     workers = sorted(panel.workers)[: None if all_titles_workers < 0 else all_titles_workers]
     unfinished = folder.with_name(f".{folder.name}.unfinished")
+    identity = _identity(panel, model, label, workers, dtype, quantization)
+    if is_current(folder, identity):
+        return read_predictions(folder)
     language_model = load_language_model(model, dtype, quantization)
     predictions = score_careers(language_model, panel, label, workers, unfinished=unfinished)
     parameters = {
         "base": model, "dtype": dtype, "quantization": quantization, "all_titles_workers": len(workers),
+        "identity": identity,
     }  # fmt: skip
     write_predictions(folder, predictions, parameters, inputs)
     shutil.rmtree(unfinished, ignore_errors=True)
     return predictions
+
+
+def _identity(
+    panel: CareerPanel, model: str, label: str, workers: Collection[str], dtype: str, quantization: str
+) -> str:
+    """Return a hash of all that stored predictions depend on."""
+    described = [
+        weights_checksum(model), label, sorted(workers), dtype, quantization, torch.get_num_threads(),
+        code_checksum(__file__), panel.survey, panel.outcomes.codes, panel.outcomes.titles,
+    ]  # fmt: skip
+    digest = hashlib.sha256(json.dumps(described).encode())
+    digest.update(panel.frame.to_csv(index=False).encode())
+    return digest.hexdigest()
 
 
 def _score_shard(

@@ -122,6 +122,21 @@ def test_a_career_longer_than_the_context_is_refused(
         score_careers(tiny_model, panel, "tiny")
 
 
+def test_the_same_scoring_is_not_done_twice_and_another_is(
+    tiny_model_folder: Path, panel: CareerPanel, tmp_path: Path
+) -> None:
+    def stored(workers: int, in_full: int) -> int:
+        some = panel.restrict(panel.workers[:workers])
+        score_panel(some, str(tiny_model_folder), "Tiny", tmp_path / "tiny", in_full)
+        return (tmp_path / "tiny" / "predictions.parquet").stat().st_mtime_ns
+
+    first = stored(4, 0)
+    assert stored(4, 0) == first
+    second = stored(4, 1)
+    assert second > first
+    assert stored(5, 1) > second
+
+
 def test_stored_predictions_are_read_back_and_leave_nothing_unfinished(
     tiny_model_folder: Path, panel: CareerPanel, tmp_path: Path
 ) -> None:
