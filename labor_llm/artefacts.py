@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from labor_llm import __version__
-from labor_llm.errors import ArtefactError, disk_space_named
+from labor_llm.errors import ArtefactError, InputError, disk_space_named
 
 MANIFEST = "manifest.json"
 _VERSIONS_OF = ("torch", "transformers", "peft", "numpy", "pandas", "scikit-learn")
@@ -63,9 +63,11 @@ def writing(
         inputs: files or artefact folders that it was made from, by name; their checksums are stored.
 
     Raises:
+        InputError: if something else than an artefact stands at `folder`.
         ResourceError: if there is no space left; the earlier artefact stays as it was.
     """
     folder = Path(folder)
+    check_replaceable(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
     try:
@@ -76,6 +78,21 @@ def writing(
         _replace_folder(aside, folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def check_replaceable(folder: Path) -> None:
+    """Refuse a folder that an artefact must not replace, before any work is done for it.
+
+    Raises:
+        InputError: if the path is no name of its own, a file, or a folder with anything but an artefact.
+    """
+    if folder.name in ("", ".."):
+        raise InputError(f"{folder}: name a folder of its own for the result.")
+    empty = folder.is_dir() and not any(folder.iterdir())
+    if folder.exists() and not (folder / MANIFEST).is_file() and not empty:
+        raise InputError(
+            f"{folder}: exists and is no stored result, so it was left alone. Name another folder."
+        )
 
 
 def verify(folder: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ run is busy, 6 no space or memory, 7 a number is not finite, 8 parts do not belo
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -18,7 +19,12 @@ from labor_llm.careers import CareerPanel
 from labor_llm.errors import InputError, LaborLLMError
 
 app = typer.Typer(
-    add_completion=False, no_args_is_help=True, help=__doc__.split("\n\n")[0], rich_markup_mode=None
+    add_completion=False,
+    no_args_is_help=True,
+    help=__doc__.split("\n\n")[0],
+    rich_markup_mode=None,
+    # A traceback with local variables would show records.
+    pretty_exceptions_show_locals=False,
 )
 
 PanelOption = Annotated[
@@ -39,7 +45,10 @@ SurveyOption = Annotated[
     str, typer.Option(help="The survey's name in the resume's first line; if empty, the name of the panel.")
 ]
 SplitSeedOption = Annotated[
-    int, typer.Option(help="Seed of the split by worker, for a panel that is not split yet.")
+    int,
+    typer.Option(
+        min=0, max=2**32 - 1, help="Seed of the split by worker, for a panel that is not split yet."
+    ),
 ]
 ModelOption = Annotated[
     str, typer.Option(help="A packaged model, a folder with a model or adapter, or a hub id.")
@@ -113,7 +122,9 @@ def finetune(
     evaluations_per_epoch: Annotated[
         int, typer.Option(min=1, help="Validations and checkpoints an epoch.")
     ] = 1,
-    seed: Annotated[int, typer.Option(help="Seed of order, adapter start and dropout.")] = 1,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Seed of order, adapter start and dropout.")
+    ] = 1,
 ) -> None:
     """Fine-tune a model on the training workers of a panel; the best validation checkpoint is kept."""
     from labor_llm.finetuning import fine_tune_panel
@@ -196,9 +207,14 @@ def _open_panel(
 
     panel = Path(name)
     if (panel / "splits.csv").is_file():
+        if title_file or survey or split_seed != 1:
+            raise InputError(
+                f"{name}: holds titles, survey and split already; leave out --title-file, --survey and --split-seed."
+            )
         return read_panel(panel)
     if name in PACKAGED_DATASETS and not panel.exists():
         careers = PACKAGED_DATASETS[name]()
+        careers = dataclasses.replace(careers, survey=survey or careers.survey)
     else:
         file = panel / "panel.parquet" if panel.is_dir() else panel
         titles = Path(title_file) if title_file else file.with_name("titles.csv")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -49,6 +50,7 @@ def convert_dataset(
         careers = read_careers(inputs["panel"], inputs["titles"], dataset, survey)
     elif dataset in PACKAGED_DATASETS and not panel and not titles:
         careers = PACKAGED_DATASETS[dataset]()
+        careers = dataclasses.replace(careers, survey=survey or careers.survey)
     else:
         raise InputError(
             f"The data set {dataset!r} is not packaged ({', '.join(PACKAGED_DATASETS)} are). "

@@ -24,7 +24,7 @@ from accelerate.utils import set_seed
 from torch.nn.utils.rnn import pad_sequence
 from transformers import get_linear_schedule_with_warmup
 
-from labor_llm.artefacts import atomic_path, is_current, writing
+from labor_llm.artefacts import atomic_path, check_replaceable, environment, is_current, writing
 from labor_llm.careers import CareerPanel
 from labor_llm.errors import InputError, MismatchError, NumericalError, ResourceError
 from labor_llm.finetuning_settings import FineTuningSettings
@@ -35,6 +35,7 @@ from labor_llm.language_models import (
     load_tokenizer,
     weights_checksum,
 )
+from labor_llm.locks import only_run_into
 from labor_llm.progress import progress
 from labor_llm.sources import code_checksum
 from labor_llm.templates import resumes
@@ -72,17 +73,33 @@ def fine_tune(
         'validation'), `loss` (nats per token) and `kept` (whether that checkpoint is the one stored).
 
     Raises:
-        InputError: if a split has no career, or a career is longer than the model can read.
+        InputError: if a split has no career, a career is longer than the model can read, or something else
+            than a stored result stands at `folder`.
+        BusyError: if another run fine-tunes into the folder.
         NumericalError: if a loss is not finite; names the step; checkpoints before it stay.
         ResourceError: if there is no space for a checkpoint.
     """
     identity = _identity(base, settings, train, validation)
     if is_current(folder, identity):
         return folder
+    check_replaceable(folder)
+    with only_run_into(folder) as working:
+        return _fine_tune(base, train, validation, settings, folder, inputs, identity, working)
+
+
+def _fine_tune(
+    base: str,
+    train: Sequence[EncodedResume],
+    validation: Sequence[EncodedResume],
+    settings: FineTuningSettings,
+    folder: Path,
+    inputs: dict[str, Path] | None,
+    identity: str,
+    working: Path,
+) -> Path:
     language_model = _prepared_model(base, settings)
     for name, careers in (("training", train), ("validation", validation)):
         _check_careers(name, careers, language_model)
-    working = _working_folder(folder)
     check_space(working, language_model.model)
     run = _Run(language_model, settings, train, validation, working)
     run.check_identity(identity)
@@ -222,6 +239,8 @@ class _Run:
                 advance(1, f"loss {self.curve[-1]['loss']:.3f}" if self.curve else "")
 
     def _one_step(self) -> float:
+        # Dropout then depends on the step alone, also after an interruption.
+        set_seed(self.settings.seed + self.step)
         epoch, position = divmod(self.step, self.steps_per_epoch)
         order = batches(
             [len(ids) for ids in self.train_ids], self.settings.batch_size, self.settings.seed, epoch
@@ -315,7 +334,9 @@ def _identity(
 ) -> str:
     """Return a hash of all that the weights at the end depend on."""
     digest = hashlib.sha256()
-    digest.update(json.dumps([weights_checksum(base), dataclasses.asdict(settings)]).encode())
+    digest.update(
+        json.dumps([weights_checksum(base), dataclasses.asdict(settings), environment()["versions"]]).encode()
+    )
     digest.update(f"{torch.get_num_threads()} {code_checksum(__file__)} {len(train)}".encode())
     for resume in (*train, *validation):
         digest.update(resume.ids.tobytes() + b"|")
@@ -369,7 +390,3 @@ def _check_careers(name: str, careers: Sequence[EncodedResume], language_model: 
             f"Fine-tuning: the longest {name} career has {longest:,} tokens, {language_model.name} reads "
             f"{language_model.context:,}. Shorten the history, or use a model with a longer context."
         )
-
-
-def _working_folder(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.unfinished")

@@ -67,6 +67,10 @@ class FineTuningSettings:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1.")
         if not 0 < self.learning_rate < 1:
             raise InputError(f"learning_rate is {self.learning_rate}; it must lie between 0 and 1.")
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"seed is {self.seed}; it must be at least 0 and below 2 to the 32nd.")
+        if self.weight_decay < 0 or self.max_gradient_norm <= 0:
+            raise InputError("weight_decay must be at least 0 and max_gradient_norm above 0.")
         if not 0 <= self.warmup_share < 1 or not 0 <= self.lora_dropout < 1:
             raise InputError("warmup_share and lora_dropout must be at least 0 and below 1.")
         if self.method == "full" and self.quantization != "none":

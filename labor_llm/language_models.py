@@ -133,7 +133,7 @@ def _is_hub_id(name: str) -> bool:
 
 
 def weights_checksum(name: str | Path) -> str:
-    """Return what identifies a model's weights: the sha256 of each weight file of a folder, or the hub id.
+    """Return what identifies a model: the sha256 of its weights, configuration and tokenizer, or the hub id.
 
     Raises:
         InputError: as `load_language_model`.
@@ -141,7 +141,8 @@ def weights_checksum(name: str | Path) -> str:
     source = model_source(name)
     if isinstance(source, str):
         return source
-    return "-".join(sha256(path)[:16] for path in sorted(source.glob("*.safetensors")))
+    files = sorted([*source.glob("*.safetensors"), *source.glob("*.json")])
+    return "-".join(sha256(path)[:16] for path in files if path.name != MANIFEST)
 
 
 def _load_adapted(name: str, folder: Path, dtype: str, quantization: str) -> LanguageModel:

@@ -147,7 +147,10 @@ def read_text_csv(path: Path, required: Iterable[str]) -> pd.DataFrame:
 def _check_header(path: Path) -> None:
     """Refuse a column name that stands twice, which pandas would rename."""
     with open(path, encoding="utf-8-sig", newline="") as file:
-        header = next(csv.reader(file), [])
+        try:
+            header = next(csv.reader(file), [])
+        except csv.Error as error:
+            raise InputError(f"{path}, row 1: not readable as a CSV header ({error}).") from error
     if twice := [name for name in header if header.count(name) > 1]:
         raise InputError(f"{path}: column {twice[0]!r} stands twice. Give each column its own name.")
 

@@ -28,7 +28,8 @@ from labor_llm.packaged_models import PACKAGED_MODELS
 _PACKAGED = Path(__file__).parent / "profiles"
 _LARGEST = 2**20
 
-Key = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
+Key = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$", max_length=60)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
@@ -112,14 +113,14 @@ class Profile(_Strict):
 
     name: Key
     description: Text
-    split_seed: int
+    split_seed: Seed
     datasets: Annotated[dict[Key, DatasetEntry], Field(min_length=1)]
     language_models: Annotated[dict[Key, LanguageModelEntry], Field(min_length=1)]
     baselines: list[Literal["empirical-transitions", "multinomial-logit"]]
     fine_tuned: Key
     off_the_shelf: Key
-    draws: Annotated[int, Field(ge=100)]
-    bootstrap_seed: int
+    draws: Annotated[int, Field(ge=100, le=1_000_000)]
+    bootstrap_seed: Seed
     minutes: dict[str, float] = {}
     results: Text
 
@@ -140,6 +141,11 @@ class Profile(_Strict):
         if twice := [label for label in labels if labels.count(label) > 1]:
             raise ValueError(
                 f"the label {twice[0]!r} stands for two models; tables tell models by their labels"
+            )
+        tuned, plain = self.language_models[self.fine_tuned], self.language_models[self.off_the_shelf]
+        if tuned.fine_tuning is None or plain.fine_tuning is not None or tuned.base != plain.base:
+            raise ValueError(
+                "fine_tuned must name a model with fine_tuning, and off_the_shelf the same base without it"
             )
         for name, entry in self.datasets.items():
             if (entry.panel is None) != (entry.titles is None):

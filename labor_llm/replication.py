@@ -16,11 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from labor_llm.careers import read_careers
-from labor_llm.errors import BusyError, LaborLLMError
+from labor_llm.errors import LaborLLMError
 from labor_llm.exhibits.catalogue import read_catalogue
+from labor_llm.locks import only_run
 from labor_llm.profile import Profile
 from labor_llm.results import Results, open_results, project_root
 
@@ -83,13 +82,16 @@ def replicate(profile: Profile, source: str, cores: int, dry_run: bool = False) 
         LaborLLMError: if a job failed; with the job's own message.
     """
     _check_own_careers(profile)
+    if source.endswith((".yaml", ".yml")):
+        # The workflow works in the checkout, wherever the command was typed.
+        source = str(Path(source).resolve())
     results = open_results(profile.results)
     root = results.root
     root.mkdir(parents=True, exist_ok=True)
     command = [
         sys.executable, "-m", "snakemake", "--snakefile", str(Path(__file__).parent / "workflow" / "Snakefile"),
         "--directory", str(project_root()), "--cores", str(cores), "--config", f"profile={source}",
-        # Our own lock goes with the process; Snakemake's would outlive a kill.
+        # Our own lock goes with the processes that hold it; Snakemake's would outlive a kill.
         "--nolock", "--rerun-incomplete", "--quiet", "host", "reason",
         *(["--dry-run"] if dry_run else []),
     ]  # fmt: skip
@@ -101,13 +103,8 @@ def replicate(profile: Profile, source: str, cores: int, dry_run: bool = False) 
         "PYTHONWARNINGS": "ignore:IProgress not found",
     }
     began = time.time()
-    try:
-        with FileLock(root / ".lock", timeout=0):
-            code = subprocess.run(command, env=environment, check=False).returncode
-    except Timeout as error:
-        raise BusyError(
-            f"{root}: another run works on this profile. Wait for it, or stop it first."
-        ) from error
+    with only_run(root / ".lock") as descriptor:
+        code = subprocess.run(command, env=environment, check=False, pass_fds=[descriptor]).returncode
     if code:
         messages = [
             path.read_text(encoding="utf-8")
@@ -182,7 +179,8 @@ def _runs_of_dataset(profile: Profile, results: Results, dataset: str) -> list[N
             model, needs = _relative(folder), [panel, _manifest(folder)]
         parameters = {
             "dataset": dataset, "model": model, "name": name, "label": entry.label,
-            "all_titles_workers": entry.all_titles_workers, "dtype": entry.dtype, "quantization": entry.quantization,
+            "all_titles_workers": entry.all_titles_workers, "dtype": entry.dtype,
+            "quantization": entry.quantization, "seed": profile.split_seed,
         }  # fmt: skip
         makes = [_manifest(results.predictions(dataset, name))]
         runs.append(_run(profile, "05_next_job_scoring", parameters, variant, needs=needs, makes=makes))

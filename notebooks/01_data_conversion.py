@@ -56,7 +56,7 @@ careers, splits = read_panel(folder)
 
 # %% [markdown]
 # Whole workers are assigned to a split, never single records: 70 percent to training, 10 to validation (where smoothing,
-# penalties and the checkpoint are chosen) and 20 to the test, which is looked at once.
+# penalties and the checkpoint are chosen) and 20 to the test, on which nothing is fitted or chosen.
 
 # %%
 table = split_description(careers, splits)

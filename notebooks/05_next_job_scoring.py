@@ -34,6 +34,7 @@ label: str = ""  # what tables call the model; its short name if empty
 all_titles_workers: int = 12  # for how many test workers every title is scored; -1 for all
 dtype: str = "float32"  # arithmetic: float32 or bfloat16
 quantization: str = "none"  # of the weights: none, 8bit or 4bit
+seed: int = 1  # of the draw of workers for whom every title is scored
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
@@ -55,7 +56,7 @@ label = label or name
 # %%
 predictions = score_panel(
     careers.split(splits, "test"), model, label, folders.predictions(dataset, name), all_titles_workers,
-    dtype, quantization, inputs={"panel": folders.panel(dataset)},
+    dtype, quantization, inputs={"panel": folders.panel(dataset)}, seed=seed,
 )
 
 # %%

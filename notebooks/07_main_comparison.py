@@ -34,6 +34,7 @@ seed: int = 1  # of the samples
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
+from labor_llm.baselines import BASELINES
 from labor_llm.evaluation.bootstrap import bootstrap_differences, bootstrap_perplexity
 from labor_llm.exhibits import figures, tables
 from labor_llm.exhibits.headline import best_baseline, comparison_formats, comparison_numbers, headline_models
@@ -56,7 +57,7 @@ show_table("tab-main-comparison", table.frame, folders.exhibits, persons=table.p
 # that favors the baselines.
 
 # %%
-language_models = [labels[fine_tuned], labels[off_the_shelf]]
+language_models = [label for model, label in labels.items() if model not in BASELINES]
 reference = best_baseline(bootstrap, datasets[0], language_models)
 differences = bootstrap_differences(predictions, reference, draws, seed)
 table = tables.paired_differences(differences)
@@ -64,7 +65,7 @@ show_table("tab-paired-differences", table.frame, folders.exhibits, persons=tabl
            numbers={"draws": draws})
 
 # %% [markdown]
-# In the figure the model off the shelf is left out: it is worse by orders of magnitude and would push all others onto the line.
+# In the figure the model off the shelf is left out, as its distance would push all others onto the line.
 
 # %%
 shown = tables.difference_labels(differences[differences["model"] != labels[off_the_shelf]])

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from labor_llm.artefacts import atomic_path, checksum_of, sha256, verify, writing
-from labor_llm.errors import ArtefactError
+from labor_llm.errors import ArtefactError, InputError
 
 FILES = {"numbers.csv": b"year,wage\n1980,7.25\n", "deep/matrix.bin": bytes(range(64))}
 
@@ -255,3 +255,21 @@ def test_a_killed_process_leaves_the_earlier_artefact(artefact: Path) -> None:
     assert done.returncode == -9
     assert content(artefact) == before
     verify(artefact)
+
+
+@pytest.mark.parametrize("standing", ["folder with other files", "file"])
+def test_what_is_no_artefact_is_never_replaced(tmp_path: Path, standing: str) -> None:
+    folder = tmp_path / "thesis"
+    precious = folder if standing == "file" else folder / "chapter1.tex"
+    precious.parent.mkdir(exist_ok=True)
+    precious.write_text("precious")
+    with pytest.raises(InputError, match="exists and is no stored result"), writing(folder) as aside:
+        (aside / "x").write_text("result")
+    assert precious.read_text() == "precious"
+    assert os.listdir(tmp_path) == ["thesis"]
+
+
+@pytest.mark.parametrize("name", [".", ".."])
+def test_a_result_has_a_folder_of_its_own(name: str) -> None:
+    with pytest.raises(InputError, match="name a folder of its own"), writing(Path(name)):
+        pass

@@ -157,7 +157,7 @@ def test_every_number_of_the_prose_pages_is_one_that_the_notebooks_are_asked_for
     assert set(re.findall(r"\{\{ (\w+) \}\}", pages)) == {
         "best_baseline", "best_baseline_perplexity", "best_baseline_test_se", "difference_to_best_baseline",
         "difference_to_best_baseline_se", "fine_tuned_label", "fine_tuned_perplexity", "fine_tuned_test_se",
-        "fine_tuned_valid_mass", "fine_tuned_verdict", "headline_dataset", "headline_records",
+        "fine_tuned_valid_mass", "fine_tuned_verdict", "headline_dataset", "headline_records", "mass_workers",
         "headline_test_transitions", "headline_test_workers", "headline_titles", "headline_workers",
         "off_the_shelf_label", "off_the_shelf_perplexity", "off_the_shelf_test_se", "off_the_shelf_valid_mass",
         "profile", "survey_years",

@@ -64,7 +64,13 @@ def test_an_unknown_name_is_refused_with_the_choices(name: str) -> None:
 def test_a_hub_id_is_passed_on_and_a_folder_goes_before_it(tiny_model_folder: Path) -> None:
     assert model_source("meta-llama/Llama-2-7b-hf") == "meta-llama/Llama-2-7b-hf"
     assert model_source(tiny_model_folder) == tiny_model_folder
-    assert len(weights_checksum(tiny_model_folder)) == 16
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.json", "config.json"])
+def test_a_model_is_told_by_weights_tokenizer_and_configuration(copied: Path, file: str) -> None:
+    before = weights_checksum(copied)
+    (copied / file).write_bytes((copied / file).read_bytes() + b" ")
+    assert weights_checksum(copied) != before
 
 
 @pytest.mark.parametrize(("option", "value"), [("dtype", "float64"), ("quantization", "2bit")])

@@ -196,7 +196,11 @@ def test_an_unknown_base_model_is_refused_before_anything_runs(tmp_path: Path) -
 
 @pytest.mark.parametrize("base", ["meta-llama/Llama-2-7b-hf", "smollm2-135m-instruct", "tests"])
 def test_a_hub_id_a_packaged_model_and_a_folder_are_base_models(tmp_path: Path, base: str) -> None:
-    assert load_profile(str(profile_file(tmp_path, model(base=base)))).language_models["small"].base == base
+    def both(content: dict[str, Any]) -> None:
+        for entry in content["language_models"].values():
+            entry["base"] = base
+
+    assert load_profile(str(profile_file(tmp_path, both))).language_models["small"].base == base
 
 
 @pytest.mark.parametrize(
@@ -241,6 +245,21 @@ def test_a_file_that_is_no_profile_is_refused(tmp_path: Path, content: bytes, me
     path = tmp_path / "mine.yaml"
     path.write_bytes(content)
     assert refusal(path).startswith(f"mine.yaml: {message}")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        field(fine_tuned="small", off_the_shelf="small-fine-tuned"),
+        field(fine_tuned="small", off_the_shelf="small"),
+        model(base="tests"),
+    ],
+    ids=["swapped", "the same", "other bases"],
+)
+def test_the_two_models_of_the_text_are_one_base_with_and_without_fine_tuning(
+    tmp_path: Path, change: Change
+) -> None:
+    assert "fine_tuned must name a model with fine_tuning" in refusal(profile_file(tmp_path, change))
 
 
 def test_a_field_that_stands_twice_is_refused(tmp_path: Path) -> None:

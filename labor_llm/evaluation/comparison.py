@@ -48,6 +48,40 @@ def compared_log_probs(predictions: Sequence[Predictions]) -> pd.DataFrame:
     return _in_given_order(pd.concat(parts), tables)
 
 
+def scored_in_full(predictions: Sequence[Predictions]) -> list[Predictions]:
+    """Return the predictions on the transitions for which every model of a data set scored every title.
+
+    Raises:
+        MismatchError: if a data set has no such transition.
+    """
+    full = [_transitions(prediction.table[prediction.scored_in_full]) for prediction in predictions]
+    datasets = [str(prediction.table["dataset"].iloc[0]) for prediction in predictions]
+    kept = []
+    for prediction, dataset in zip(predictions, datasets, strict=True):
+        shared = set.intersection(
+            *(keys for keys, name in zip(full, datasets, strict=True) if name == dataset)
+        )
+        if not shared:
+            raise MismatchError(
+                f"{dataset}: the models scored every title for no transition in common. Score all titles of the "
+                "same workers."
+            )
+        rows = prediction.table[TRANSITION].apply(tuple, axis=1).isin(shared)
+        matrix = prediction.log_probs
+        if matrix is not None:
+            matrix = matrix[rows[prediction.scored_in_full].to_numpy()]
+        kept.append(
+            Predictions(
+                prediction.model, prediction.table[rows].reset_index(drop=True), prediction.outcomes, matrix
+            )
+        )
+    return kept
+
+
+def _transitions(table: pd.DataFrame) -> set[tuple[object, ...]]:
+    return set(table[TRANSITION].itertuples(index=False, name=None))
+
+
 def groups(stacked: pd.DataFrame, by: str | None) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
     """Yield key and rows of each data set and model, or of each value of the column `by` within them.
 

@@ -94,7 +94,7 @@ def comparison_formats(numbers: Mapping[str, object]) -> dict[str, str]:
 
 
 def valid_mass_numbers(masses: pd.DataFrame, dataset: str, models: Mapping[str, str]) -> dict[str, object]:
-    """Return the mean valid mass of the models on a data set, `<key>_valid_mass`.
+    """Return the mean valid mass of the models on a data set, `<key>_valid_mass`, and `mass_workers` behind it.
 
     Args:
         masses: as `tables.valid_mass_quantiles` returns it.
@@ -102,4 +102,7 @@ def valid_mass_numbers(masses: pd.DataFrame, dataset: str, models: Mapping[str, 
         models: name in tables by key.
     """
     rows = masses[masses["dataset"] == dataset].set_index("model")
-    return {f"{key}_valid_mass": float(rows.at[model, "mean"]) for key, model in models.items()}
+    numbers: dict[str, object] = {
+        f"{key}_valid_mass": float(rows.at[model, "mean"]) for key, model in models.items()
+    }
+    return numbers | {"mass_workers": int(rows["workers"].min())}

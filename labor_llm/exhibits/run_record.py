@@ -29,6 +29,8 @@ def run_times(notebooks: Path, benchmarks: Path) -> pd.DataFrame:
     """
     rows = []
     for path in sorted(Path(notebooks).glob("*.ipynb")):
+        if path.name.endswith(".failed.ipynb"):
+            continue
         try:
             record = json.loads(path.read_text(encoding="utf-8"))["metadata"].get("papermill", {})
         except (ValueError, KeyError) as error:

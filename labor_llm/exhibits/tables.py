@@ -141,7 +141,7 @@ def difference_labels(differences: pd.DataFrame, labels: Mapping[str, str] | Non
 
 
 def transition_types(bootstrap: pd.DataFrame, labels: Mapping[str, str] | None = None) -> DisplayTable:
-    """Put perplexities by type of transition side by side; a type with too few workers is left out.
+    """Put perplexities by type of transition side by side; none of a data set where a type has too few workers.
 
     Args:
         bootstrap: as `evaluation.bootstrap_perplexity(..., by='transition_type')` returns it.
@@ -149,9 +149,9 @@ def transition_types(bootstrap: pd.DataFrame, labels: Mapping[str, str] | None =
     """
     values = ["perplexity", "test_se"]
     shown = bootstrap.copy()
-    enough = shown["workers"] >= MINIMUM_PERSONS
+    # One type that rests on too few could be computed from the others and the total, so none is shown then.
+    enough = (shown["workers"] >= MINIMUM_PERSONS).groupby(shown["dataset"]).transform("all")
     shown[values] = shown[values].where(enough)
-    shown["workers"] = shown["workers"].where(enough)
     rows = shown[["dataset", "model"]].drop_duplicates(ignore_index=True)
     index = pd.MultiIndex.from_frame(rows)
     frame, formats = pd.DataFrame({"Model": _labelled(rows["model"], labels)}), {}
@@ -160,8 +160,9 @@ def transition_types(bootstrap: pd.DataFrame, labels: Mapping[str, str] | None =
         frame[kind.capitalize()] = part["perplexity"].to_numpy()
         frame[f"TestSE ({kind})"] = part["test_se"].to_numpy()
         formats |= {kind.capitalize(): ".2f", f"TestSE ({kind})": "({:.2f})"}
-    # A row without any type that may be shown has no count and is refused by the gate.
-    rows["workers"] = shown.groupby(["dataset", "model"], sort=False)["workers"].min().to_numpy()
+    # Where nothing is shown, nothing rests on the smaller types, and the largest stands for the row.
+    counts = shown.groupby(["dataset", "model"], sort=False)["workers"].agg(["min", "max"])
+    rows["workers"] = counts["min"].where(counts["min"] >= MINIMUM_PERSONS, counts["max"]).to_numpy()
     return _with_dataset(frame, rows, labels, formats)
 
 

@@ -16,10 +16,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from labor_llm.artefacts import is_current, verify, writing
+from labor_llm.artefacts import check_replaceable, environment, is_current, verify, writing
 from labor_llm.careers import CareerPanel, transitions
 from labor_llm.errors import ArtefactError, InputError, MismatchError
 from labor_llm.language_models import LanguageModel, load_language_model, weights_checksum
+from labor_llm.locks import only_run_into
 from labor_llm.occupations import OutcomeSpace
 from labor_llm.predictions import Predictions, read_predictions, write_predictions
 from labor_llm.progress import progress
@@ -93,6 +94,7 @@ def score_panel(
     dtype: str = "float32",
     quantization: str = "none",
     inputs: dict[str, Path] | None = None,
+    seed: int = 1,
 ) -> Predictions:
     """Score a panel with a model and store the predictions as the artefact `folder`.
 
@@ -104,29 +106,38 @@ def score_panel(
         model: as in `load_language_model`.
         label: what tables call the model.
         folder: where the predictions will stand; beside it a hidden folder holds an unfinished run.
-        all_titles_workers: every title is scored for so many workers, the first in the order of the
-            panel's worker ids; for all if -1.
+        all_titles_workers: every title is scored for so many workers, drawn at random; for all if -1.
         dtype: as in `load_language_model`.
         quantization: as in `load_language_model`.
         inputs: artefacts for the manifest.
+        seed: of the draw of workers.
 
     Raises:
         As `score_careers` and `load_language_model`.
     """
-    workers = sorted(panel.workers)[: None if all_titles_workers < 0 else all_titles_workers]
-    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    workers = _chosen_workers(panel, all_titles_workers, seed)
     identity = _identity(panel, model, label, workers, dtype, quantization)
     if is_current(folder, identity):
         return read_predictions(folder)
-    language_model = load_language_model(model, dtype, quantization)
-    predictions = score_careers(language_model, panel, label, workers, unfinished=unfinished)
-    parameters = {
-        "base": model, "dtype": dtype, "quantization": quantization, "all_titles_workers": len(workers),
-        "identity": identity,
-    }  # fmt: skip
-    write_predictions(folder, predictions, parameters, inputs)
-    shutil.rmtree(unfinished, ignore_errors=True)
+    check_replaceable(folder)
+    with only_run_into(folder) as unfinished:
+        language_model = load_language_model(model, dtype, quantization)
+        predictions = score_careers(language_model, panel, label, workers, unfinished=unfinished)
+        parameters = {
+            "base": model, "dtype": dtype, "quantization": quantization, "all_titles_workers": len(workers),
+            "seed": seed, "identity": identity,
+        }  # fmt: skip
+        write_predictions(folder, predictions, parameters, inputs)
+        shutil.rmtree(unfinished, ignore_errors=True)
     return predictions
+
+
+def _chosen_workers(panel: CareerPanel, number: int, seed: int) -> list[str]:
+    """Return workers drawn at random: their ids follow the survey's sampling, so the first are no random sample."""
+    workers = sorted(panel.workers)
+    if not 0 <= number < len(workers):
+        return workers
+    return sorted(np.random.default_rng(seed).choice(workers, size=number, replace=False).tolist())
 
 
 def _identity(
@@ -135,7 +146,7 @@ def _identity(
     """Return a hash of all that stored predictions depend on."""
     described = [
         weights_checksum(model), label, sorted(workers), dtype, quantization, torch.get_num_threads(),
-        code_checksum(__file__), panel.survey, panel.outcomes.codes, panel.outcomes.titles,
+        code_checksum(__file__), environment()["versions"], panel.survey, panel.outcomes.codes, panel.outcomes.titles,
     ]  # fmt: skip
     digest = hashlib.sha256(json.dumps(described).encode())
     digest.update(panel.frame.to_csv(index=False).encode())

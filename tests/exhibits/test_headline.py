@@ -54,8 +54,13 @@ def test_models_are_told_by_their_labels() -> None:
 
 
 def test_valid_mass_by_key() -> None:
-    masses = pd.DataFrame({"dataset": ["a", "b"], "model": ["Tuned", "Tuned"], "mean": [0.9, 0.1]})
-    assert valid_mass_numbers(masses, "a", {"fine_tuned": "Tuned"}) == {"fine_tuned_valid_mass": 0.9}
+    masses = pd.DataFrame(
+        {"dataset": ["a", "b"], "model": ["Tuned", "Tuned"], "mean": [0.9, 0.1], "workers": [48, 9]}
+    )
+    assert valid_mass_numbers(masses, "a", {"fine_tuned": "Tuned"}) == {
+        "fine_tuned_valid_mass": 0.9,
+        "mass_workers": 48,
+    }
 
 
 def test_the_data_in_one_line(panel) -> None:
