@@ -18,14 +18,8 @@ from safetensors.torch import load_file
 
 from labor_llm.careers import CareerPanel, split_workers, write_panel
 from labor_llm.errors import InputError, MismatchError, NumericalError, ResourceError
-from labor_llm.finetuning import (
-    batches,
-    check_space,
-    evaluation_steps,
-    fine_tune,
-    fine_tune_panel,
-    read_learning_curve,
-)
+from labor_llm.finetuning import check_space, fine_tune, fine_tune_panel, read_learning_curve
+from labor_llm.finetuning_run import batches, evaluation_steps
 from labor_llm.finetuning_settings import FineTuningSettings
 from labor_llm.language_models import load_language_model
 from labor_llm.scoring.careers import score_careers
@@ -85,17 +79,18 @@ import os, signal, sys
 from pathlib import Path
 import torch
 import labor_llm.finetuning as finetuning
+from labor_llm.finetuning_run import FineTuningRun
 from labor_llm.careers import read_panel
 
 torch.set_num_threads(int(sys.argv[4]))
-step = finetuning._Run._one_step
+step = FineTuningRun._one_step
 
 def killed(self):
     if self.step == 17:
         os.kill(os.getpid(), signal.SIGKILL)
     return step(self)
 
-finetuning._Run._one_step = killed
+FineTuningRun._one_step = killed
 panel, splits = read_panel(Path(sys.argv[1]))
 settings = finetuning.FineTuningSettings(
     epochs=2, learning_rate=5e-3, batch_size=8, precision="float32", evaluations_per_epoch=2
