@@ -100,9 +100,14 @@ def test_every_notebook_runs_and_the_book_builds(small_profile: Profile, tmp_pat
     assert "w017" not in published
 
 
-def test_the_workflow_sees_every_run(small_profile: Profile, capfd: pytest.CaptureFixture[str]) -> None:
-    path = str(Path(small_profile.results).with_name("small.yaml"))
-    replicate(small_profile, path, cores=1, dry_run=True)
+def test_the_workflow_sees_every_run(
+    small_profile: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    small = yaml.safe_load(Path(small_profile.results).with_name("small.yaml").read_text(encoding="utf-8"))
+    small["results"] = str(tmp_path / "results with a blank")
+    (tmp_path / "fresh.yaml").write_text(yaml.safe_dump(small), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)  # a relative path is taken from where the command is typed
+    replicate(load_profile("fresh.yaml"), "fresh.yaml", cores=1, dry_run=True)
     said = capfd.readouterr()
     for run in notebook_runs(small_profile):
         assert f"{run.name}: about" in said.out + said.err
@@ -120,7 +125,7 @@ def test_own_careers_are_checked_before_anything_runs(small_profile: Profile, tm
 
 def test_a_second_run_of_one_profile_is_told_of_the_first(small_profile: Profile, tmp_path: Path) -> None:
     held = small_profile.model_copy(update={"results": str(tmp_path)})
-    with FileLock(tmp_path / ".lock"), pytest.raises(BusyError, match="another run works on this profile"):
+    with FileLock(tmp_path / ".lock"), pytest.raises(BusyError, match="another run works there"):
         replicate(held, "demo", cores=1, dry_run=True)
 
 
