@@ -53,7 +53,7 @@ Code(example.text, language="text")
 # The prompt for the third record ends at the colon:
 
 # %%
-Code(example.prompt(2)[-60:], language="text")
+Code("\n".join(example.prompt(2).splitlines()[-2:]), language="text")
 
 # %% [markdown]
 # A tokenizer may join characters across any boundary, so the resume is encoded as a whole and the tokens of a title are
