@@ -6,7 +6,6 @@ run is busy, 6 no space or memory, 7 a number is not finite, 8 parts do not belo
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -203,7 +202,7 @@ def _open_panel(
 ) -> tuple[CareerPanel, dict[str, str]]:
     """Return a panel and its splits: packaged, from an artefact or another folder, or from a CSV with its titles."""
     from labor_llm.careers import read_careers, read_panel, split_workers
-    from labor_llm.datasets import PACKAGED_DATASETS
+    from labor_llm.datasets import PACKAGED_DATASETS, packaged_careers
 
     panel = Path(name)
     if (panel / "splits.csv").is_file():
@@ -213,8 +212,7 @@ def _open_panel(
             )
         return read_panel(panel)
     if name in PACKAGED_DATASETS and not panel.exists():
-        careers = PACKAGED_DATASETS[name]()
-        careers = dataclasses.replace(careers, survey=survey or careers.survey)
+        careers = packaged_careers(name, survey)
     else:
         file = panel / "panel.parquet" if panel.is_dir() else panel
         titles = Path(title_file) if title_file else file.with_name("titles.csv")

@@ -17,6 +17,12 @@ PACKAGED_DATASETS: dict[str, Callable[[], CareerPanel]] = {"wage_panel": read_wa
 _PACKAGED_LABELS = {"wage_panel": "NLSY79 men, 1980-87"}
 
 
+def packaged_careers(dataset: str, survey: str = "") -> CareerPanel:
+    """Return the careers of a packaged data set, under another name of the survey if one is given."""
+    careers = PACKAGED_DATASETS[dataset]()
+    return dataclasses.replace(careers, survey=survey or careers.survey)
+
+
 def convert_dataset(
     results: Results,
     dataset: str,
@@ -49,8 +55,7 @@ def convert_dataset(
         inputs = {"panel": project_root() / panel, "titles": project_root() / titles}
         careers = read_careers(inputs["panel"], inputs["titles"], dataset, survey)
     elif dataset in PACKAGED_DATASETS and not panel and not titles:
-        careers = PACKAGED_DATASETS[dataset]()
-        careers = dataclasses.replace(careers, survey=survey or careers.survey)
+        careers = packaged_careers(dataset, survey)
     else:
         raise InputError(
             f"The data set {dataset!r} is not packaged ({', '.join(PACKAGED_DATASETS)} are). "

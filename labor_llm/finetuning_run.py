@@ -84,6 +84,7 @@ class FineTuningRun:
         self.model, self.optimizer = self.accelerator.prepare(language_model.model, optimizer)
         self.step, self.best = 0, float("inf")
         self.curve: list[dict[str, Any]] = []
+        self._batches: list[np.ndarray] = []  # of the epoch that the run is in
 
     def check_identity(self, identity: str) -> None:
         """Refuse to go on from the state of another base model, other settings, careers or code."""
@@ -118,10 +119,10 @@ class FineTuningRun:
         # Dropout then depends on the step alone, also after an interruption.
         set_seed(self.settings.seed + self.step)
         epoch, position = divmod(self.step, self.steps_per_epoch)
-        order = batches(
-            [len(ids) for ids in self.train_ids], self.settings.batch_size, self.settings.seed, epoch
-        )
-        loss = self._loss([self.train_ids[career] for career in order[position]])
+        if position == 0 or not self._batches:
+            lengths = [len(ids) for ids in self.train_ids]
+            self._batches = batches(lengths, self.settings.batch_size, self.settings.seed, epoch)
+        loss = self._loss([self.train_ids[career] for career in self._batches[position]])
         if not torch.isfinite(loss):
             raise NumericalError(
                 f"Fine-tuning stopped: the loss is {loss.item()} at step {self.step + 1} of {self.total} "

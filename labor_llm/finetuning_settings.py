@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pydantic import ConfigDict, StrictFloat, StrictInt, StrictStr
 
 from labor_llm.errors import InputError
+from labor_llm.language_models import QUANTIZATIONS
 
 METHODS = ("full", "lora")
 PRECISIONS = ("float32", "bfloat16")
-QUANTIZATIONS = ("none", "8bit", "4bit")
 
 
 @dataclass(frozen=True)

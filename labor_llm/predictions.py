@@ -19,9 +19,8 @@ from labor_llm.errors import ArtefactError, MismatchError, NumericalError
 from labor_llm.occupations import OutcomeSpace, read_titles
 from labor_llm.results import Results
 
-COLUMNS = (
-    "dataset", "worker_id", "year", "transition_type", "occupation", "log_prob", "log_valid_mass",
-)  # fmt: skip
+TRANSITION_COLUMNS = ("dataset", "worker_id", "year", "transition_type", "occupation")
+COLUMNS = (*TRANSITION_COLUMNS, "log_prob", "log_valid_mass")
 # Float32 sums over hundreds of titles may exceed one by rounding; more than this is a fault.
 MASS_TOLERANCE = 1e-4
 
@@ -96,7 +95,7 @@ def from_matrix(
             f"{model}: the probabilities of a transition add up to {mass[np.abs(mass - 1).argmax()]:.6f}, not 1."
         )
     columns = outcomes.indices(transitions["occupation"])
-    table = transitions[list(COLUMNS[:5])].reset_index(drop=True)
+    table = transitions[list(TRANSITION_COLUMNS)].reset_index(drop=True)
     table["log_prob"] = log_probs[np.arange(len(table)), columns].astype(np.float64)
     table["log_valid_mass"] = 0.0
     return Predictions(model, table, outcomes, log_probs.astype(np.float32))
@@ -141,7 +140,7 @@ def write_all_predictions(results: Results, dataset: str, predictions: Mapping[s
 
 def model_labels(results: Results, dataset: str, models: Sequence[str]) -> dict[str, str]:
     """Return what tables call each model, by its short name."""
-    return {model: read_predictions(results.predictions(dataset, model)).model for model in models}
+    return {model: verify(results.predictions(dataset, model))["parameters"]["model"] for model in models}
 
 
 def read_all_predictions(

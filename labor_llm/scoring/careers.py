@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from labor_llm.errors import ArtefactError, InputError, MismatchError
 from labor_llm.language_models import LanguageModel, load_language_model, weights_checksum
 from labor_llm.locks import only_run_into
 from labor_llm.occupations import OutcomeSpace
-from labor_llm.predictions import Predictions, read_predictions, write_predictions
+from labor_llm.predictions import TRANSITION_COLUMNS, Predictions, read_predictions, write_predictions
 from labor_llm.progress import progress
 from labor_llm.scoring.all_titles import POSITIONS, all_title_log_probs
 from labor_llm.scoring.realised import realised_log_probs
@@ -159,7 +159,7 @@ def _score_shard(
     trie: TitleTrie,
     in_full: set[str],
     positions: int,
-    advance: object,
+    advance: Callable[[int, str], None],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return realised log-probabilities [records] and the matrix [records in full, titles] of some careers."""
     realised, matrices = [], [np.empty((0, len(trie.title_edges)))]
@@ -167,7 +167,7 @@ def _score_shard(
         realised.append(realised_log_probs(language_model, resume))
         if resume.worker_id in in_full:
             matrices.append(all_title_log_probs(language_model, resume, trie, positions))
-        advance(1, "")  # type: ignore[operator]
+        advance(1, "")
     return np.concatenate(realised), np.concatenate(matrices)
 
 
@@ -178,7 +178,7 @@ def _predictions(
     in_full: set[str],
     parts: list[tuple[np.ndarray, np.ndarray]],
 ) -> Predictions:
-    table = table[["dataset", "worker_id", "year", "transition_type", "occupation"]].copy()
+    table = table[list(TRANSITION_COLUMNS)].copy()
     table["log_prob"] = np.concatenate([realised for realised, _ in parts])
     matrix = np.concatenate([matrix for _, matrix in parts])
     full = table["worker_id"].isin(in_full)
@@ -221,8 +221,8 @@ def _key(
     """Return a hash of everything that the scores depend on: weights, texts, titles and what is asked."""
     digest = hashlib.sha256()
     described = {
-        "weights": weights_checksum(language_model.name),
-        "base": weights_checksum(language_model.base),
+        # The base of an adapter counts too; a model without one is its own base, and is read once.
+        "weights": {name: weights_checksum(name) for name in {language_model.name, language_model.base}},
         "dtype": str(language_model.model.dtype),
         "quantized": bool(getattr(language_model.model, "is_quantized", False)),
         "device": language_model.device.type,
