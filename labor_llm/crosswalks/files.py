@@ -1,0 +1,219 @@
+"""Files of Dorn's crosswalks: found in a folder, read as he distributes them, and known by their content.
+
+A crosswalk has one row a source code. It comes as Dorn's zip with one Stata file, as that Stata file, or as a CSV;
+the checksum is that of the content, whatever the form, so that each of them is recognised.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from labor_llm.artefacts import atomic_path
+from labor_llm.errors import InputError
+from labor_llm.occ1990dd import occupation_codes
+from labor_llm.occupations import read_text_csv
+
+PAGE = "https://www.ddorn.net/data.htm"
+VINTAGES = ("occ1970", "occ1980", "occ1990", "occ2000", "occ2005", "occ2010")
+TARGET = "occ1990dd"
+MILITARY, UNEMPLOYED, UNKNOWN = 905, 991, 999
+# Census 1990 code 873 goes to 874 in Dorn's file, which is none of the 330; the two stand for the same helpers.
+SAME_TARGET = {874: 873}
+LARGEST_CODE = 9999
+_LARGEST_MEMBER = 20 * 2**20
+_UNREADABLE = (
+    ValueError, KeyError, IndexError, OverflowError, EOFError, OSError,
+    struct.error, zlib.error, zipfile.BadZipFile, RuntimeError, NotImplementedError,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of a crosswalk: how many source codes it has, and the sha256 of its content."""
+
+    rows: int
+    sha256: str
+
+
+# Content checksums: sha256 of the lines "source,target\n" by ascending source code. The second version of occ2000 is
+# an earlier one; the seven codes that it lacks stand in occ2005 with the same targets.
+KNOWN_VERSIONS: Mapping[str, tuple[Version, ...]] = {
+    "occ1970": (Version(442, "60b0f8aa350087be5dd20155f387cac50bedd639d07e26b405cb5b447829c133"),),
+    "occ1980": (Version(504, "e15ceb4ee749238df515c0c3327fce7dc7b2c195835864e098a0de6bcd8b1d4a"),),
+    "occ1990": (Version(502, "59d585f00de9c4b81f8ba0145f3b2565673291f4d760f783d26398a9ddfed24b"),),
+    "occ2000": (
+        Version(471, "0e63b20e2d2e763345d5c72ca0608cdda708ceb3208ddce025fcc3858eb2b6aa"),
+        Version(464, "2e6c5fe43dd5b15987445e439226fdbe01c773a79458ff078bc42ffc926d4280"),
+    ),
+    "occ2005": (Version(471, "cc4d3622b77ea70e03d64712aa19f77cd52f80d14211f93440afe7e471916282"),),
+    "occ2010": (Version(489, "a335311b000ad4ec4eb705c57dc7d2f131a91672d92d8278068c3c136c51e4e7"),),
+}
+
+
+@dataclass(frozen=True)
+class CrosswalkFile:
+    """One crosswalk as read.
+
+    Attributes:
+        vintage: which of `VINTAGES` it is.
+        path: the file.
+        targets: occ1990dd code (int64) by source code (index, int64, ascending), as in the file.
+        sha256: checksum of the content.
+        known_version: whether that is a version which this package knows.
+    """
+
+    vintage: str
+    path: Path
+    targets: pd.Series
+    sha256: str
+    known_version: bool
+
+
+def names_of(vintage: str) -> tuple[str, ...]:
+    """Return the names under which a crosswalk is looked for, in order."""
+    stem = f"{vintage}_{TARGET}"
+    return (f"{stem}.zip", f"{stem}.dta", f"{stem}.csv", f"{vintage}_to_{TARGET}.csv")
+
+
+def find_files(folder: Path, vintage: str) -> list[Path]:
+    """Return the files of a crosswalk in a folder or one level below, whatever the case of their names."""
+    folders = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
+    found = []
+    for place in folders:
+        present = {path.name.lower(): path for path in sorted(place.iterdir()) if path.is_file()}
+        found += [present[name] for name in names_of(vintage) if name in present]
+    return found
+
+
+def read_crosswalk(
+    path: Path,
+    vintage: str,
+    content: bytes | None = None,
+    versions: Mapping[str, tuple[Version, ...]] = KNOWN_VERSIONS,
+    other_versions: bool = False,
+) -> CrosswalkFile:
+    """Read a crosswalk, and compare its content with the versions known.
+
+    Args:
+        path: .zip, .dta or .csv; messages name it.
+        vintage: which of `VINTAGES` it is.
+        content: the bytes of the file (.zip or .dta), where they are not on the disk yet.
+        versions: the versions known, by vintage.
+        other_versions: whether a version that is not known is taken all the same.
+
+    Raises:
+        InputError: if the file is not readable, a source code stands for two targets, a target is none of the 330
+            nor unemployed, military or unknown, or the version is not known.
+    """
+    frame = read_text_csv(path, []) if path.suffix.lower() == ".csv" else _read_stata(path, content)
+    targets = _checked(frame, path)
+    checksum = content_checksum(targets)
+    known = any(version.sha256 == checksum for version in versions.get(vintage, ()))
+    if not known and not other_versions:
+        expected = " or ".join(str(version.rows) for version in versions.get(vintage, ()))
+        raise InputError(
+            f"{path}: not a version of {vintage} that is known: {len(targets)} source codes found, "
+            f"{expected or 'none'} expected{' (with other content)' if str(len(targets)) == expected else ''}. "
+            f"Get it from {PAGE} (`labor-llm fetch`), or allow other versions."
+        )
+    return CrosswalkFile(vintage, path, targets, checksum, known)
+
+
+def content_checksum(targets: pd.Series) -> str:
+    """Return the sha256 of a crosswalk's content: the lines "source,target\\n" by ascending source code."""
+    lines = (f"{source},{target}\n" for source, target in targets.sort_index().items())
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def write_crosswalks(folder: Path, vintages: Mapping[str, Mapping[int, int]]) -> list[Path]:
+    """Write crosswalks as CSV files under Dorn's names, as `load_crosswalks(folder, other_versions=True)` reads them.
+
+    Args:
+        folder: where they go; made if it does not exist.
+        vintages: occ1990dd code by source code, for each of some `VINTAGES` (`occ1970`) or frames (`census1970`,
+            which is the same).
+
+    Raises:
+        InputError: if a name is neither, such as `census2002`, whose codes go through those of census2000.
+    """
+    written = []
+    for name, targets in vintages.items():
+        vintage = name.replace("census", "occ")
+        if vintage not in VINTAGES:
+            raise InputError(f"{name}: not a crosswalk of its own; there are {', '.join(VINTAGES)}.")
+        path = Path(folder) / f"{vintage}_{TARGET}.csv"
+        with atomic_path(path) as aside:
+            rows = sorted((int(source), int(target)) for source, target in targets.items())
+            pd.DataFrame(rows, columns=["occ", TARGET]).to_csv(aside, index=False, lineterminator="\n")
+        written.append(path)
+    return written
+
+
+def _read_stata(path: Path, content: bytes | None) -> pd.DataFrame:
+    """Read a .dta, or the one .dta of a zip: in memory, so that no name in the archive is ever a path here."""
+    try:
+        content = path.read_bytes() if content is None else content
+        if path.suffix.lower() == ".zip":
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                content = archive.read(_stata_member(archive, path))
+        return pd.read_stata(io.BytesIO(content), convert_categoricals=False, convert_missing=False)
+    except InputError:
+        raise
+    except _UNREADABLE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"{path}: not readable as a crosswalk ({reason}). Remove it and get it again from {PAGE}."
+        ) from error
+
+
+def _stata_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
+    members = [
+        member
+        for member in archive.infolist()
+        if member.filename.lower().endswith(".dta") and not member.filename.startswith("__MACOSX")
+    ]
+    if len(members) != 1 or members[0].file_size > _LARGEST_MEMBER:
+        problem = f"holds {len(members)} Stata files" if len(members) != 1 else "holds a file far too large"
+        raise InputError(f"{path}: {problem}; a crosswalk is one small .dta. Get it again from {PAGE}.")
+    return members[0]
+
+
+def _checked(frame: pd.DataFrame, path: Path) -> pd.Series:
+    """Return targets by source code, after refusing what no crosswalk holds."""
+    frame = frame.rename(columns=lambda name: str(name).strip().lower())
+    sources = [column for column in frame.columns if column != TARGET]
+    if TARGET not in frame.columns or len(sources) != 1:
+        found = ", ".join(map(str, frame.columns))
+        raise InputError(f"{path}: a crosswalk has a column of codes and {TARGET}; found {found}.")
+    numbers = frame[[sources[0], TARGET]].apply(pd.to_numeric, errors="coerce").astype("float64")
+    wrong = numbers.isna() | (numbers % 1 != 0) | (numbers < 0) | (numbers > LARGEST_CODE)
+    if wrong.any(axis=None):
+        row = int(wrong.any(axis=1).to_numpy().argmax())
+        column = numbers.columns[int(wrong.iloc[row].to_numpy().argmax())]
+        raise InputError(
+            f"{path}, row {row + 2}, column {column}: {frame[column].iloc[row]!r} is no occupation code "
+            f"(0 to {LARGEST_CODE}). Get the file again from {PAGE}."
+        )
+    pairs = numbers.astype("int64").set_axis(["source", "target"], axis=1)
+    allowed = {int(code) for code in occupation_codes()} | {MILITARY, UNEMPLOYED, UNKNOWN, *SAME_TARGET}
+    outside = ~pairs["target"].isin(allowed)
+    if outside.any():
+        row = int(outside.to_numpy().argmax())
+        raise InputError(
+            f"{path}, row {row + 2}, column {TARGET}: {pairs['target'].iloc[row]} is none of the 330 occupations. "
+            f"Crosswalks to other lists (IPUMS OCC1990, updated occ1990dd) do not serve; see {PAGE}."
+        )
+    pairs = pairs.drop_duplicates()
+    if (twice := pairs["source"].duplicated()).any():
+        code = int(pairs.loc[twice, "source"].iloc[0])
+        raise InputError(f"{path}: code {code} stands for two occupations. Get it again from {PAGE}.")
+    return pairs.set_index("source")["target"].sort_index()
