@@ -1,0 +1,1 @@
+"""A simulated labor market with known transition probabilities, in the official raw formats."""

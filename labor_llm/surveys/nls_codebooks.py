@@ -1,0 +1,214 @@
+"""What the columns of an NLS file are: codebooks (.cdb), short lists (.sdf), dictionaries (.dct), tagsets, column maps.
+
+The NLS Investigator writes a column by its reference number (R0046400; R00464.00 in codebooks), a letter and
+seven digits, and leaves it to the files beside the data to say which question of which survey year that is:
+CPSOCC70 of 1979. Question names come in two spellings: Q1-3_A~Y in codebooks, Q1_3_A_Y_1979 in the programs
+that rename the columns; `comparable` brings both to one. All parsers take the lines of a file one by one,
+since the codebook of a full cohort has hundreds of megabytes.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from labor_llm.errors import InputError
+from labor_llm.surveys.variables import CROSS_ROUND
+
+# The respondent's number: of CASEID in the NLSY79 and of PUBID in the NLSY97, under the same reference number.
+RESPONDENT = "R0000100"
+RESPONDENT_QUESTIONS = {"CASEID": "nlsy79", "PUBID": "nlsy97"}
+
+_REFERENCE = re.compile(r"([A-Z])(\d{5})\.?(\d{2})")
+_SDF_LINE = re.compile(r"([A-Z]\d{5}\.\d{2})\s+(\S+)\s+(.*\S)\s*$")
+_CDB_HEAD = re.compile(r"([A-Z]\d{5}\.\d{2})\s+\[(.*?)\]\s+Survey Year:\s*(\S+)")
+_CDB_COUNTS = re.compile(
+    r"TOTAL\s*=+>\s*(\d+)(?:\s+VALID SKIP\(-4\)\s*(\d+))?(?:\s+NON-INTERVIEW\(-5\)\s*(\d+))?"
+)
+_DCT_LINE = re.compile(r'\s*(?:\w+\s+)?(\S+)\s+"(.*)"')
+_YEAR = re.compile(r"(?:19|20)\d{2}|78SCRN|XRND")
+_MAP_COLUMNS = ["file", "column", "question", "year"]
+
+
+class Entry(NamedTuple):
+    """What a codebook says of a column.
+
+    Attributes:
+        question: question name as the codebook writes it; empty where the file has none.
+        year: survey year; `CROSS_ROUND` for XRND, 1978 for the screener (78SCRN).
+        description: the title of the variable, empty where the file has none.
+        respondents: number of respondents in the codebook's count of the variable's codes, -4 and -5 included;
+            0 where it does not count them.
+    """
+
+    question: str
+    year: int
+    description: str = ""
+    respondents: int = 0
+
+
+@dataclass(frozen=True)
+class MappedColumn:
+    """A row of a column map: which question and year a column of a file is."""
+
+    file: Path
+    column: str
+    question: str
+    year: int
+    row: int
+
+    def names(self, path: Path) -> bool:
+        """Tell whether this row is about the file: its name or the end of its path."""
+        return path.parts[-len(self.file.parts) :] == self.file.parts
+
+
+def text_lines(stream: BinaryIO) -> Iterator[str]:
+    """Yield the lines of a file without their ends; a byte order mark is dropped, other bytes read as Latin-1."""
+    for number, line in enumerate(stream):
+        start = line.removeprefix(b"\xef\xbb\xbf") if number == 0 else line
+        yield start.decode("latin-1").rstrip("\r\n")
+
+
+def reference_number(text: str) -> str:
+    """Return a reference number as a letter and seven digits (R00464.00 gives R0046400); empty if it is none."""
+    match = _REFERENCE.fullmatch(text.strip().upper())
+    return "".join(match.groups()) if match else ""
+
+
+def comparable(question: str) -> str:
+    """Return a question name in the form in which all its spellings agree: Q1-3_A~Y and Q1_3_A_Y give Q1_3_A_Y."""
+    return re.sub(r"[^A-Z0-9]+", "_", question.upper()).strip("_")
+
+
+def survey_year(text: str) -> int | None:
+    """Return the year that a codebook or a column's name states; None if the text is no year."""
+    text = text.strip().upper()
+    if not _YEAR.fullmatch(text):
+        return None
+    return {"XRND": CROSS_ROUND, "78SCRN": 1978}.get(text) if text in ("XRND", "78SCRN") else int(text)
+
+
+def question_and_year(header: str) -> tuple[str, int | None]:
+    """Split a renamed column into its comparable question and year: CPSOCC70_1979, KEY_SEX_1997, W1_XRND.
+
+    The year is None where the name ends in none.
+    """
+    name = comparable(header)
+    question, _, last = name.rpartition("_")
+    year = survey_year(last)
+    return (question, year) if question and year is not None else (name, None)
+
+
+def parse_sdf(lines: Iterable[str]) -> dict[str, Entry]:
+    """Return the variables of a short description file (.sdf) by reference number, in the file's order.
+
+    The widths of its four columns differ from file to file, and a description may run on up to the question
+    name or hold two spaces itself; the question is the last word where it stands under its heading.
+    """
+    entries: dict[str, Entry] = {}
+    heading = 0
+    for line in lines:
+        if match := _SDF_LINE.match(line):
+            year = survey_year(match[2])
+            description, _, question = match[3].rpartition(" ")
+            if heading and match.start(3) + len(description) + 1 < heading:
+                description, question = match[3], ""
+            entries[reference_number(match[1])] = Entry(
+                question, CROSS_ROUND if year is None else year, description.strip()
+            )
+        elif "Question Name" in line:
+            heading = line.index("Question Name")
+    return entries
+
+
+def parse_cdb(lines: Iterable[str]) -> dict[str, Entry]:
+    """Return the variables of a codebook (.cdb) by reference number, in the file's order.
+
+    Blocks are divided by dashes; the first line of a block names the variable, its description is the first
+    text below the line of its kind (PRIMARY VARIABLE, ...).
+    """
+    entries: dict[str, Entry] = {}
+    number, wants_description = "", 0
+    for line in lines:
+        if line[6:7] == "." and (match := _CDB_HEAD.match(line)):
+            number, wants_description = reference_number(match[1]), 2
+            year = survey_year(match[3])
+            entries[number] = Entry(match[2].strip(), CROSS_ROUND if year is None else year)
+        elif line.startswith("TOTAL =") and number and (match := _CDB_COUNTS.match(line)):
+            counted = sum(int(count or 0) for count in match.groups())
+            entries[number] = entries[number]._replace(respondents=counted)
+        elif wants_description and line.strip():
+            wants_description -= 1
+            if not wants_description:
+                entries[number] = entries[number]._replace(description=line.strip())
+    return entries
+
+
+def parse_dct(lines: Iterable[str]) -> tuple[list[str], int, bool]:
+    """Return the columns of a Stata dictionary (.dct), the number of its lines up to `}`, and whether data follow.
+
+    Only the lines up to `}` are taken from `lines`, so that a stream then stands where its data begin. No data
+    follow where the dictionary names another file (`using`). The columns are empty if it is no dictionary.
+    """
+    columns: list[str] = []
+    own_data, number = True, 0
+    for number, line in enumerate(lines, start=1):
+        if number == 1:
+            if "dictionary" not in line.lower():
+                return [], number, False
+            own_data = " using " not in line.lower()
+        elif line.strip() == "}":
+            return columns, number, own_data
+        elif match := _DCT_LINE.match(line):
+            columns.append(reference_number(match[1]) or match[1])
+    return [], number, False
+
+
+def parse_tagset(lines: Iterable[str]) -> list[str]:
+    """Return the reference numbers of a tagset (.NLSY79, .NLSY97), one a line."""
+    return [number for line in lines if (number := reference_number(line))]
+
+
+def read_column_map(path: Path) -> list[MappedColumn]:
+    """Return the rows of a column map, a CSV with the columns file, column, question and year.
+
+    It says what the columns of files are whose headers are no reference numbers, such as
+
+        file,column,question,year
+        CPS80_occ_codes.csv,1982,CPSOCC80,1982
+
+    `file` is a file's name or the end of its path; a row with the question CASEID or PUBID marks the column of
+    the respondent; an empty year, or XRND, a variable of no single year.
+
+    Raises:
+        InputError: if it is no such file, or a year is none.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file. Give the CSV that says what the columns are.")
+    with open(path, "rb") as file:
+        text = file.read().decode("utf-8-sig", errors="replace")
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    header = [name.strip() for name in reader.fieldnames or []]
+    if missing := [name for name in _MAP_COLUMNS if name not in header]:
+        raise InputError(
+            f"{path}: column {missing[0]!r} is missing; a column map has the columns {', '.join(_MAP_COLUMNS)}."
+        )
+    reader.fieldnames = header
+    rows = []
+    for number, row in enumerate(reader, start=2):
+        cells = {name: (row[name] or "").strip() for name in _MAP_COLUMNS}
+        year = survey_year(cells["year"]) if cells["year"] else CROSS_ROUND
+        if year is None:
+            raise InputError(
+                f"{path}, row {number}, column year: not a survey year; write four digits, or XRND for none."
+            )
+        if not (cells["file"] and cells["column"] and cells["question"]):
+            raise InputError(f"{path}, row {number}: file, column or question is empty; fill it in.")
+        rows.append(MappedColumn(Path(cells["file"]), cells["column"], cells["question"], year, number))
+    return rows
