@@ -1,0 +1,241 @@
+"""The waves of the PSID: which file each needs, which are at hand, and whether their columns are what they should be.
+
+The PSID was asked every year to 1997 and every second year since. A wave needs its family file (FAM1981 ...
+FAM2023ER) and its variables in the one cross-year individual file; a Data Center job holds both. From 1981 the
+family file has the three-digit occupation of head and spouse in every wave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import pandas as pd
+
+from labor_llm.errors import InputError
+from labor_llm.surveys.variables import CROSS_ROUND, RawSurvey, Variable, variables_of
+
+SURVEY = "PSID"
+WAVES = (*range(1981, 1998), *range(1999, 2024, 2))
+INDIVIDUAL_FILE = "IND2023ER"
+_DATA_CENTER = "or add the variable to the cart of a Data Center job"
+
+# "Head" and "wife" to 2015, "reference person" and "spouse" or "partner" since; one digit to 1982. First-year
+# cohabitors (88) and spouses who do not cooperate (9, 90, 92) are left out: nobody was asked about their job.
+LAST_ONE_DIGIT_WAVE = 1982
+HEAD, SPOUSES = {True: 1, False: 10}, {True: (2,), False: (20, 22)}
+_RELATIONS = {
+    True: range(1, 10),
+    False: (10, 20, 22, 30, 33, 35, 37, 38, 40, 47, 48, 50, 57, 58, 60, *range(65, 76), 83, 88, 90, 92,
+            *range(95, 99)),
+}  # fmt: skip
+# Members of the family at the interview; higher numbers are in institutions, moved out or died.
+IN_FAMILY = (1, 20)
+_ABSENT = (*range(51, 60), *range(71, 90))
+_DOCUMENTED: dict[str, tuple[int, ...]] = {
+    "sequence_number": (*range(1, 21), *_ABSENT),
+    "age": (*range(1, 126), 999),
+    "birth_year": (*range(1850, 2025), 9999),
+    "employment_status": (*range(1, 10), 22, 32, 35, 98, 99),
+    "schooling": (*range(1, 21), 98, 99),
+    "race": tuple(range(1, 10)),
+    "hispanic": tuple(range(1, 10)),
+    "region": (*range(1, 7), 9),
+    "occupation_1970": tuple(range(1, 1000)),
+    "occupation_2000": tuple(range(1, 1000)),
+    "occupation_2010": tuple(range(1, 10000)),
+    "sex": (1, 2, 9),
+}
+# Wild codes occur in every wave; more than this share, in at least this many rows, is another column.
+_TOLERATED_SHARE, _TOLERATED_ROWS = 0.05, 20
+
+
+@dataclass(frozen=True)
+class MissingWave:
+    """A file that a wave lacks.
+
+    Attributes:
+        year: the wave.
+        variable: the variable by which its absence shows, the interview number of that wave.
+        file: the file to download, as the PSID names it.
+    """
+
+    year: int
+    variable: Variable
+    file: str
+
+    def __str__(self) -> str:
+        """Say what is missing and what to download."""
+        return (
+            f"{SURVEY} {self.year}: {self.variable.name} is in no file; download {self.file} ({_DATA_CENTER})"
+        )
+
+
+def family_file(year: int) -> str:
+    """Return the name of a wave's family file, such as FAM1981 or FAM1994ER."""
+    return f"FAM{year}{'ER' if year >= 1994 else ''}"
+
+
+def occupation_of_wave(year: int) -> tuple[str, str]:
+    """Return concept and Census frame of a wave's occupations, such as `occupation_1970` and `census1970`."""
+    frame = 1970 if year <= 2001 else 2000 if year <= 2015 else 2010
+    return f"occupation_{frame}", f"census{frame}"
+
+
+def psid_variable(concept: str, role: str, year: int = CROSS_ROUND) -> Variable:
+    """Return a variable of the PSID's table.
+
+    Raises:
+        KeyError: if the survey has no such variable in that year.
+    """
+    return _by_key()[concept, role, year]
+
+
+def codes(raw: RawSurvey, concept: str, role: str, year: int = CROSS_ROUND) -> np.ndarray:
+    """Return a variable's codes as int64, one a respondent; -1 where no file has one (no PSID code is negative)."""
+    return raw.get(concept, year, role).to_numpy("int64", na_value=-1)
+
+
+def missing_waves(raw: RawSurvey) -> list[MissingWave]:
+    """Return the waves that the files at hand lack in whole or in part, each with the file to download.
+
+    A wave lacks its family file if no variable of it was found, and the individual file (or a later release of
+    it) if the person's interview number of the wave was not found.
+    """
+    absent = []
+    for year, family, person in _presence(raw):
+        if not family:
+            absent.append(
+                MissingWave(year, psid_variable("fam_interview_number", "family", year), family_file(year))
+            )
+        if not person:
+            absent.append(
+                MissingWave(year, psid_variable("ind_interview_number", "person", year), INDIVIDUAL_FILE)
+            )
+    return absent
+
+
+def present_waves(raw: RawSurvey, spouses: bool = True) -> list[int]:
+    """Return the waves that can be read.
+
+    Args:
+        raw: the files' variables.
+        spouses: whether the variables of spouses are needed.
+
+    Raises:
+        InputError: if no wave is there, or one is there without its sequence number, relation, employment
+            status or occupation, or sex is not there; names variable, wave and file.
+    """
+    waves = [year for year, family, person in _presence(raw) if family and person]
+    if not waves:
+        raise InputError(
+            f"{SURVEY}: the files hold no wave since {WAVES[0]} in full. Put family files ({family_file(WAVES[0])} "
+            f"to {family_file(WAVES[-1])}) and the individual file {INDIVIDUAL_FILE} into the folder, or a Data "
+            "Center job with all individuals."
+        )
+    _require(raw, psid_variable("sex", "person"))
+    for year in waves:
+        occupation, _ = occupation_of_wave(year)
+        for concept in ("sequence_number", "relation_to_head"):
+            _require(raw, psid_variable(concept, "person", year))
+        for role in ("head", "spouse") if spouses else ("head",):
+            _require(raw, psid_variable(occupation, role, year))
+            # The individual file has a status of its own for every person, which can stand in for the spouse's.
+            if role == "head" or ("employment_status", "person", year) not in raw.values.columns:
+                _require(raw, psid_variable("employment_status", role, year))
+    return waves
+
+
+def check_psid(raw: RawSurvey) -> None:
+    """Check that the columns are those that their names say.
+
+    Raises:
+        InputError: naming variable, wave and file, if more than 5 percent of a variable's codes are none that
+            the PSID documents, if the interview numbers of person and family disagree, or if a wave has no head
+            or families with several: a column was renamed or shifted, or a layout belongs to another file.
+    """
+    for variable in variables_of("psid"):
+        if variable.key in raw.values.columns and (allowed := _documented(variable)) is not None:
+            found = codes(raw, *variable.key[:2], variable.year)
+            found = found[found > 0]
+            _refuse(variable, "codes that the PSID does not document", ~np.isin(found, allowed))
+    for year, family, person in _presence(raw):
+        if family and person:
+            _check_families(raw, year)
+
+
+def in_family(raw: RawSurvey, year: int) -> np.ndarray:
+    """Tell for each respondent whether the wave's interview found him or her in the family."""
+    sequence = codes(raw, "sequence_number", "person", year)
+    return (sequence >= IN_FAMILY[0]) & (sequence <= IN_FAMILY[1])
+
+
+@cache
+def _by_key() -> dict[tuple[str, str, int], Variable]:
+    return {variable.key: variable for variable in variables_of("psid")}
+
+
+def _presence(raw: RawSurvey) -> Iterator[tuple[int, bool, bool]]:
+    """Yield each wave with whether anything of its family file, and its part of the individual file, is there."""
+    found = raw.values.columns
+    family = {year for _, role, year in found if role in ("head", "spouse", "family")}
+    for year in WAVES:
+        yield year, year in family, ("ind_interview_number", "person", year) in found
+
+
+def _require(raw: RawSurvey, variable: Variable) -> None:
+    if variable.key not in raw.values.columns:
+        raise InputError(
+            f"{SURVEY}: {variable} ({_words(variable)}) is not in the files, though its wave is. Take "
+            f"{_file_of(variable)} with all its variables, {_DATA_CENTER}."
+        )
+
+
+def _documented(variable: Variable) -> tuple[int, ...] | range | None:
+    if variable.concept == "relation_to_head":
+        return _RELATIONS[variable.year <= LAST_ONE_DIGIT_WAVE]
+    return _DOCUMENTED.get(variable.concept)
+
+
+def _check_families(raw: RawSurvey, year: int) -> None:
+    relation = psid_variable("relation_to_head", "person", year)
+    if relation.key not in raw.values.columns:
+        return
+    number = codes(raw, "ind_interview_number", "person", year)
+    family = codes(raw, "fam_interview_number", "family", year)
+    own = family != -1
+    _refuse(
+        psid_variable("fam_interview_number", "family", year),
+        "interview numbers that differ from the person's",
+        family[own] != number[own],
+    )
+    head = codes(raw, "relation_to_head", "person", year) == HEAD[year <= LAST_ONE_DIGIT_WAVE]
+    interviewed = in_family(raw, year)
+    heads = number[head & interviewed & (number > 0)]
+    if interviewed.sum() >= _TOLERATED_ROWS and not heads.size:
+        raise _shifted(relation, "holds no head of a family")
+    _refuse(relation, "heads of a family that has another", pd.Series(heads).duplicated().to_numpy())
+
+
+def _refuse(variable: Variable, what: str, wrong: np.ndarray) -> None:
+    rows = int(wrong.sum())
+    if rows >= _TOLERATED_ROWS and rows > _TOLERATED_SHARE * len(wrong):
+        raise _shifted(variable, f"has {rows:,} {what}, of {len(wrong):,}")
+
+
+def _shifted(variable: Variable, what: str) -> InputError:
+    return InputError(
+        f"{SURVEY}: {variable} ({_words(variable)}) {what}. The column was renamed or shifted, or the layout "
+        f"belongs to another file: take {_file_of(variable)} and its own .sas, .sps or .do file as downloaded."
+    )
+
+
+def _words(variable: Variable) -> str:
+    whose = "" if variable.role in ("person", "family") else f" of the {variable.role}"
+    return variable.concept.replace("_", " ") + whose
+
+
+def _file_of(variable: Variable) -> str:
+    return INDIVIDUAL_FILE if variable.role == "person" else family_file(variable.year)
