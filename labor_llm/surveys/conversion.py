@@ -1,0 +1,254 @@
+"""Survey files to a career panel: reader, rules, crosswalks and the counts of every step.
+
+`convert_survey` is what `labor-llm convert` and the notebook of data conversion call.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pydantic import TypeAdapter, ValidationError
+
+from labor_llm.careers import CareerPanel, career_panel
+from labor_llm.crosswalks import Crosswalks, load_crosswalks
+from labor_llm.disclosure import MINIMUM_PERSONS
+from labor_llm.errors import InputError
+from labor_llm.occ1990dd import outcome_space
+from labor_llm.surveys.conversion_report import Conversion
+from labor_llm.surveys.conversion_rules import (
+    STEPS,
+    RecordOptions,
+    career_frame,
+    coded_records,
+    records_at,
+)
+from labor_llm.surveys.interviews import SurveyInterviews
+from labor_llm.surveys.nls_extracts import read_nls
+from labor_llm.surveys.nlsy79 import Nlsy79Options, nlsy79_interviews, nlsy79_variables
+from labor_llm.surveys.nlsy97 import Nlsy97Options, nlsy97_interviews, nlsy97_variables
+from labor_llm.surveys.psid import PsidOptions, psid_interviews
+from labor_llm.surveys.psid_files import read_psid
+from labor_llm.surveys.variables import RawSurvey, Variable, variables_of
+
+
+@dataclass(frozen=True)
+class Survey:
+    """How one survey is read.
+
+    Attributes:
+        name: as the resume states it.
+        variables: those that the reader looks for.
+        read: (folder, variables, column map) to the values of the files.
+        interviews: (values, options) to interviews.
+        options: the class of the survey's own options.
+    """
+
+    name: str
+    variables: Callable[[], list[Variable]]
+    read: Callable[[Path, Sequence[Variable], Path | None], RawSurvey]
+    interviews: Callable[[RawSurvey, Any], SurveyInterviews]
+    options: type
+
+
+def _read_psid(raw: Path, variables: Sequence[Variable], column_map: Path | None) -> RawSurvey:
+    if column_map is not None:
+        raise InputError(
+            "A column map is for NLS extracts; PSID files bear their variables' names. Leave it out."
+        )
+    return read_psid(raw, variables)
+
+
+SURVEYS = {
+    "psid": Survey("PSID", lambda: list(variables_of("psid")), _read_psid, psid_interviews, PsidOptions),
+    "nlsy79": Survey(
+        "NLSY79",
+        nlsy79_variables,
+        lambda raw, variables, column_map: read_nls(raw, "nlsy79", variables, column_map),
+        nlsy79_interviews,
+        Nlsy79Options,
+    ),
+    "nlsy97": Survey(
+        "NLSY97",
+        nlsy97_variables,
+        lambda raw, variables, column_map: read_nls(raw, "nlsy97", variables, column_map),
+        nlsy97_interviews,
+        Nlsy97Options,
+    ),
+}
+
+
+def survey_options(survey: str, settings: Mapping[str, Any] | Sequence[str]) -> tuple[RecordOptions, Any]:
+    """Return the options of a conversion from their names and values.
+
+    Args:
+        survey: key of `SURVEYS`.
+        settings: values by name, or `name=value` texts.
+
+    Raises:
+        InputError: if a name is unknown, stands twice or has a value that is not allowed.
+    """
+    values = dict(settings) if isinstance(settings, Mapping) else _pairs(settings)
+    kinds = (RecordOptions, _survey(survey).options)
+    names = [{field.name for field in dataclasses.fields(kind)} for kind in kinds]
+    if unknown := sorted(set(values) - set.union(*names)):
+        raise InputError(
+            f"{unknown[0]!r} is no option of {survey}; there are {', '.join(sorted(set.union(*names)))}."
+        )
+    made = []
+    for kind, own in zip(kinds, names, strict=True):
+        checked = _checked(kind, {name: value for name, value in values.items() if name in own})
+        made.append(checked)
+    return made[0], made[1]
+
+
+def _checked(kind: type, values: Mapping[str, Any]) -> Any:
+    """Return an instance of a dataclass after checking the types of its values; text is read as its type.
+
+    Raises:
+        InputError: if a value is not allowed.
+    """
+    try:
+        return TypeAdapter(kind).validate_python(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"option {name}: {first['msg']}; given {first['input']!r}.") from None
+
+
+def _pairs(settings: Sequence[str]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or not name.strip():
+            raise InputError(f"{setting!r} is no option; write NAME=VALUE, such as first_age=16.")
+        if name.strip() in values:
+            raise InputError(f"the option {name.strip()!r} stands twice.")
+        values[name.strip()] = value.strip()
+    return values
+
+
+def _survey(survey: str) -> Survey:
+    if survey not in SURVEYS:
+        raise InputError(f"{survey!r} is no survey; known are {', '.join(SURVEYS)}.")
+    return SURVEYS[survey]
+
+
+def convert_survey(
+    survey: str,
+    raw: Path,
+    crosswalks: Path,
+    dataset: str,
+    settings: Mapping[str, Any] | Sequence[str] = (),
+    column_map: Path | None = None,
+    other_crosswalks: bool = False,
+    survey_name: str = "",
+) -> tuple[CareerPanel, Conversion]:
+    """Convert the files of a survey to a career panel.
+
+    Args:
+        survey: `psid`, `nlsy79` or `nlsy97`.
+        raw: folder, zip or file as downloaded.
+        crosswalks: folder with Dorn's crosswalks (`labor-llm fetch` makes it).
+        dataset: short name of the data set.
+        settings: options by name, see `RecordOptions` and the survey's own.
+        column_map: CSV that says which question and year the columns of a file are that bear no reference numbers.
+        other_crosswalks: accept crosswalks whose content is not that of the known versions.
+        survey_name: the survey's name in the resume's first line, if another than its own.
+
+    Returns:
+        The panel over occ1990dd's 330 occupations and three states, and the counts of every step.
+
+    Raises:
+        InputError: naming file, variable and year and what to download, if the files do not hold what is needed.
+    """
+    reader = _survey(survey)
+    record_options, own_options = survey_options(survey, settings)
+    # Cheap, and a missing crosswalk is better known before large files are read.
+    tables = load_crosswalks(Path(crosswalks), other_versions=other_crosswalks)
+    values = reader.read(Path(raw), reader.variables(), column_map)
+    interviews = reader.interviews(values, own_options)
+    coded = coded_records(interviews, tables, record_options)
+    frame = career_frame(coded, interviews.persons)
+    if frame.empty:
+        steps = ", ".join(f"{step} {len(records_at(coded, step)):,}" for step in STEPS)
+        raise InputError(f"{raw}: no interview becomes a record ({steps}). Check the files and the options.")
+    panel = career_panel(frame, outcome_space(), dataset, survey_name or reader.name, source=str(raw))
+    options = dataclasses.asdict(record_options) | dataclasses.asdict(own_options)
+    return panel, _report(interviews.survey, options, coded, values, tables)
+
+
+def _report(
+    survey: str, options: dict[str, Any], coded: pd.DataFrame, values: RawSurvey, crosswalks: Crosswalks
+) -> Conversion:
+    """Count workers and records after every step; numbers that rest on too few persons are left out or pooled."""
+    steps = [
+        {
+            "step": step,
+            "meaning": meaning,
+            "workers": int(records_at(coded, step)["person"].nunique()),
+            "records": len(records_at(coded, step)),
+        }
+        for step, meaning in STEPS.items()
+    ]
+    with_code = records_at(coded, "coded")
+    with_code = with_code[with_code["code"].notna() & (with_code["employment"] == "working")]
+    frames = [
+        {"frame": frame, "coded": len(part), "mapped": int(part["occupation"].notna().sum())}
+        for frame, part in with_code.groupby("frame")
+    ]
+    return Conversion.model_validate(
+        {
+            "survey": survey,
+            "options": options,
+            "steps": steps,
+            "coverage": _coverage(coded),
+            "frames": frames,
+            "unmapped": _unmapped(with_code[with_code["step"] == "coded"]),
+            "crosswalks": crosswalks.describe(),
+            "files": sorted({path.name for path in values.read}),
+        }
+    )
+
+
+def _coverage(coded: pd.DataFrame) -> list[dict[str, Any]]:
+    rows = []
+    columns = {"interviewed": "read", "coded": "coded", "mapped": "mapped", "kept": "kept"}
+    for (year, frame), part in coded.groupby(["year", coded["frame"].fillna("none")]):
+        counts = {name: len(records_at(part, step)) for name, step in columns.items()}
+        # One record a worker and year, so records count persons here.
+        shown = {name: count if count >= MINIMUM_PERSONS else None for name, count in counts.items()}
+        rows.append({"year": int(year), "frame": str(frame), **shown})
+    return rows
+
+
+def _unmapped(records: pd.DataFrame) -> list[dict[str, Any]]:
+    """Count codes without a target; those of fewer than eleven workers are pooled, and left out if still too few."""
+    rows = []
+    for frame, part in records.groupby("frame"):
+        counts = part.groupby("code")["person"].agg(["size", "nunique"])
+        shown = counts[counts["nunique"] >= MINIMUM_PERSONS].sort_values("size", ascending=False)
+        for code, row in shown.iterrows():
+            rows.append(
+                {
+                    "frame": frame,
+                    "code": int(code),
+                    "records": int(row["size"]),
+                    "workers": int(row["nunique"]),
+                }
+            )
+        rest = part[~part["code"].isin(shown.index)]
+        if rest["person"].nunique() >= MINIMUM_PERSONS:
+            rows.append(
+                {
+                    "frame": frame,
+                    "code": None,
+                    "records": len(rest),
+                    "workers": int(rest["person"].nunique()),
+                }
+            )
+    return rows

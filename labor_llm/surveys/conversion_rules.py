@@ -1,0 +1,181 @@
+"""From interviews to career records: the rules, each of them an option, and what each step leaves.
+
+A record's occupation is, in this order unless an option says otherwise: the occupation of the main job for who
+works; in education for who is enrolled; unemployed; out of the labor force. Interviews that give none of these
+are left out, and every step counts what it leaves. The paper's own rules are not known in full; the defaults
+follow what is believed of them (ages 18 to 80, students without a job in education).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from labor_llm.crosswalks import Crosswalks
+from labor_llm.errors import InputError
+from labor_llm.surveys.interviews import SurveyInterviews
+
+STEPS = {
+    "read": "Interviews in the files",
+    "in range": "Year and age within the window, year of birth known",
+    "coded": "Working with an occupation code, or in one of the three other states",
+    "mapped": "Occupation code has an occ1990dd occupation",
+    "kept": "Worker has enough records",
+}
+_LEVELS = ["less than high school", "high school", "some college", "college", "graduate degree"]
+_YEARS_OF_SCHOOLING = [-1, 11, 12, 15, 16, 99]
+
+
+@dataclass(frozen=True)
+class RecordOptions:
+    """How an interview becomes a record.
+
+    Attributes:
+        first_age: youngest age, in years, in the survey year (survey year minus year of birth).
+        last_age: oldest age.
+        first_year: first survey year; 0 for all.
+        last_year: last survey year; 0 for all.
+        education: where "in education" stands among the states: `after work` (enrolled and not working),
+            `before work` (enrolled, working or not), `after unemployment` (enrolled, neither working nor unemployed).
+        undetermined: the state of who does not work where the files cannot tell unemployed from out of the
+            labor force: `out of the labor force`, `unemployed`, or `exclude`.
+        military: what becomes of records in the armed forces, which occ1990dd does not hold: `exclude`, or
+            `out of the labor force` (the civilian one).
+        fewest_records: workers with fewer records are left out.
+    """
+
+    first_age: int = 18
+    last_age: int = 80
+    first_year: int = 0
+    last_year: int = 0
+    education: Literal["after work", "before work", "after unemployment"] = "after work"
+    undetermined: Literal["out of the labor force", "unemployed", "exclude"] = "out of the labor force"
+    military: Literal["exclude", "out of the labor force"] = "exclude"
+    fewest_records: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.first_age <= self.last_age:
+            raise InputError(f"first_age {self.first_age} is above last_age {self.last_age}, or negative.")
+        if self.last_year and self.first_year > self.last_year:
+            raise InputError(f"first_year {self.first_year} is after last_year {self.last_year}.")
+
+
+def coded_records(
+    interviews: SurveyInterviews, crosswalks: Crosswalks, options: RecordOptions
+) -> pd.DataFrame:
+    """Return every interview with its occupation and the step that it reaches.
+
+    Returns:
+        The columns of `SurveyInterviews.interviews` and `occupation` (code of the outcome space, None if
+        none), `step` (the last of `STEPS` that the interview reaches).
+
+    Raises:
+        InputError: if a Census frame's codes are those of another frame, or its crosswalk is missing.
+    """
+    table = interviews.interviews.reset_index(drop=True)
+    _check_frames(interviews.survey, table, crosswalks)
+    mapped, military = _mapped(table, crosswalks)
+    employment = table["employment"].mask(military & (table["employment"] == "working"), "military")
+    state = _states(employment, table["enrolled"], options)
+    works = (state == "work").to_numpy()
+    has_code = table["code"].notna().to_numpy()
+    occupation = state.where(~works, mapped)
+    in_range = _in_range(table, interviews.persons, options)
+    coded = in_range & np.where(works, has_code, state.notna())
+    reached = coded & occupation.notna().to_numpy()
+    records = pd.Series(reached).groupby(table["person"]).transform("sum").to_numpy()
+    kept = reached & (records >= options.fewest_records)
+    steps = list(STEPS)
+    step = np.select([kept, reached, coded, in_range], steps[:0:-1], default=steps[0])
+    return table.assign(occupation=occupation.where(reached, None).astype(object), step=step)
+
+
+def records_at(coded: pd.DataFrame, step: str) -> pd.DataFrame:
+    """Return the interviews that reach a step or go beyond it."""
+    steps = list(STEPS)
+    return coded[coded["step"].isin(steps[steps.index(step) :])]
+
+
+def career_frame(coded: pd.DataFrame, persons: pd.DataFrame) -> pd.DataFrame:
+    """Return the kept records with the columns of a career panel, sorted by worker and year.
+
+    Years of schooling become the template's levels; a year without an answer takes the worker's last earlier one.
+    """
+    # Schooling is carried forward over all interviews, also those that give no record.
+    schooling = coded.groupby("person")["schooling"].ffill()
+    kept = coded.assign(schooling=schooling)[coded["step"] == "kept"]
+    level = pd.cut(kept["schooling"].astype("float64"), _YEARS_OF_SCHOOLING, labels=_LEVELS)
+    frame = pd.DataFrame(
+        {
+            "worker_id": kept["person"].astype(str),
+            "year": kept["year"],
+            "occupation": kept["occupation"],
+            "education": level.astype(object).where(level.notna(), "unknown"),
+        }
+    )
+    static = persons.loc[kept["person"], ["gender", "ethnicity", "region", "birth_year"]]
+    frame[static.columns] = static.to_numpy()
+    return frame.sort_values(["worker_id", "year"], ignore_index=True)
+
+
+def _check_frames(survey: str, table: pd.DataFrame, crosswalks: Crosswalks) -> None:
+    """Refuse codes of another Census frame, which would map to other occupations without a trace."""
+    frames = sorted(table.loc[table["code"].notna(), "frame"].dropna().unique())
+    crosswalks.require(frames)
+    for frame in frames:
+        codes = table.loc[table["frame"] == frame, "code"].dropna()
+        if finding := crosswalks.wrong_frame(frame, codes):
+            years = table.loc[(table["frame"] == frame) & table["code"].notna(), "year"]
+            raise InputError(
+                f"{survey}, {frame} ({years.min()} to {years.max()}): {finding} Check the variable that holds the "
+                "occupation of these years, or the column map."
+            )
+
+
+def _mapped(table: pd.DataFrame, crosswalks: Crosswalks) -> tuple[pd.Series, pd.Series]:
+    """Return the occ1990dd code of each interview's occupation (None if none), and whether it is military."""
+    mapped = pd.Series(None, index=table.index, dtype=object)
+    military = pd.Series(False, index=table.index)
+    coded = table["code"].notna()
+    for frame, codes in table.loc[coded, "code"].groupby(table.loc[coded, "frame"]):
+        targets = crosswalks.map(frame, codes).astype(object)
+        mapped[codes.index] = targets.where(targets.notna(), None)
+        military[codes.index] = crosswalks.military(frame, codes).to_numpy(bool)
+    return mapped, military
+
+
+def _states(employment: pd.Series, enrolled: pd.Series, options: RecordOptions) -> pd.Series:
+    """Return 'work', a state's code, or None where the interview tells none."""
+    studies = enrolled.fillna(False).astype(bool)
+    works, seeks = employment == "working", employment == "unemployed"
+    before = {
+        "before work": pd.Series(False, index=employment.index),
+        "after work": works | (employment == "unknown") | (employment == "military"),
+        "after unemployment": works | seeks | (employment == "unknown") | (employment == "military"),
+    }[options.education]
+    undetermined = {
+        "out of the labor force": "out_of_labor_force",
+        "unemployed": "unemployed",
+        "exclude": None,
+    }
+    state = pd.Series(None, index=employment.index, dtype=object)
+    state[works] = "work"
+    state[seeks] = "unemployed"
+    state[employment == "out of the labor force"] = "out_of_labor_force"
+    state[employment == "not working"] = undetermined[options.undetermined]
+    if options.military == "out of the labor force":
+        state[employment == "military"] = "out_of_labor_force"
+    state[studies & ~before] = "education"
+    return state
+
+
+def _in_range(table: pd.DataFrame, persons: pd.DataFrame, options: RecordOptions) -> np.ndarray:
+    age = table["year"] - table["person"].map(persons["birth_year"]).astype("Float64")
+    within = age.between(options.first_age, options.last_age).fillna(False).to_numpy(bool)
+    within &= (table["year"] >= options.first_year).to_numpy()
+    if options.last_year:
+        within &= (table["year"] <= options.last_year).to_numpy()
+    return within

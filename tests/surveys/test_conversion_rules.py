@@ -1,0 +1,147 @@
+"""From interviews to records: each rule and option on hand-made interviews, and the counts of every step."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from labor_llm.crosswalks import Crosswalks, load_crosswalks, write_crosswalks
+from labor_llm.errors import InputError
+from labor_llm.surveys import conversion_report
+from labor_llm.surveys.conversion_rules import STEPS, RecordOptions, career_frame, coded_records, records_at
+from labor_llm.surveys.interviews import INTERVIEW_COLUMNS, SurveyInterviews
+
+# Invented source codes: 11 and 12 are occ1990dd's 4 and 7, 580 is military, 13 is in no list.
+CODES = {11: 4, 12: 7, 580: 905}
+
+
+@pytest.fixture
+def crosswalks(tmp_path: Path) -> Crosswalks:
+    write_crosswalks(tmp_path, {"census1970": CODES, "census1980": CODES})
+    return load_crosswalks(tmp_path, other_versions=True, patched=False)
+
+
+def survey(*rows: tuple) -> SurveyInterviews:
+    """Interviews (person, year, employment, enrolled, code, schooling) in the frame of 1970, people born in 1960."""
+    table = pd.DataFrame(
+        [(*row[:4], "census1970", *row[4:]) for row in rows], columns=list(INTERVIEW_COLUMNS)
+    ).astype({"enrolled": "boolean", "code": "Int64", "schooling": "Int64"})  # fmt: skip
+    persons = pd.DataFrame(
+        {"gender": "female", "ethnicity": "unknown", "region": "south", "birth_year": 1960},
+        index=pd.Index(sorted(table["person"].unique()), name="person"),
+    ).astype({"birth_year": "Int64"})
+    return SurveyInterviews("ACME", persons, table)
+
+
+def occupations(interviews: SurveyInterviews, crosswalks: Crosswalks, **options: object) -> list[object]:
+    return coded_records(interviews, crosswalks, RecordOptions(**options))["occupation"].tolist()
+
+
+STATES = survey(
+    (1, 1980, "working", False, 11, 12),
+    (1, 1981, "working", True, 12, 12),
+    (1, 1982, "unemployed", False, None, 12),
+    (1, 1983, "unemployed", True, None, 12),
+    (1, 1984, "out of the labor force", None, None, 12),
+    (1, 1985, "out of the labor force", True, None, 12),
+    (1, 1986, "not working", False, None, 12),
+    (1, 1987, "not working", True, None, 12),
+    (1, 1988, "unknown", True, None, 12),
+    (1, 1989, "military", True, None, 12),
+    (1, 1990, "working", False, None, 12),
+)
+OUT, UN, ED = "out_of_labor_force", "unemployed", "education"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, ["4", "7", UN, ED, OUT, ED, OUT, ED, None, None, None]),
+        ({"education": "before work"}, ["4", ED, UN, ED, OUT, ED, OUT, ED, ED, ED, None]),
+        ({"education": "after unemployment"}, ["4", "7", UN, UN, OUT, ED, OUT, ED, None, None, None]),
+        ({"undetermined": "unemployed"}, ["4", "7", UN, ED, OUT, ED, UN, ED, None, None, None]),
+        ({"undetermined": "exclude"}, ["4", "7", UN, ED, OUT, ED, None, ED, None, None, None]),
+        ({"military": "out of the labor force"}, ["4", "7", UN, ED, OUT, ED, OUT, ED, None, OUT, None]),
+    ],
+)
+def test_states_follow_the_precedence_that_is_chosen(crosswalks, options, expected):
+    assert occupations(STATES, crosswalks, **options) == expected
+
+
+def test_the_armed_forces_are_told_by_their_code_too(crosswalks):
+    soldier = survey((1, 1980, "working", False, 580, 12))
+    assert occupations(soldier, crosswalks) == [None]
+    assert occupations(soldier, crosswalks, military="out of the labor force") == [OUT]
+
+
+def test_every_step_counts_what_it_leaves(crosswalks):
+    interviews = survey(
+        (1, 1977, "working", False, 11, 12),  # 17 years old
+        (1, 1978, "working", False, None, 12),  # no code
+        (1, 1979, "working", False, 13, 12),  # not in the crosswalk
+        (1, 1980, "working", False, 11, 12),
+        (2, 1980, "working", False, 11, 12),
+        (2, 1981, "working", False, 12, 12),
+    )
+    coded = coded_records(interviews, crosswalks, RecordOptions(fewest_records=2))
+    assert {step: len(records_at(coded, step)) for step in STEPS} == {
+        "read": 6, "in range": 5, "coded": 4, "mapped": 3, "kept": 2,
+    }  # fmt: skip
+    assert tuple(STEPS) == conversion_report.STEPS
+    assert career_frame(coded, interviews.persons)["worker_id"].tolist() == ["2", "2"]
+
+
+@pytest.mark.parametrize(
+    ("options", "years"),
+    [
+        ({}, [1978, 1979, 2040]),
+        ({"first_age": 17}, [1977, 1978, 1979, 2040]),
+        ({"last_age": 81}, [1978, 1979, 2040, 2041]),
+        ({"first_year": 1979, "last_year": 2000}, [1979]),
+    ],
+)
+def test_the_window_holds_both_ends(crosswalks, options, years):
+    interviews = survey(
+        *((1, year, "unemployed", False, None, 12) for year in (1977, 1978, 1979, 2040, 2041))
+    )
+    coded = coded_records(interviews, crosswalks, RecordOptions(**options))
+    assert records_at(coded, "kept")["year"].tolist() == years
+
+
+def test_who_has_no_year_of_birth_is_out_of_range(crosswalks):
+    interviews = survey((1, 1980, "unemployed", False, None, 12))
+    interviews.persons["birth_year"] = pd.array([pd.NA], dtype="Int64")
+    assert coded_records(interviews, crosswalks, RecordOptions())["step"].tolist() == ["read"]
+
+
+def test_schooling_is_carried_forward_and_put_into_levels(crosswalks):
+    known = [None, 11, 12, 13, None, 15, 16, 17, 20]
+    interviews = survey(
+        *((1, 1980 + step, "unemployed", False, None, years) for step, years in enumerate(known))
+    )
+    frame = career_frame(coded_records(interviews, crosswalks, RecordOptions()), interviews.persons)
+    assert frame["education"].tolist() == [
+        "unknown", "less than high school", "high school", "some college", "some college", "some college",
+        "college", "graduate degree", "graduate degree",
+    ]  # fmt: skip
+
+
+def test_schooling_of_an_interview_without_record_counts(crosswalks):
+    interviews = survey((1, 1979, "unknown", None, None, 16), (1, 1980, "unemployed", False, None, None))
+    frame = career_frame(coded_records(interviews, crosswalks, RecordOptions()), interviews.persons)
+    assert frame["education"].tolist() == ["college"]
+
+
+def test_a_frame_without_crosswalk_is_named(tmp_path):
+    write_crosswalks(tmp_path, {"census1980": CODES})
+    crosswalks = load_crosswalks(tmp_path, other_versions=True)
+    with pytest.raises(InputError, match=r"occ1970_occ1990dd"):
+        coded_records(survey((1, 1980, "working", False, 11, 12)), crosswalks, RecordOptions())
+
+
+@pytest.mark.parametrize(
+    "options", [{"first_age": 30, "last_age": 20}, {"first_age": -1}, {"first_year": 2000, "last_year": 1990}]
+)
+def test_windows_without_room_are_refused(options):
+    with pytest.raises(InputError):
+        RecordOptions(**options)
