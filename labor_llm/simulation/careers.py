@@ -1,0 +1,216 @@
+"""Careers of simulated workers: who they are, when they are interviewed, and what the market makes of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from labor_llm.errors import InputError
+from labor_llm.simulation.histories import Covariates, Histories
+from labor_llm.simulation.market import Market
+from labor_llm.simulation.market_parameters import EDUCATION_LEVELS, ETHNICITIES, GENDERS, REGIONS
+from labor_llm.simulation.market_tables import stream
+from labor_llm.simulation.schedules import SCHEDULES, Schedule, observed_waves
+
+# Shares of the four census regions in the order of REGIONS.
+REGION_SHARES = (0.17, 0.24, 0.40, 0.19)
+FEMALE_SHARE = 0.50
+_LEVEL_BOUNDS = (12, 13, 16, 17)
+# A person of the PSID is numbered by family of 1968 times 1000 plus a number within it. The ranges of families are
+# those of its samples; ten persons a family is about what the PSID has come to.
+_PSID_FAMILIES = ((1, 2930), (3001, 3511), (4001, 4851), (5001, 6872), (7001, 9308))
+_PSID_PERSONS = 10
+
+
+def simulate_careers(
+    market: Market,
+    workers: int | None = None,
+    schedule: Schedule = SCHEDULES["NLSY79"],
+    seed: int = 1,
+    block: int = 2048,
+    log_prob: bool = False,
+) -> pd.DataFrame:
+    """Return the careers of a survey's workers in a market, one row a worker and interview.
+
+    The first workers of a larger simulation are those of a smaller one with the same seed, and the careers do not
+    depend on `block`.
+
+    Args:
+        market: where they work.
+        workers: how many; the survey's full size if None.
+        schedule: the survey's design.
+        seed: of the workers and their luck, not negative; each survey has streams of its own.
+        block: how many workers are computed at once.
+        log_prob: whether to add the column `log_prob`, the log-probability (nats) that the outcome had when drawn.
+
+    Returns:
+        The columns of the career panel, sorted by worker and year: `worker_id` (text), `year` (int64), `occupation`
+        (code), `education` (level), `gender`, `ethnicity`, `region` (text), `birth_year` (int64); and `schooling`
+        (int64, completed years), of which `education` is the level.
+
+    Raises:
+        InputError: if there is no worker, more than the numbering of the survey allows, or a seed or a block
+            size below its least value.
+    """
+    workers = schedule.workers if workers is None else workers
+    if workers < 1 or block < 1 or seed < 0:
+        raise InputError(
+            f"simulation of {schedule.survey}: {workers} workers in blocks of {block} with seed {seed}; give at "
+            "least one worker and one per block, and a seed of 0 or more."
+        )
+    identifiers = worker_numbers(schedule.survey, workers)
+    birth_year, seen = observed_waves(
+        schedule,
+        {name: _stream(seed, schedule, name) for name in ("birth", "entry", "exit", "response")},
+        workers,
+    )
+    covariates = _covariates(schedule, seed, birth_year)
+    worker, wave = np.nonzero(seen)
+    year = np.array(schedule.waves)[wave]
+    schooling = _schooling(schedule, seed, covariates, np.array(schedule.waves))[worker, wave]
+    education = np.searchsorted(_LEVEL_BOUNDS, schooling, side="right")
+    luck = _stream(seed, schedule, "luck").random((workers, len(schedule.waves), 2))
+    outcome, chances = _draw_careers(market, covariates, seen.sum(axis=1), year, education, luck, block)
+    texts = {
+        "gender": np.array(GENDERS, dtype=object)[covariates.gender[worker]],
+        "ethnicity": np.array(list(ETHNICITIES), dtype=object)[covariates.ethnicity[worker]],
+        "region": np.array(REGIONS, dtype=object)[covariates.region[worker]],
+    }
+    frame = pd.DataFrame(
+        {
+            "worker_id": identifiers.astype(str).astype(object)[worker],
+            "year": year.astype(np.int64),
+            "occupation": np.array(market.outcomes.codes, dtype=object)[market.columns[outcome]],
+            "education": np.array(EDUCATION_LEVELS, dtype=object)[education],
+            **texts,
+            "birth_year": birth_year[worker].astype(np.int64),
+            "schooling": schooling.astype(np.int64),
+        }
+    )
+    return frame.assign(log_prob=chances) if log_prob else frame
+
+
+def worker_numbers(survey: str, workers: int) -> np.ndarray:
+    """Return the persons' numbers as the survey numbers them, int64 [workers], ascending.
+
+    The NLSY number persons from 1. The PSID has the family of 1968 times 1000 plus a number within the family.
+
+    Raises:
+        InputError: if a PSID of that size has more persons than its samples have room for.
+    """
+    if survey != "PSID":
+        return np.arange(1, workers + 1)
+    families = np.concatenate([np.arange(first, last + 1) for first, last in _PSID_FAMILIES])
+    if workers > _PSID_PERSONS * len(families):
+        raise InputError(
+            f"simulation of PSID: {workers:,} persons asked for, {_PSID_PERSONS * len(families):,} are possible."
+        )
+    number = np.arange(workers)
+    return families[number // _PSID_PERSONS] * 1000 + 1 + number % _PSID_PERSONS
+
+
+def _draw_careers(
+    market: Market,
+    covariates: Covariates,
+    counts: np.ndarray,
+    year: np.ndarray,
+    education: np.ndarray,
+    luck: np.ndarray,
+    block: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw the outcome of every record, and return it with its log-probability; both [records].
+
+    Workers with most records come first within a block, so that those who have a record of a given number are
+    always the first ones.
+    """
+    starts = np.cumsum(counts) - counts
+    outcome = np.empty(len(year), dtype=np.int64)
+    chances = np.empty(len(year))
+    for begin in range(0, len(counts), block):
+        members = np.arange(begin, min(begin + block, len(counts)))
+        members = members[np.argsort(-counts[members], kind="stable")]
+        own = Covariates(**{name: values[members] for name, values in vars(covariates).items()})
+        histories = market.begin(len(members))
+        for number in range(int(counts[members[0]])):
+            active = int(np.searchsorted(-counts[members], -number, side="left"))
+            rows = starts[members[:active]] + number
+            histories.keep_first(active)
+            histories.meet(year[rows], education[rows])
+            drawn, chance = _draw(market, histories, own.first(active), luck[members[:active], number])
+            histories.record(drawn)
+            outcome[rows], chances[rows] = drawn, chance
+    return outcome, chances
+
+
+def _draw(
+    market: Market, histories: Histories, workers: Covariates, luck: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw one record's outcome for each worker: first the kind, then the occupation of those who take another."""
+    kinds = market.kind_log_probabilities(histories, workers)
+    kind = _inverse(np.exp(kinds), luck[:, 0])
+    everyone = np.arange(len(kind))
+    chance = kinds[everyone, kind]
+    occupations = len(market.occupations)
+    outcome = np.where(kind == 0, histories.last, occupations + kind - 2)
+    movers = np.flatnonzero(kind == 1)
+    if len(movers):
+        weights = market.destination_utilities(histories, workers, movers)
+        np.exp(weights, out=weights)
+        outcome[movers] = _inverse(weights, luck[movers, 1])
+        chosen = weights[np.arange(len(movers)), outcome[movers]]
+        chance[movers] += np.log(chosen / weights.sum(axis=1))
+    return outcome, chance
+
+
+def _inverse(weights: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+    """Return the column at which the cumulated weights of each row exceed its share of their sum, int [rows]."""
+    cumulated = np.cumsum(weights, axis=1)
+    chosen = (cumulated <= (uniform * cumulated[:, -1])[:, None]).sum(axis=1)
+    return np.minimum(chosen, weights.shape[1] - 1)
+
+
+def _covariates(schedule: Schedule, seed: int, birth_year: np.ndarray) -> Covariates:
+    """Draw gender, ethnicity and region of each worker."""
+    workers = len(birth_year)
+    uniform = _stream(seed, schedule, "covariates").random((workers, 3))
+    words, shares = zip(*schedule.ethnicities.items(), strict=True)
+    places = np.array([list(ETHNICITIES).index(word) for word in words])
+    return Covariates(
+        gender=(uniform[:, 0] < FEMALE_SHARE).astype(np.int64),
+        ethnicity=places[_category(uniform[:, 1], shares)],
+        region=_category(uniform[:, 2], REGION_SHARES),
+        birth_year=birth_year.astype(np.float64),
+    )
+
+
+def _category(uniform: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
+    """Return the category that each uniform number falls into."""
+    return np.searchsorted(np.cumsum(shares)[:-1], uniform, side="right")
+
+
+def _schooling(schedule: Schedule, seed: int, workers: Covariates, waves: np.ndarray) -> np.ndarray:
+    """Return completed years of schooling of each worker in each wave, int [workers, waves], never falling.
+
+    A worker has a number of years that will be completed in the end: normal with standard deviation 2.3 about a
+    mean that grows by 0.35 years with ten years of birth and is 13.0 for those born in 1960, rounded, between 6
+    and 20; of those with 13 to 15 years 40 percent hold 12 or 16 instead. Schooling goes on from six years of age
+    year by year, up to two years late; 8 percent complete their last two years only between 24 and 40. Nothing
+    of it depends on an occupation.
+    """
+    draws = _stream(seed, schedule, "schooling").random((len(workers.birth_year), 5))
+    normal = _stream(seed, schedule, "ability").standard_normal(len(draws))
+    final = np.rint(13.0 + 0.035 * (workers.birth_year - 1960.0) + 2.3 * normal).clip(6, 20)
+    unfinished = (final >= 13) & (final <= 15) & (draws[:, 0] < 0.4)
+    final = np.where(unfinished, np.where(draws[:, 1] < 0.5, 12, 16), final)
+    late = np.searchsorted([0.80, 0.97], draws[:, 2], side="right")
+    returns = (draws[:, 3] < 0.08) & (final > 12)
+    age_of_return = 24.0 + np.floor(17.0 * draws[:, 4])
+    age = waves - workers.birth_year[:, None]
+    by_age = np.maximum(age - 6.0 - late[:, None], 6.0)
+    before_return = returns[:, None] & (age < age_of_return[:, None])
+    limit = np.where(before_return, np.maximum(final - 2.0, 12.0)[:, None], final[:, None])
+    return np.minimum(by_age, limit).astype(np.int64)
+
+
+def _stream(seed: int, schedule: Schedule, name: str) -> np.random.Generator:
+    return stream(seed, f"{schedule.survey} {name}")

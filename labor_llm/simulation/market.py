@@ -1,0 +1,316 @@
+"""A labor market whose transition probabilities are known: the chance of each outcome given the whole history.
+
+The probability of an outcome is nested. A worker with an earlier record stays in its outcome or not:
+
+    P(stay) = 1 / (1 + exp(-s)).
+
+One who does not stay, and everyone at the first record, goes on to an occupation or to one of the three states,
+with probabilities proportional to exp(k) of each kind that is not the present state (an occupation: k = 0), and
+within the occupations to occupation j, other than the present one, with probability proportional to exp(v_j).
+s, k and v are sums of the terms that `MarketParameters` lists. They depend on the record's calendar year, gap and
+education level, on gender, ethnicity, region and year of birth, and on what `Histories` keeps of all earlier
+records: time in the present outcome, number of moves, experience by major group, the last and the longest-held
+occupation, recent years without work. Two careers that agree in their last two records can thus differ in what
+comes next, so that no model of first or second order can reach the market's own perplexity.
+
+Education must be an outside covariate: the level at a record may not depend on the outcome of the same record.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+
+from labor_llm import occ1990dd
+from labor_llm.careers import CareerPanel
+from labor_llm.errors import ArtefactError, InputError
+from labor_llm.occupations import OutcomeSpace
+from labor_llm.simulation.encoding import EncodedCareers, encode_careers
+from labor_llm.simulation.histories import NONE, Covariates, Histories
+from labor_llm.simulation.market_parameters import EDUCATION_LEVELS, STATES, MarketParameters
+from labor_llm.simulation.market_tables import draw_tables
+
+KINDS = ("stay", "occupation", *STATES)
+FORMAT = 1
+# The file beside a simulated panel from which its market is rebuilt.
+MARKET_FILE = "market.json"
+# Rows of a dense block of probabilities: of 330 float64 columns it stays in a processor's cache.
+BLOCK = 1024
+_SCHOOLING = np.array([-2.0, 0.0, 2.0, 4.0, 6.0])
+_SOME_COLLEGE = EDUCATION_LEVELS.index("some college")
+
+
+class Market:
+    """A labor market, wholly determined by its seed, its parameters and the outcome space.
+
+    Args:
+        seed: of all drawn tables; not negative.
+        parameters: `MarketParameters`, the defaults if None.
+        outcomes: the occupations and the states 'unemployed', 'out_of_labor_force', 'education'; those of
+            occ1990dd if None.
+        groups: the major group of each occupation's code; those of occ1990dd if None.
+
+    Attributes:
+        occupations: columns of the outcome space that are occupations, in its order, int [J].
+
+    Raises:
+        InputError: if the outcome space lacks a state or has fewer than two occupations, an occupation has no
+            group, or the seed is negative.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        parameters: MarketParameters | None = None,
+        outcomes: OutcomeSpace | None = None,
+        groups: Mapping[str, str] | None = None,
+    ) -> None:
+        outcomes = occ1990dd.outcome_space() if outcomes is None else outcomes
+        groups = occ1990dd.major_groups() if groups is None else groups
+        if seed < 0:
+            raise InputError(f"market seed: {seed} is negative; give 0 or more.")
+        if missing := [state for state in STATES if state not in outcomes.codes]:
+            raise InputError(
+                f"{outcomes.source}: the state {missing[0]!r} is missing; a market needs all three."
+            )
+        codes = [code for code in outcomes.codes if code not in STATES]
+        if len(codes) < 2:
+            raise InputError(
+                f"{outcomes.source}: a market needs at least two occupations, found {len(codes)}."
+            )
+        if homeless := [code for code in codes if code not in groups]:
+            raise InputError(f"{outcomes.source}: occupation {homeless[0]!r} has no major group.")
+        self.seed, self.outcomes = seed, outcomes
+        self.parameters = parameters or MarketParameters()
+        self.tables = draw_tables(seed, self.parameters, codes, groups)
+        self.occupations = np.array(outcomes.indices(codes))
+        # Inside, occupations come first and the states after them; this leads back to the outcome space.
+        self.columns = np.concatenate([self.occupations, outcomes.indices(STATES)])
+
+    def log_probabilities(self, careers: CareerPanel | pd.DataFrame, dtype: type = np.float32) -> np.ndarray:
+        """Return the exact log-probability of every outcome at every record, given everything before it.
+
+        Args:
+            careers: a panel, or a frame with the columns of `CareerPanel.frame` (a `dataset` is not needed),
+                sorted by worker and year.
+            dtype: of the result.
+
+        Returns:
+            [records, outcomes], nats, all finite, in the order of the rows and of the outcome space.
+
+        Raises:
+            InputError: if a column is missing, a worker's rows are not together in ascending years, a word or
+                code is not known to the market, or a year of birth is missing; names row and column.
+        """
+        frame = careers.frame if isinstance(careers, CareerPanel) else careers
+        encoded = encode_careers(frame, self.outcomes, self.columns)
+        result = np.empty((len(frame), len(self.outcomes)), dtype=dtype)
+        for workers, rows, histories in self._walk(encoded):
+            kinds = self.kind_log_probabilities(histories, workers)
+            for start in range(0, len(rows), BLOCK):
+                part = slice(start, start + BLOCK)
+                result[rows[part]] = self._block(histories, workers, kinds, part)
+        return result
+
+    def _walk(self, encoded: EncodedCareers) -> Iterator[tuple[Covariates, np.ndarray, Histories]]:
+        """Yield for each record number the workers who have one, its rows, and their histories before it."""
+        histories = self.begin(len(encoded.counts))
+        for number in range(int(encoded.counts[0])):
+            active = int(np.searchsorted(-encoded.counts, -number, side="left"))
+            rows = encoded.starts[:active] + number
+            histories.keep_first(active)
+            histories.meet(encoded.year[rows], encoded.education[rows])
+            yield encoded.covariates.first(active), rows, histories
+            histories.record(encoded.outcome[rows])
+
+    def begin(self, workers: int) -> Histories:
+        """Return the histories of workers without any record yet."""
+        parameters = self.parameters
+        return Histories(
+            workers,
+            self.tables.group_of,
+            len(self.tables.year_trend),
+            parameters.experience_decay,
+            parameters.experience_cap,
+        )
+
+    def kind_log_probabilities(self, histories: Histories, workers: Covariates) -> np.ndarray:
+        """Return the log-probability of each of `KINDS` for the records that were met: float64 [workers, 5].
+
+        'stay' is minus infinity at a first record, and so is becoming what one is already.
+        """
+        parameters, occupations = self.parameters, len(self.occupations)
+        first = histories.last == NONE
+        state = np.where(histories.last >= occupations, histories.last - occupations, NONE)
+        stay = self._stay_log_odds(histories, workers, state)
+        log_stay = np.where(first, -np.inf, -np.logaddexp(0.0, -stay))
+        log_leave = np.where(first, 0.0, -np.logaddexp(0.0, stay))
+        age = histories.year - workers.birth_year
+        idle = np.minimum(histories.idle, 4.0)
+        schooling = _SCHOOLING[histories.education]
+        young = np.maximum(30.0 - age, 0.0) / 10.0
+        utility = np.zeros((len(histories), 4))
+        utility[:, 1] = (
+            parameters.unemployed
+            + parameters.unemployed_young * young
+            + parameters.unemployed_schooling * schooling
+            + parameters.unemployed_scar * idle
+            + parameters.unemployed_cycle * self._cycle(histories.year)
+        )
+        utility[:, 2] = (
+            parameters.out
+            + parameters.out_female * ((workers.gender == 1) & (age < 45.0))
+            + parameters.out_retirement * np.clip(age - 55.0, 0.0, 25.0)
+            + parameters.out_scar * idle
+            + parameters.out_first * first
+        )
+        utility[:, 3] = (
+            parameters.education
+            + parameters.education_age * np.clip(age - 18.0, 0.0, 12.0)
+            + parameters.education_beyond * (age > parameters.education_last_age)
+            + parameters.education_college * (histories.education == _SOME_COLLEGE)
+            + parameters.education_new_degree * histories.new_degree
+        )
+        by_ethnicity, by_region = self.tables.ethnicity_state, self.tables.region_state
+        utility[:, 1:] += by_ethnicity[workers.ethnicity] + by_region[workers.region]
+        in_state = np.flatnonzero(state != NONE)
+        utility[in_state, 1 + state[in_state]] = -np.inf
+        utility -= np.log(np.exp(utility).sum(axis=1))[:, None]
+        return np.concatenate([log_stay[:, None], log_leave[:, None] + utility], axis=1)
+
+    def _stay_log_odds(self, histories: Histories, workers: Covariates, state: np.ndarray) -> np.ndarray:
+        """Return the log-odds of staying, [workers]; of no meaning at a first record."""
+        parameters, tables = self.parameters, self.tables
+        age = histories.year - workers.birth_year
+        duration = np.log1p(histories.duration)
+        female = workers.gender == 1
+        occupation = np.where(state == NONE, np.maximum(histories.last, 0), 0)
+        years = _SCHOOLING[histories.education] + 12.0
+        churn = histories.moves / np.maximum(histories.records - 1.0, 1.0)
+        working = (
+            parameters.stay
+            + tables.attachment[occupation]
+            + parameters.stay_duration * duration
+            + parameters.stay_maturity * (1.0 - np.exp(-np.maximum(age - 18.0, 0.0) / 8.0))
+            + parameters.stay_misfit * np.abs(years - tables.required[occupation])
+            + parameters.stay_churn * churn
+            + parameters.stay_retirement * np.maximum(age - 61.0, 0.0)
+            + parameters.stay_new_degree * histories.new_degree
+            + parameters.stay_female * female
+        )
+        in_state = parameters.stay_state_duration * duration
+        unemployed = parameters.stay_unemployed + in_state
+        out = (
+            parameters.stay_out
+            + in_state
+            + parameters.stay_out_age * np.clip(age - 55.0, 0.0, 20.0)
+            + parameters.stay_out_female * female
+        )
+        studying = (
+            parameters.stay_education
+            + parameters.stay_education_age * np.clip(age - 18.0, 0.0, 17.0)
+            + parameters.education_beyond * (age > parameters.education_last_age)
+            + parameters.stay_new_degree * histories.new_degree
+            + parameters.education_college * (histories.education == _SOME_COLLEGE)
+        )
+        everyone = (
+            parameters.stay_gap * np.log(np.maximum(histories.gap, 1.0))
+            + tables.ethnicity_stay[workers.ethnicity]
+            + tables.region_stay[workers.region]
+        )
+        return np.choose(state + 1, [working, unemployed, out, studying]) + everyone
+
+    def destination_utilities(
+        self, histories: Histories, workers: Covariates, chosen: slice | np.ndarray
+    ) -> np.ndarray:
+        """Return v_j for some of the workers: float64 [chosen, J], minus infinity for the occupation one is in."""
+        parameters, tables = self.parameters, self.tables
+        last, reference = histories.last[chosen], histories.last_occupation[chosen]
+        utility = tables.base.take(histories.education[chosen] * 2 + workers.gender[chosen], axis=0)
+        decades = (histories.year[chosen] - 2000.0) / 10.0
+        cohort = (workers.birth_year[chosen] - 1960.0) / 10.0
+        by_group = (
+            parameters.experience * np.log1p(histories.experience[chosen])
+            + tables.ethnicity_group[workers.ethnicity[chosen]]
+            + tables.region_group[workers.region[chosen]]
+            + decades[:, None] * tables.year_trend
+            + cohort[:, None] * tables.cohort_trend
+        )
+        utility += by_group.take(tables.group_of, axis=1)
+        worked = np.flatnonzero(reference != NONE)
+        in_occupation = last[worked] == reference[worked]
+        factor = np.where(in_occupation, 1.0, parameters.reference_in_state)
+        utility[worked] += tables.closeness.take(reference[worked], axis=0) * factor[:, None]
+        longest = histories.longest[chosen][worked]
+        years = histories.held[chosen][worked, longest].astype(np.float64)
+        utility[worked, longest] += parameters.recall_longest * np.log1p(years)
+        present, left = worked[in_occupation], worked[~in_occupation]
+        utility[left, reference[left]] += parameters.recall_last
+        utility[present, reference[present]] = -np.inf
+        return utility
+
+    def to_json(self) -> str:
+        """Return the small text that `from_json` makes this market from: seed, parameters, and two checks."""
+        return json.dumps(
+            {
+                "format": FORMAT,
+                "seed": self.seed,
+                "parameters": dataclasses.asdict(self.parameters),
+                "occupations": len(self.occupations),
+                "checksum": self.tables.checksum(),
+            },
+            indent=1,
+        )
+
+    @classmethod
+    def from_json(
+        cls, text: str, outcomes: OutcomeSpace | None = None, groups: Mapping[str, str] | None = None
+    ) -> Market:
+        """Return the market that `to_json` described, over the same outcome space and groups.
+
+        Raises:
+            ArtefactError: if the text does not describe a market, or the market made of it is another one: other
+                occupations or groups, or random numbers that another version of numpy draws.
+        """
+        try:
+            stored = json.loads(text)
+            if stored["format"] != FORMAT:
+                raise ArtefactError(
+                    f"market.json: format {stored['format']!r} found, {FORMAT} expected. Simulate the careers again."
+                )
+            parameters = MarketParameters.from_mapping(stored["parameters"])
+            market = cls(int(stored["seed"]), parameters, outcomes, groups)
+            occupations, checksum = int(stored["occupations"]), float(stored["checksum"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ArtefactError(
+                f"market.json: does not describe a market ({error}). Simulate the careers again."
+            ) from error
+        same = math.isclose(market.tables.checksum(), checksum, rel_tol=1e-9)
+        if len(market.occupations) != occupations or not same:
+            raise ArtefactError(
+                "market.json: its seed and parameters make another market here than when it was stored (other "
+                "occupations, or another version of numpy). Simulate the careers again."
+            )
+        return market
+
+    def _cycle(self, year: np.ndarray) -> np.ndarray:
+        """Return the state of the business cycle, -1 (few unemployed) to 1 (many)."""
+        turns = (year - self.tables.cycle_phase) / self.parameters.cycle_period
+        return np.sin(2.0 * np.pi * turns)
+
+    def _block(self, histories: Histories, workers: Covariates, kinds: np.ndarray, part: slice) -> np.ndarray:
+        """Return the log-probabilities of some of the workers, float64 [rows, outcomes]."""
+        utility, kinds = self.destination_utilities(histories, workers, part), kinds[part]
+        total = np.log(np.exp(utility).sum(axis=1))
+        inside = np.concatenate([utility + (kinds[:, 1] - total)[:, None], kinds[:, 2:]], axis=1)
+        last = histories.last[part]
+        rows = np.flatnonzero(last != NONE)
+        inside[rows, last[rows]] = kinds[rows, 0]
+        ordered = np.empty_like(inside)
+        ordered[:, self.columns] = inside
+        return ordered

@@ -1,0 +1,85 @@
+"""The oracle: the market's own probabilities as the predictions of a model.
+
+No model can have a lower expected perplexity on careers of the market. The probabilities are computed from the
+panel alone, record by record from the true history, so the oracle also shows that a panel that was written to a
+survey's files and read back carries all that the market depends on.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from labor_llm.artefacts import verify
+from labor_llm.baselines.fitting_panels import check_outcomes
+from labor_llm.careers import CareerPanel, transitions
+from labor_llm.predictions import Predictions, from_matrix
+from labor_llm.simulation.market import MARKET_FILE, Market
+
+# Short name in profiles and folders, and the name that tables show.
+ORACLE = "oracle"
+LABEL = "Oracle (true probabilities)"
+
+
+def oracle_predictions(
+    panel: CareerPanel, market: Market, label: str = LABEL, dtype: type = np.float32
+) -> Predictions:
+    """Return the market's log-probability of every outcome for every record of a panel.
+
+    Args:
+        panel: careers of the market, over its outcome space.
+        market: that the careers come from.
+        label: the model's name in the predictions.
+        dtype: in which the matrix is computed; it is stored as float32 in any case.
+
+    Raises:
+        MismatchError: if the panel's outcome space is not the market's.
+        InputError: as `Market.log_probabilities`.
+    """
+    check_outcomes(label, market.outcomes, panel)
+    return from_matrix(label, transitions(panel), market.outcomes, market.log_probabilities(panel, dtype))
+
+
+def known_probabilities(folder: Path, panel: CareerPanel) -> dict[str, Predictions]:
+    """Return the oracle's predictions by its short name, or nothing where the probabilities are not known.
+
+    Args:
+        folder: artefact of the converted data set; one of a simulated survey holds the market that made it.
+        panel: the careers to predict, of that data set.
+
+    Raises:
+        ArtefactError: if the artefact was changed, or the market cannot be read.
+    """
+    verify(folder)
+    path = folder / MARKET_FILE
+    if not path.is_file():
+        return {}
+    return {ORACLE: oracle_predictions(panel, Market.from_json(path.read_text(encoding="utf-8")))}
+
+
+class Oracle:
+    """The market's probabilities in the form of a baseline; there is nothing to fit.
+
+    Args:
+        market: that the careers come from.
+        name: the model's name in its predictions.
+    """
+
+    def __init__(self, market: Market, name: str = LABEL) -> None:
+        self.market = market
+        self.name = name
+
+    def fit(self, train: CareerPanel, validation: CareerPanel) -> Oracle:
+        """Return itself after checking that both panels have the market's outcome space.
+
+        Raises:
+            MismatchError: if one of them has another.
+        """
+        for panel in (train, validation):
+            check_outcomes(self.name, self.market.outcomes, panel)
+        return self
+
+    def predict(self, panel: CareerPanel) -> Predictions:
+        """Return the common form of predictions, as `oracle_predictions` does."""
+        return oracle_predictions(panel, self.market, self.name)
