@@ -19,8 +19,9 @@
 # %% [markdown]
 # # Data description
 #
-# Who the workers are, how long their careers are observed, and how often they change occupation. A *transition* is a
-# record to be predicted from all before it; the first record of a worker is one too, predicted from the covariates alone.
+# Who the workers are, how long their careers are observed, how the records came about, and how often workers change
+# occupation. A *transition* is a record to be predicted from all before it; the first record of a worker is one too,
+# predicted from the covariates alone. Every number rests on 11 workers or more; smaller groups are pooled or left out.
 
 # %% tags=["parameters"]
 datasets: list[str] = ["wage_panel"]  # data sets, in the order of the tables
@@ -28,27 +29,77 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 
 # %%
 from labor_llm.datasets import dataset_label, open_datasets
-from labor_llm.exhibits import figures, tables
+from labor_llm.exhibits import data_figures, data_report, figures, tables
 from labor_llm.exhibits.headline import data_numbers
 from labor_llm.exhibits.publishing import record_numbers, show_figure, show_table
+from labor_llm.occ1990dd import major_groups
 from labor_llm.results import open_results
+from labor_llm.surveys.conversion_report import read_conversion
 
 folders = open_results(results)
 panels, splits = open_datasets(folders, datasets)
+labels = {dataset: dataset_label(folders, dataset) for dataset in datasets}
+conversions = {dataset: read_conversion(folders.panel(dataset)) for dataset in datasets}
+
+# %% [markdown]
+# ## The panels
 
 # %%
-labels = {dataset: dataset_label(folders, dataset) for dataset in datasets}
 table = tables.data_description(panels, splits, labels)
 show_table("tab-data-description", table.frame, folders.exhibits, persons=table.persons, formats=table.formats)
 
 # %% [markdown]
-# In the packaged data set moves are frequent because an occupation is a group within an industry: a change of either is
-# a move.
-# The three types are told apart throughout, as staying is far easier to predict than moving.
+# The paper's own description of its data is not at hand. What is recalled of the sizes of its three data sets stands below
+# beside those converted here, for orientation only. Simulated careers and the packaged panel are no data set of the paper.
+
+# %%
+table = data_report.believed_sizes(panels, conversions, labels)
+show_table("tab-believed-sizes", table.frame, folders.exhibits, persons=table.persons)
+
+# %% [markdown]
+# ## From interviews to records
+#
+# A survey's files are converted in steps, and each step leaves records out: those outside the years and ages that are asked
+# for, those with neither an occupation code nor one of the three states (unemployed, out of the labor force, in education),
+# those with a code that no crosswalk maps, and those of workers with too few records. A panel that was taken as it is, such
+# as the packaged one, has no earlier steps to show.
+
+# %%
+table = data_report.attrition(panels, conversions, labels)
+show_table("tab-attrition", table.frame, folders.exhibits, persons=table.persons)
+
+# %% [markdown]
+# Surveys went over to newer Census classifications in the course of time. Each is mapped to the same occupations, but a
+# change of the classification between two records can look like a change of occupation. Years without interviews are
+# left as gaps.
+
+# %%
+records = data_report.coverage(panels, conversions, labels)
+show_figure("fig-coverage", data_figures.coverage(records), folders.exhibits, persons=records["records"])
+
+# %%
+table = data_report.unmapped_codes(panels, conversions, labels)
+show_table("tab-unmapped-codes", table.frame, folders.exhibits, persons=table.persons, formats=table.formats)
+
+# %% [markdown]
+# ## Moves
+#
+# What counts as a move depends on how finely occupations are told apart. In the packaged panel an occupation is a group
+# within an industry, so that a change of either is a move; in converted surveys it is one of the 330 occupations of occ1990dd
+# or one of the three states. The three types are told apart throughout, as staying is far easier to predict than moving.
 
 # %%
 shares = tables.transition_type_shares(panels).replace({"dataset": labels})
 show_figure("fig-transition-types", figures.transition_type_shares(shares), folders.exhibits, persons=shares["workers"])
+
+# %%
+matrix = data_report.transition_matrix(panels, major_groups(), labels)
+show_figure("fig-transition-matrix", data_figures.transition_matrix(matrix), folders.exhibits,
+            persons=matrix["workers"].dropna())
+
+# %%
+ages = data_report.movers_by_age(panels, labels)
+show_figure("fig-movers-by-age", data_figures.movers_by_age(ages), folders.exhibits, persons=ages["workers"])
 
 # %% tags=["remove-cell"]
 numbers = data_numbers(panels[0], labels[datasets[0]])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import pandas as pd
 
@@ -23,21 +23,23 @@ def data_numbers(panel: CareerPanel, label: str) -> dict[str, object]:
     }
 
 
-def best_baseline(bootstrap: pd.DataFrame, dataset: str, language_models: list[str]) -> str:
-    """Return the baseline with the lowest perplexity on a data set.
+def best_baselines(bootstrap: pd.DataFrame, baselines: Collection[str]) -> dict[str, str]:
+    """Return the baseline with the lowest perplexity on each data set.
 
     Args:
         bootstrap: as `evaluation.bootstrap_perplexity` returns it.
-        dataset: which data set.
-        language_models: the models that are no baselines.
+        baselines: names of the models that are baselines; the oracle of a simulated data set is none.
 
     Raises:
-        InputError: if there is no baseline.
+        InputError: if a data set has no baseline.
     """
-    rows = bootstrap[(bootstrap["dataset"] == dataset) & ~bootstrap["model"].isin(language_models)]
-    if rows.empty:
-        raise InputError(f"{dataset}: no predictions of a baseline. Run notebooks/06_baselines.")
-    return str(rows.loc[rows["perplexity"].idxmin(), "model"])
+    best = {}
+    for dataset, part in bootstrap.groupby("dataset", sort=False):
+        rows = part[part["model"].isin(baselines)]
+        if rows.empty:
+            raise InputError(f"{dataset}: no predictions of a baseline. Run notebooks/06_baselines.")
+        best[str(dataset)] = str(rows.loc[rows["perplexity"].idxmin(), "model"])
+    return best
 
 
 def comparison_numbers(

@@ -3,7 +3,7 @@ import pytest
 
 from labor_llm.errors import InputError
 from labor_llm.exhibits.headline import (
-    best_baseline,
+    best_baselines,
     comparison_formats,
     comparison_numbers,
     data_numbers,
@@ -25,9 +25,9 @@ MODELS = {"fine_tuned": "Tuned", "off_the_shelf": "Raw", "best_baseline": "Logit
 
 
 def test_the_best_baseline_is_no_language_model_and_of_the_same_data_set() -> None:
-    assert best_baseline(BOOTSTRAP, "a", ["Raw", "Tuned"]) == "Logit"
-    with pytest.raises(InputError, match="no predictions of a baseline"):
-        best_baseline(BOOTSTRAP, "b", ["Other"])
+    assert best_baselines(BOOTSTRAP, ["Logit", "Empirical", "Other"]) == {"a": "Logit", "b": "Other"}
+    with pytest.raises(InputError, match="b: no predictions of a baseline"):
+        best_baselines(BOOTSTRAP, ["Logit", "Empirical"])
 
 
 def test_the_numbers_of_the_landing_page() -> None:

@@ -1,0 +1,234 @@
+"""The numbers of the data report against cases worked by hand, and nothing of fewer than eleven workers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from labor_llm.careers import CareerPanel, career_panel
+from labor_llm.disclosure import MINIMUM_PERSONS, require_enough_persons
+from labor_llm.exhibits import data_report
+from labor_llm.occupations import OutcomeSpace
+from labor_llm.surveys.conversion_report import Conversion
+
+OUTCOMES = OutcomeSpace(tuple("abcd"), ("Managers in trade", "Managers in mining", "Cooks in trade", "Idle"))
+GROUPS = {"a": "Managers", "b": "Managers", "c": "Cooks", "d": "Idle"}
+
+
+def panel(
+    careers: Sequence[tuple[str, int]], dataset: str = "own", survey: str = "NLSY79", born: str = "1960"
+) -> CareerPanel:
+    """Make workers with one record a year from 1980; each entry is the occupations of so many workers."""
+    rows = [
+        (f"{kind:02}-{worker:03}", 1980 + year, occupation, "college", "male", "white", "west", born)
+        for kind, (career, workers) in enumerate(careers)
+        for worker in range(workers)
+        for year, occupation in enumerate(career)
+    ]
+    names = ["worker_id", "year", "occupation", "education", "gender", "ethnicity", "region", "birth_year"]
+    return career_panel(pd.DataFrame(rows, columns=names), OUTCOMES, dataset, survey)
+
+
+def conversion(
+    steps: Sequence[tuple[int | None, int | None]] = ((99, 900), (99, 800), (80, 700), (80, 689), (60, 600)),
+    unmapped: Sequence[tuple[int | None, int, int]] = (),
+    missed: int = 0,
+    **changes: object,
+) -> Conversion:
+    names = ("read", "in range", "coded", "mapped", "kept")
+    coverage = [
+        {"year": 1980, "frame": "census1970", "interviewed": 80, "coded": 70, "mapped": 50, "kept": 40},
+        {"year": 1980, "frame": "none", "interviewed": 20, "coded": 20, "mapped": 20, "kept": 20},
+        {"year": 1982, "frame": "census1980", "interviewed": 12, "coded": 11, "mapped": None, "kept": None},
+    ]
+    return Conversion(
+        **{
+            "survey": "NLSY79",
+            "options": {},
+            "steps": [
+                {"step": name, "meaning": f"after {name}", "workers": workers, "records": records}
+                for name, (workers, records) in zip(names, steps, strict=True)
+            ],
+            "coverage": coverage,
+            "frames": [
+                {"frame": "census1970", "coded": 500, "mapped": 500 - missed},
+                {"frame": "census1980", "coded": 11, "mapped": 9},
+            ],
+            "unmapped": [
+                {"frame": "census1970", "code": code, "records": records, "workers": workers}
+                for code, records, workers in unmapped
+            ],
+            "crosswalks": {},
+            "files": [],
+        }
+        | changes
+    )
+
+
+def test_attrition_lists_the_steps_of_a_conversion_and_the_last_of_any_other_panel() -> None:
+    panels = [panel([("ab", 60)], "survey"), panel([("abc", 20)], "given")]
+    table = data_report.attrition(panels, {"survey": conversion(), "given": None}, {"survey": "Survey"})
+    assert table.frame.iloc[:, :4].to_numpy().tolist() == [
+        ["Survey", "read", 99, 900],
+        ["Survey", "in range", 99, 800],
+        ["Survey", "coded", 80, 700],
+        ["Survey", "mapped", 80, 689],
+        ["Survey", "kept", 60, 600],
+        ["given", "kept", 20, 60],
+    ]
+    assert table.frame["What is left"].tolist()[2] == "after coded"
+    assert table.persons.tolist() == [60, 60, 60, 60, 60, 20]
+
+
+def test_a_loss_of_fewer_than_eleven_is_not_told() -> None:
+    steps = ((95, 900), (80, 890), (75, 880), (70, 700), (70, 700))
+    table = data_report.attrition([panel([("ab", 70)])], {"own": conversion(steps)})
+    # 80 and 75 are 10 and 5 above 70; 95 is 25 above 70, the next one that is shown, and 900 is 20 above 880.
+    assert table.frame["Workers"].tolist() == [95, "70 + < 11", "70 + < 11", 70, 70]
+    assert table.frame["Records"].tolist() == [900, "880 + < 11", 880, 700, 700]
+    assert "Data set" not in table.frame
+
+
+def test_a_count_that_was_not_stored_is_shown_as_few() -> None:
+    steps = ((90, 900), (80, 800), (None, None), (70, 700), (70, 700))
+    table = data_report.attrition([panel([("ab", 70)])], {"own": conversion(steps)})
+    assert table.frame["Workers"].tolist() == [90, "70 + < 11", "< 11", 70, 70]
+
+
+def test_recalled_sizes_stand_beside_converted_surveys_alone() -> None:
+    panels = [
+        panel([("ab", 60)], "real"),
+        panel([("ab", 60)], "packaged"),
+        panel([("ab", 60)], "simulated", survey="simulated NLSY79"),
+    ]
+    conversions = {"real": conversion(), "packaged": None, "simulated": conversion()}
+    table = data_report.believed_sizes(panels, conversions, {"real": "Ours"})
+    assert table.frame.to_numpy().tolist() == [["Ours", 60, 12_479, 120, 259_778]]
+    assert table.persons.tolist() == [60]
+    none = data_report.believed_sizes(panels[1:], conversions)
+    assert none.frame["Data set"].tolist() == ["not available: none is a data set of the paper"]
+    assert none.frame.iloc[:, 1:].isna().all(axis=None)
+    require_enough_persons(none.persons, none.frame["Data set"].tolist(), "none")
+
+
+def test_unmapped_codes_with_the_share_that_is_mapped() -> None:
+    counts = conversion(unmapped=[(580, 20, 12), (590, 40, 30), (None, 15, 11)], missed=75)
+    table = data_report.unmapped_codes([panel([("ab", 60)])], {"own": counts})
+    assert table.frame.to_numpy().tolist() == [
+        ["Census 1970", "all mapped codes", "", "", 85.0],
+        ["Census 1970", "590", 40, 30, 8.0],
+        ["Census 1970", "580", 20, 12, 4.0],
+        ["Census 1970", "all other codes", 15, "", 3.0],
+    ]
+    assert table.persons.tolist() == [50, 30, 12, 11]
+
+
+@pytest.mark.parametrize(
+    ("unmapped", "missed", "shown"),
+    [
+        # All codes are mapped.
+        ((), 0, [("all mapped codes", "", 100.0)]),
+        # Codes of few workers, whether stored as a pool or not, tell nothing of their number.
+        (((None, 5, 4),), 5, [("all mapped codes", "", "< 100"), ("all other codes", "", "")]),
+        ((), 5, [("all mapped codes", "", "< 100"), ("all other codes", "", "")]),
+        # The rarest listed code joins them, so that their number is not the difference to the total.
+        (
+            ((590, 40, 30), (580, 20, 12), (None, 5, 4)),
+            65,
+            [("all mapped codes", "", 87.0), ("590", 40, 8.0), ("all other codes", 25, 5.0)],
+        ),
+        (((590, 40, 30),), 45, [("all mapped codes", "", 91.0), ("all other codes", 45, 9.0)]),
+        # Five are listed.
+        (
+            tuple((code, 30 - code, 11) for code in range(1, 8)),
+            182,
+            [("all mapped codes", "", 63.6)]
+            + [(str(code), 30 - code, (30 - code) / 5) for code in range(1, 6)]
+            + [("all other codes", 47, 9.4)],
+        ),
+    ],
+)
+def test_codes_of_few_workers_are_pooled_and_cannot_be_computed(unmapped, missed, shown) -> None:
+    counts = conversion(unmapped=unmapped, missed=missed)
+    table = data_report.unmapped_codes([panel([("ab", 60)])], {"own": counts})
+    got = table.frame[["Code", "Records", "Share of coded records, %"]]
+    assert [tuple(row) for row in got.to_numpy().tolist()] == [
+        (code, records, pytest.approx(share) if isinstance(share, float) else share)
+        for code, records, share in shown
+    ]
+    assert table.persons.min() >= MINIMUM_PERSONS
+
+
+def test_without_a_conversion_there_is_a_row_that_says_so() -> None:
+    table = data_report.unmapped_codes([panel([("ab", 60)])], {"own": None})
+    assert table.frame.iloc[0, 0] == "not available: no data set was converted from codes of a Census frame"
+    assert table.persons.tolist() == [60]
+
+
+def test_shares_of_the_transition_matrix() -> None:
+    # From Managers: 30 stay as managers (another occupation, the same group), 20 become cooks, 10 idle.
+    careers = [("ab", 30), ("ac", 20), ("bd", 50), ("cc", 12), ("cd", 5)]
+    got = data_report.transition_matrix([panel(careers)], GROUPS, {"own": "Ours"})
+    assert set(got["dataset"]) == {"Ours"}
+    shares = got.pivot(index="origin", columns="destination", values="share")
+    assert list(got["origin"].unique()) == ["Managers", "Cooks", "Idle"]
+    assert shares.loc["Managers"].to_dict() == {"Managers": 0.3, "Cooks": 0.2, "Idle": 0.5}
+    # Of the cooks 12 stay, 5 are idle and none becomes a manager: two cells are blank already.
+    assert shares.loc["Cooks", "Cooks"] == pytest.approx(12 / 17)
+    assert shares.loc["Cooks"].isna().sum() == 2
+    assert shares.loc["Idle"].isna().all()
+
+
+def test_a_single_blank_cell_takes_the_next_smallest_with_it() -> None:
+    got = data_report.transition_matrix([panel([("ab", 30), ("ac", 20), ("ad", 10)])], GROUPS)
+    row = got[got["origin"] == "Managers"].set_index("destination")["share"]
+    assert row.isna().to_dict() == {"Managers": False, "Cooks": True, "Idle": True}
+
+
+@given(
+    st.lists(st.tuples(st.text("abcd", min_size=1, max_size=4), st.integers(1, 25)), min_size=1, max_size=8)
+)
+@settings(max_examples=15, deadline=None)
+def test_no_cell_of_few_workers_is_shown_or_can_be_computed(careers) -> None:
+    got = data_report.transition_matrix([panel(careers)], GROUPS)
+    shown = got.dropna(subset=["share"])
+    assert (shown["workers"] >= MINIMUM_PERSONS).all()
+    assert (got.groupby("origin")["share"].agg(lambda row: row.isna().sum()) != 1).all()
+    assert (got.groupby("origin")["share"].sum() <= 1 + 1e-12).all()
+
+
+def test_movers_by_age_are_counted_in_bins_of_five_years() -> None:
+    # Born in 1960, so 21 and 22 in the two transitions: a and c of 15 workers each move once or twice.
+    got = data_report.movers_by_age([panel([("aba", 15), ("ccd", 15), ("ddd", 15)])])
+    assert got[["age", "transitions", "workers"]].to_numpy().tolist() == [[20, 90, 30]]
+    assert got["share"].item() == 0.5
+    # By hand: residuals of the workers are 2 - 1, 1 - 1 and 0 - 1, so the variance is 30 / 90² · 45 / 44.
+    reach = 1.959964 * np.sqrt(30 / 90**2 * 45 / 44)
+    assert got["ci_low"].item() == pytest.approx(0.5 - reach)
+    assert got["ci_high"].item() == pytest.approx(0.5 + reach)
+
+
+def test_ages_of_few_movers_or_stayers_and_of_unknown_birth_are_left_out() -> None:
+    few = panel([("aa", 30), ("ab", 10)], "few")
+    unknown = panel([("aa", 30), ("ab", 30)], "unknown", born="")
+    enough = panel([("aa", 30), ("ab", 11)], "enough")
+    assert data_report.movers_by_age([few, unknown, enough])["dataset"].tolist() == ["enough"]
+    none = data_report.movers_by_age([few, unknown])
+    assert none.empty
+    assert {"dataset", "age", "share", "ci_low", "ci_high", "workers"} <= set(none.columns)
+
+
+def test_coverage_by_frame_where_the_conversion_tells_it() -> None:
+    panels = [panel([("ab", 60)], "survey"), panel([("abc", 10), ("ab", 20)], "given")]
+    got = data_report.coverage(panels, {"survey": conversion(), "given": None}, {"survey": "Survey"})
+    assert got[["dataset", "year", "frame", "records"]].to_numpy().tolist() == [
+        ["Survey", 1980, "Census 1970", 40],
+        ["Survey", 1980, "no occupation code", 20],
+        ["given", 1980, "Census frame not told", 30],
+        ["given", 1981, "Census frame not told", 30],
+    ]
