@@ -160,8 +160,9 @@ def write_panel(
     splits: Mapping[str, str],
     parameters: Mapping[str, Any] | None = None,
     inputs: Mapping[str, Path] | None = None,
+    texts: Mapping[str, str] | None = None,
 ) -> None:
-    """Store a panel, its outcome space and its splits as an artefact."""
+    """Store a panel, its outcome space and its splits as an artefact, with further text files by name."""
     described = {**(parameters or {}), "dataset": panel.dataset, "survey": panel.survey}
     with writing(folder, described, inputs) as aside:
         panel.frame.to_parquet(aside / "panel.parquet", index=False)
@@ -169,6 +170,8 @@ def write_panel(
         pd.DataFrame(sorted(splits.items()), columns=["worker_id", "split"]).to_csv(
             aside / "splits.csv", index=False
         )
+        for name, text in (texts or {}).items():
+            (aside / name).write_text(text, encoding="utf-8")
 
 
 def read_panel(folder: Path) -> tuple[CareerPanel, dict[str, str]]:

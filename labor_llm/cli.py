@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from labor_llm import __version__
+from labor_llm import __version__, cli_surveys
 from labor_llm.careers import CareerPanel
 from labor_llm.errors import InputError, LaborLLMError
 
@@ -56,6 +56,10 @@ QuantizationOption = Annotated[
     Literal["none", "8bit", "4bit"], typer.Option(help="Of the (base) weights, by bitsandbytes.")
 ]
 DEFAULT_PANEL, DEFAULT_MODEL = "wage_panel", "smollm2-135m-instruct"
+
+
+for command in (cli_surveys.variables, cli_surveys.fetch, cli_surveys.convert):
+    app.command()(command)
 
 
 @app.command()

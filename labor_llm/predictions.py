@@ -138,27 +138,42 @@ def write_all_predictions(results: Results, dataset: str, predictions: Mapping[s
         write_predictions(results.predictions(dataset, name), prediction, inputs=inputs)
 
 
-def model_labels(results: Results, dataset: str, models: Sequence[str]) -> dict[str, str]:
-    """Return what tables call each model, by its short name."""
-    return {model: verify(results.predictions(dataset, model))["parameters"]["model"] for model in models}
+def model_labels(results: Results, datasets: Sequence[str], models: Sequence[str]) -> dict[str, str]:
+    """Return what tables call each model, by its short name; a model that no data set has is left out."""
+    labels = {}
+    for model in models:
+        folders = [results.predictions(dataset, model) for dataset in datasets]
+        for folder in [folder for folder in folders if folder.is_dir()][:1]:
+            labels[model] = verify(folder)["parameters"]["model"]
+    return labels
 
 
 def read_all_predictions(
-    results: Results, datasets: Sequence[str], models: Sequence[str]
+    results: Results, datasets: Sequence[str], models: Sequence[str], optional: Sequence[str] = ()
 ) -> list[Predictions]:
     """Return the stored predictions of several models on several data sets, data set by data set.
+
+    Args:
+        results: where they lie.
+        datasets: short names of the data sets.
+        models: short names of the models.
+        optional: those of the models that a data set may lack, such as the oracle of a simulated one.
 
     Raises:
         ArtefactError: if some were not made yet or were changed; says which notebook makes them.
     """
-    folders = [results.predictions(dataset, model) for dataset in datasets for model in models]
-    for folder in folders:
-        if not folder.is_dir():
-            raise ArtefactError(
-                f"{folder}: these predictions were not made yet. Run notebooks/05_next_job_scoring (language models) "
-                "or notebooks/06_baselines first, or give as `results` the folder of a profile that "
-                "`labor-llm replicate` has run."
-            )
+    folders = []
+    for dataset in datasets:
+        for model in models:
+            folder = results.predictions(dataset, model)
+            if folder.is_dir():
+                folders.append(folder)
+            elif model not in optional:
+                raise ArtefactError(
+                    f"{folder}: these predictions were not made yet. Run notebooks/05_next_job_scoring (language "
+                    "models) or notebooks/06_baselines first, or give as `results` the folder of a profile that "
+                    "`labor-llm replicate` has run."
+                )
     return [read_predictions(folder) for folder in folders]
 
 

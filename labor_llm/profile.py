@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from labor_llm.baselines import BASELINES
-from labor_llm.datasets import PACKAGED_DATASETS
+from labor_llm.datasets import DatasetSource
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
 from labor_llm.finetuning_settings import FineTuningSettings
@@ -49,19 +49,44 @@ class _Strict(BaseModel):
 
 
 class DatasetEntry(_Strict):
-    """A data set: packaged if it has no files, otherwise the user's panel and titles.
+    """A data set: packaged if nothing but a label is given; the fields are those of `DatasetSource`.
 
     Attributes:
         label: what tables call it.
         survey: the survey's name in the resume's first line.
-        panel: CSV or parquet of careers.
-        titles: CSV of the outcome space.
+        panel: CSV or parquet of the user's own careers.
+        titles: CSV of the outcome space that goes with them.
+        reader: the survey whose files are read or simulated.
+        raw: the survey's files.
+        crosswalks: folder with the crosswalks to occ1990dd.
+        column_map: CSV that names the columns of extracts without reference numbers.
+        options: of the conversion, by name.
+        other_crosswalks: accept crosswalks of unknown versions.
+        simulated_workers: simulate so many workers instead of reading files.
+        simulation_seed: of the simulated workers.
+        all_titles_workers: for how many test workers of this data set every title is scored, instead of what
+            the language models say; -1 for all.
     """
 
     label: Text
     survey: Text | None = None
     panel: Text | None = None
     titles: Text | None = None
+    reader: Literal["psid", "nlsy79", "nlsy97"] | None = None
+    raw: Text | None = None
+    crosswalks: Text | None = None
+    column_map: Text | None = None
+    options: dict[Key, int | str | bool] | None = None
+    other_crosswalks: bool | None = None
+    simulated_workers: Annotated[int, Field(ge=10 * MINIMUM_PERSONS)] | None = None
+    simulation_seed: Seed | None = None
+    all_titles_workers: Annotated[int, Field(ge=-1)] | None = None
+
+    def source(self) -> DatasetSource:
+        """Return the fields that say where the data set comes from."""
+        given = self.model_dump(exclude_none=True, exclude={"all_titles_workers"})
+        given["options"] = [f"{name}={value}" for name, value in given.get("options", {}).items()]
+        return DatasetSource(**given)
 
 
 class LanguageModelEntry(_Strict):
@@ -148,14 +173,20 @@ class Profile(_Strict):
                 "fine_tuned must name a model with fine_tuning, and off_the_shelf the same base without it"
             )
         for name, entry in self.datasets.items():
-            if (entry.panel is None) != (entry.titles is None):
-                raise ValueError(f"datasets.{name} needs both panel and titles, or neither")
-            if entry.panel is None and name not in PACKAGED_DATASETS:
-                raise ValueError(f"datasets.{name} is not packaged, so it needs panel and titles")
+            try:
+                entry.source().kind(name)
+            except InputError as error:
+                raise ValueError(f"datasets.{error}") from None
         return self
 
     def _check_all_titles_workers(self) -> None:
         """Refuse numbers of workers whose results could not be shown, before anything is computed."""
+        for name, entry in self.datasets.items():
+            if entry.all_titles_workers is not None and 0 <= entry.all_titles_workers < MINIMUM_PERSONS:
+                raise ValueError(
+                    f"datasets.{name}.all_titles_workers is {entry.all_titles_workers}; give at least "
+                    f"{MINIMUM_PERSONS}, or -1 for all"
+                )
         for name, entry in self.language_models.items():
             workers, needed = entry.all_titles_workers, name in (self.fine_tuned, self.off_the_shelf)
             if workers == 0 and needed:

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from labor_llm.careers import read_careers
-from labor_llm.errors import LaborLLMError
+from labor_llm.errors import InputError, LaborLLMError
 from labor_llm.exhibits.catalogue import read_catalogue
 from labor_llm.locks import only_run
-from labor_llm.profile import Profile
+from labor_llm.profile import DatasetEntry, LanguageModelEntry, Profile
 from labor_llm.results import Results, open_results, project_root
+from labor_llm.simulation.oracle import ORACLE
 
 _DEFAULT_MINUTES = 0.3
 
@@ -121,6 +122,12 @@ def _check_own_careers(profile: Profile) -> None:
     for name, entry in profile.datasets.items():
         if entry.panel and entry.titles:
             read_careers(project_root() / entry.panel, project_root() / entry.titles, name, entry.survey)
+        for path in entry.source().files():
+            if not (project_root() / path).exists():
+                raise InputError(
+                    f"datasets.{name}: {project_root() / path} does not exist. data/README.md says where to get it "
+                    "and where to put it."
+                )
 
 
 def _run(
@@ -150,14 +157,15 @@ def _run(
 
 def _conversion(profile: Profile, results: Results, dataset: str) -> NotebookRun:
     entry = profile.datasets[dataset]
-    parameters = {"dataset": dataset, **entry.model_dump(exclude_none=True), "split_seed": profile.split_seed}
-    files = [project_root() / path for path in (entry.panel, entry.titles) if path]
+    given = {name: value for name, value in dataclasses.asdict(entry.source()).items() if value}
+    parameters = {"dataset": dataset, **given, "split_seed": profile.split_seed}
+    files = [project_root() / path for path in entry.source().files() if path]
     makes = [_manifest(results.panel(dataset))]
     return _run(profile, "01_data_conversion", parameters, dataset, needs=files, makes=makes)
 
 
 def _runs_of_dataset(profile: Profile, results: Results, dataset: str) -> list[NotebookRun]:
-    panel = _manifest(results.panel(dataset))
+    panel, entry_of_data = _manifest(results.panel(dataset)), profile.datasets[dataset]
     base = profile.language_models[profile.fine_tuned].base
     runs = [_run(profile, "03_resumes", {"dataset": dataset, "model": base}, dataset, needs=[panel])]
     for name, entry in profile.language_models.items():
@@ -179,20 +187,29 @@ def _runs_of_dataset(profile: Profile, results: Results, dataset: str) -> list[N
             model, needs = _relative(folder), [panel, _manifest(folder)]
         parameters = {
             "dataset": dataset, "model": model, "name": name, "label": entry.label,
-            "all_titles_workers": entry.all_titles_workers, "dtype": entry.dtype,
+            "all_titles_workers": _all_titles_workers(entry_of_data, entry), "dtype": entry.dtype,
             "quantization": entry.quantization, "seed": profile.split_seed,
         }  # fmt: skip
         makes = [_manifest(results.predictions(dataset, name))]
         runs.append(_run(profile, "05_next_job_scoring", parameters, variant, needs=needs, makes=makes))
-    makes = [_manifest(results.predictions(dataset, name)) for name in profile.baselines]
+    known = [ORACLE] if entry_of_data.simulated_workers else []
+    makes = [_manifest(results.predictions(dataset, name)) for name in (*profile.baselines, *known)]
     parameters = {"dataset": dataset, "baselines": list(profile.baselines)}
     runs.append(_run(profile, "06_baselines", parameters, dataset, needs=[panel], makes=makes))
     return runs
 
 
+def _all_titles_workers(dataset: DatasetEntry, model: LanguageModelEntry) -> int:
+    """Return for how many workers every title is scored: the data set's number unless the model has none."""
+    if dataset.all_titles_workers is None or model.all_titles_workers == 0:
+        return model.all_titles_workers
+    return dataset.all_titles_workers
+
+
 def _comparisons(profile: Profile, needs: list[Path]) -> list[NotebookRun]:
     common = {**_models_of_the_text(profile), "draws": profile.draws, "seed": profile.bootstrap_seed}
-    models = [*profile.baselines, *profile.language_models]
+    known = [ORACLE] if any(entry.simulated_workers for entry in profile.datasets.values()) else []
+    models = [*profile.baselines, *profile.language_models, *known]
     return [
         _run(profile, "07_main_comparison", {**common, "models": models}, needs=needs),
         _run(profile, "08_value_of_fine_tuning", common, needs=needs),

@@ -22,6 +22,10 @@ class Results:
         """Return the artefact folder of a data set's career panel."""
         return self.root / dataset / "panel"
 
+    def simulation(self, dataset: str) -> Path:
+        """Return the artefact folder of the files that simulated workers of a data set answered."""
+        return self.root / dataset / "simulated_survey"
+
     def model(self, dataset: str, name: str) -> Path:
         """Return the artefact folder of a model that was fine-tuned on a data set."""
         return self.root / dataset / "models" / name

@@ -28,14 +28,22 @@
 dataset: str = "wage_panel"  # packaged data set, or a short name for careers of your own
 label: str = ""  # what tables call it; a packaged data set has a label of its own
 survey: str = ""  # the survey's name in the first line of a resume; the short name if empty
-panel: str = ""  # CSV or parquet file of your own careers; empty for a packaged data set
+panel: str = ""  # CSV or parquet file of your own careers; empty for all others
 titles: str = ""  # CSV file of occupation codes and titles that goes with it
+reader: str = ""  # psid, nlsy79 or nlsy97: the survey whose files are read or simulated
+raw: str = ""  # the survey's files as downloaded: a folder, a zip or a file
+crosswalks: str = ""  # folder with the crosswalks to occ1990dd that `labor-llm fetch` makes
+column_map: str = ""  # CSV that names the columns of NLS extracts without reference numbers
+options: list[str] = []  # rules of the conversion, such as first_age=16; data/README.md lists them
+other_crosswalks: bool = False  # whether crosswalks of unknown versions are accepted
+simulated_workers: int = 0  # simulate so many workers of the survey instead of reading files
+simulation_seed: int = 1  # of the simulated workers
 split_seed: int = 1  # seed of the split of workers
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
 from labor_llm.careers import read_panel
-from labor_llm.datasets import convert_dataset, dataset_label
+from labor_llm.datasets import DatasetSource, convert_dataset, dataset_label
 from labor_llm.exhibits.model_tables import split_description
 from labor_llm.exhibits.publishing import show_table, show_text
 from labor_llm.results import open_results
@@ -43,6 +51,12 @@ from labor_llm.results import open_results
 folders = open_results(results)
 
 # %% [markdown]
+# Three kinds of data are converted here. A survey's own files (PSID, NLSY79, NLSY97) are read as they are downloaded: the main
+# job at each interview becomes one of the 330 occupations of occ1990dd through the crosswalk of its Census frame, and who
+# does not work is in education, unemployed or out of the labor force; the next chapter counts what each of these steps leaves.
+# A simulated survey goes the same way, from files in the official formats, but its workers come from a labor market whose
+# transition probabilities are known. And careers of your own are taken as they are.
+#
 # The packaged data set is real: the 545 men of the National Longitudinal Survey of Youth 1979 that
 # {cite:t}`vella1998whose` study, observed in every year from 1980 to 1987. Their occupation is recorded in nine groups
 # and their industry in twelve, and the pair in words is the job title, such as *Craftsmen and foremen in construction*.
@@ -51,7 +65,9 @@ folders = open_results(results)
 # own definition of potential experience, which is age minus six minus years of schooling. The region is that of the first record.
 
 # %%
-folder = convert_dataset(folders, dataset, label, survey, panel, titles, split_seed)
+source = DatasetSource(label, survey, panel, titles, reader, raw, crosswalks, column_map, options,
+                       other_crosswalks, simulated_workers, simulation_seed)
+folder = convert_dataset(folders, dataset, source, split_seed)
 careers, splits = read_panel(folder)
 
 # %% [markdown]

@@ -37,6 +37,7 @@ from labor_llm.exhibits.model_tables import baseline_tuning
 from labor_llm.exhibits.publishing import show_table, show_text
 from labor_llm.predictions import write_all_predictions
 from labor_llm.results import open_results
+from labor_llm.simulation.oracle import known_probabilities
 
 folders = open_results(results)
 careers, splits = open_dataset(folders, dataset)
@@ -49,10 +50,13 @@ table = baseline_tuning(fitted, validation_workers=list(splits.values()).count("
 show_table("tab-baseline-tuning", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
            variant=dataset, numbers={"dataset": dataset_label(folders, dataset)})
 
+# %% [markdown]
+# For a simulated data set the true probabilities are known, and are stored beside the baselines' as those of an oracle.
+
 # %%
 test = careers.split(splits, "test")
 predictions = {key: baseline.predict(test) for key, baseline in fitted.items()}
-write_all_predictions(folders, dataset, predictions)
+write_all_predictions(folders, dataset, predictions | known_probabilities(folders.panel(dataset), test))
 
 # %%
 show_text(

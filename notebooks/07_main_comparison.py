@@ -37,14 +37,20 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 from labor_llm.baselines import BASELINES
 from labor_llm.evaluation.bootstrap import bootstrap_differences, bootstrap_perplexity
 from labor_llm.exhibits import figures, tables
-from labor_llm.exhibits.headline import best_baseline, comparison_formats, comparison_numbers, headline_models
+from labor_llm.exhibits.headline import (
+           best_baselines,
+           comparison_formats,
+           comparison_numbers,
+           headline_models,
+)
 from labor_llm.exhibits.publishing import record_numbers, show_figure, show_table, show_text
 from labor_llm.predictions import model_labels, read_all_predictions
 from labor_llm.results import open_results
+from labor_llm.simulation.oracle import ORACLE
 
 folders = open_results(results)
-predictions = read_all_predictions(folders, datasets, models)
-labels = model_labels(folders, datasets[0], models)
+predictions = read_all_predictions(folders, datasets, models, optional=[ORACLE])
+labels = model_labels(folders, datasets, models)
 
 # %%
 bootstrap = bootstrap_perplexity(predictions, draws, seed)
@@ -53,13 +59,13 @@ show_table("tab-main-comparison", table.frame, folders.exhibits, persons=table.p
            numbers={"draws": draws})
 
 # %% [markdown]
-# The yardstick for the paired differences is the baseline with the lowest perplexity on these same test workers, a choice
-# that favors the baselines.
+# The yardstick for the paired differences is, for each data set, the baseline with the lowest perplexity on these same test
+# workers, a choice that favors the baselines. A simulated data set has an oracle: the true probabilities that its careers
+# were drawn with, which no model can beat but by luck.
 
 # %%
-language_models = [label for model, label in labels.items() if model not in BASELINES]
-reference = best_baseline(bootstrap, datasets[0], language_models)
-differences = bootstrap_differences(predictions, reference, draws, seed)
+references = best_baselines(bootstrap, [label for model, label in labels.items() if model in BASELINES])
+differences = bootstrap_differences(predictions, references, draws, seed)
 table = tables.paired_differences(differences)
 show_table("tab-paired-differences", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
            numbers={"draws": draws})
@@ -73,7 +79,7 @@ show_figure("fig-paired-differences", figures.paired_differences(shown), folders
             numbers={"draws": draws})
 
 # %%
-chosen = headline_models(labels, fine_tuned, off_the_shelf, reference)
+chosen = headline_models(labels, fine_tuned, off_the_shelf, references[datasets[0]])
 numbers = comparison_numbers(bootstrap, differences, datasets[0], chosen)
 show_text(
     "The fine-tuned model's perplexity of {fine:.2f} is {verdict} that of the best baseline, {base:.2f}: the paired difference "

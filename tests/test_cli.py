@@ -138,13 +138,16 @@ def test_every_option_has_help_a_type_and_a_default_and_only_files_to_be_read_or
     None
 ):
     commands = typer.main.get_command(cli.app).commands
-    assert sorted(commands) == ["book", "finetune", "notebook", "replicate", "score", "validate"]
+    assert sorted(commands) == [
+        "book", "convert", "fetch", "finetune", "notebook", "replicate", "score", "validate", "variables",
+    ]  # fmt: skip
     parameters = {
         (name, option.name): option for name, command in commands.items() for option in command.params
     }
     assert [key for key, option in parameters.items() if not option.help] == []
     assert {key for key, option in parameters.items() if option.required} == {
-        ("validate", "panel"), ("notebook", "source"), ("notebook", "executed"),
+        ("validate", "panel"), ("notebook", "source"), ("notebook", "executed"), ("variables", "survey"),
+        ("convert", "survey"), ("convert", "raw"), ("convert", "crosswalks"), ("convert", "out"),
     }  # fmt: skip
     assert all(command.help for command in commands.values())
 

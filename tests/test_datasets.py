@@ -10,7 +10,7 @@ import pytest
 
 from labor_llm.artefacts import checksum_of, verify
 from labor_llm.careers import CareerPanel, split_workers
-from labor_llm.datasets import convert_dataset, dataset_label, open_dataset, open_datasets
+from labor_llm.datasets import DatasetSource, convert_dataset, dataset_label, open_dataset, open_datasets
 from labor_llm.errors import ArtefactError, InputError
 from labor_llm.occupations import OutcomeSpace
 from labor_llm.results import Results, open_results, project_root
@@ -43,7 +43,7 @@ def test_results_lie_where_they_are_said_to() -> None:
 def test_own_careers_are_converted_and_opened(
     results: Results, own: dict[str, str], panel: CareerPanel
 ) -> None:
-    folder = convert_dataset(results, "own", "Our careers", "ACME", **own, split_seed=5)
+    folder = convert_dataset(results, "own", DatasetSource("Our careers", "ACME", **own), split_seed=5)
 
     got, splits = open_dataset(results, "own")
     expected = panel.frame.assign(dataset="own")
@@ -61,7 +61,7 @@ def test_own_careers_are_converted_and_opened(
 
 
 def test_label_and_survey_are_the_short_name_if_not_given(results: Results, own: dict[str, str]) -> None:
-    convert_dataset(results, "own", **own)
+    convert_dataset(results, "own", DatasetSource(**own))
     assert (open_dataset(results, "own")[0].survey, dataset_label(results, "own")) == ("own", "own")
 
 
@@ -73,18 +73,18 @@ def test_a_data_set_that_is_not_packaged_needs_both_files(
     results: Results, own: dict[str, str], dataset: str, given: list[str]
 ) -> None:
     with pytest.raises(InputError, match=r"Give both of its files: panel \(careers\) and titles"):
-        convert_dataset(results, dataset, **{name: own[name] for name in given})
+        convert_dataset(results, dataset, DatasetSource(**{name: own[name] for name in given}))
     assert not results.root.exists()
 
 
 def test_bad_input_leaves_the_earlier_panel(results: Results, own: dict[str, str]) -> None:
-    folder = convert_dataset(results, "own", **own)
+    folder = convert_dataset(results, "own", DatasetSource(**own))
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     careers = Path(own["panel"])
     careers.write_text(careers.read_text().replace("w000,1980,", "w000,1890,"))
 
     with pytest.raises(InputError, match=r"careers\.csv, row 2, column year: '1890' is not a calendar year"):
-        convert_dataset(results, "own", **own)
+        convert_dataset(results, "own", DatasetSource(**own))
 
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert os.listdir(folder.parent) == ["panel"]
@@ -98,10 +98,10 @@ def test_a_split_has_as_many_workers_as_a_published_number_needs(
     kept = list(records["worker_id"].unique()[:workers])
     records[records["worker_id"].isin(kept)].to_csv(own["panel"], index=False)
     if accepted:
-        convert_dataset(results, "own", **own)
+        convert_dataset(results, "own", DatasetSource(**own))
         return
     with pytest.raises(InputError, match=r"^own: only 10 validation workers, .* at least 110 .* has 105"):
-        convert_dataset(results, "own", **own)
+        convert_dataset(results, "own", DatasetSource(**own))
     assert not results.root.exists()
 
 

@@ -18,7 +18,7 @@ never zero.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -105,7 +105,7 @@ def bootstrap_perplexity(
 
 def bootstrap_differences(
     predictions: Sequence[Predictions],
-    reference: str,
+    reference: str | Mapping[str, str],
     draws: int = 1000,
     seed: int = 0,
     by: str | None = None,
@@ -118,7 +118,7 @@ def bootstrap_differences(
 
     Args:
         predictions: as in `bootstrap_perplexity`, the reference among them for every data set.
-        reference: name of a model.
+        reference: name of a model, or of one for each data set.
         draws: bootstrap samples.
         seed: of the samples.
         by: a column such as 'transition_type' for one row per value.
@@ -134,17 +134,20 @@ def bootstrap_differences(
         InputError: if a data set lacks the reference; and as `bootstrap_perplexity`.
     """
     samples = list(_samples(predictions, draws, seed, by, normalised))
-    references = {_cell(key): sample for key, sample in samples if key["model"] == reference}
+    datasets = {key["dataset"] for key, _ in samples}
+    named = dict.fromkeys(datasets, reference) if isinstance(reference, str) else dict(reference)
+    if unnamed := sorted(datasets - set(named)):
+        raise InputError(f"{unnamed[0]}: no reference is named for it.")
+    references = {_cell(key): sample for key, sample in samples if key["model"] == named[key["dataset"]]}
     rows = []
     for key, sample in samples:
-        if key["model"] == reference:
+        chosen = named[key["dataset"]]
+        if key["model"] == chosen:
             continue
         base = references.get(_cell(key))
         if base is None:
-            raise InputError(
-                f"{key['dataset']}: no predictions of the reference {reference!r}. Give them too."
-            )
-        identity = {"dataset": key["dataset"], "model": key["model"], "reference": reference}
+            raise InputError(f"{key['dataset']}: no predictions of the reference {chosen!r}. Give them too.")
+        identity = {"dataset": key["dataset"], "model": key["model"], "reference": chosen}
         rows.append(identity | ({by: key[by]} if by else {}) | _difference(sample, base))
     return pd.DataFrame(rows)
 
