@@ -38,8 +38,9 @@ def convert(
 ) -> None:
     """Convert the files of a survey to a career panel; say what every step leaves."""
     from labor_llm.datasets import store_careers
-    from labor_llm.surveys.conversion import SURVEYS, convert_survey
+    from labor_llm.surveys.conversion import convert_survey
     from labor_llm.surveys.conversion_report import CONVERSION
+    from labor_llm.surveys.registry import SURVEYS
 
     name = dataset or survey
     careers, conversion = convert_survey(
@@ -56,6 +57,8 @@ def convert(
             typer.echo(
                 f"{frame.frame}: {frame.mapped:,} of {frame.coded:,} codes mapped ({frame.mapped / frame.coded:.2%})."
             )
+    for wave in conversion.missing_waves:
+        typer.echo(f"not in the files: {wave}.")
     typer.echo(f"{out}: {len(careers.workers):,} workers, {len(careers.frame):,} records.")
 
 

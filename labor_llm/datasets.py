@@ -12,8 +12,9 @@ from labor_llm.careers import SPLITS, CareerPanel, read_careers, read_panel, spl
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
 from labor_llm.results import Results, project_root
-from labor_llm.surveys.conversion import SURVEYS, convert_survey, survey_options
+from labor_llm.surveys.conversion import convert_survey
 from labor_llm.surveys.conversion_report import CONVERSION
+from labor_llm.surveys.registry import SURVEYS, survey_options
 from labor_llm.surveys.wage_panel import read_wage_panel
 
 PACKAGED_DATASETS: dict[str, Callable[[], CareerPanel]] = {"wage_panel": read_wage_panel}

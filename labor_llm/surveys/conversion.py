@@ -6,13 +6,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pydantic import TypeAdapter, ValidationError
 
 from labor_llm.careers import CareerPanel, career_panel
 from labor_llm.crosswalks import Crosswalks, load_crosswalks
@@ -20,122 +18,9 @@ from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
 from labor_llm.occ1990dd import outcome_space
 from labor_llm.surveys.conversion_report import Conversion
-from labor_llm.surveys.conversion_rules import (
-    STEPS,
-    RecordOptions,
-    career_frame,
-    coded_records,
-    records_at,
-)
-from labor_llm.surveys.interviews import SurveyInterviews
-from labor_llm.surveys.nls_extracts import read_nls
-from labor_llm.surveys.nlsy79 import Nlsy79Options, nlsy79_interviews, nlsy79_variables
-from labor_llm.surveys.nlsy97 import Nlsy97Options, nlsy97_interviews, nlsy97_variables
-from labor_llm.surveys.psid import PsidOptions, psid_interviews
-from labor_llm.surveys.psid_files import read_psid
-from labor_llm.surveys.variables import RawSurvey, Variable, variables_of
-
-
-@dataclass(frozen=True)
-class Survey:
-    """How one survey is read.
-
-    Attributes:
-        name: as the resume states it.
-        variables: those that the reader looks for.
-        read: (folder, variables, column map) to the values of the files.
-        interviews: (values, options) to interviews.
-        options: the class of the survey's own options.
-    """
-
-    name: str
-    variables: Callable[[], list[Variable]]
-    read: Callable[[Path, Sequence[Variable], Path | None], RawSurvey]
-    interviews: Callable[[RawSurvey, Any], SurveyInterviews]
-    options: type
-
-
-def _read_psid(raw: Path, variables: Sequence[Variable], column_map: Path | None) -> RawSurvey:
-    if column_map is not None:
-        raise InputError(
-            "A column map is for NLS extracts; PSID files bear their variables' names. Leave it out."
-        )
-    return read_psid(raw, variables)
-
-
-SURVEYS = {
-    "psid": Survey("PSID", lambda: list(variables_of("psid")), _read_psid, psid_interviews, PsidOptions),
-    "nlsy79": Survey(
-        "NLSY79",
-        nlsy79_variables,
-        lambda raw, variables, column_map: read_nls(raw, "nlsy79", variables, column_map),
-        nlsy79_interviews,
-        Nlsy79Options,
-    ),
-    "nlsy97": Survey(
-        "NLSY97",
-        nlsy97_variables,
-        lambda raw, variables, column_map: read_nls(raw, "nlsy97", variables, column_map),
-        nlsy97_interviews,
-        Nlsy97Options,
-    ),
-}
-
-
-def survey_options(survey: str, settings: Mapping[str, Any] | Sequence[str]) -> tuple[RecordOptions, Any]:
-    """Return the options of a conversion from their names and values.
-
-    Args:
-        survey: key of `SURVEYS`.
-        settings: values by name, or `name=value` texts.
-
-    Raises:
-        InputError: if a name is unknown, stands twice or has a value that is not allowed.
-    """
-    values = dict(settings) if isinstance(settings, Mapping) else _pairs(settings)
-    kinds = (RecordOptions, _survey(survey).options)
-    names = [{field.name for field in dataclasses.fields(kind)} for kind in kinds]
-    if unknown := sorted(set(values) - set.union(*names)):
-        raise InputError(
-            f"{unknown[0]!r} is no option of {survey}; there are {', '.join(sorted(set.union(*names)))}."
-        )
-    made = []
-    for kind, own in zip(kinds, names, strict=True):
-        checked = _checked(kind, {name: value for name, value in values.items() if name in own})
-        made.append(checked)
-    return made[0], made[1]
-
-
-def _checked(kind: type, values: Mapping[str, Any]) -> Any:
-    """Return an instance of a dataclass after checking the types of its values; text is read as its type.
-
-    Raises:
-        InputError: if a value is not allowed.
-    """
-    try:
-        return TypeAdapter(kind).validate_python(dict(values))
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"option {name}: {first['msg']}; given {first['input']!r}.") from None
-
-
-def _pairs(settings: Sequence[str]) -> dict[str, str]:
-    values: dict[str, str] = {}
-    for setting in settings:
-        name, equals, value = setting.partition("=")
-        if not equals or not name.strip():
-            raise InputError(f"{setting!r} is no option; write NAME=VALUE, such as first_age=16.")
-        if name.strip() in values:
-            raise InputError(f"the option {name.strip()!r} stands twice.")
-        values[name.strip()] = value.strip()
-    return values
-
-
-def _survey(survey: str) -> Survey:
-    if survey not in SURVEYS:
-        raise InputError(f"{survey!r} is no survey; known are {', '.join(SURVEYS)}.")
-    return SURVEYS[survey]
+from labor_llm.surveys.conversion_rules import STEPS, career_frame, coded_records, records_at
+from labor_llm.surveys.registry import survey_named, survey_options
+from labor_llm.surveys.variables import RawSurvey
 
 
 def convert_survey(
@@ -166,7 +51,7 @@ def convert_survey(
     Raises:
         InputError: naming file, variable and year and what to download, if the files do not hold what is needed.
     """
-    reader = _survey(survey)
+    reader = survey_named(survey)
     record_options, own_options = survey_options(survey, settings)
     # Cheap, and a missing crosswalk is better known before large files are read.
     tables = load_crosswalks(Path(crosswalks), other_versions=other_crosswalks)
@@ -179,11 +64,17 @@ def convert_survey(
         raise InputError(f"{raw}: no interview becomes a record ({steps}). Check the files and the options.")
     panel = career_panel(frame, outcome_space(), dataset, survey_name or reader.name, source=str(raw))
     options = dataclasses.asdict(record_options) | dataclasses.asdict(own_options)
-    return panel, _report(interviews.survey, options, coded, values, tables)
+    report = _report(interviews.survey, options, coded, values, tables, reader.missing(values))
+    return panel, report
 
 
 def _report(
-    survey: str, options: dict[str, Any], coded: pd.DataFrame, values: RawSurvey, crosswalks: Crosswalks
+    survey: str,
+    options: dict[str, Any],
+    coded: pd.DataFrame,
+    values: RawSurvey,
+    crosswalks: Crosswalks,
+    missing: list[str],
 ) -> Conversion:
     """Count workers and records after every step; numbers that rest on too few persons are left out or pooled."""
     steps = [
@@ -210,6 +101,7 @@ def _report(
             "frames": frames,
             "unmapped": _unmapped(with_code[with_code["step"] == "coded"]),
             "crosswalks": crosswalks.describe(),
+            "missing_waves": missing,
             "files": sorted({path.name for path in values.read}),
         }
     )

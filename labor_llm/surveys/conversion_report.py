@@ -110,6 +110,7 @@ class Conversion(_Part):
         frames: one entry a Census frame.
         unmapped: one entry an unmapped code, and one with the code None for a frame's rarer ones, if they rest
             on enough workers together.
+        missing_waves: waves of the survey that the files lack, each with what to download.
         crosswalks: which crosswalks were used, such as their checksums by name.
         files: which files were read.
     """
@@ -120,6 +121,7 @@ class Conversion(_Part):
     coverage: list[YearCoverage]
     frames: list[FrameCounts]
     unmapped: list[UnmappedCode]
+    missing_waves: list[str]
     crosswalks: dict[str, JsonValue]
     files: list[JsonValue]
 

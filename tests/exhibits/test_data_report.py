@@ -64,6 +64,7 @@ def conversion(
                 for code, records, workers in unmapped
             ],
             "crosswalks": {},
+            "missing_waves": [],
             "files": [],
         }
         | changes

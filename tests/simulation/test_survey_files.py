@@ -14,8 +14,9 @@ from labor_llm.occ1990dd import outcome_space
 from labor_llm.simulation.market import MARKET_FILE, Market
 from labor_llm.simulation.oracle import known_probabilities
 from labor_llm.simulation.survey_files import CROSSWALKS, RAW, simulated_codes, write_simulated_survey
-from labor_llm.surveys.conversion import SURVEYS, convert_survey
+from labor_llm.surveys.conversion import convert_survey
 from labor_llm.surveys.conversion_report import Conversion
+from labor_llm.surveys.registry import SURVEYS
 
 COLUMNS = ["worker_id", "year", "occupation", "education", "gender", "ethnicity", "region", "birth_year"]
 

@@ -7,10 +7,8 @@ import pytest
 
 from labor_llm.errors import InputError
 from labor_llm.simulation.survey_files import CROSSWALKS, RAW, write_simulated_survey
-from labor_llm.surveys.conversion import convert_survey, survey_options
-from labor_llm.surveys.conversion_rules import RecordOptions
+from labor_llm.surveys.conversion import convert_survey
 from labor_llm.surveys.nls_codebooks import parse_sdf
-from labor_llm.surveys.nlsy79 import Nlsy79Options
 
 
 @pytest.fixture(scope="module")
@@ -31,29 +29,6 @@ def edited(folder: Path, out: Path, change) -> Path:
     change(table).to_csv(out / "simulated.csv", index=False)
     (out / "simulated.sdf").write_bytes((folder / RAW / "simulated.sdf").read_bytes())
     return out
-
-
-def test_options_are_taken_by_name_and_read_as_their_type():
-    records, own = survey_options("nlsy79", ["first_age=16", "frame_1982_2000 = census1970"])
-    assert records == RecordOptions(first_age=16)
-    assert own == Nlsy79Options(frame_1982_2000="census1970")
-    assert survey_options("nlsy79", {"last_age": 65})[0].last_age == 65
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        (["age=3"], "'age' is no option of nlsy79; there are .*first_age"),
-        (["first_age"], "'first_age' is no option; write NAME=VALUE"),
-        (["first_age=1", "first_age=2"], "'first_age' stands twice"),
-        (["first_age=young"], "option first_age: .*; given 'young'"),
-        (["undetermined=lazy"], "option undetermined: .*'out of the labor force'"),
-        (["first_age=50", "last_age=20"], "first_age 50 is above last_age 20"),
-    ],
-)
-def test_options_that_are_none_are_named(settings, message):
-    with pytest.raises(InputError, match=message):
-        survey_options("nlsy79", settings)
 
 
 def test_options_change_what_is_kept(simulated):
@@ -80,6 +55,9 @@ def test_a_wave_that_is_not_in_the_files_gives_no_records(simulated, tmp_path):
     assert 1990 not in set(panel.frame["year"])
     assert 1990 not in {row.year for row in conversion.coverage}
     assert 1991 in set(panel.frame["year"])
+    (missing,) = conversion.missing_waves
+    assert missing.startswith("NLSY79 1990: no occupation")
+    assert "labor-llm variables nlsy79" in missing
 
 
 @pytest.mark.parametrize(

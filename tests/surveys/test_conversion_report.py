@@ -40,6 +40,7 @@ COUNTS: dict[str, Any] = {
         {"frame": "census1970", "code": None, "records": 5, "workers": 3},
     ],
     "crosswalks": {"occ1970_occ1990dd": "0f3a"},
+    "missing_waves": ["NLSY79 1990: no occupation of the main job is in the files"],
     "files": ["default.csv"],
 }
 
