@@ -65,7 +65,7 @@ class DatasetEntry(_Strict):
         simulated_workers: simulate so many workers instead of reading files.
         simulation_seed: of the simulated workers.
         all_titles_workers: for how many test workers of this data set every title is scored, instead of what
-            the language models say; -1 for all.
+            the language models say; -1 for all, 0 for none, which leaves it out of the chapter on valid mass.
     """
 
     label: Text
@@ -182,11 +182,13 @@ class Profile(_Strict):
     def _check_all_titles_workers(self) -> None:
         """Refuse numbers of workers whose results could not be shown, before anything is computed."""
         for name, entry in self.datasets.items():
-            if entry.all_titles_workers is not None and 0 <= entry.all_titles_workers < MINIMUM_PERSONS:
+            if entry.all_titles_workers is not None and 0 < entry.all_titles_workers < MINIMUM_PERSONS:
                 raise ValueError(
                     f"datasets.{name}.all_titles_workers is {entry.all_titles_workers}; give at least "
-                    f"{MINIMUM_PERSONS}, or -1 for all"
+                    f"{MINIMUM_PERSONS}, -1 for all or 0 for none"
                 )
+        if all(entry.all_titles_workers == 0 for entry in self.datasets.values()):
+            raise ValueError("datasets: all_titles_workers is 0 everywhere, but the text tells a valid mass")
         for name, entry in self.language_models.items():
             workers, needed = entry.all_titles_workers, name in (self.fine_tuned, self.off_the_shelf)
             if workers == 0 and needed:

@@ -208,11 +208,12 @@ def _all_titles_workers(dataset: DatasetEntry, model: LanguageModelEntry) -> int
 
 def _comparisons(profile: Profile, needs: list[Path]) -> list[NotebookRun]:
     common = {**_models_of_the_text(profile), "draws": profile.draws, "seed": profile.bootstrap_seed}
+    in_full = [name for name, entry in profile.datasets.items() if entry.all_titles_workers != 0]
     known = [ORACLE] if any(entry.simulated_workers for entry in profile.datasets.values()) else []
     models = [*profile.baselines, *profile.language_models, *known]
     return [
         _run(profile, "07_main_comparison", {**common, "models": models}, needs=needs),
-        _run(profile, "08_value_of_fine_tuning", common, needs=needs),
+        _run(profile, "08_value_of_fine_tuning", {**common, "datasets": in_full}, needs=needs),
     ]
 
 

@@ -163,6 +163,33 @@ BAD_FIELDS = [
     (field(datasets={"own": {"label": "x", "file": "y"}}), "datasets.own.file", "not permitted"),
     (field(fine_tuned="other"), "fine_tuned", "'other', which is not among language_models"),
     (field(off_the_shelf="other"), "off_the_shelf", "'other', which is not among language_models"),
+    (
+        field(datasets={"wage_panel": {"label": "x", "all_titles_workers": 3}}),
+        "datasets.wage_panel.all_titles_workers",
+        "at least 11, -1 for all or 0 for none",
+    ),
+    (
+        field(datasets={"wage_panel": {"label": "x", "all_titles_workers": 0}}),
+        "datasets",
+        "all_titles_workers is 0 everywhere",
+    ),
+    (
+        field(datasets={"a": {"label": "x", "reader": "psid", "simulated_workers": 20}}),
+        "datasets.a.simulated_workers",
+        "greater than or equal to 110",
+    ),
+    (
+        field(datasets={"a": {"label": "x", "reader": "psid", "raw": "data/raw/psid"}}),
+        "datasets.a",
+        "needs raw and crosswalks",
+    ),
+    (
+        field(
+            datasets={"a": {"label": "x", "reader": "psid", "simulated_workers": 120, "options": {"aged": 3}}}
+        ),
+        "datasets.",
+        "'aged' is no option of psid",
+    ),
     (model(all_titles_workers=-2), "language_models.small.all_titles_workers", "-1"),
     (model(dtype="float16"), "language_models.small.dtype", "'float32' or 'bfloat16'"),
     (model(quantization="2bit"), "language_models.small.quantization", "'8bit'"),
