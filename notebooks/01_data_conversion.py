@@ -34,7 +34,7 @@ reader: str = ""  # psid, nlsy79 or nlsy97: the survey whose files are read or s
 raw: str = ""  # the survey's files as downloaded: a folder, a zip or a file
 crosswalks: str = ""  # folder with the crosswalks to occ1990dd that `labor-llm fetch` makes
 column_map: str = ""  # CSV that names the columns of NLS extracts without reference numbers
-options: list[str] = []  # rules of the conversion, such as first_age=16; data/README.md lists them
+options: list[str] = []  # rules of the conversion, as data/README.md writes them
 other_crosswalks: bool = False  # whether crosswalks of unknown versions are accepted
 simulated_workers: int = 0  # simulate so many workers of the survey instead of reading files
 simulation_seed: int = 1  # of the simulated workers

