@@ -8,12 +8,15 @@ count. A killed or failed run leaves no folder under the final name, and an earl
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import importlib.metadata
 import json
 import os
 import platform
+import re
 import shutil
+import socket
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,6 +26,7 @@ from labor_llm import __version__
 from labor_llm.errors import ArtefactError, InputError, disk_space_named
 
 MANIFEST = "manifest.json"
+_MACHINE = re.sub(r"[^A-Za-z0-9]", "_", socket.gethostname())
 _VERSIONS_OF = ("torch", "transformers", "peft", "numpy", "pandas", "scikit-learn")
 
 
@@ -69,7 +73,8 @@ def writing(
     folder = Path(folder)
     check_replaceable(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
+    _remove_abandoned(folder)
+    aside = _aside(folder)
     try:
         with disk_space_named(folder):
             aside.mkdir()
@@ -80,6 +85,29 @@ def writing(
         shutil.rmtree(aside, ignore_errors=True)
 
 
+def _aside(folder: Path) -> Path:
+    """Return a hidden name beside a folder that tells which process of which machine uses it."""
+    return folder.with_name(f".{folder.name}.{_MACHINE}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what processes of this machine that were killed left beside a folder: it can hold persons' records."""
+    pattern = re.compile(rf"\.{re.escape(folder.name)}\.{re.escape(_MACHINE)}-(\d+)-[0-9a-f]{{8}}")
+    for path in folder.parent.glob(f".{glob.escape(folder.name)}.*"):
+        if (found := pattern.fullmatch(path.name)) and not _is_running(int(found[1])):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def check_replaceable(folder: Path) -> None:
     """Refuse a folder that an artefact must not replace, before any work is done for it.
 
@@ -88,11 +116,23 @@ def check_replaceable(folder: Path) -> None:
     """
     if folder.name in ("", ".."):
         raise InputError(f"{folder}: name a folder of its own for the result.")
-    empty = folder.is_dir() and not any(folder.iterdir())
-    if folder.exists() and not (folder / MANIFEST).is_file() and not empty:
+    foreign = _foreign_files(folder) if folder.is_dir() else []
+    if foreign or folder.is_file():
+        what = f"holds {foreign[0]}" if foreign else "is a file"
         raise InputError(
-            f"{folder}: exists and is no stored result, so it was left alone. Name another folder."
+            f"{folder}: exists and is no stored result ({what}), so it was left alone. Name another folder."
         )
+
+
+def _foreign_files(folder: Path) -> list[str]:
+    """Return the files below a folder that its manifest does not list; all of them if the manifest is not ours."""
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        ours = {MANIFEST, *manifest["files"]} if "seal" in manifest else set()
+    except (OSError, ValueError, KeyError, TypeError):
+        ours = set()
+    return [name for name in names if name not in ours]
 
 
 def verify(folder: Path) -> dict[str, Any]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from labor_llm.artefacts import check_replaceable
+from labor_llm.errors import InputError
 
 SurveyArgument = Annotated[Literal["psid", "nlsy79", "nlsy97"], typer.Argument(help="Which survey.")]
 OtherVersionsOption = Annotated[
@@ -42,24 +46,27 @@ def convert(
     from labor_llm.surveys.conversion_report import CONVERSION
     from labor_llm.surveys.registry import SURVEYS
 
+    _check_out(out, [raw, crosswalks, *([column_map] if column_map else [])])
     name = dataset or survey
     careers, conversion = convert_survey(
         survey, raw, crosswalks, name, option or (), column_map, other_versions
     )
     texts = {CONVERSION: conversion.to_json()}
     store_careers(out, careers, SURVEYS[survey].name, split_seed, texts=texts)
-    for step in conversion.steps:
-        typer.echo(
-            f"{step.step:>9}: {step.records:>9,} records of {step.workers:>7,} workers. {step.meaning}."
-        )
-    for frame in conversion.frames:
-        if frame.coded and frame.mapped is not None:
-            typer.echo(
-                f"{frame.frame}: {frame.mapped:,} of {frame.coded:,} codes mapped ({frame.mapped / frame.coded:.2%})."
-            )
-    for wave in conversion.missing_waves:
-        typer.echo(f"not in the files: {wave}.")
+    for line in conversion.lines():
+        typer.echo(line)
     typer.echo(f"{out}: {len(careers.workers):,} workers, {len(careers.frame):,} records.")
+
+
+def _check_out(out: Path, inputs: Sequence[Path]) -> None:
+    """Refuse, before anything is read, a folder for the result that holds or is one of the inputs."""
+    for given in inputs:
+        result, source = out.resolve(), given.resolve()
+        if result == source or result in source.parents or source in result.parents:
+            raise InputError(
+                f"--out {out} and {given} lie in one another. Name a folder apart for the result."
+            )
+    check_replaceable(out)
 
 
 def variables(

@@ -22,7 +22,7 @@ from labor_llm.exhibits.catalogue import read_catalogue
 from labor_llm.locks import only_run
 from labor_llm.profile import DatasetEntry, LanguageModelEntry, Profile
 from labor_llm.results import Results, open_results, project_root
-from labor_llm.simulation.oracle import ORACLE
+from labor_llm.baselines.oracle import ORACLE
 
 _DEFAULT_MINUTES = 0.3
 

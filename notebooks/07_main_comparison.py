@@ -46,7 +46,7 @@ from labor_llm.exhibits.headline import (
 from labor_llm.exhibits.publishing import record_numbers, show_figure, show_table, show_text
 from labor_llm.predictions import model_labels, read_all_predictions
 from labor_llm.results import open_results
-from labor_llm.simulation.oracle import ORACLE
+from labor_llm.baselines.oracle import ORACLE
 
 folders = open_results(results)
 predictions = read_all_predictions(folders, datasets, models, optional=[ORACLE])

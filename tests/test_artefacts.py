@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -255,6 +256,47 @@ def test_a_killed_process_leaves_the_earlier_artefact(artefact: Path) -> None:
     assert done.returncode == -9
     assert content(artefact) == before
     verify(artefact)
+
+
+@pytest.mark.parametrize("added", ["thesis.tex", "sub/notes.txt"])
+def test_an_artefact_with_files_of_somebody_is_not_replaced(tmp_path: Path, added: str) -> None:
+    with writing(tmp_path / "result") as aside:
+        (aside / "numbers.txt").write_text("1")
+    (tmp_path / "result" / added).parent.mkdir(exist_ok=True)
+    (tmp_path / "result" / added).write_text("precious")
+    with pytest.raises(InputError, match=re.escape(added)), writing(tmp_path / "result"):
+        pass
+    assert (tmp_path / "result" / added).read_text() == "precious"
+
+
+def test_a_manifest_of_another_program_is_no_artefact(tmp_path: Path) -> None:
+    folder = tmp_path / "web"
+    folder.mkdir()
+    (folder / "manifest.json").write_text('{"name": "my app", "files": {}}')
+    with pytest.raises(InputError, match="exists and is no stored result"), writing(folder):
+        pass
+    assert (folder / "manifest.json").is_file()
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_run(tmp_path: Path) -> None:
+    """A conversion that is killed leaves a hidden folder that can hold every person's records."""
+    code = (
+        "import os, signal, sys; from pathlib import Path; from labor_llm.artefacts import writing\n"
+        "with writing(Path(sys.argv[1])) as aside:\n"
+        "    (aside / 'records.txt').write_text('persons')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "result")], check=False)
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".result.")
+
+    with writing(tmp_path / "result") as own:
+        (own / "numbers.txt").write_text("1")
+        with writing(tmp_path / "result") as other:  # of a process that is running: left alone
+            assert own.is_dir()
+            (other / "numbers.txt").write_text("2")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["result"]
 
 
 @pytest.mark.parametrize("standing", ["folder with other files", "file"])

@@ -10,17 +10,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from labor_llm.careers import CareerPanel, career_panel
-from labor_llm.crosswalks import Crosswalks, load_crosswalks
-from labor_llm.disclosure import MINIMUM_PERSONS
+from labor_llm.crosswalks import load_crosswalks
 from labor_llm.errors import InputError
 from labor_llm.occ1990dd import outcome_space
+from labor_llm.surveys.conversion_counts import count_conversion
 from labor_llm.surveys.conversion_report import Conversion
 from labor_llm.surveys.conversion_rules import STEPS, career_frame, coded_records, records_at
 from labor_llm.surveys.registry import survey_named, survey_options
-from labor_llm.surveys.variables import RawSurvey
 
 
 def convert_survey(
@@ -64,83 +61,7 @@ def convert_survey(
         raise InputError(f"{raw}: no interview becomes a record ({steps}). Check the files and the options.")
     panel = career_panel(frame, outcome_space(), dataset, survey_name or reader.name, source=str(raw))
     options = dataclasses.asdict(record_options) | dataclasses.asdict(own_options)
-    report = _report(interviews.survey, options, coded, values, tables, reader.missing(values))
-    return panel, report
-
-
-def _report(
-    survey: str,
-    options: dict[str, Any],
-    coded: pd.DataFrame,
-    values: RawSurvey,
-    crosswalks: Crosswalks,
-    missing: list[str],
-) -> Conversion:
-    """Count workers and records after every step; numbers that rest on too few persons are left out or pooled."""
-    steps = [
-        {
-            "step": step,
-            "meaning": meaning,
-            "workers": int(records_at(coded, step)["person"].nunique()),
-            "records": len(records_at(coded, step)),
-        }
-        for step, meaning in STEPS.items()
-    ]
-    with_code = records_at(coded, "coded")
-    with_code = with_code[with_code["code"].notna() & (with_code["employment"] == "working")]
-    frames = [
-        {"frame": frame, "coded": len(part), "mapped": int(part["occupation"].notna().sum())}
-        for frame, part in with_code.groupby("frame")
-    ]
-    return Conversion.model_validate(
-        {
-            "survey": survey,
-            "options": options,
-            "steps": steps,
-            "coverage": _coverage(coded),
-            "frames": frames,
-            "unmapped": _unmapped(with_code[with_code["step"] == "coded"]),
-            "crosswalks": crosswalks.describe(),
-            "missing_waves": missing,
-            "files": sorted({path.name for path in values.read}),
-        }
+    counts = count_conversion(
+        interviews.survey, options, coded, values, tables, reader.missing(values), column_map
     )
-
-
-def _coverage(coded: pd.DataFrame) -> list[dict[str, Any]]:
-    rows = []
-    columns = {"interviewed": "read", "coded": "coded", "mapped": "mapped", "kept": "kept"}
-    for (year, frame), part in coded.groupby(["year", coded["frame"].fillna("none")]):
-        counts = {name: len(records_at(part, step)) for name, step in columns.items()}
-        # One record a worker and year, so records count persons here.
-        shown = {name: count if count >= MINIMUM_PERSONS else None for name, count in counts.items()}
-        rows.append({"year": int(year), "frame": str(frame), **shown})
-    return rows
-
-
-def _unmapped(records: pd.DataFrame) -> list[dict[str, Any]]:
-    """Count codes without a target; those of fewer than eleven workers are pooled, and left out if still too few."""
-    rows = []
-    for frame, part in records.groupby("frame"):
-        counts = part.groupby("code")["person"].agg(["size", "nunique"])
-        shown = counts[counts["nunique"] >= MINIMUM_PERSONS].sort_values("size", ascending=False)
-        for code, row in shown.iterrows():
-            rows.append(
-                {
-                    "frame": frame,
-                    "code": int(code),
-                    "records": int(row["size"]),
-                    "workers": int(row["nunique"]),
-                }
-            )
-        rest = part[~part["code"].isin(shown.index)]
-        if rest["person"].nunique() >= MINIMUM_PERSONS:
-            rows.append(
-                {
-                    "frame": frame,
-                    "code": None,
-                    "records": len(rest),
-                    "workers": int(rest["person"].nunique()),
-                }
-            )
-    return rows
+    return panel, counts

@@ -16,9 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 from labor_llm.artefacts import verify
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import ArtefactError, InputError
+from labor_llm.surveys import conversion_rules
 
 CONVERSION = "conversion.json"
-STEPS = ("read", "in range", "coded", "mapped", "kept")
+STEPS = tuple(conversion_rules.STEPS)
 # The frame of records that need no occupation code: states such as unemployed.
 NO_FRAME = "none"
 
@@ -56,6 +57,8 @@ class YearCoverage(_Part):
         coded: records with an occupation code or a state.
         mapped: records with an occupation of the outcome space.
         kept: records in the panel.
+        undetermined: of these, those of who does not work where the files cannot tell unemployed from out of the
+            labor force, so that an option decided.
     """
 
     year: int
@@ -64,6 +67,7 @@ class YearCoverage(_Part):
     coded: Count
     mapped: Count
     kept: Count
+    undetermined: Count
 
 
 class FrameCounts(_Part):
@@ -110,9 +114,11 @@ class Conversion(_Part):
         frames: one entry a Census frame.
         unmapped: one entry an unmapped code, and one with the code None for a frame's rarer ones, if they rest
             on enough workers together.
-        missing_waves: waves of the survey that the files lack, each with what to download.
+        missing_waves: waves that the files lack, or of which they have little, each with what to download.
+        missing_variables: concepts of which the files lack variables, in one line each.
+        skipped: files beside them that were not read.
         crosswalks: which crosswalks were used, such as their checksums by name.
-        files: which files were read.
+        files: name, size and sha256 of each file that was read, the column map included.
     """
 
     survey: str
@@ -122,6 +128,8 @@ class Conversion(_Part):
     frames: list[FrameCounts]
     unmapped: list[UnmappedCode]
     missing_waves: list[str]
+    missing_variables: list[str]
+    skipped: list[str]
     crosswalks: dict[str, JsonValue]
     files: list[JsonValue]
 
@@ -147,6 +155,30 @@ class Conversion(_Part):
             ):
                 raise ValueError(f"{counts.frame}: more records with an unmapped code than are left unmapped")
         return self
+
+    def lines(self) -> list[str]:
+        """Return what a user should know of the conversion, in sentences: steps, mapped codes, what is missing."""
+        lines = [
+            f"{step.step:>9}: {_count(step.records):>9} records of {_count(step.workers):>7} workers. {step.meaning}."
+            for step in self.steps
+        ]
+        for frame in self.frames:
+            if frame.coded and frame.mapped is not None:
+                share = frame.mapped / frame.coded
+                lines.append(
+                    f"{frame.frame}: {frame.mapped:,} of {frame.coded:,} codes mapped ({share:.2%})."
+                )
+        undetermined = sum(row.undetermined or 0 for row in self.coverage)
+        if undetermined:
+            lines.append(
+                f"{undetermined:,} records of who does not work, where the files cannot tell unemployed from out of "
+                f"the labor force: {self.options.get('undetermined')} (option undetermined)."
+            )
+        lines += [f"missing wave: {wave}." for wave in self.missing_waves]
+        lines += [f"missing: {variable}." for variable in self.missing_variables]
+        if self.skipped:
+            lines.append(f"not read: {', '.join(self.skipped)}.")
+        return lines
 
     def to_json(self) -> str:
         """Return the text of `conversion.json`; equal counts give equal text."""
@@ -200,3 +232,7 @@ def read_conversion(folder: Path) -> Conversion | None:
 def _refuse_repeated(part: str, keys: list[object]) -> None:
     if twice := [key for key, count in Counter(keys).items() if count > 1]:
         raise ValueError(f"{part}: {twice[0]} occurs twice")
+
+
+def _count(number: int | None) -> str:
+    return f"under {MINIMUM_PERSONS}" if number is None else f"{number:,}"

@@ -59,6 +59,8 @@ class RecordOptions:
     def __post_init__(self) -> None:
         if not 0 <= self.first_age <= self.last_age:
             raise InputError(f"first_age {self.first_age} is above last_age {self.last_age}, or negative.")
+        if self.first_year < 0 or self.last_year < 0 or self.fewest_records < 1:
+            raise InputError("first_year and last_year must be 0 or a year, and fewest_records at least 1.")
         if self.last_year and self.first_year > self.last_year:
             raise InputError(f"first_year {self.first_year} is after last_year {self.last_year}.")
 
@@ -70,7 +72,8 @@ def coded_records(
 
     Returns:
         The columns of `SurveyInterviews.interviews` and `occupation` (code of the outcome space, None if
-        none), `step` (the last of `STEPS` that the interview reaches).
+        none), `step` (the last of `STEPS` that the interview reaches), `works` (whether an occupation is asked of it)
+        and `undetermined` (whether the option of that name decided the state).
 
     Raises:
         InputError: if a Census frame's codes are those of another frame, or its crosswalk is missing.
@@ -90,7 +93,13 @@ def coded_records(
     kept = reached & (records >= options.fewest_records)
     steps = list(STEPS)
     step = np.select([kept, reached, coded, in_range], steps[:0:-1], default=steps[0])
-    return table.assign(occupation=occupation.where(reached, None).astype(object), step=step)
+    undetermined = (employment == "not working") & (state != "education") & state.notna()
+    return table.assign(
+        occupation=occupation.where(reached, None).astype(object),
+        step=step,
+        works=works,
+        undetermined=undetermined,
+    )
 
 
 def records_at(coded: pd.DataFrame, step: str) -> pd.DataFrame:
@@ -123,16 +132,17 @@ def career_frame(coded: pd.DataFrame, persons: pd.DataFrame) -> pd.DataFrame:
 
 def _check_frames(survey: str, table: pd.DataFrame, crosswalks: Crosswalks) -> None:
     """Refuse codes of another Census frame, which would map to other occupations without a trace."""
-    frames = sorted(table.loc[table["code"].notna(), "frame"].dropna().unique())
-    crosswalks.require(frames)
-    for frame in frames:
-        codes = table.loc[table["frame"] == frame, "code"].dropna()
-        if finding := crosswalks.wrong_frame(frame, codes):
-            years = table.loc[(table["frame"] == frame) & table["code"].notna(), "year"]
-            raise InputError(
-                f"{survey}, {frame} ({years.min()} to {years.max()}): {finding} Check the variable that holds the "
-                "occupation of these years, or the column map."
-            )
+    coded = table[table["code"].notna() & table["frame"].notna()]
+    crosswalks.require(sorted(coded["frame"].unique()))
+    for frame, part in coded.groupby("frame"):
+        # A year alone first: in the pool of all years one wrong year would not show.
+        for year, codes in [*part.groupby("year")["code"], (None, part["code"])]:
+            if finding := crosswalks.wrong_frame(str(frame), codes):
+                when = f"{part['year'].min()} to {part['year'].max()}" if year is None else str(year)
+                raise InputError(
+                    f"{survey}, {frame}, {when}: {finding} Check the variable that holds the occupation then, or the "
+                    "column map."
+                )
 
 
 def _mapped(table: pd.DataFrame, crosswalks: Crosswalks) -> tuple[pd.Series, pd.Series]:

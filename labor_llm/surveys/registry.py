@@ -121,8 +121,11 @@ def _checked(kind: type, values: Mapping[str, Any]) -> Any:
         return TypeAdapter(kind).validate_python(dict(values))
     except ValidationError as error:
         first = error.errors()[0]
+        message = first["msg"].removeprefix("Value error, ").rstrip(".")
+        if not first["loc"]:
+            raise InputError(f"{message}.") from None
         name = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"option {name}: {first['msg']}; given {first['input']!r}.") from None
+        raise InputError(f"option {name}: {message}; given {first['input']!r}.") from None
 
 
 def _pairs(settings: Sequence[str]) -> dict[str, str]:

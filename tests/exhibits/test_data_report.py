@@ -42,9 +42,33 @@ def conversion(
 ) -> Conversion:
     names = ("read", "in range", "coded", "mapped", "kept")
     coverage = [
-        {"year": 1980, "frame": "census1970", "interviewed": 80, "coded": 70, "mapped": 50, "kept": 40},
-        {"year": 1980, "frame": "none", "interviewed": 20, "coded": 20, "mapped": 20, "kept": 20},
-        {"year": 1982, "frame": "census1980", "interviewed": 12, "coded": 11, "mapped": None, "kept": None},
+        {
+            "year": 1980,
+            "frame": "census1970",
+            "interviewed": 80,
+            "coded": 70,
+            "mapped": 50,
+            "kept": 40,
+            "undetermined": 0,
+        },
+        {
+            "year": 1980,
+            "frame": "none",
+            "interviewed": 20,
+            "coded": 20,
+            "mapped": 20,
+            "kept": 20,
+            "undetermined": 0,
+        },
+        {
+            "year": 1982,
+            "frame": "census1980",
+            "interviewed": 12,
+            "coded": 11,
+            "mapped": None,
+            "kept": None,
+            "undetermined": 0,
+        },
     ]
     return Conversion(
         **{
@@ -65,6 +89,8 @@ def conversion(
             ],
             "crosswalks": {},
             "missing_waves": [],
+            "missing_variables": [],
+            "skipped": [],
             "files": [],
         }
         | changes

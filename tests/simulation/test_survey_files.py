@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 
 from labor_llm.artefacts import verify
+from labor_llm.baselines.oracle import known_probabilities
 from labor_llm.careers import CareerPanel
 from labor_llm.crosswalks import load_crosswalks
 from labor_llm.errors import InputError
 from labor_llm.occ1990dd import outcome_space
 from labor_llm.simulation.market import MARKET_FILE, Market
-from labor_llm.simulation.oracle import known_probabilities
 from labor_llm.simulation.survey_files import CROSSWALKS, RAW, simulated_codes, write_simulated_survey
 from labor_llm.surveys.conversion import convert_survey
 from labor_llm.surveys.conversion_report import Conversion

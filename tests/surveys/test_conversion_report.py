@@ -31,8 +31,24 @@ COUNTS: dict[str, Any] = {
         {"step": "kept", "meaning": "in the panel", "workers": 75, "records": 680},
     ],
     "coverage": [
-        {"year": 1979, "frame": "census1970", "interviewed": 80, "coded": 70, "mapped": 69, "kept": 60},
-        {"year": 1979, "frame": "none", "interviewed": 20, "coded": 12, "mapped": 12, "kept": None},
+        {
+            "year": 1979,
+            "frame": "census1970",
+            "interviewed": 80,
+            "coded": 70,
+            "mapped": 69,
+            "kept": 60,
+            "undetermined": 0,
+        },
+        {
+            "year": 1979,
+            "frame": "none",
+            "interviewed": 20,
+            "coded": 12,
+            "mapped": 12,
+            "kept": None,
+            "undetermined": 0,
+        },
     ],
     "frames": [{"frame": "census1970", "coded": 600, "mapped": 580}],
     "unmapped": [
@@ -41,6 +57,8 @@ COUNTS: dict[str, Any] = {
     ],
     "crosswalks": {"occ1970_occ1990dd": "0f3a"},
     "missing_waves": ["NLSY79 1990: no occupation of the main job is in the files"],
+    "missing_variables": [],
+    "skipped": [],
     "files": ["default.csv"],
 }
 

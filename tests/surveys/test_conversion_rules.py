@@ -140,8 +140,37 @@ def test_a_frame_without_crosswalk_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options", [{"first_age": 30, "last_age": 20}, {"first_age": -1}, {"first_year": 2000, "last_year": 1990}]
+    "options",
+    [
+        {"first_age": 30, "last_age": 20},
+        {"first_age": -1},
+        {"first_year": 2000, "last_year": 1990},
+        {"first_year": -1},
+        {"fewest_records": 0},
+    ],
 )
 def test_windows_without_room_are_refused(options):
     with pytest.raises(InputError):
         RecordOptions(**options)
+
+
+def test_codes_of_another_frame_in_one_year_are_refused_with_the_year(tmp_path):
+    frame = dict.fromkeys(range(11, 300), 4)
+    write_crosswalks(tmp_path, {"census1970": frame, "census2010": {10 * code: 4 for code in frame}})
+    crosswalks = load_crosswalks(tmp_path, other_versions=True, patched=False)
+    right = [
+        (worker, year, "working", False, 20 + worker, 12)
+        for year in range(1979, 1999)
+        for worker in range(60)
+    ]
+    wrong = [(worker, 1999, "working", False, 10 * (20 + worker), 12) for worker in range(60)]
+    coded_records(survey(*right), crosswalks, RecordOptions())
+    with pytest.raises(InputError, match=r"ACME, census1970, 1999: .*list of census1970"):
+        coded_records(survey(*right, *wrong), crosswalks, RecordOptions())
+
+
+def test_what_the_fallback_decided_is_told(crosswalks):
+    coded = coded_records(STATES, crosswalks, RecordOptions())
+    assert coded.loc[coded["undetermined"], "year"].tolist() == [1986]
+    excluded = coded_records(STATES, crosswalks, RecordOptions(undetermined="exclude"))
+    assert not excluded["undetermined"].any()
