@@ -40,14 +40,9 @@ def test_convert_stores_the_panel_and_says_what_each_step_leaves(simulated, tmp_
     stored = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"panel.parquet", "titles.csv", "splits.csv", "conversion.json", "manifest.json"} == stored
     lines = done.output.splitlines()
-    assert [line.split(":")[0].strip() for line in lines[:5]] == [
-        "read",
-        "in range",
-        "coded",
-        "mapped",
-        "kept",
-    ]
-    assert "census2002" in lines[5]
+    assert lines[0] == "NLSY97: 130 respondents of 8,984 in the cohort."
+    assert [line.split(":")[0].strip() for line in lines[1:6]] == ["read", "in range", "coded", "mapped", "kept"]
+    assert "census2002" in lines[6]
     assert lines[-1].endswith("records.")
     checked = RUNNER.invoke(app, ["validate", str(tmp_path / "out" / "panel.parquet")])
     assert "The panel is valid" in checked.output

@@ -16,10 +16,6 @@ from labor_llm.simulation.schedules import SCHEDULES, Schedule, observed_waves
 REGION_SHARES = (0.17, 0.24, 0.40, 0.19)
 FEMALE_SHARE = 0.50
 _LEVEL_BOUNDS = (12, 13, 16, 17)
-# A person of the PSID is numbered by family of 1968 times 1000 plus a number within it. The ranges of families are
-# those of its samples; ten persons a family is about what the PSID has come to.
-_PSID_FAMILIES = ((1, 2930), (3001, 3511), (4001, 4851), (5001, 6872), (7001, 9308))
-_PSID_PERSONS = 10
 
 
 def simulate_careers(
@@ -44,13 +40,12 @@ def simulate_careers(
         log_prob: whether to add the column `log_prob`, the log-probability (nats) that the outcome had when drawn.
 
     Returns:
-        The columns of the career panel, sorted by worker and year: `worker_id` (text), `year` (int64), `occupation`
-        (code), `education` (level), `gender`, `ethnicity`, `region` (text), `birth_year` (int64); and `schooling`
-        (int64, completed years), of which `education` is the level.
+        The columns of the career panel, sorted by worker and year: `worker_id` (text, numbered from 1), `year` (int64),
+        `occupation` (code), `education` (level), `gender`, `ethnicity`, `region` (text), `birth_year` (int64); and
+        `schooling` (int64, completed years), of which `education` is the level.
 
     Raises:
-        InputError: if there is no worker, more than the numbering of the survey allows, or a seed or a block
-            size below its least value.
+        InputError: if there is no worker, or a seed or a block size below its least value.
     """
     workers = schedule.workers if workers is None else workers
     if workers < 1 or block < 1 or seed < 0:
@@ -58,7 +53,6 @@ def simulate_careers(
             f"simulation of {schedule.survey}: {workers} workers in blocks of {block} with seed {seed}; give at "
             "least one worker and one per block, and a seed of 0 or more."
         )
-    identifiers = worker_numbers(schedule.survey, workers)
     birth_year, seen = observed_waves(
         schedule,
         {name: _stream(seed, schedule, name) for name in ("birth", "entry", "exit", "response")},
@@ -78,7 +72,7 @@ def simulate_careers(
     }
     frame = pd.DataFrame(
         {
-            "worker_id": identifiers.astype(str).astype(object)[worker],
+            "worker_id": (worker + 1).astype(str).astype(object),
             "year": year.astype(np.int64),
             "occupation": np.array(market.outcomes.codes, dtype=object)[market.columns[outcome]],
             "education": np.array(EDUCATION_LEVELS, dtype=object)[education],
@@ -88,25 +82,6 @@ def simulate_careers(
         }
     )
     return frame.assign(log_prob=chances) if log_prob else frame
-
-
-def worker_numbers(survey: str, workers: int) -> np.ndarray:
-    """Return the persons' numbers as the survey numbers them, int64 [workers], ascending.
-
-    The NLSY number persons from 1. The PSID has the family of 1968 times 1000 plus a number within the family.
-
-    Raises:
-        InputError: if a PSID of that size has more persons than its samples have room for.
-    """
-    if survey != "PSID":
-        return np.arange(1, workers + 1)
-    families = np.concatenate([np.arange(first, last + 1) for first, last in _PSID_FAMILIES])
-    if workers > _PSID_PERSONS * len(families):
-        raise InputError(
-            f"simulation of PSID: {workers:,} persons asked for, {_PSID_PERSONS * len(families):,} are possible."
-        )
-    number = np.arange(workers)
-    return families[number // _PSID_PERSONS] * 1000 + 1 + number % _PSID_PERSONS
 
 
 def _draw_careers(

@@ -1,12 +1,14 @@
 """Simulated workers answer the questions of the NLSY79: the inverse of its reader.
 
 What the reader makes of these answers is, record for record, the careers that were simulated. Each interview lies in
-May or June of the survey year; the weekly array holds the weeks of both months, of which those of the other month
+May or June of the survey year or, in some rounds from 2004 on, in January or February of the next. The weekly array
+holds the weeks of these months, and of January and February of those survey years; all but the interview's own month
 are noise, so that a reader that takes the wrong weeks gives other careers.
 """
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -25,11 +27,14 @@ from labor_llm.surveys.nlsy79 import (
     nlsy79_variables,
 )
 
-_MONTHS = (5, 6)
+_MONTHS, _SPILL_MONTHS = (5, 6), (1, 2)
+# Rounds with interviews in the next year, and the share of these. The array ends before those of 2022 could be.
+_SPILL_ROUNDS, _SPILLED = range(2004, 2022), 0.25
 _STATUS = {"unemployed": 4, "out_of_labor_force": 5, "education": 5}
 _RECODE = {"unemployed": 3, "out_of_labor_force": 5, "education": 5}
 _ENROLLED, _NOT_ENROLLED = 3, 4
 _NOT_FOUND = 65  # a reason for non-interview
+_DATES = {week: date_of_week(week) for week in range(1, 2348)}
 _NOISE = np.array([0, 2, 4, 5, 7, 101])
 
 
@@ -102,8 +107,12 @@ def _answers_of(
         raise InputError(f"The NLSY79 of {year} has no question on enrolment, so nobody can be in education.")
     works = ~state.isin(list(_STATUS))
     month = pd.Series(generator.choice(_MONTHS, len(records)), index=records.index)
+    spilled = (generator.random(len(records)) < _SPILLED) & (year in _SPILL_ROUNDS)
+    month = month.mask(spilled, generator.choice(_SPILL_MONTHS, len(records)))
+    interview_year = pd.Series(year + spilled, index=records.index)
     answers: dict[tuple[str, int], pd.Series] = {
         ("interview_month", year): month,
+        ("interview_year", year): interview_year,
         ("region", year): records["region"].map({word: code for code, word in REGIONS.items()}),
         (enrolment, year): pd.Series(np.where(studies, _ENROLLED, _NOT_ENROLLED), index=records.index),
         ("employment_status_recode", year): state.map(_RECODE).fillna(1),
@@ -111,18 +120,25 @@ def _answers_of(
     for concept in ("schooling_revised", "schooling"):
         answers[(concept, year)] = records["schooling"]
     for concept, frame in _occupation_questions(year).items():
-        code = pd.Series(VALID_SKIP, index=records.index)
+        code = np.full(len(records), VALID_SKIP, dtype=np.int64)
         sources = occupation_codes[frame]
-        code[works] = [int(generator.choice(sources[target])) for target in state[works]]
-        answers[(concept, year)] = code
+        code[works.to_numpy(bool)] = [int(generator.choice(sources[target])) for target in state[works]]
+        answers[(concept, year)] = pd.Series(code, index=records.index)
     answers = {key: values for key, values in answers.items() if key in questions}
     status = state.map(_STATUS).fillna((year - 1978) * 100 + FIRST_JOB_CODE + 1)
-    for week in range(1, 2348):
-        date = date_of_week(week)
-        if date.year == year and date.month in _MONTHS:
+    for week, date in _DATES.items():
+        if _holds_answers(date, year):
             noise = generator.choice(_NOISE, len(records))
-            answers[("weekly_status", week)] = status.where(month == date.month, noise)
+            own = (month == date.month) & (interview_year == date.year)
+            answers[("weekly_status", week)] = status.where(own, noise)
     return answers
+
+
+def _holds_answers(date: datetime.date, year: int) -> bool:
+    """Tell whether the weekly array holds the week of a date because of a round."""
+    if date.year == year and date.month in _MONTHS:
+        return True
+    return year in _SPILL_ROUNDS and date.month in _SPILL_MONTHS and date.year in (year, year + 1)
 
 
 def _occupation_questions(year: int) -> dict[str, str]:

@@ -64,7 +64,8 @@ def families_of(
         rng: source of all draws.
 
     Raises:
-        InputError: if the number of persons is not feasible.
+        InputError: if the number of persons is not feasible, or there are more households than the numbering of
+            the PSID holds.
     """
     low, high = PEOPLE_A_WORKER
     if not low <= people_per_worker <= high:
@@ -192,7 +193,8 @@ def _person_ids(household: np.ndarray, kind: np.ndarray, rng: np.random.Generato
     used = min(len(numbers), -(-len(order) // _HOUSEHOLDS_A_LINEAGE))
     if len(order) > used * _MAX_HOUSEHOLDS_A_LINEAGE:
         raise InputError(
-            f"{len(order):,} households do not fit into the PSID's {len(numbers):,} families of 1968."
+            f"simulated PSID: {len(order):,} households do not fit into its {len(numbers):,} families of 1968. "
+            "Simulate fewer workers."
         )
     lineage = rng.permutation(numbers)[:used][households % used]
     within = pd.DataFrame({"lineage": lineage, "kind": kind}).groupby(["lineage", "kind"]).cumcount()

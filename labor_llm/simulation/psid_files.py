@@ -24,11 +24,10 @@ from labor_llm.errors import InputError
 from labor_llm.simulation.psid_layouts import WRITERS, Field, FileDescription, layout_text
 from labor_llm.surveys.psid_files import FAMILY_NUMBER, FAMILY_OF_1968, INDIVIDUAL_NUMBER, PERSON_IN_1968
 from labor_llm.surveys.psid_fixed_width import NO_VALUE
+from labor_llm.surveys.psid_waves import INDIVIDUAL_FILE, family_file
 from labor_llm.surveys.variables import Variable
 
-INDIVIDUAL_FILE = "IND2023ER"
 _RELEASE = "ER30000"
-_LAST_YEAR_WITHOUT_ER = 1993
 _LINES_A_BLOCK = 2048
 _LINE_END = b"\r\n"
 _NARROWEST = {FAMILY_OF_1968: 4, PERSON_IN_1968: 3}
@@ -93,10 +92,9 @@ def write_packaged(
         )
     )
     for year in answers.waves:
-        stem = f"FAM{year}{'ER' if year > _LAST_YEAR_WITHOUT_ER else ''}"
         written += _write_fixed_width(
             folder,
-            FileDescription(stem, f"Simulated {year} family file", 0, ()),
+            FileDescription(family_file(year), f"Simulated {year} family file", 0, ()),
             answers.of_families(year),
             layouts,
             zipped,

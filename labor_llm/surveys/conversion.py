@@ -62,6 +62,6 @@ def convert_survey(
     panel = career_panel(frame, outcome_space(), dataset, survey_name or reader.name, source=str(raw))
     options = dataclasses.asdict(record_options) | dataclasses.asdict(own_options)
     counts = count_conversion(
-        interviews.survey, options, coded, values, tables, reader.missing(values), column_map
+        interviews.survey, options, coded, values, tables, reader.missing(values), reader.cohort, column_map
     )
     return panel, counts

@@ -26,6 +26,7 @@ def count_conversion(
     values: RawSurvey,
     crosswalks: Crosswalks,
     missing_waves: Sequence[str],
+    cohort: int | None = None,
     column_map: Path | None = None,
 ) -> Conversion:
     """Return the counts of a conversion; those that rest on fewer than `MINIMUM_PERSONS` are left out or pooled.
@@ -37,6 +38,7 @@ def count_conversion(
         values: what was read.
         crosswalks: those that were used.
         missing_waves: what the survey's reader says of waves that the files lack.
+        cohort: how many respondents the survey's cohort has.
         column_map: the file that named columns, if there was one.
     """
     with_code = records_at(coded, "coded")
@@ -45,6 +47,8 @@ def count_conversion(
     return Conversion.model_validate(
         {
             "survey": survey,
+            "respondents": len(values.values),
+            "cohort": cohort,
             "options": options,
             "steps": [_step(coded, step, meaning) for step, meaning in STEPS.items()],
             "coverage": _coverage(coded),
@@ -54,6 +58,7 @@ def count_conversion(
             "missing_waves": [*missing_waves, *_thin_waves(survey, coded)],
             "missing_variables": _missing_variables(values),
             "skipped": sorted({path.name for path in values.skipped}),
+            "unnamed": sorted({path.name for path in values.unnamed}),
             "files": _files(read),
         }
     )

@@ -108,6 +108,8 @@ class Conversion(_Part):
 
     Attributes:
         survey: the survey that the files are of: PSID, NLSY79 or NLSY97.
+        respondents: how many respondents the files hold.
+        cohort: how many the survey's cohort has; null for the PSID, which grows.
         options: every choice of the conversion by name.
         steps: `STEPS` in their order; neither workers nor records increase.
         coverage: one entry a survey year and Census frame.
@@ -117,11 +119,14 @@ class Conversion(_Part):
         missing_waves: waves that the files lack, or of which they have little, each with what to download.
         missing_variables: concepts of which the files lack variables, in one line each.
         skipped: files beside them that were not read.
+        unnamed: of these, files with respondents whose columns nothing names.
         crosswalks: which crosswalks were used, such as their checksums by name.
         files: name, size and sha256 of each file that was read, the column map included.
     """
 
     survey: str
+    respondents: int
+    cohort: int | None
     options: dict[str, JsonValue]
     steps: list[Step]
     coverage: list[YearCoverage]
@@ -130,6 +135,7 @@ class Conversion(_Part):
     missing_waves: list[str]
     missing_variables: list[str]
     skipped: list[str]
+    unnamed: list[str]
     crosswalks: dict[str, JsonValue]
     files: list[JsonValue]
 
@@ -158,7 +164,9 @@ class Conversion(_Part):
 
     def lines(self) -> list[str]:
         """Return what a user should know of the conversion, in sentences: steps, mapped codes, what is missing."""
-        lines = [
+        size = f" of {self.cohort:,} in the cohort" if self.cohort else ""
+        lines = [f"{self.survey}: {self.respondents:,} respondents{size}."]
+        lines += [
             f"{step.step:>9}: {_count(step.records):>9} records of {_count(step.workers):>7} workers. {step.meaning}."
             for step in self.steps
         ]
@@ -176,6 +184,10 @@ class Conversion(_Part):
             )
         lines += [f"missing wave: {wave}." for wave in self.missing_waves]
         lines += [f"missing: {variable}." for variable in self.missing_variables]
+        for name in self.unnamed:
+            lines.append(
+                f"{name}: has respondents, but nothing says what its columns are; give a column map."
+            )
         if self.skipped:
             lines.append(f"not read: {', '.join(self.skipped)}.")
         return lines

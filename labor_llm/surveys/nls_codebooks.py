@@ -32,6 +32,7 @@ _CDB_COUNTS = re.compile(
 )
 _DCT_LINE = re.compile(r'\s*(?:\w+\s+)?(\S+)\s+"(.*)"')
 _YEAR = re.compile(r"(?:19|20)\d{2}|78SCRN|XRND")
+_RELEASE = re.compile(r"VERSION_R\d+")
 _MAP_COLUMNS = ["file", "column", "question", "year"]
 
 
@@ -54,13 +55,14 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class MappedColumn:
-    """A row of a column map: which question and year a column of a file is."""
+    """A row of a column map: which question and year a column of a file is; `source` and `row` say where it stands."""
 
     file: Path
     column: str
     question: str
     year: int
     row: int
+    source: Path
 
     def names(self, path: Path) -> bool:
         """Tell whether this row is about the file: its name or the end of its path."""
@@ -83,6 +85,11 @@ def reference_number(text: str) -> str:
 def comparable(question: str) -> str:
     """Return a question name in the form in which all its spellings agree: Q1-3_A~Y and Q1_3_A_Y give Q1_3_A_Y."""
     return re.sub(r"[^A-Z0-9]+", "_", question.upper()).strip("_")
+
+
+def is_release(question: str) -> bool:
+    """Tell whether a question is the one whose name has the release of the data, such as VERSION_R26."""
+    return _RELEASE.fullmatch(comparable(question)) is not None
 
 
 def survey_year(text: str) -> int | None:
@@ -186,13 +193,24 @@ def read_column_map(path: Path) -> list[MappedColumn]:
     the respondent; an empty year, or XRND, a variable of no single year.
 
     Raises:
-        InputError: if it is no such file, or a year is none.
+        InputError: if it is no such file, cannot be read, or a year is none.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file. Give the CSV that says what the columns are.")
-    with open(path, "rb") as file:
-        text = file.read().decode("utf-8-sig", errors="replace")
+    try:
+        text = path.read_bytes().decode("utf-8-sig", errors="replace")
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); allow reading it (chmod u+r)."
+        ) from None
+    try:
+        return _column_map_rows(path, text)
+    except csv.Error as error:
+        raise InputError(f"{path}: no CSV ({error}); save it as a comma-separated text in UTF-8.") from None
+
+
+def _column_map_rows(path: Path, text: str) -> list[MappedColumn]:
     reader = csv.DictReader(io.StringIO(text, newline=""))
     header = [name.strip() for name in reader.fieldnames or []]
     if missing := [name for name in _MAP_COLUMNS if name not in header]:
@@ -210,5 +228,5 @@ def read_column_map(path: Path) -> list[MappedColumn]:
             )
         if not (cells["file"] and cells["column"] and cells["question"]):
             raise InputError(f"{path}, row {number}: file, column or question is empty; fill it in.")
-        rows.append(MappedColumn(Path(cells["file"]), cells["column"], cells["question"], year, number))
+        rows.append(MappedColumn(Path(cells["file"]), cells["column"], cells["question"], year, number, path))
     return rows

@@ -14,7 +14,8 @@ from labor_llm.surveys.variables import Variable, variables_of
 
 COHORTS = {"nlsy79": "NLSY79", "nlsy97": "NLSY97"}
 # Respondents of each cohort and the highest of their numbers.
-_SIZES = {"nlsy79": (12_686, 12_686), "nlsy97": (8_984, 9_022)}
+COHORT_SIZES = {"nlsy79": (12_686, 12_686), "nlsy97": (8_984, 9_022)}
+_QUESTIONS = {cohort: question for question, cohort in RESPONDENT_QUESTIONS.items()}
 
 
 def check_cohort(extract: Extract, cohort: str, variables: Iterable[Variable]) -> None:
@@ -32,7 +33,7 @@ def check_cohort(extract: Extract, cohort: str, variables: Iterable[Variable]) -
 
 
 def check_respondents(extract: Extract, cohort: str, persons: np.ndarray) -> None:
-    """Refuse an extract without a codebook whose respondents are those of the other cohort.
+    """Refuse an extract whose respondents are not of the cohort: those of the other one, or numbers that it has not.
 
     Args:
         extract: the extract.
@@ -40,13 +41,21 @@ def check_respondents(extract: Extract, cohort: str, persons: np.ndarray) -> Non
         persons: the respondents' numbers, ascending.
 
     Raises:
-        InputError: if number of rows and highest number are the other cohort's.
+        InputError: if number of rows and highest number are the other cohort's and no codebook says otherwise, or
+            a number is above the cohort's highest.
     """
     size = (len(persons), int(persons[-1]))
     other = next(name for name in COHORTS if name != cohort)
-    if size == _SIZES[other] and _evidence(extract, cohort, ())[0] != cohort:
+    if size == COHORT_SIZES[other] and _evidence(extract, cohort, ())[0] != cohort:
         raise InputError(
             _refusal(extract, other, cohort, f"it has the {size[0]:,} respondents of that cohort")
+        )
+    highest = COHORT_SIZES[cohort][1]
+    if above := int((persons > highest).sum()):
+        raise InputError(
+            f"{extract.path}, column {extract.columns[extract.respondent]}: {above:,} of {size[0]:,} respondents have "
+            f"a number above {highest:,}, the highest of the {COHORTS[cohort]}. Check that the column is its "
+            f"{_QUESTIONS[cohort]} and the file as it was downloaded."
         )
 
 

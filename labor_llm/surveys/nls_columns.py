@@ -7,6 +7,7 @@ map, or by what the codebooks beside the data say of it. All of this is known be
 from __future__ import annotations
 
 import csv
+import difflib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from labor_llm.surveys.nls_codebooks import (
     Entry,
     MappedColumn,
     comparable,
+    is_release,
     parse_cdb,
     parse_dct,
     parse_sdf,
@@ -31,6 +33,7 @@ from labor_llm.surveys.variables import CROSS_ROUND, Variable
 
 # A header of the whole NLSY79 has two megabytes; a longer first line is no header.
 _LONGEST_HEADER = 1 << 26
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 CodebookReader = Callable[[SourceFile], dict[str, Entry]]
 # Weekly arrays are numbered by week in `Variable.year`, and cross-round in the codebooks.
 WEEKLY = "weekly_status"
@@ -54,6 +57,7 @@ class Extract:
         references: position of a column by reference number.
         stated: comparable question and year by position, from the names of the columns or a column map; the
             year is None where the name states none.
+        mapped: the row of the column map by position.
         codebook: what the codebooks in the folder say, by reference number.
         own_codebooks: the codebooks of the extract's own name; `codebooks` all that describe its columns.
         tagset: the cohort that the ending of a tagset of the same name states; empty without one.
@@ -67,6 +71,7 @@ class Extract:
     respondent: int = -1
     references: dict[str, int] = field(default_factory=dict)
     stated: dict[int, tuple[str, int | None]] = field(default_factory=dict)
+    mapped: dict[int, MappedColumn] = field(default_factory=dict)
     codebook: dict[str, Entry] = field(default_factory=dict)
     own_codebooks: list[SourceFile] = field(default_factory=list)
     codebooks: list[SourceFile] = field(default_factory=list)
@@ -78,12 +83,26 @@ class Extract:
         return self.data.path
 
     def described(self) -> dict[int, tuple[str, int | None]]:
-        """Return comparable question and year by position, as the codebooks describe the columns."""
+        """Return comparable question and year by position, as the codebooks describe the columns.
+
+        Columns of which the column map says what they are have none: it goes before the codebooks.
+        """
         return {
             position: (comparable(entry.question), entry.year)
             for number, position in self.references.items()
             if (entry := self.codebook.get(number)) is not None and entry.question
+            if position not in self.mapped
         }
+
+    def unnamed(self) -> list[str]:
+        """Return the columns of which nothing tells the question: neither number, name, column map nor codebook."""
+        return [
+            name
+            for position, name in enumerate(self.columns)
+            if position != self.respondent
+            and position not in self.mapped
+            and self.stated.get(position, ("", 0))[1] is None
+        ]
 
 
 def read_codebook(source: SourceFile) -> dict[str, Entry]:
@@ -105,7 +124,8 @@ def open_extract(
 
     Raises:
         NotAnExtractError: if the file is none.
-        InputError: if two of its columns are the same, or the column map names a column that it has not.
+        InputError: if two of its columns are the same, or the column map names a column that it has not, or one
+            column twice.
     """
     if source.ending == ".dat":
         extract = _open_dat(group, source, books)
@@ -130,10 +150,17 @@ def open_extract(
 def _open_csv(source: SourceFile) -> Extract:
     with source.open() as stream:
         line = stream.readline(_LONGEST_HEADER)
+    if line.startswith(_UTF16):
+        raise NotAnExtractError("text in UTF-16; save it as UTF-8, or download it again")
     if not line.strip() or (len(line) == _LONGEST_HEADER and not line.endswith(b"\n")):
         raise NotAnExtractError("no header")
     text = line.removeprefix(b"\xef\xbb\xbf").decode("latin-1").rstrip("\r\n")
-    return Extract(source, [name.strip() for name in next(csv.reader([text]), [])], 1, ",")
+    try:
+        names = next(csv.reader([text]), [])
+    except csv.Error:
+        # Of a file with the line ends of old Macintoshes, of a field over 131,072 characters, of no text at all.
+        raise NotAnExtractError("its first line is no header of columns") from None
+    return Extract(source, [name.strip() for name in names], 1, ",")
 
 
 def _open_dat(group: FileGroup, source: SourceFile, books: CodebookReader) -> Extract:
@@ -173,12 +200,22 @@ def _apply(column_map: Iterable[MappedColumn], extract: Extract) -> None:
                 f"{extract.path}: no column {row.column!r}, which row {row.row} of the column map names; mend the "
                 "map. The names of the columns are the first row of the file."
             )
-        extract.stated[positions[row.column]] = (comparable(row.question), row.year)
+        position = positions[row.column]
+        if position in extract.mapped:
+            raise InputError(
+                f"{row.source}, row {row.row}: column {row.column!r} of {extract.path} stands in row "
+                f"{extract.mapped[position].row} too; a column is one question of one year, so leave one row."
+            )
+        extract.mapped[position] = row
+        extract.stated[position] = (comparable(row.question), row.year)
 
 
 def _respondent(extract: Extract) -> int:
     """Return the position of the respondent's number."""
-    if RESPONDENT in extract.references:
+    for position, row in extract.mapped.items():
+        if comparable(row.question) in RESPONDENT_QUESTIONS:
+            return position
+    if extract.references.get(RESPONDENT, -1) not in (-1, *extract.mapped):
         return extract.references[RESPONDENT]
     for position, (question, _) in extract.stated.items():
         if question in RESPONDENT_QUESTIONS:
@@ -203,9 +240,10 @@ def find_columns(
 ) -> list[dict[tuple[str, str, int], int]]:
     """Return, for each extract, the position of every wanted variable that it holds, by the variable's key.
 
-    A variable is found by its reference number; by question and year in the names of columns and the column
-    map; and, where no extract has its reference number or none is known, by question and year in the
-    codebooks. Cross-round variables and weekly arrays are found by question alone.
+    A variable is found by question and year in the column map; by its reference number, unless the column map
+    says otherwise of that column; by question and year in the names of columns; and, where no extract has its
+    reference number or none is known, by question and year in the codebooks. Cross-round variables and weekly
+    arrays are found by question alone.
 
     Raises:
         InputError: if two columns of a file answer to the same question and year.
@@ -213,23 +251,58 @@ def find_columns(
     everywhere = {number for extract in extracts for number in extract.references}
     found = []
     for extract in extracts:
+        mapped = _by_question({position: extract.stated[position] for position in extract.mapped})
         stated = _by_question(extract.stated)
         described = _by_question(extract.described())
         positions = {}
         for variable in variables:
-            if variable.name and variable.name in extract.references:
-                position: int | None = extract.references[variable.name]
-                # The column map may say otherwise of a column with a reference number.
-                if position in extract.stated and not _answers(variable, extract.stated[position]):
-                    position = None
-            else:
+            position = _find(variable, mapped, extract)
+            if position is None and extract.references.get(variable.name) not in extract.mapped:
+                position = extract.references.get(variable.name)
+            if position is None:
                 position = _find(variable, stated, extract)
-                if position is None and variable.name not in everywhere:
-                    position = _find(variable, described, extract)
+            if position is None and variable.name not in everywhere:
+                position = _find(variable, described, extract)
             if position is not None:
                 positions[variable.key] = position
         found.append(positions)
     return found
+
+
+def check_column_map(rows: Iterable[MappedColumn], variables: Sequence[Variable]) -> None:
+    """Refuse a row of a column map whose question and year are of no variable that is looked for.
+
+    Raises:
+        InputError: naming the row, its question and year, and what is nearest to them.
+    """
+    for row in rows:
+        question = comparable(row.question)
+        if question in RESPONDENT_QUESTIONS or is_release(question):
+            continue
+        if any(_answers(variable, (question, row.year)) for variable in variables):
+            continue
+        year = "no year" if row.year == CROSS_ROUND else row.year
+        raise InputError(
+            f"{row.source}, row {row.row} ({row.file}, column {row.column!r}): {row.question} of {year} is no variable "
+            f"that is looked for; {_nearest(question, variables)}. Mend question or year, or take the row out."
+        )
+
+
+def _nearest(question: str, variables: Sequence[Variable]) -> str:
+    """Say in which years a question is asked, or which questions have names like it."""
+    years: dict[str, list[str]] = {}
+    for variable in variables:
+        if variable.question:
+            # A week's number is no year.
+            single = variable.year != CROSS_ROUND and variable.concept != WEEKLY
+            years.setdefault(comparable(variable.question), []).append(
+                str(variable.year) if single else "XRND"
+            )
+    if question in years:
+        return f"{question} is looked for of {', '.join(dict.fromkeys(years[question]))}"
+    if near := difflib.get_close_matches(question, years, n=3):
+        return f"near it are {_some([f'{name} of {_some(sorted(set(years[name])))}' for name in near])}"
+    return "`labor-llm variables` lists those that are"
 
 
 def _by_question(names: dict[int, tuple[str, int | None]]) -> dict[str, list[tuple[int | None, int]]]:

@@ -8,6 +8,7 @@ nothing is unpacked.
 from __future__ import annotations
 
 import contextlib
+import os
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -49,11 +50,15 @@ class SourceFile:
         """Yield the file's bytes as a stream.
 
         Raises:
-            InputError: if the zip is damaged, cut off, protected or packed by a method that Python cannot read.
+            InputError: if the file cannot be read, or the zip is damaged, cut off, protected or packed by a method
+                that Python cannot read.
         """
         if self.archive is None:
-            with open(self.path, "rb") as stream:
-                yield stream
+            try:
+                with open(self.path, "rb") as stream:
+                    yield stream
+            except OSError as error:
+                raise InputError(_unreadable(self.path, error)) from None
             return
         with contextlib.ExitStack() as stack:
             try:
@@ -61,10 +66,14 @@ class SourceFile:
                 stream = stack.enter_context(archive.open(self.member))
             except (*_DAMAGED, *_UNREADABLE) as error:
                 raise InputError(_broken(self.archive, self.member, error)) from None
+            except OSError as error:
+                raise InputError(_unreadable(self.archive, error)) from None
             try:
                 yield stream
             except _DAMAGED as error:
                 raise InputError(_broken(self.archive, self.member, error)) from None
+            except OSError as error:
+                raise InputError(_unreadable(self.archive, error)) from None
 
 
 @dataclass
@@ -94,23 +103,14 @@ def file_groups(raw: Path) -> list[FileGroup]:
     Of a single data file, the codebooks in its folder belong to it too.
 
     Raises:
-        InputError: if there is no such file or folder, it holds no file, or a zip is damaged.
+        InputError: if there is no such file or folder, it holds no file or one that cannot be read, or a zip is
+            damaged.
     """
     raw = Path(raw)
-    if raw.is_dir():
-        files = [file for path in sorted(raw.rglob("*")) if path.is_file() for file in _files_in(path)]
-    elif raw.is_file() and raw.suffix.lower() != ".zip":
-        beside = [path for path in sorted(raw.parent.iterdir()) if path.suffix.lower() in _BESIDE]
-        codebooks = [
-            path for path in beside if path.stem == raw.stem or path.suffix.lower() in (".sdf", ".cdb")
-        ]
-        files = [SourceFile(path) for path in dict.fromkeys([raw, *codebooks])]
-    elif raw.is_file():
-        files = _files_in(raw)
-    else:
-        raise InputError(
-            f"{raw}: no such file or folder. Give the folder, zip or .csv of the NLS Investigator."
-        )
+    try:
+        files = _source_files(raw)
+    except OSError as error:
+        raise InputError(_unreadable(Path(error.filename or raw), error)) from None
     groups: dict[tuple[Path, str], FileGroup] = {}
     for file in files:
         groups.setdefault((file.path.parent, file.path.stem), FileGroup()).files[file.ending] = file
@@ -122,6 +122,27 @@ def file_groups(raw: Path) -> list[FileGroup]:
         others = [other for place, other in groups.items() if place[0] == folder and place[1] != stem]
         group.neighbours = [book for other in others for book in other.beside(".sdf", ".cdb")]
     return list(groups.values())
+
+
+def _source_files(raw: Path) -> list[SourceFile]:
+    """Return the files below a folder, in a zip, or a data file and what describes it."""
+    if raw.is_dir():
+        paths = [Path(folder) / name for folder, _, names in os.walk(raw, onerror=_raise) for name in names]
+        return [file for path in sorted(paths) if path.is_file() for file in _files_in(path)]
+    if raw.is_file() and raw.suffix.lower() != ".zip":
+        beside = [path for path in sorted(raw.parent.iterdir()) if path.suffix.lower() in _BESIDE]
+        codebooks = [
+            path for path in beside if path.stem == raw.stem or path.suffix.lower() in (".sdf", ".cdb")
+        ]
+        return [SourceFile(path) for path in dict.fromkeys([raw, *codebooks])]
+    if raw.is_file():
+        return _files_in(raw)
+    raise InputError(f"{raw}: no such file or folder. Give the folder, zip or .csv of the NLS Investigator.")
+
+
+def _raise(error: OSError) -> None:
+    """Let a folder that cannot be listed be an error; `os.walk` passes over it otherwise."""
+    raise error
 
 
 def _files_in(path: Path) -> list[SourceFile]:
@@ -150,3 +171,11 @@ def _broken(archive: Path, member: str, error: Exception) -> str:
     if isinstance(error, RuntimeError):
         return f"{where}: protected by a password; unpack it by hand and give the folder instead."
     return f"{where}: damaged or cut off ({error}); download it again."
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    """Say that the system does not let a file or folder be read."""
+    return (
+        f"{path}: cannot be read ({error.strerror or error}); allow reading it (chmod -R u+rX), or take it out of the "
+        "folder."
+    )

@@ -1,8 +1,8 @@
 """The values of an NLS extract: only the wanted columns of a file of any width, read as a stream.
 
 The file of a full cohort has 178,014 columns and six gigabytes; a block of it is parsed, the wanted cells are
-taken as text and then become integers, so that a cell that is none can be named by its row.
-No message holds a cell's content.
+taken as text and then become integers, so that cells that are none can be counted. No message holds a cell's content
+or the number of its row: in the file of a full cohort, row 602 is respondent 601.
 """
 
 from __future__ import annotations
@@ -52,13 +52,16 @@ def read_values(extract: Extract, positions: Collection[int]) -> ExtractValues:
     """
     wanted = sorted({extract.respondent, *positions})
     parts: list[list[np.ndarray]] = []
-    rows = 0
+    labels = dict.fromkeys(wanted, 0)
     for table in _text_columns(extract, wanted):
-        first = rows + 1 + extract.header_rows
-        parts.append([_integers(table[str(position)], extract, position, first) for position in wanted])
-        rows += len(table)
-    if not rows:
+        parts.append([])
+        for position in wanted:
+            integers, wrong = _integers(table[str(position)])
+            parts[-1].append(integers)
+            labels[position] += wrong
+    if not parts:
         raise InputError(f"{extract.path}: no rows of data; download it again.")
+    _refuse_labels(extract, labels)
     integers = {position: np.concatenate([part[k] for part in parts]) for k, position in enumerate(wanted)}
     persons = _persons(integers[extract.respondent], extract)
     counted = extract.codebook[RESPONDENT].respondents if RESPONDENT in extract.codebook else 0
@@ -126,8 +129,8 @@ def _ragged(extract: Extract, row: pa.csv.InvalidRow) -> str:
     cells = f"{row.actual_columns:,} cells, but "
     if extract.delimiter == "," or (row.number or 0) > 1:
         return (
-            f"{extract.path}, row {(row.number or 0) + extract.header_rows}: {cells}the file has "
-            f"{row.expected_columns:,} columns; it is cut off or was changed, download it again."
+            f"{extract.path}: a row has {cells}the file has {row.expected_columns:,} columns; it is cut off or was "
+            "changed, download it again."
         )
     layout = extract.layout.path if extract.layout else "its dictionary"
     return (
@@ -136,35 +139,44 @@ def _ragged(extract: Extract, row: pa.csv.InvalidRow) -> str:
     )
 
 
-def _integers(text: pa.ChunkedArray, extract: Extract, position: int, first_row: int) -> np.ndarray:
-    """Return a column as int32, `EMPTY` where a cell is empty; 12.0 and 1e3, as other programs write, are whole."""
+def _integers(text: pa.ChunkedArray) -> tuple[np.ndarray, int]:
+    """Return a column as int32, `EMPTY` where a cell is empty, and the number of cells that are no whole numbers.
+
+    12.0 and 1e3, as other programs write, are whole. Where there is a cell that is not, the array is all `EMPTY`.
+    """
     try:
-        return pc.cast(text, pa.int32()).fill_null(EMPTY).to_numpy()
+        return pc.cast(text, pa.int32()).fill_null(EMPTY).to_numpy(), 0
     except pa.ArrowInvalid:
         whole = pc.fill_null(pc.match_substring_regex(text, _WHOLE_NUMBER), True).to_numpy()
     if whole.all():
         numbers = pc.cast(pc.ascii_trim_whitespace(text), pa.float64()).fill_null(EMPTY).to_numpy()
         whole = (numbers >= EMPTY) & (numbers < -float(EMPTY))
         if whole.all():
-            return numbers.astype(np.int32)
-    raise InputError(
-        f"{extract.path}, row {int(np.argmin(whole)) + first_row}, column {extract.columns[position]}: "
-        "not a whole number. Give the codes, not their labels: the .csv or .dat as the NLS Investigator made it, "
-        "before a program put labels in place of codes."
-    )
+            return numbers.astype(np.int32), 0
+    return np.full(len(text), EMPTY, dtype=np.int32), int((~whole).sum())
+
+
+def _refuse_labels(extract: Extract, labels: dict[int, int]) -> None:
+    """Refuse columns with cells that are no whole numbers, given their number by position; the first one is named."""
+    for position, wrong in labels.items():
+        if wrong:
+            raise InputError(
+                f"{extract.path}, column {extract.columns[position]}: cells that are no whole numbers: {wrong:,}. Give "
+                "the codes, not their labels: the .csv or .dat as the NLS Investigator made it, before a program put "
+                "labels in place of codes."
+            )
 
 
 def _persons(numbers: np.ndarray, extract: Extract) -> np.ndarray:
     """Return the respondents' numbers, each of which must be there once."""
     where = f"column {extract.columns[extract.respondent]}"
-    if (missing := numbers <= 0).any():
-        row = int(np.argmax(missing)) + 1 + extract.header_rows
-        raise InputError(f"{extract.path}, row {row}, {where}: no respondent's number; download it again.")
-    order = np.argsort(numbers, kind="stable")
-    if (again := np.diff(numbers[order]) == 0).any():
-        row = int(order[1:][again].min()) + 1 + extract.header_rows
+    if missing := int((numbers <= 0).sum()):
         raise InputError(
-            f"{extract.path}, row {row}, {where}: the respondent stands twice in the file; "
+            f"{extract.path}, {where}: rows without a respondent's number: {missing:,}; download it again."
+        )
+    if again := len(numbers) - len(np.unique(numbers)):
+        raise InputError(
+            f"{extract.path}, {where}: rows of a respondent who stands in the file before: {again:,}; "
             "it needs one row a respondent (years side by side, not below each other)."
         )
     return numbers.astype(np.int64)

@@ -6,13 +6,17 @@
   1970 in 1979 to 1981, by that of 1980 (CPSOCC80) or 1970 in 1982 to 2000, by that of 2000 in 2002 (three
   digits) and since 2004 (four digits, as updated in 2002). From 1994 on the CPS job is job 1 of OCCALL-EMP.
 * **Employment**: from the weekly array where the files have it: the most frequent status over the weeks of the
-  month of the interview (CURDATE~M), or over the weeks at hand of the survey year where the month is not known;
-  a tie goes to the later week. Otherwise the Employment Status Recode (made 1984 to 1998). Otherwise the
-  occupation itself: a code means working, a valid skip (-4, no job since the last interview) not working.
+  month of the interview; a tie goes to the later week. Where no week of that month tells it, the latest of the 12
+  weeks before the month that does; where the month is not known, all weeks of the survey year. Otherwise the
+  Employment Status Recode (made 1984 to 1998). Otherwise the occupation itself: a code means working, a valid skip
+  (-4, no job since the last interview) not working.
+* **Month of the interview**: CURDATE~M of the year CURDATE~Y (asked since 1993), for rounds spill over into the next
+  calendar year, those since 2012 with most of their interviews. Where that year is not known, it is the survey year,
+  but for rounds since 2012, which begin in autumn, the next one for a month before September.
 * **Enrolment**: as of 1 May of the survey year, revised (ENROLLMTREV) where at hand, otherwise unrevised (ENROLLMT).
 
 Source: NLSY79 codebook and the guide "Occupations" of nlsinfo.org; the meanings of ESR 4 to 7 are as commonly
-used, not read from the codebook.
+used, not read from the codebook; the reference numbers of CURDATE~Y are those on which published programs agree.
 """
 
 from __future__ import annotations
@@ -54,11 +58,17 @@ EMPLOYMENT_STATUS_RECODE = {
     **dict.fromkeys((4, 5, 6, 7), "out of the labor force"),
     8: "military",
 }
+# Rounds from this one on begin in about this month; without CURDATE~Y, an earlier month is the next year's.
+_AUTUMN_ROUNDS, _AUTUMN = 2012, 9
+# The years in which an interview of a round can lie, relative to the survey year.
+_YEARS_OF_ROUND = range(-1, 3)
+_DAYS_BEFORE = 12 * 7
 _ENROLLED = {1: False, 2: True, 3: True, 4: False}
 # Everyone who was interviewed has an answer other than -5 to one of these.
 _ASKED_OF_ALL = (
-    "interview_month", "occupation_1970_cps", "occupation_1980_cps", "occupation_1980_job1", "occupation_job1",
-    "employment_status_recode", "enrollment_revised", "enrollment", "schooling_revised", "schooling", "region",
+    "interview_month", "interview_year", "occupation_1970_cps", "occupation_1980_cps", "occupation_1980_job1",
+    "occupation_job1", "employment_status_recode", "enrollment_revised", "enrollment", "schooling_revised",
+    "schooling", "region",
 )  # fmt: skip
 _OCCUPATION = ("occupation_1970_cps", "occupation_1980_cps", "occupation_1980_job1", "occupation_job1")
 
@@ -98,8 +108,8 @@ def nlsy79_interviews(raw: RawSurvey, options: Nlsy79Options | None = None) -> S
         options: choices; the documented defaults if not given.
 
     Raises:
-        InputError: if sex, race, year of birth or every occupation is missing, or a variable holds codes that it
-            does not have in the NLSY79; names the variable.
+        InputError: if sex, race, year of birth, every occupation or all schooling is missing, or a variable holds
+            codes that it does not have in the NLSY79; names the variables.
     """
     options = options or Nlsy79Options()
     _check_required(raw)
@@ -116,10 +126,13 @@ def _check_required(raw: RawSurvey) -> None:
         absent.append("R0000500 Q1-3_A~Y (1979) or R0410300 (1981), the year of birth")
     if not any(raw.years(concept) for concept in _OCCUPATION):
         absent.append("an occupation of any year (CPSOCC70, CPSOCC80 or OCCALL-EMP.01)")
+    if not raw.years("schooling_revised") and not raw.years("schooling"):
+        absent.append("years of schooling of any year (HGCREV79 to HGCREV12, R0216701 of 1979)")
     if absent:
         raise InputError(
-            f"{SURVEY}: no file has {absent[0]}. Add it to the extract in the NLS Investigator; "
-            "`labor-llm variables nlsy79` writes the list to paste there."
+            f"{SURVEY}: no file has {'; nor '.join(absent)}. Add what is missing to the extract in the NLS "
+            "Investigator and download it with its codebook (.sdf or .cdb); `labor-llm variables nlsy79` writes the "
+            "list to use there."
         )
     for concept, year, allowed in (("sex", 0, GENDERS), ("race", 0, ETHNICITIES), ("region", 1979, REGIONS)):
         values = raw.get(concept, year).dropna()
@@ -213,10 +226,21 @@ def _employment(raw: RawSurvey, year: int, answer: pd.Series) -> np.ndarray:
     return np.where(weekly != "unknown", weekly, employment).astype(object)
 
 
+def _interview_months(raw: RawSurvey, year: int) -> np.ndarray:
+    """Return the calendar month of each interview [persons] as year x 12 + month - 1; -1 where it is not known."""
+    month = raw.get("interview_month", year).fillna(0).to_numpy("int64")
+    stated = raw.get("interview_year", year).fillna(-1).to_numpy("int64")
+    # Rounds of the 1990s may write 93 for 1993.
+    stated = np.where((stated >= 0) & (stated < 100), stated + 1900, stated)
+    spilled = (year >= _AUTUMN_ROUNDS) & (month < _AUTUMN)
+    calendar_year = np.where(np.isin(stated - year, _YEARS_OF_ROUND), stated, year + spilled)
+    return np.where((month >= 1) & (month <= 12), calendar_year * 12 + month - 1, -1)
+
+
 def _weekly_employment(raw: RawSurvey, year: int) -> np.ndarray:
-    """Return the most frequent status over the weeks of the interview's month, or of the year."""
-    weeks = [week for week in raw.years("weekly_status") if date_of_week(week).year == year]
+    """Return the most frequent status over the weeks of the interview's month, or what stands in for it."""
     names = np.array(["unknown", *dict.fromkeys(WEEKLY_STATUS.values())], dtype=object)
+    weeks, ends = _weeks_near(raw, year)
     if not weeks:
         return np.full(len(raw.values), "unknown", dtype=object)
     codes = np.stack(
@@ -226,9 +250,7 @@ def _weekly_employment(raw: RawSurvey, year: int) -> np.ndarray:
     for code, name in WEEKLY_STATUS.items():
         status[codes == code] = list(names).index(name)
     status[codes >= FIRST_JOB_CODE] = list(names).index("working")
-    month = raw.get("interview_month", year).fillna(0).to_numpy("int64")[:, None]
-    in_month = (np.array([date_of_week(week).month for week in weeks])[None, :] == month) & (status > 0)
-    counted = np.where(in_month.any(axis=1)[:, None], in_month, status > 0)
+    counted = _counted_weeks(status > 0, ends, _interview_months(raw, year), year)
     # A later week weighs a little more, so that it decides a tie and nothing else.
     weights = 1 + np.arange(len(weeks)) / (1000 * len(weeks))
     votes = np.stack(
@@ -236,6 +258,41 @@ def _weekly_employment(raw: RawSurvey, year: int) -> np.ndarray:
     )  # [persons, kinds]
     votes[:, 0] = 0
     return names[np.where(votes.any(axis=1), votes.argmax(axis=1), 0)]
+
+
+def _weeks_near(raw: RawSurvey, year: int) -> tuple[list[int], np.ndarray]:
+    """Return the weeks at hand that a round's interviews may need, and the days that end them (datetime64[D])."""
+    months = _interview_months(raw, year)
+    months = np.append(months[months >= 0], [year * 12, year * 12 + 11])
+    first, last = _first_days(np.array([months.min(), months.max() + 1]))
+    weeks = np.array(raw.years("weekly_status"), dtype=np.int64)
+    ends = np.datetime64(_LAST_DAY_OF_WEEK_1, "D") + 7 * (weeks - 1)
+    near = (ends >= first - _DAYS_BEFORE) & (ends < last)
+    return weeks[near].tolist(), ends[near]
+
+
+def _counted_weeks(known: np.ndarray, ends: np.ndarray, months: np.ndarray, year: int) -> np.ndarray:
+    """Return which weeks tell the employment at the interview [persons, weeks].
+
+    Args:
+        known: where a week has information [persons, weeks].
+        ends: the last day of each week, ascending.
+        months: as `_interview_months` gives them.
+        year: survey year, whose weeks count where the month is not known.
+    """
+    month_of_week = ends.astype("datetime64[M]").astype(np.int64) + 1970 * 12
+    in_month = known & (month_of_week == months[:, None])
+    first_day = _first_days(months)[:, None]
+    before = known & (ends < first_day) & (ends >= first_day - _DAYS_BEFORE)
+    # The latest alone.
+    before &= np.cumsum(before[:, ::-1], axis=1)[:, ::-1] == 1
+    in_year = known & (month_of_week // 12 == year)
+    return np.where((months < 0)[:, None], in_year, np.where(in_month.any(axis=1)[:, None], in_month, before))
+
+
+def _first_days(months: np.ndarray) -> np.ndarray:
+    """Return the first day (datetime64[D]) of months given as year x 12 + month - 1."""
+    return (months - 1970 * 12).astype("datetime64[M]").astype("datetime64[D]")
 
 
 def date_of_week(week: int) -> datetime.date:

@@ -145,8 +145,8 @@ def nlsy97_interviews(raw: RawSurvey, options: Nlsy97Options | None = None) -> S
         options: choices; the documented defaults if not given.
 
     Raises:
-        InputError: if sex, race, year of birth or the occupation of a round whose other answers are there is
-            missing, or a variable holds codes that it does not have in the NLSY97; names question and round.
+        InputError: if sex, race, year of birth, all schooling or the occupation of a round whose other answers are
+            there is missing, or a variable holds codes that it does not have in the NLSY97; names question and round.
     """
     options = options or Nlsy97Options()
     rounds = _checked_rounds(raw)
@@ -175,16 +175,26 @@ def _coded(raw: RawSurvey, concept: str, year: int = CROSS_ROUND) -> np.ndarray:
 
 def _checked_rounds(raw: RawSurvey) -> list[int]:
     """Return the rounds at hand, after checking that the variables that they need are there."""
-    remedy = "Add it to the extract in the NLS Investigator; `labor-llm variables nlsy97` writes the list to use there."
-    for variable in variables_of("nlsy97"):
-        required = variable.concept in ("sex", "race", "birth_year")
-        if required and variable.key not in raw.values.columns:
-            raise InputError(f"{SURVEY}: no file has {variable}. {remedy}")
+    remedy = (
+        "Add what is missing to the extract in the NLS Investigator and download it with its codebook (.sdf or .cdb); "
+        "`labor-llm variables nlsy97` writes the list to use there."
+    )
+    absent = [
+        str(variable)
+        for variable in variables_of("nlsy97")
+        if variable.concept in ("sex", "race", "birth_year") and variable.key not in raw.values.columns
+    ]
+    if absent:
+        raise InputError(f"{SURVEY}: no file has {'; nor '.join(absent)}. {remedy}")
     rounds = [year for year in ROUNDS if _columns_of(raw, year)]
     if not rounds:
         raise InputError(
             f"{SURVEY}: no file has an answer of any round, such as YEMP_OCCODE-2002.01. "
             "Add the variables that `labor-llm variables nlsy97` lists to the extract in the NLS Investigator."
+        )
+    if "schooling" not in raw.values.columns.get_level_values("concept"):
+        raise InputError(
+            f"{SURVEY}: no file has CV_HGC_EVER_EDT of any round, the highest grade completed. {remedy}"
         )
     for year in rounds:
         if (occupation_concept(1), "", year) not in raw.values.columns:

@@ -27,15 +27,13 @@ import pandas as pd
 
 from labor_llm.errors import InputError
 from labor_llm.surveys.interviews import SurveyInterviews
+from labor_llm.surveys.psid_agreement import check_agreement
 from labor_llm.surveys.psid_persons import psid_persons
 from labor_llm.surveys.psid_waves import (
-    HEAD,
-    LAST_ONE_DIGIT_WAVE,
-    SPOUSES,
     SURVEY,
     check_psid,
     codes,
-    in_family,
+    heads_and_spouses,
     missing_waves,
     occupation_of_wave,
     present_waves,
@@ -72,6 +70,8 @@ class PsidOptions:
         laid_off: what status 2 counts as (temporarily laid off, or on sick or maternity leave: the job is held,
             and its occupation is asked for).
         other_status: what status 8 counts as (other: prison, workfare, and the like).
+        consistency: what becomes of files that contradict each other, as if those of two waves were mixed up
+            (`check_agreement`).
 
     Raises:
         InputError: if a choice is none of these.
@@ -80,6 +80,7 @@ class PsidOptions:
     members: Literal["heads and spouses", "heads only"] = "heads and spouses"
     laid_off: Literal["working", "unemployed", "out of the labor force"] = "working"
     other_status: Literal["out of the labor force", "unemployed", "unknown"] = "out of the labor force"
+    consistency: Literal["refuse", "ignore"] = "refuse"
 
     def __post_init__(self) -> None:
         choices = get_type_hints(type(self))
@@ -104,12 +105,15 @@ def psid_interviews(raw: RawSurvey, options: PsidOptions | None = None) -> Surve
 
     Raises:
         InputError: naming variable, wave and file, if a wave lacks a variable without which it has no records, if
-            none is there in full, or if the codes show that a column was renamed or shifted (`check_psid`).
+            none is there in full, if all waves lack what a resume says of a person (`present_waves`), if the codes
+            show that a column was renamed or shifted (`check_psid`), or if the files contradict each other.
     """
     options = options or PsidOptions()
     spouses = options.members == "heads and spouses"
     waves = present_waves(raw, spouses)
     check_psid(raw)
+    if options.consistency == "refuse":
+        check_agreement(raw, waves, spouses)
     records = pd.concat([_records(raw, wave, spouses) for wave in waves], ignore_index=True)
     records = records.sort_values(["row", "year"], ignore_index=True)
     if records.empty:
@@ -127,11 +131,8 @@ def is_occupation(frame: str, occupation: np.ndarray) -> np.ndarray:
 
 def _records(raw: RawSurvey, wave: int, spouses: bool) -> pd.DataFrame:
     """Return a wave's heads and spouses with their codes, int64 and -1 where there is none; plus `frame`."""
-    one_digit = wave <= LAST_ONE_DIGIT_WAVE
-    relation = codes(raw, "relation_to_head", "person", wave)
-    head = relation == HEAD[one_digit]
-    taken = head | np.isin(relation, SPOUSES[one_digit]) if spouses else head
-    rows = np.flatnonzero(taken & in_family(raw, wave))
+    head, spouse = heads_and_spouses(raw, wave)
+    rows = np.flatnonzero(head | spouse if spouses else head)
     is_head = head[rows]
 
     def own(concept: str) -> np.ndarray:

@@ -17,6 +17,7 @@ from labor_llm.errors import InputError
 from labor_llm.surveys.psid_fixed_width import NO_VALUE
 from labor_llm.surveys.psid_sources import SourceFile, find_data
 from labor_llm.surveys.psid_tables import Table
+from labor_llm.surveys.psid_waves import INDIVIDUAL_FILE, WAVES, family_file
 from labor_llm.surveys.variables import RawSurvey, Variable
 
 Key = tuple[str, str, int]
@@ -28,8 +29,9 @@ INDIVIDUAL_NUMBER, FAMILY_NUMBER = "ind_interview_number", "fam_interview_number
 _FAMILY_ROLES = ("head", "spouse", "family")
 _LOWEST_SHARE_MATCHED = 0.95
 _DOWNLOADS = (
-    "Download from the PSID's Data Center either the packaged cross-year individual file (such as ind2023er.zip) and "
-    "the family file of each wave (such as fam1981.zip), or a job of the type 'All Individuals Data' with "
+    "Download from the PSID's Data Center either the packaged cross-year individual file (such as "
+    f"{INDIVIDUAL_FILE.lower()}.zip) and the family file of each wave (such as {family_file(WAVES[0]).lower()}.zip), "
+    "or a job of the type 'All Individuals Data' with "
     f"{FAMILY_OF_1968} and {PERSON_IN_1968}, and put the archives into this folder as they are"
 )
 
@@ -181,15 +183,18 @@ def _kinds(
     persons, families, unused = [], [], []
     for table in tables:
         wanted = [variable for name in table.names & by_name.keys() for variable in by_name[name]]
-        if {FAMILY_OF_1968, PERSON_IN_1968} <= table.names:
+        number = (FAMILY_OF_1968, PERSON_IN_1968)
+        absent = [name for name in number if name not in table.names]
+        if not absent:
             persons.append(table)
-        elif any(variable.role in _FAMILY_ROLES for variable in wanted):
-            families.append(table)
-        elif wanted:
+        elif len(absent) < len(number) or any(variable.role not in _FAMILY_ROLES for variable in wanted):
             raise InputError(
-                f"{table.file.source.shown}: holds variables of persons, but not {FAMILY_OF_1968} and "
-                f"{PERSON_IN_1968}, which number them. Order the job again as 'All Individuals Data' with both."
+                f"{table.file.source.shown}: holds variables of persons, but not {' and '.join(absent)}; persons are "
+                f"numbered by {FAMILY_OF_1968} and {PERSON_IN_1968}. Order the job again as 'All Individuals Data' "
+                "with both, or download the individual file and its layout again."
             )
+        elif wanted:
+            families.append(table)
         else:
             unused.append(table)
     return persons, families, unused
@@ -252,6 +257,12 @@ def _nothing_usable(
         if names
         else ""
     )
+    outside = [file for file in others if file.leads_out]
+    if outside:
+        listed += (
+            f"{outside[0].path.name} has members whose paths lead out of it, which are passed over: unpack it and "
+            "put its files in its place. "
+        )
     return InputError(f"{raw}: no file of the PSID with a row a person was found. {listed}{_DOWNLOADS}.")
 
 

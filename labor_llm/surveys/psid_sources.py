@@ -1,17 +1,19 @@
 """The files of the PSID that lie in a folder, in zip archives or both, and the layout that belongs to each.
 
-A zip archive counts as a folder: its members are read as streams and never unpacked.
+A zip archive counts as a folder: its members are read as streams and never unpacked. Members whose paths lead out
+of the archive are passed over, and counted among the files that are no data.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PureWindowsPath
 from typing import BinaryIO
 
 from labor_llm.errors import InputError
@@ -38,7 +40,13 @@ class SourceFile:
     @property
     def shown(self) -> Path:
         """The name by which messages call it: that of the archive, then that of the member."""
-        return self.path / self.member if self.member else self.path
+        return self.path / self.member.lstrip("/\\") if self.member else self.path
+
+    @property
+    def leads_out(self) -> bool:
+        """Tell whether the name of a member is a path from the root or out of the archive (../FAM1981.txt)."""
+        name = PureWindowsPath(self.member)  # knows both kinds of slashes
+        return bool(name.anchor) or ".." in name.parts
 
     @property
     def suffix(self) -> str:
@@ -50,7 +58,7 @@ class SourceFile:
         """Yield the content as a stream of bytes.
 
         Raises:
-            InputError: if the file or the archive cannot be read or is damaged.
+            InputError: if the file or the archive may not be read, cannot be, or is damaged.
         """
         with contextlib.ExitStack() as stack:
             try:
@@ -64,10 +72,14 @@ class SourceFile:
                     f"{self.shown}: the archive is packed in a way that cannot be read here ({error}). Unpack it "
                     "and put its files in its place."
                 ) from error
-            except (zipfile.BadZipFile, OSError) as error:
+            except zipfile.BadZipFile as error:
                 raise InputError(f"{self.shown}: cannot be read ({error}). Download it again.") from error
+            except OSError as error:
+                raise _unreadable(self.shown, error) from error
             try:
                 yield stream
+            except OSError as error:
+                raise _unreadable(self.shown, error) from error
             except (zipfile.BadZipFile, zlib.error, EOFError) as error:
                 raise InputError(
                     f"{self.shown}: the archive is damaged or incomplete. Download it again."
@@ -89,12 +101,17 @@ def find_data(raw: Path) -> tuple[list[DataFile], list[SourceFile]]:
         raw: a folder, searched with all folders and zip archives in it, or a single archive or data file.
 
     Raises:
-        InputError: if there is no such folder, an archive is damaged, or a fixed-width file has no layout.
+        InputError: if there is no such folder, a file or folder may not be read, an archive is damaged, or a
+            fixed-width file has no layout.
     """
-    files = list(_files(raw))
+    try:
+        found = list(_files(raw))
+    except OSError as error:
+        raise _unreadable(Path(error.filename or raw), error) from error
+    files = [file for file in found if not file.leads_out]
     layouts = {_stem(file): file for suffix in reversed(SUFFIXES) for file in files if file.suffix == suffix}
     data: list[DataFile] = []
-    others: list[SourceFile] = []
+    others = [file for file in found if file.leads_out]
     for file in files:
         if raw.is_file() and file.path != raw:
             continue
@@ -123,7 +140,7 @@ def _files(raw: Path) -> Iterator[SourceFile]:
     paths = (
         [raw]
         if raw.suffix.lower() == ".zip" and raw.is_file()
-        else sorted(raw.parent.iterdir() if raw.is_file() else raw.rglob("*"))
+        else sorted(raw.parent.iterdir() if raw.is_file() else _below(raw))
     )
     for path in paths:
         if not path.is_file() or any(part.startswith(".") for part in path.relative_to(below).parts):
@@ -134,16 +151,37 @@ def _files(raw: Path) -> Iterator[SourceFile]:
             yield from _members(path)
 
 
+def _below(folder: Path) -> Iterator[Path]:
+    """Yield the files in all folders that are not hidden; an unreadable one is an error, for it may hold waves."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for top, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(top) / name for name in names)
+
+
 def _members(path: Path) -> Iterator[SourceFile]:
     try:
         with zipfile.ZipFile(path) as archive:
             names = sorted(info.filename for info in archive.infolist() if not info.is_dir())
-    except (zipfile.BadZipFile, OSError) as error:
+    except zipfile.BadZipFile as error:
         raise InputError(f"{path}: the archive is damaged or incomplete. Download it again.") from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
     for name in names:
         # macOS adds a shadow ._FAM1981.txt of each file.
-        if not any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts):
+        parts = [part for part in PureWindowsPath(name).parts if part != ".."]
+        if not any(part.startswith((".", "__MACOSX")) for part in parts):
             yield SourceFile(path, name)
+
+
+def _unreadable(shown: Path, error: OSError) -> InputError:
+    remedy = (
+        "Give yourself the right to read it" if isinstance(error, PermissionError) else "Download it again"
+    )
+    return InputError(f"{shown}: cannot be read ({error.strerror or error}). {remedy}.")
 
 
 def _stem(file: SourceFile) -> tuple[Path, str]:

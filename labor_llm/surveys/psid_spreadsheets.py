@@ -28,13 +28,17 @@ def read_header(stream: BinaryIO, shown: Path) -> list[str]:
     """Return the names in the first row of a .csv or .xlsx file, in capital letters, '' where there is none.
 
     Raises:
-        InputError: if a .xlsx file is no Excel file.
+        InputError: if a .xlsx file is no Excel file, or the first row of a .csv file is none of a table.
     """
     if shown.suffix.lower() == ".xlsx":
         cells = next(_excel_rows(stream.read(), shown), ())
     else:
-        line = stream.readline(_LONGEST_HEADER)
-        cells = next(csv.reader([line.decode("utf-8-sig", errors="replace")], delimiter=_delimiter(line)), [])
+        line = _first_line(stream.readline(_LONGEST_HEADER))
+        text = line.decode("utf-8-sig", errors="replace")
+        try:
+            cells = next(csv.reader([text], delimiter=_delimiter(line)), [])
+        except csv.Error as error:
+            raise _no_table(shown) from error
     return ["" if cell is None else str(cell).strip().upper() for cell in cells]
 
 
@@ -81,8 +85,13 @@ def _read_csv(content: bytes, width: int, columns: dict[str, int], shown: Path) 
     raise _fault_in_csv(content, width, columns, shown)
 
 
+def _first_line(content: bytes) -> bytes:
+    """Return what stands before the first line end; CR alone is one too."""
+    return content.partition(b"\n")[0].partition(b"\r")[0]
+
+
 def _delimiter(content: bytes) -> str:
-    header = content.partition(b"\n")[0]
+    header = _first_line(content)
     return max(",;\t", key=lambda sign: header.count(sign.encode()))
 
 
@@ -98,13 +107,16 @@ def _whole_numbers(column: pa.ChunkedArray, name: str, shown: Path) -> np.ndarra
 def _fault_in_csv(content: bytes, width: int, columns: dict[str, int], shown: Path) -> InputError:
     """Return the error that names the first row that is no row of codes."""
     text = io.StringIO(content.decode("utf-8", errors="replace"), newline="")
-    for number, row in enumerate(csv.reader(text, delimiter=_delimiter(content)), start=1):
-        if row and len(row) != width:
-            return _cut(shown, number, len(row), width)
-        for name, column in columns.items() if number > 1 and row else ():
-            if row[column].strip() not in _BLANKS and not _WHOLE_NUMBER.fullmatch(row[column].strip()):
-                return _no_code(shown, number, name)
-    return InputError(f"{shown}: it is not readable as a table. Download it again.")
+    try:
+        for number, row in enumerate(csv.reader(text, delimiter=_delimiter(content)), start=1):
+            if row and len(row) != width:
+                return _cut(shown, number, len(row), width)
+            for name, column in columns.items() if number > 1 and row else ():
+                if row[column].strip() not in _BLANKS and not _WHOLE_NUMBER.fullmatch(row[column].strip()):
+                    return _no_code(shown, number, name)
+    except csv.Error:
+        pass  # said below
+    return _no_table(shown)
 
 
 def _read_excel(content: bytes, columns: dict[str, int], shown: Path) -> dict[str, np.ndarray]:
@@ -148,6 +160,13 @@ def _excel_rows(content: bytes, shown: Path) -> Iterator[tuple[Any, ...]]:
         raise InputError(
             f"{shown}: it is not readable as an Excel file. Download it again, or order it as .csv."
         ) from error
+
+
+def _no_table(shown: Path) -> InputError:
+    return InputError(
+        f"{shown}: it is not readable as a table. Download it again, or take it out of the folder if it is not the "
+        "PSID's."
+    )
 
 
 def _cut(shown: Path, row: int, found: int, width: int) -> InputError:

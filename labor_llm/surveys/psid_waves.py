@@ -52,6 +52,17 @@ _DOCUMENTED: dict[str, tuple[int, ...]] = {
 _TOLERATED_SHARE, _TOLERATED_ROWS = 0.05, 20
 
 
+# What a resume says of a person, and the variables of which any, in any wave, is enough to know it.
+_DESCRIPTIONS: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
+    ("race", "head"): (("race", "head"),),
+    ("race", "spouse"): (("race", "spouse"),),
+    ("schooling", "head"): (("schooling", "head"), ("schooling", "person")),
+    ("schooling", "spouse"): (("schooling", "spouse"), ("schooling", "person")),
+    ("region", "family"): (("region", "family"),),
+    ("year of birth", "person"): (("birth_year", "person"), ("age", "person")),
+}
+
+
 @dataclass(frozen=True)
 class MissingWave:
     """A file that a wave lacks.
@@ -126,7 +137,8 @@ def present_waves(raw: RawSurvey, spouses: bool = True) -> list[int]:
 
     Raises:
         InputError: if no wave is there, or one is there without its sequence number, relation, employment
-            status or occupation, or sex is not there; names variable, wave and file.
+            status or occupation, or sex is not there, or all of the waves are without race, schooling, region
+            or both age and year of birth; names variable, wave and file.
     """
     waves = [year for year, family, person in _presence(raw) if family and person]
     if not waves:
@@ -145,6 +157,9 @@ def present_waves(raw: RawSurvey, spouses: bool = True) -> list[int]:
             # The individual file has a status of its own for every person, which can stand in for the spouse's.
             if role == "head" or ("employment_status", "person", year) not in raw.values.columns:
                 _require(raw, psid_variable("employment_status", role, year))
+    for what, enough in _DESCRIPTIONS.items():
+        if spouses or what[1] != "spouse":
+            _require_any(raw, what, enough, waves)
     return waves
 
 
@@ -172,6 +187,24 @@ def in_family(raw: RawSurvey, year: int) -> np.ndarray:
     return (sequence >= IN_FAMILY[0]) & (sequence <= IN_FAMILY[1])
 
 
+def heads_and_spouses(raw: RawSurvey, year: int) -> tuple[np.ndarray, np.ndarray]:
+    """Tell which respondents the wave's interview found as heads, and which as their spouses or partners."""
+    one_digit = year <= LAST_ONE_DIGIT_WAVE
+    relation, inside = codes(raw, "relation_to_head", "person", year), in_family(raw, year)
+    return (relation == HEAD[one_digit]) & inside, np.isin(relation, SPOUSES[one_digit]) & inside
+
+
+def file_of(variable: Variable) -> str:
+    """Return the name of the packaged file that holds a variable, such as FAM1981 or IND2023ER."""
+    return INDIVIDUAL_FILE if variable.role == "person" else family_file(variable.year)
+
+
+def in_words(variable: Variable) -> str:
+    """Return what a variable measures and of whom, such as 'race of the head'."""
+    whose = "" if variable.role in ("person", "family") else f" of the {variable.role}"
+    return variable.concept.replace("_", " ") + whose
+
+
 @cache
 def _by_key() -> dict[tuple[str, str, int], Variable]:
     return {variable.key: variable for variable in variables_of("psid")}
@@ -188,9 +221,27 @@ def _presence(raw: RawSurvey) -> Iterator[tuple[int, bool, bool]]:
 def _require(raw: RawSurvey, variable: Variable) -> None:
     if variable.key not in raw.values.columns:
         raise InputError(
-            f"{SURVEY}: {variable} ({_words(variable)}) is not in the files, though its wave is. Take "
-            f"{_file_of(variable)} with all its variables, {_DATA_CENTER}."
+            f"{SURVEY}: {variable} ({in_words(variable)}) is not in the files, though its wave is. Take "
+            f"{file_of(variable)} with all its variables, {_DATA_CENTER}."
         )
+
+
+def _require_any(
+    raw: RawSurvey, what: tuple[str, str], enough: tuple[tuple[str, str], ...], waves: list[int]
+) -> None:
+    """Refuse files that have none of some variables in any wave: everybody's answer would be unknown."""
+    wanted = [_by_key()[(*key, year)] for year in waves for key in enough if (*key, year) in _by_key()]
+    # None is wanted where no wave asked: the race of a spouse before 1985.
+    if not wanted or any(variable.key in raw.values.columns for variable in wanted):
+        return
+    first = [variable for variable in wanted if variable.year == wanted[0].year]
+    named = " nor ".join(f"{variable.name} ({in_words(variable)}, {file_of(variable)})" for variable in first)
+    whose = f" of the {what[1]}" if what[1] in ("head", "spouse") else ""
+    raise InputError(
+        f"{SURVEY}: {what[0]}{whose} is in none of the waves read ({waves[0]} to {waves[-1]}); of {first[0].year}, for "
+        f"one, {'neither ' if len(first) > 1 else ''}{named} is {'' if len(first) > 1 else 'not '}there. Take the "
+        f"files with all their variables, {_DATA_CENTER}."
+    )
 
 
 def _documented(variable: Variable) -> tuple[int, ...] | range | None:
@@ -211,10 +262,9 @@ def _check_families(raw: RawSurvey, year: int) -> None:
         "interview numbers that differ from the person's",
         family[own] != number[own],
     )
-    head = codes(raw, "relation_to_head", "person", year) == HEAD[year <= LAST_ONE_DIGIT_WAVE]
-    interviewed = in_family(raw, year)
-    heads = number[head & interviewed & (number > 0)]
-    if interviewed.sum() >= _TOLERATED_ROWS and not heads.size:
+    head, _ = heads_and_spouses(raw, year)
+    heads = number[head & (number > 0)]
+    if in_family(raw, year).sum() >= _TOLERATED_ROWS and not heads.size:
         raise _shifted(relation, "holds no head of a family")
     _refuse(relation, "heads of a family that has another", pd.Series(heads).duplicated().to_numpy())
 
@@ -227,15 +277,6 @@ def _refuse(variable: Variable, what: str, wrong: np.ndarray) -> None:
 
 def _shifted(variable: Variable, what: str) -> InputError:
     return InputError(
-        f"{SURVEY}: {variable} ({_words(variable)}) {what}. The column was renamed or shifted, or the layout "
-        f"belongs to another file: take {_file_of(variable)} and its own .sas, .sps or .do file as downloaded."
+        f"{SURVEY}: {variable} ({in_words(variable)}) {what}. The column was renamed or shifted, or the layout "
+        f"belongs to another file: take {file_of(variable)} and its own .sas, .sps or .do file as downloaded."
     )
-
-
-def _words(variable: Variable) -> str:
-    whose = "" if variable.role in ("person", "family") else f" of the {variable.role}"
-    return variable.concept.replace("_", " ") + whose
-
-
-def _file_of(variable: Variable) -> str:
-    return INDIVIDUAL_FILE if variable.role == "person" else family_file(variable.year)

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from labor_llm.errors import InputError
 from labor_llm.surveys.conversion_rules import RecordOptions
 from labor_llm.surveys.interviews import SurveyInterviews
+from labor_llm.surveys.nls_cohorts import COHORT_SIZES
 from labor_llm.surveys.nls_extracts import read_nls
 from labor_llm.surveys.nlsy79 import Nlsy79Options, missing_years, nlsy79_interviews, nlsy79_variables
 from labor_llm.surveys.nlsy97 import Nlsy97Options, missing_rounds, nlsy97_interviews, nlsy97_variables
@@ -32,6 +33,7 @@ class Survey:
         interviews: (values, options) to interviews.
         options: the class of the survey's own options.
         missing: says, for each wave that the files lack, which it is and what to download.
+        cohort: number of respondents of the cohort; None for the PSID, which grows.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Survey:
     interviews: Callable[[RawSurvey, Any], SurveyInterviews]
     options: type
     missing: Callable[[RawSurvey], list[str]]
+    cohort: int | None = None
 
 
 def _read_psid(raw: Path, variables: Sequence[Variable], column_map: Path | None) -> RawSurvey:
@@ -75,6 +78,7 @@ SURVEYS = {
         nlsy79_interviews,
         Nlsy79Options,
         lambda raw: _nls_waves("NLSY79", "nlsy79", missing_years(raw)),
+        COHORT_SIZES["nlsy79"][0],
     ),
     "nlsy97": Survey(
         "NLSY97",
@@ -83,6 +87,7 @@ SURVEYS = {
         nlsy97_interviews,
         Nlsy97Options,
         lambda raw: _nls_waves("NLSY97", "nlsy97", missing_rounds(raw)),
+        COHORT_SIZES["nlsy97"][0],
     ),
 }
 

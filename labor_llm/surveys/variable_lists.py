@@ -13,15 +13,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from labor_llm.artefacts import atomic_path
-from labor_llm.errors import InputError
-from labor_llm.surveys.nlsy79 import nlsy79_variables
-from labor_llm.surveys.nlsy97 import nlsy97_variables
+from labor_llm.surveys.nls_codebooks import RESPONDENT
+from labor_llm.surveys.psid_waves import file_of
+from labor_llm.surveys.registry import survey_named
 from labor_llm.surveys.variables import CROSS_ROUND, Variable, variables_of
 
-SURVEYS = ("nlsy79", "nlsy97", "psid")
-# The respondent's number: CASEID of the NLSY79, PUBID of the NLSY97.
-NLS_RESPONDENT = "R0000100"
-PSID_INDIVIDUAL_FILE = "IND2023ER"
 QUESTION_COLUMNS = ("question", "last_question", "survey_year", "measures")
 _NUMBERED = re.compile(r"^(.*?)(\d+)$")
 
@@ -32,10 +28,10 @@ def tagset(survey: str) -> list[str]:
     Raises:
         InputError: if there is no such survey.
     """
-    names = [variable.name for variable in _variables(survey) if variable.name]
+    names = [variable.name for variable in survey_named(survey).variables() if variable.name]
     if survey == "psid":
         return list(dict.fromkeys(names))
-    return sorted({NLS_RESPONDENT, *names})
+    return sorted({RESPONDENT, *names})
 
 
 def questions(survey: str) -> list[dict[str, str]]:
@@ -49,7 +45,7 @@ def questions(survey: str) -> list[dict[str, str]]:
     Raises:
         InputError: if there is no such survey.
     """
-    variables = [variable for variable in _variables(survey) if not variable.name]
+    variables = [variable for variable in survey_named(survey).variables() if not variable.name]
     years: dict[tuple[str, str], list[int]] = {}
     for variable in variables:
         if variable.concept != "weekly_status":
@@ -69,11 +65,7 @@ def psid_files(variables: Iterable[Variable] | None = None) -> dict[str, list[st
     """
     files: dict[str, list[str]] = {}
     for variable in variables if variables is not None else variables_of("psid"):
-        if variable.role == "person":
-            file = PSID_INDIVIDUAL_FILE
-        else:
-            file = f"FAM{variable.year}{'ER' if variable.year >= 1994 else ''}"
-        files.setdefault(file, []).append(variable.name)
+        files.setdefault(file_of(variable), []).append(variable.name)
     return {file: list(dict.fromkeys(files[file])) for file in sorted(files)}
 
 
@@ -129,14 +121,6 @@ def write_variable_lists(survey: str, out: Path) -> list[Path]:
         with atomic_path(out / name) as aside:
             aside.write_text(text, encoding="utf-8", newline="\n")
     return [out / name for name in texts]
-
-
-def _variables(survey: str) -> list[Variable]:
-    if survey not in SURVEYS:
-        raise InputError(f"{survey!r} is no survey; known are {', '.join(SURVEYS)}.")
-    if survey == "psid":
-        return list(variables_of(survey))
-    return nlsy79_variables() if survey == "nlsy79" else nlsy97_variables()
 
 
 def _question(question: str, last: str, year: str, concept: str) -> dict[str, str]:

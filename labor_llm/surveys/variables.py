@@ -9,7 +9,6 @@ found by question name and survey year. PSID variables have a name (V7712) alone
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -66,6 +65,7 @@ class RawSurvey:
         found: the file in which each variable was found, by key.
         missing: the variables that no file has.
         read: every file that was read, in order; `skipped` those in the folder that were not.
+        unnamed: the files of `skipped` that have respondents, but columns of which nothing tells what they are.
     """
 
     values: pd.DataFrame
@@ -73,6 +73,7 @@ class RawSurvey:
     missing: tuple[Variable, ...]
     read: tuple[Path, ...]
     skipped: tuple[Path, ...] = ()
+    unnamed: tuple[Path, ...] = ()
 
     def years(self, concept: str, role: str = "") -> list[int]:
         """Return the survey years for which a concept was found."""
@@ -102,8 +103,3 @@ def variables_of(survey: str) -> tuple[Variable, ...]:
             Variable(row["concept"], int(row["year"]), row["name"], row["question"], row["role"])
             for row in csv.DictReader(file)
         )
-
-
-def with_concepts(variables: Iterable[Variable], *concepts: str) -> list[Variable]:
-    """Return the variables of some concepts."""
-    return [variable for variable in variables if variable.concept in concepts]

@@ -91,6 +91,9 @@ def conversion(
             "missing_waves": [],
             "missing_variables": [],
             "skipped": [],
+            "unnamed": [],
+            "respondents": 100,
+            "cohort": None,
             "files": [],
         }
         | changes

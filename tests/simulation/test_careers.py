@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from labor_llm.careers import career_panel
 from labor_llm.errors import InputError
 from labor_llm.occupations import OutcomeSpace
-from labor_llm.simulation.careers import simulate_careers, worker_numbers
+from labor_llm.simulation.careers import simulate_careers
 from labor_llm.simulation.market import Market
 from labor_llm.simulation.market_parameters import MarketParameters
 from labor_llm.simulation.schedules import NLSY79, NLSY97, PSID81, SCHEDULES, Schedule
@@ -185,13 +185,10 @@ def test_nobody_is_interviewed_outside_the_ages(survey: str, ages: tuple[int, in
         assert frame["worker_id"].nunique() == 200
 
 
-def test_worker_numbers_are_those_of_the_survey() -> None:
-    assert worker_numbers("NLSY79", 3).tolist() == [1, 2, 3]
-    psid = worker_numbers("PSID", 31_056)
-    assert psid[[0, 9, 10, 29_300]].tolist() == [1001, 1010, 2001, 3_001_001]
-    assert (np.diff(psid) > 0).all()
-    with pytest.raises(InputError, match="90,000 persons asked for, 84,720 are possible"):
-        worker_numbers("PSID", 90_000)
+@pytest.mark.parametrize("survey", list(SCHEDULES))
+def test_workers_are_numbered_from_one(survey: str) -> None:
+    frame = simulate_careers(MARKET, 12, SCHEDULES[survey], seed=1)
+    assert frame["worker_id"].unique().tolist() == [str(number) for number in range(1, 13)]
 
 
 @pytest.mark.parametrize("changes", [{"workers": 0}, {"block": 0}, {"seed": -1}])

@@ -31,8 +31,9 @@ NUMBERED = [variable for variable in VARIABLES if variable.name]
 def frame(variables: list[Variable], rows: int, seed: int = 0) -> pd.DataFrame:
     generator = np.random.default_rng(seed)
     keys = pd.MultiIndex.from_tuples([v.key for v in variables], names=["concept", "role", "year"])
-    persons = np.sort(generator.choice(np.arange(1, 20_000), rows, replace=False))
-    codes = generator.integers(-5, 9_999, (rows, len(variables)))
+    persons = np.sort(generator.choice(np.arange(1, 8_985), rows, replace=False))
+    # No -5: everyone was interviewed, or variables of a year would have to agree on who was not.
+    codes = generator.integers(-4, 9_999, (rows, len(variables)))
     return pd.DataFrame(codes, pd.Index(persons, name="person", dtype="int64"), keys).astype("Int32")
 
 

@@ -69,6 +69,38 @@ def test_interviews_are_the_simulated_records():
     pd.testing.assert_frame_equal(read.persons[statics], expected, check_dtype=False)
 
 
+def employments(values: pd.DataFrame) -> pd.Series:
+    raw = RawSurvey(values, dict.fromkeys(values.columns, "simulated.csv"), (), ())
+    return nlsy79_interviews(raw).interviews.set_index(["person", "year"])["employment"]
+
+
+def test_some_interviews_lie_in_the_next_year_and_need_its_weeks():
+    values, _ = nlsy79_answers(invented_careers(), CODES, seed=2)
+    spilled = [
+        (person, year)
+        for year in YEARS
+        if ("interview_year", "", year) in values
+        for person in values.index[values["interview_year", "", year] == year + 1]
+    ]
+    assert {year for _, year in spilled} >= {2004, 2010, 2020}
+    assert min(year for _, year in spilled) == 2004 and max(year for _, year in spilled) == 2020
+    months = pd.Series([values.loc[person, ("interview_month", "", year)] for person, year in spilled])
+    assert set(months) == {1, 2}
+    # Without the year, those rounds that begin in autumn are still dated right, and the earlier ones are not.
+    without = employments(values.drop(columns="interview_year", level="concept")).loc[spilled]
+    wrong = without != employments(values).loc[spilled]
+    years = wrong.index.get_level_values("year")
+    assert wrong[years < 2012].any() and not wrong[years >= 2012].any()
+
+
+@pytest.mark.parametrize("state", ["unemployed", "4"])
+def test_years_in_which_nobody_works_or_everybody_does_are_answered(state: str):
+    careers = invented_careers(workers=3).assign(occupation=state)
+    got = employments(nlsy79_answers(careers, CODES, seed=1)[0])
+    assert len(got) == len(careers)
+    assert set(got) == {"unemployed" if state == "unemployed" else "working"}
+
+
 def test_the_same_seed_gives_the_same_answers():
     careers = invented_careers()
     first, second = (nlsy79_answers(careers, CODES, seed=3)[0] for _ in range(2))

@@ -219,6 +219,14 @@ def test_too_many_people_are_refused() -> None:
         psid_answers(pd.DataFrame(ONE), CODES, seed=1, people_per_worker=9)
 
 
+def test_more_households_than_the_numbering_holds_are_refused() -> None:
+    """8,472 families of 1968 have room for 14 households each; men alone are no couples."""
+    count = 14 * 8472 + 1
+    men = pd.DataFrame(ONE).iloc[[0] * count].assign(worker_id=np.arange(count).astype(str))
+    with pytest.raises(InputError, match=r"^simulated PSID: 118,609 households do not fit .* Simulate fewer"):
+        psid_answers(men, CODES, seed=1, people_per_worker=1.0)
+
+
 def test_expressible_careers_leave_out_what_no_wave_could_state() -> None:
     early, late = pd.DataFrame(ONE | {"ethnicity": "asian"}), pd.DataFrame(ONE | {"worker_id": ["b", "b"]})
     late = late.assign(year=[1984, 1985], ethnicity="asian", schooling=[20, 0])

@@ -65,7 +65,7 @@ def test_a_wave_that_is_not_in_the_files_gives_no_records(simulated, tmp_path):
     [
         (lambda table: table.drop(columns="R0214700"), r"R0214700 SAMPLE_RACE.*labor-llm variables nlsy79"),
         (lambda table: table.rename(columns={"R0214800": "SEX"}), r"R0214800 SAMPLE_SEX"),
-        (lambda table: table.assign(R0214800="FEMALE"), r"simulated\.csv, row 2.*R0214800.*codes"),
+        (lambda table: table.assign(R0214800="FEMALE"), r"simulated\.csv, column R0214800: cells that are no.*codes"),
         (lambda table: table.assign(R0000500="80", R0410300="80"), r"130 respondents have a year of birth"),
         (lambda table: table.assign(R0214700="9"), r"simulated\.csv: 130 respondents.*race"),
     ],

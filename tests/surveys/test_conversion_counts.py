@@ -31,7 +31,7 @@ def counted(crosswalks: Crosswalks, rows: list[tuple], missing=(), read=(), colu
     ).astype({"birth_year": "Int64"})
     coded = coded_records(SurveyInterviews("ACME", persons, table), crosswalks, RecordOptions())
     raw = RawSurvey(pd.DataFrame(), {("sex", "", 0): Path("x.csv")}, tuple(missing), tuple(read))
-    return count_conversion("ACME", {}, coded, raw, crosswalks, [], column_map)
+    return count_conversion("ACME", {}, coded, raw, crosswalks, [], column_map=column_map)
 
 
 def test_counts_of_few_persons_are_left_out(crosswalks):

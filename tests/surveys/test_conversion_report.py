@@ -59,6 +59,9 @@ COUNTS: dict[str, Any] = {
     "missing_waves": ["NLSY79 1990: no occupation of the main job is in the files"],
     "missing_variables": [],
     "skipped": [],
+    "unnamed": [],
+    "respondents": 100,
+    "cohort": None,
     "files": ["default.csv"],
 }
 

@@ -162,3 +162,5 @@ def test_a_column_map_that_is_none_is_refused(tmp_path: Path, text: str, message
         read_column_map(column_map(tmp_path, text))
     with pytest.raises(InputError, match=r"absent\.csv: no such file"):
         read_column_map(tmp_path / "absent.csv")
+    with pytest.raises(InputError, match=r"map\.csv: no CSV"):
+        read_column_map(column_map(tmp_path, "file,column,question,year\n" + "x" * 200_000))

@@ -78,6 +78,19 @@ def test_the_respondents_decide_where_nothing_else_does(
     assert f"not of the {other.upper()} (it has the {size:,} respondents of that" in refusal(tmp_path, other)
 
 
+@pytest.mark.parametrize(("cohort", "highest"), [("nlsy79", 12_686), ("nlsy97", 9_022)])
+def test_numbers_that_the_cohort_does_not_have_are_refused(tmp_path: Path, cohort: str, highest: int) -> None:
+    text = "R0000100,R0214800,R0536300\n1,1,1\n"
+    (tmp_path / "x.csv").write_text(f"{text}{highest},1,1\n")
+    assert read_nls(tmp_path, cohort, [SEX[cohort]]).values.index.tolist() == [1, highest]
+    (tmp_path / "x.csv").write_text(f"{text}{highest + 1},1,1\n20000,1,1\n")
+    refused = refusal(tmp_path, cohort)
+    assert refused.startswith(
+        f"x.csv, column R0000100: 2 of 3 respondents have a number above {highest:,}, the highest"
+    )
+    assert "20000" not in refused and str(highest + 1) not in refused
+
+
 def test_a_codebook_that_shares_the_respondents_number_alone_is_no_evidence(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("R0000100,1979\n1,1\n")
     (tmp_path / "y.sdf").write_text(SDF.format(question="PUBID"))

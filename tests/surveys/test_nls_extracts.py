@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ JOB80 = Variable("job", 1980, "", "CPSOCC70")
 SEX = Variable("sex", 0, "", "SAMPLE_SEX")
 WEEK = Variable("weekly_status", 7, "", "STATUS_WK_NUM0007")
 WANTED = [BORN, JOB79, JOB80, SEX, WEEK]
-ROWS = [[3, 60, 914, -4, 1, 4], [1, 61, 1, 2, 2, 101], [2, 62, -5, 230, 1, 5]]
+ROWS = [[3, 60, 914, -4, 1, 4], [1, 61, 1, 2, 2, 101], [2, 62, -4, 230, 1, 5]]
 NUMBERS = ["R0000100", "R0000500", "R0046400", "R0263400", "R0214800", "W0061900"]
 RENAMED = ["CASEID_1979", "Q1_3_A_Y_1979", "CPSOCC70_1979", "CPSOCC70_1980", "SAMPLE_SEX_1979",
            "STATUS_WK_NUM0007_XRND"]  # fmt: skip
@@ -89,11 +91,11 @@ def test_a_column_map_says_what_columns_are(tmp_path: Path) -> None:
     assert "column of respondents" in refusal(
         tmp_path / "raw", column_map=write(tmp_path, {"m.csv": [rows[0], *rows[2:]]}) / "m.csv"
     )
-    wrong = write(tmp_path, {"m.csv": [*rows, ["x.csv", "81", "CPSOCC70", 1981]]}) / "m.csv"
+    wrong = write(tmp_path, {"m.csv": [*rows, ["x.csv", "81", "CPSOCC70", 1980]]}) / "m.csv"
     assert refusal(tmp_path / "raw", column_map=wrong).startswith(
         "x.csv: no column '81', which row 8 of the column map names; mend the map. The names of"
     )
-    absent = write(tmp_path, {"m.csv": [*rows, ["y.csv", "81", "CPSOCC70", 1981]]}) / "m.csv"
+    absent = write(tmp_path, {"m.csv": [*rows, ["y.csv", "81", "CPSOCC70", 1980]]}) / "m.csv"
     assert "row 8, column file: y.csv is no extract below" in refusal(tmp_path / "raw", column_map=absent)
 
 
@@ -101,8 +103,103 @@ def test_a_column_map_goes_before_reference_numbers(tmp_path: Path) -> None:
     rows = [["file", "column", "question", "year"], ["x.csv", "R0046400", "CPSOCC70", 1980]]
     raw = write(tmp_path, {"x.csv": [NUMBERS, *ROWS], "map.csv": rows})
     got = read_nls(raw, "nlsy79", [JOB79, JOB80], raw / "map.csv")
-    assert got.get("job", 1980).tolist() == [1, -5, 914]
+    assert got.get("job", 1980).tolist() == [1, -4, 914]
     assert got.missing == (JOB79,)
+    assert got.unnamed == ()
+
+
+def test_a_column_map_goes_before_the_number_that_a_variable_has_elsewhere(tmp_path: Path) -> None:
+    """R0263400 is JOB80's column by number, but the map says that it is the one called R0046400."""
+    numbered = replace(JOB80, name="R0263400")
+    rows = [["file", "column", "question", "year"], ["x.csv", "R0046400", "CPSOCC70", 1980]]
+    raw = write(tmp_path, {"x.csv": [NUMBERS, *ROWS], "x.sdf": SDF, "map.csv": rows})
+    assert read_nls(raw, "nlsy79", [numbered]).get("job", 1980).tolist() == [2, 230, -4]
+    assert read_nls(raw, "nlsy79", [numbered], raw / "map.csv").get("job", 1980).tolist() == [1, -4, 914]
+    # Nor do codebooks have a say in what the map names: the column was the year of birth by the codebook.
+    write(raw, {"map.csv": [rows[0], ["x.csv", "R0000500", "CPSOCC70", 1980]]})
+    got = read_nls(raw, "nlsy79", [replace(BORN, name=""), JOB80], raw / "map.csv")
+    assert got.get("job", 1980).tolist() == [61, 62, 60]
+    assert [variable.concept for variable in got.missing] == ["born"]
+
+
+def test_a_column_map_may_name_the_column_of_respondents_of_a_numbered_file(tmp_path: Path) -> None:
+    rows = [["file", "column", "question", "year"], ["x.csv", "id", "CASEID", ""]]
+    raw = write(tmp_path, {"x.csv": "R0000100,id,R0000500\n900,2,60\n901,1,61\n", "map.csv": rows})
+    assert read_nls(raw, "nlsy79", [BORN], raw / "map.csv").values.index.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("question", "year", "message"),
+    [
+        ("CPSOC70", 1979, "CPSOC70 of 1979 is no variable that is looked for; near it are CPSOCC70 of 1979, 1980"),
+        ("CPSOCC70", 1995, "CPSOCC70 of 1995 is no variable that is looked for; CPSOCC70 is looked for of 1979, 1980"),
+        ("CPSOCC70", 2099, "CPSOCC70 of 2099 is no"),
+        ("CPSOCC70", "", "CPSOCC70 of no year is no"),
+        ("XXXXXXX", 1979, "XXXXXXX of 1979 is no variable that is looked for; `labor-llm variables` lists"),
+    ],
+)  # fmt: skip
+def test_a_row_of_a_column_map_that_no_variable_answers_to_is_refused(
+    tmp_path: Path, question: str, year: object, message: str
+) -> None:
+    rows = [["file", "column", "question", "year"], ["x.csv", "79", "CPSOCC70", 1979],
+            ["x.csv", "80", question, year]]  # fmt: skip
+    raw = write(tmp_path, {"x.csv": "R0000100,79,80\n1,5,6\n", "map.csv": rows})
+    refused = refusal(raw, column_map=raw / "map.csv")
+    assert refused.startswith("map.csv, row 3 (x.csv, column '80'): ")
+    assert message in refused
+
+
+def test_a_column_map_may_name_the_release_and_the_respondents(tmp_path: Path) -> None:
+    rows = [["file", "column", "question", "year"], ["x.csv", "v", "VERSION_R26", 2014], ["x.csv", "n", "CASEID", ""],
+            ["x.csv", "79", "CPSOCC70", 1979]]  # fmt: skip
+    raw = write(tmp_path, {"x.csv": "n,v,79\n1,458,6\n", "map.csv": rows})
+    assert read_nls(raw, "nlsy79", WANTED, raw / "map.csv").get("job", 1979).tolist() == [6]
+
+
+def test_two_rows_of_a_column_map_for_one_column_are_refused(tmp_path: Path) -> None:
+    rows = [["file", "column", "question", "year"], ["x.csv", "a", "CPSOCC70", 1979],
+            ["raw/x.csv", "a", "CPSOCC70", 1980]]  # fmt: skip
+    write(tmp_path, {"raw/x.csv": "R0000100,a\n1,5\n", "map.csv": rows})
+    assert refusal(tmp_path / "raw", column_map=tmp_path / "map.csv") == (
+        f"{tmp_path}/map.csv, row 3: column 'a' of x.csv stands in row 2 too; a column is one question of one year, so "
+        "leave one row."
+    )
+
+
+def test_a_file_of_respondents_whose_columns_have_no_known_name_is_told_apart(tmp_path: Path) -> None:
+    files = {"a.csv": [NUMBERS, *ROWS], "b.csv": "R0000100,1979\n1,5\n", "c.csv": "x,y\n1,2\n",
+             "d.csv": "R0000100,T0000100\n1,5\n"}  # fmt: skip
+    got = read_nls(write(tmp_path, files), "nlsy79", WANTED)
+    assert got.unnamed == (tmp_path / "b.csv",)
+    assert got.skipped == tuple(tmp_path / name for name in ("b.csv", "c.csv", "d.csv"))
+    (tmp_path / "a.csv").unlink()
+    assert (
+        "b.csv (no wanted variable under its name; say in a column map what columns such as '1979' are)"
+        in (refusal(tmp_path))
+    )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b'"R0000100","R0000500"\r1,60\r', "R0000100,R0000500\n1,60\n".encode("utf-16"), bytes(range(256)) * 40,
+     b"x" * 200_000 + b",R0000100\n1,2\n", b"R0000100,R0\x00000500\n", b'"R0000100\n\n\n1,2\n'],
+    ids=["CR", "UTF-16", "binary", "field over 131,072", "NUL", "open quote"],
+)  # fmt: skip
+def test_a_csv_that_is_none_is_skipped_and_refused_alone(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "b.csv").write_bytes(content)
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+        archive.writestr("c.csv", content)
+    assert "b.csv (" in refusal(tmp_path)
+    got = read_nls(write(tmp_path, {"a.csv": [NUMBERS, *ROWS]}), "nlsy79", WANTED)
+    assert got.get("born", 1979).tolist() == [61, 62, 60]
+    assert got.skipped == (tmp_path / "b.csv", tmp_path / "z.zip" / "c.csv")
+
+
+def test_data_without_codebook_say_that_it_is_what_lacks(tmp_path: Path) -> None:
+    refused = refusal(write(tmp_path, {"a.csv": [NUMBERS, *ROWS]}), [JOB80])
+    assert "no .sdf or .cdb beside it says what its other columns are" in refused
+    assert "each file with its codebook (.sdf or .cdb)" in refused
+    assert read_nls(write(tmp_path, {"a.sdf": SDF}), "nlsy79", [JOB80]).missing == ()
 
 
 def test_the_csv_is_preferred_to_the_other_forms_of_an_extract(tmp_path: Path) -> None:
@@ -181,7 +278,8 @@ def test_a_file_without_anything_wanted_is_listed_with_the_reason(tmp_path: Path
         tmp_path, {"a.csv": "R0000100,T0000100\n1,1\n", "b.csv": "x,y\n1,1\n", "c.dat": "1 1\n", "d.csv": ""}
     )
     message = refusal(raw)
-    for part in ("a.csv (none of the wanted variables)", "b.csv (no column R0000100 (CASEID or PUBID))", "d.csv (no h",
+    for part in ("a.csv (none of the wanted variables by number; no .sdf",
+                 "b.csv (no column R0000100 (CASEID or PUBID))", "d.csv (no h",
                  "c.dat (no .sdf, .cdb, .dct or tagset of the same name", "labor-llm variables nlsy79"):  # fmt: skip
         assert part in message
     assert refusal(write(raw, {"e.csv": "R0000100,R0000500,R00005.00\n1,1,1\n"})).startswith(

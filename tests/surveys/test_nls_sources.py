@@ -70,6 +70,37 @@ def test_a_damaged_zip_is_refused(tmp_path: Path, where: str) -> None:
         read_nls(path, "nlsy79", [SEX])
 
 
+def unreadable(path: Path) -> None:
+    """Take away the right to read, and leave out the test where that stops nobody (a superuser)."""
+    path.chmod(0)
+    try:
+        list(path.iterdir()) if path.is_dir() else path.read_bytes()
+    except PermissionError:
+        return
+    pytest.skip("a superuser reads everything")
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.sdf", "x.zip", "below"])
+def test_what_may_not_be_read_is_named_with_the_remedy(tmp_path: Path, name: str) -> None:
+    (tmp_path / "x.csv").write_text(CSV)
+    (tmp_path / "x.sdf").write_text("")
+    (tmp_path / "below").mkdir()
+    zipped(tmp_path / "x.zip", y_csv=CSV)
+    unreadable(tmp_path / name)
+    with pytest.raises(
+        InputError, match=rf"{name}: cannot be read \(Permission denied\); allow reading it \(chmod"
+    ):
+        read_nls(tmp_path, "nlsy79", [SEX])
+    (tmp_path / name).chmod(0o700)
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file whose reading always fails")
+def test_a_file_whose_reading_fails_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").symlink_to("/proc/self/mem")
+    with pytest.raises(InputError, match=r"x\.csv: cannot be read \(Input/output error\)"):
+        read_nls(tmp_path, "nlsy79", [SEX])
+
+
 def test_nothing_to_read_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"absent: no such file or folder"):
         file_groups(tmp_path / "absent")

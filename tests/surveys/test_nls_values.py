@@ -53,36 +53,41 @@ def test_whole_numbers_of_other_programs_and_empty_cells_are_read(tmp_path: Path
 
 
 @pytest.mark.parametrize("cell", ["SECRET: secret", "1.5", "1e99", "4294967296", "nan", "1_0", "s\u00e9cret"])
-def test_a_cell_that_is_no_code_is_named_by_row_and_column_alone(
+def test_cells_that_are_no_codes_are_counted_by_column_alone(
     tmp_path: Path, cell: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nls_values, "_ROWS_AT_ONCE", 3)
     monkeypatch.setattr(nls_values, "_SMALLEST_BLOCK", 300)
-    rows = [f"{person},60,{cell if person == 70 else person},1" for person in range(1, 101)]
+    rows = [f"{person},60,{cell if person in (7, 70) else person},1" for person in range(1, 101)]
     message = refusal(tmp_path, "\n".join([HEADER, *rows]))
-    assert message.startswith("x.csv, row 71, column R0046400: not a whole number. Give the codes, not their")
-    assert cell not in message
+    assert message.startswith(
+        "x.csv, column R0046400: cells that are no whole numbers: 2. Give the codes, not their"
+    )
+    assert cell not in message and "row" not in message
 
 
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (["1,60,1,1", "2,60,secret"], "x.csv, row 3: 3 cells, but the file has 4 columns; it is cut off"),
-        (["1,60,1,1", "2,60,1,1,secret"], "x.csv, row 3: 5 cells, but the file has 4 columns"),
-        (["1,60,1,1", "x,60,1,1"], "x.csv, row 3, column R0000100: not a whole number"),
-        (["1,60,1,1", ",60,1,1"], "x.csv, row 3, column R0000100: no respondent's number"),
-        (["2,60,1,1", "1,60,1,1", "3,6,1,1", "2,6,1,1"], "x.csv, row 5, column R0000100: the respondent stands twice"),
+        (["1,60,1,1", "2,60,secret"], "x.csv: a row has 3 cells, but the file has 4 columns; it is cut off"),
+        (["1,60,1,1", "2,60,1,1,secret"], "x.csv: a row has 5 cells, but the file has 4 columns"),
+        (["1,60,1,1", "x,60,1,1"], "x.csv, column R0000100: cells that are no whole numbers: 1."),
+        (["1,60,1,1", ",60,1,1"], "x.csv, column R0000100: rows without a respondent's number: 1;"),
+        (["2,60,1,1", "1,60,1,1", "3,6,1,1", "2,6,1,1"],
+         "x.csv, column R0000100: rows of a respondent who stands in the file before: 1;"),
         ([], "x.csv: no rows of data"),
     ],
 )  # fmt: skip
 def test_a_file_that_was_cut_or_changed_is_refused(tmp_path: Path, rows: list[str], message: str) -> None:
-    assert refusal(tmp_path, "\n".join([HEADER, *rows])).startswith(message)
+    """No message says in which row: in the file of a full cohort, it is the respondent's number and one."""
+    refused = refusal(tmp_path, "\n".join([HEADER, *rows]))
+    assert refused.startswith(message) and "row 3" not in refused
 
 
-def test_a_cut_off_row_of_the_space_delimited_form_is_named(tmp_path: Path) -> None:
+def test_a_cut_off_row_of_the_space_delimited_form_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.sdf").write_text(SDF)
     assert refusal(tmp_path, "1 60 914 1\r\n2 60 914 1\r\n3 60\r\n", "x.dat").startswith(
-        "x.dat, row 3: 2 cells, but the file has 4 columns; it is cut off"
+        "x.dat: a row has 2 cells, but the file has 4 columns; it is cut off"
     )
 
 

@@ -277,6 +277,11 @@ REFUSED = [
     ({("sex", 0): None}, "no file has R0536300 KEY!SEX"),
     ({("race", 0): None}, "no file has R1482600 KEY!RACE_ETHNICITY"),
     ({("birth_year", 0): None}, "no file has R0536402 KEY!BDATE_Y"),
+    (
+        {("sex", 0): None, ("race", 0): None},
+        "no file has R0536300 KEY!SEX; nor R1482600 KEY!RACE_ETHNICITY. Add",
+    ),
+    ({("schooling", 2005): None}, "no file has CV_HGC_EVER_EDT of any round"),
     ({("occupation_2002_job01", 2005): None}, "round 2005: no file has YEMP_OCCODE-2002.01 (2005)"),
     ({("region", 2021): 1}, "round 2021: no file has YEMP_OCCODE-2002.01 (2021)"),
     # The NLSY79's codes, and labels that were numbered anew.

@@ -317,16 +317,32 @@ def test_gender_is_sex(sex: int, gender: str) -> None:
     assert psid_interviews(raw_survey({1001: [at(1981)]}, sex)).persons["gender"].tolist() == [gender]
 
 
-def test_variables_that_no_wave_has_leave_things_unknown() -> None:
-    """A Data Center job may lack race, region, schooling, age and year of birth."""
-    raw = raw_survey({1001: [at(1985, status=1, occupation=10)]})
-    kept = ("sex", "sequence_number", "relation_to_head", "employment_status", "occupation_1970",
-            "ind_interview_number", "fam_interview_number")  # fmt: skip
-    got = psid_interviews(raw_of(raw.values[[key for key in raw.values if key[0] in kept]]))
-    assert got.persons.astype(object).iloc[0, :3].tolist() == ["male", "unknown", "unknown"]
-    assert got.persons["birth_year"].isna().all()
-    assert got.interviews["schooling"].isna().all()
-    assert got.interviews["code"].tolist() == [10]
+def test_variables_that_one_wave_lacks_are_taken_from_the_others() -> None:
+    described = {"race": 1, "region": 3, "own_schooling": 12, "birth_year": 1950}
+    raw = raw_survey(
+        {1001: [at(1985, status=1, occupation=10), at(1986, status=1, occupation=10, **described)]}
+    )
+    gone = ("race", "hispanic", "region", "schooling", "birth_year", "age")
+    got = psid_interviews(
+        raw_of(raw.values[[key for key in raw.values if key[0] not in gone or key[2] == 1986]])
+    )
+    assert got.persons.iloc[0, :4].tolist() == ["male", "white", "south", 1950]
+    assert got.interviews["schooling"].astype(object).where(lambda found: found.notna(), None).tolist() == [
+        None,
+        12,
+    ]
+
+
+def test_files_that_contradict_each_other_are_read_if_that_is_wanted() -> None:
+    """Sixty heads: the individual file has all of them at work, the family file all of them retired."""
+    raw = raw_survey({1000 * family + 1: [at(1990, status=4, own_status=1)] for family in range(1, 61)})
+    with pytest.raises(InputError, match=r"^PSID 1990: ER30653 .* are the same for 0 of 60 heads only"):
+        records(raw)
+    assert set(records(raw, consistency="ignore")["employment"]) == {OUT}
+    with pytest.raises(
+        InputError, match=r"^PSID: consistency is 'warn'; choose one of 'refuse', 'ignore'\.$"
+    ):
+        PsidOptions(consistency="warn")
 
 
 def test_no_head_in_any_wave_and_unknown_choices_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from labor_llm.errors import InputError
 from labor_llm.surveys.psid_files import read_psid
+from labor_llm.surveys.psid_sources import SourceFile
 from labor_llm.surveys.variables import RawSurvey, Variable
 
 VARIABLES = [
@@ -147,6 +149,15 @@ def test_a_job_of_the_data_center_is_enough(tmp_path: Path) -> None:
     assert table(read_psid(written(tmp_path, decimals, "\r\n"), VARIABLES)) == EXPECTED
 
 
+def test_lines_that_end_in_cr_alone_are_lines(tmp_path: Path) -> None:
+    """As old programs for the Mac wrote them; a file of somebody else's in this form is passed over."""
+    assert table(read_psid(written(tmp_path, JOB, "\r"), VARIABLES)) == EXPECTED
+    beside = written(tmp_path, {"notes.csv": ["a", "b", "c"]}, "\r")
+    assert [path.name for path in read_psid(beside, VARIABLES).skipped] == ["notes.csv"]
+    labels = changed("J123.csv", lambda text: text.replace(",600,2", ",Cooks,2"), JOB)
+    assert "J123.csv: row 3, ER21145: not a code" in refusal(tmp_path / "labels", labels, end="\r")
+
+
 def test_jobs_and_packaged_files_complete_each_other(tmp_path: Path) -> None:
     """The job has one person more, and a wave of which there is no family file."""
     job = changed("J123.csv", lambda text: text + "\n7,30,0,20,,20,,,600,2,", JOB)
@@ -250,7 +261,19 @@ def test_a_variable_under_two_concepts_is_read_for_both(tmp_path: Path) -> None:
         ),
         (
             changed("IND2023ER.sas", lambda text: text.replace("ER30002", "ER99999")),
-            "IND2023ER.txt: holds variables of persons, but not ER30001 and ER30002",
+            "IND2023ER.txt: holds variables of persons, but not ER30002; persons are numbered by ER30001 and ER30002",
+        ),
+        (
+            changed("J123.csv", lambda text: text.replace("er30002", "V30002"), JOB),
+            "J123.csv: holds variables of persons, but not ER30002; persons are numbered by",
+        ),
+        (
+            changed("J123.csv", lambda text: text.replace("ER30001,er30002", "V1,V2"), JOB),
+            "J123.csv: holds variables of persons, but not ER30001 and ER30002; persons are numbered by",
+        ),
+        (
+            changed("J123.csv", lambda text: '"' + "x" * 200_000 + text, JOB),
+            "J123.csv: it is not readable as a table. Download it again, or take it out of the folder",
         ),
         (
             FILES | changed("J123.csv", lambda text: text.replace(",5,", ",6,"), JOB),
@@ -279,6 +302,61 @@ def test_unfit_files_are_refused_by_file_and_place(
     tmp_path: Path, files: dict[str, list[str]], message: str
 ) -> None:
     assert message in refusal(tmp_path / "psid", files)
+
+
+def zipped(path: Path, prefixes: dict[str, str]) -> Path:
+    """All files in one archive, those of a stem under a path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, lines in FILES.items():
+            archive.writestr(prefixes.get(name[:7].upper(), "") + name, "\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("prefix", ["../", "deeper/../../", "..\\", "/etc/psid/", "C:\\psid\\"])
+def test_members_that_lead_out_of_an_archive_are_listed_as_skipped(tmp_path: Path, prefix: str) -> None:
+    got = read_psid(zipped(tmp_path / "all.zip", {"FAM2003": prefix}), VARIABLES)
+    assert [variable.name for variable in got.missing] == ["ER21002", "ER21145"]
+    out = [path for path in got.skipped if path.name.endswith(("FAM2003ER.txt", "FAM2003ER.sps"))]
+    assert len(out) == 2 and all(str(path).startswith(str(tmp_path / "all.zip")) for path in out)
+
+    everything = dict.fromkeys(("IND2023", "FAM1981", "FAM2003"), prefix)
+    zipped(tmp_path / "psid" / "all.zip", everything)
+    with pytest.raises(InputError, match=r"all\.zip has members whose paths lead out of it, .*: unpack it"):
+        read_psid(tmp_path / "psid", VARIABLES)
+
+
+@pytest.mark.parametrize("name", ["IND2023ER.txt", "IND2023ER.sas", "fam1981.zip", "J123.csv", "2003", "."])
+def test_what_may_not_be_read_is_refused_with_its_remedy(tmp_path: Path, name: str) -> None:
+    folder = written(tmp_path / "psid", FILES | JOB)
+    zipped(folder / "fam1981.zip", {})
+    (folder / "2003").mkdir()
+    (folder / name).chmod(0)
+    if os.access(folder / name, os.R_OK):
+        pytest.skip("root may read everything")
+    try:
+        with pytest.raises(InputError) as refused:
+            read_psid(folder, VARIABLES)
+    finally:
+        (folder / name).chmod(0o700)
+    assert str(refused.value) == (
+        f"{folder / name}: cannot be read (Permission denied). Give yourself the right to read it."
+    )
+
+
+def test_errors_of_the_disk_are_refused(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError, match=r"cannot be read \(Is a directory\)\. Download it again\.$"),
+        SourceFile(tmp_path).open(),
+    ):
+        pass
+    memory = Path("/proc/self/mem")
+    if memory.exists():  # whose first page cannot be read
+        with (
+            pytest.raises(InputError, match=r"cannot be read \(Input/output error\)"),
+            SourceFile(memory).open() as stream,
+        ):
+            stream.read(1)
 
 
 def test_a_damaged_excel_file_is_refused(tmp_path: Path) -> None:

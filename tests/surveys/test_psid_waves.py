@@ -179,6 +179,41 @@ def test_variables_that_can_be_done_without_are_not_asked_for(raw: RawSurvey) ->
         present_waves(neither)
 
 
+@pytest.mark.parametrize(
+    ("gone", "enough", "message"),
+    [
+        ([("race", "head")], ("race", "head"),
+         r"race of the head is in none of the waves read \(1981 to 2023\); of 1981, for one, V8099 "
+         r"\(race of the head, FAM1981\) is not there\. Take the files with all their variables, or add the variable"),
+        ([("race", "spouse")], ("race", "spouse"),
+         r"race of the spouse is in none .* of 1985, for one, V12293 \(race of the spouse, FAM1985\)"),
+        ([("schooling", "head"), ("schooling", "person"), ("schooling", "spouse")], ("schooling", "person"),
+         r"schooling of the head is in none .* neither V8039 \(schooling of the head, FAM1981\) nor ER30356 "
+         r"\(schooling, IND2023ER\) is there"),
+        ([("schooling", "person"), ("schooling", "spouse")], ("schooling", "spouse"),
+         r"schooling of the spouse is in none"),
+        ([("region", "family")], ("region", "family"),
+         r"region is in none .* V8071 \(region, FAM1981\) is not there"),
+        ([("birth_year", "person"), ("age", "person")], ("age", "person"),
+         r"year of birth is in none .* of 1981, for one, ER30346 \(age, IND2023ER\) is not there"),
+    ],
+)  # fmt: skip
+def test_what_no_wave_says_of_a_person_is_refused(
+    raw: RawSurvey, gone: list[tuple[str, str]], enough: tuple[str, str], message: str
+) -> None:
+    with pytest.raises(InputError, match=rf"^PSID: {message}"):
+        present_waves(without(raw, lambda *key: key[:2] in gone))
+    in_one_wave = without(raw, lambda *key: key[:2] in gone and key != (*enough, 1991))
+    assert present_waves(in_one_wave) == list(WAVES)
+
+
+def test_a_spouses_race_is_not_wanted_where_nobody_asked_or_of_heads_alone(raw: RawSurvey) -> None:
+    without_race = without(raw, lambda concept, role, year: (concept, role) == ("race", "spouse"))
+    assert present_waves(without_race, spouses=False) == list(WAVES)
+    early = without(raw, lambda concept, role, year: year > 1984)
+    assert present_waves(early) == [1981, 1982, 1983, 1984]
+
+
 def test_files_without_any_whole_wave_are_refused(raw: RawSurvey) -> None:
     only_persons = without(raw, lambda concept, role, year: role != "person")
     with pytest.raises(

@@ -10,8 +10,8 @@ import pytest
 from labor_llm.errors import InputError
 from labor_llm.surveys.nlsy79 import nlsy79_variables
 from labor_llm.surveys.nlsy97 import nlsy97_variables
+from labor_llm.surveys.registry import SURVEYS
 from labor_llm.surveys.variable_lists import (
-    SURVEYS,
     psid_files,
     questions,
     tagset,
@@ -106,5 +106,5 @@ def test_the_printed_list_holds_every_name(survey: str) -> None:
 
 def test_an_unknown_survey_is_refused() -> None:
     for function in (tagset, questions, variable_list):
-        with pytest.raises(InputError, match="'cps' is no survey; known are nlsy79, nlsy97, psid"):
+        with pytest.raises(InputError, match="'cps' is no survey; known are psid, nlsy79, nlsy97"):
             function("cps")
