@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -31,10 +32,15 @@ def small_profile(
     outcomes: OutcomeSpace,
     tiny_model_folder: Path,
 ) -> Profile:
-    """A user's own careers (two CSV files) and own model (a folder), said in one YAML file."""
+    """A user's own careers (two CSV files), a simulated survey and an own model (a folder), said in one YAML file."""
     folder = tmp_path_factory.mktemp("own")
     records.to_csv(folder / "careers.csv", index=False)
     outcomes.frame().to_csv(folder / "titles.csv", index=False)
+    model = folder / "model"
+    shutil.copytree(tiny_model_folder, model)
+    config = json.loads((model / "config.json").read_text())
+    # Careers of a simulated survey are longer than the other tests'.
+    (model / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 4096}))
     small = {
         "description": "Invented careers and a tiny model",
         "results": str(folder / "results"),
@@ -45,17 +51,23 @@ def small_profile(
                 "survey": "ACME",
                 "panel": str(folder / "careers.csv"),
                 "titles": str(folder / "titles.csv"),
-            }
+            },
+            "simulated": {
+                "label": "Simulated PSID",
+                "reader": "psid",
+                "simulated_workers": 120,
+                "all_titles_workers": 0,
+            },
         },
         "language_models": {
             "tiny": {
                 "label": "Tiny, off the shelf",
-                "base": str(tiny_model_folder),
+                "base": str(model),
                 "all_titles_workers": 12,
             },
             "tiny-fine-tuned": {
                 "label": "Tiny, fine-tuned",
-                "base": str(tiny_model_folder),
+                "base": str(model),
                 "fine_tuning": {
                     "epochs": 2,
                     "learning_rate": 5.0e-3,
@@ -75,6 +87,7 @@ def small_profile(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_every_notebook_runs_and_the_book_builds(small_profile: Profile, tmp_path: Path) -> None:
     results = open_results(small_profile.results)
     for run in notebook_runs(small_profile):
@@ -88,6 +101,8 @@ def test_every_notebook_runs_and_the_book_builds(small_profile: Profile, tmp_pat
     assert set(predictions[0].table["worker_id"]) == {
         worker for worker, split in splits.items() if split == "test"
     }
+    known, guessed = read_all_predictions(results, ["simulated"], ["oracle", "empirical-transitions"])
+    assert known.table["log_prob"].mean() > guessed.table["log_prob"].mean()
     required = [run.name for run in notebook_runs(small_profile)]
     staged = stage_book(project_root() / "book", results, "small", tmp_path / "staged", required)
     index = build_book(staged, tmp_path / "html")
