@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from labor_llm.baselines.oracle import ORACLE
 from labor_llm.careers import read_careers
 from labor_llm.errors import InputError, LaborLLMError
 from labor_llm.exhibits.catalogue import read_catalogue
 from labor_llm.locks import only_run
 from labor_llm.profile import DatasetEntry, LanguageModelEntry, Profile
 from labor_llm.results import Results, open_results, project_root
-from labor_llm.baselines.oracle import ORACLE
 
 _DEFAULT_MINUTES = 0.3
 

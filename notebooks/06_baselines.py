@@ -32,12 +32,12 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 
 # %%
 from labor_llm.baselines import fit_baselines
+from labor_llm.baselines.oracle import known_probabilities
 from labor_llm.datasets import dataset_label, open_dataset
 from labor_llm.exhibits.model_tables import baseline_tuning
 from labor_llm.exhibits.publishing import show_table, show_text
 from labor_llm.predictions import write_all_predictions
 from labor_llm.results import open_results
-from labor_llm.baselines.oracle import known_probabilities
 
 folders = open_results(results)
 careers, splits = open_dataset(folders, dataset)

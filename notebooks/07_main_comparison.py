@@ -35,18 +35,18 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 
 # %%
 from labor_llm.baselines import BASELINES
+from labor_llm.baselines.oracle import ORACLE
 from labor_llm.evaluation.bootstrap import bootstrap_differences, bootstrap_perplexity
 from labor_llm.exhibits import figures, tables
 from labor_llm.exhibits.headline import (
-           best_baselines,
-           comparison_formats,
-           comparison_numbers,
-           headline_models,
+    best_baselines,
+    comparison_formats,
+    comparison_numbers,
+    headline_models,
 )
 from labor_llm.exhibits.publishing import record_numbers, show_figure, show_table, show_text
 from labor_llm.predictions import model_labels, read_all_predictions
 from labor_llm.results import open_results
-from labor_llm.baselines.oracle import ORACLE
 
 folders = open_results(results)
 predictions = read_all_predictions(folders, datasets, models, optional=[ORACLE])
