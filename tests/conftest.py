@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import settings
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -15,6 +16,10 @@ from labor_llm.careers import CareerPanel, career_panel
 from labor_llm.language_models import LanguageModel, load_language_model
 from labor_llm.occupations import OutcomeSpace
 from labor_llm.templates import resumes
+
+# A busy machine is no fault of the code: no example may fail because it took long.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 # "Physicians" begins "Physicians' assistants": without the end of the line the two could not be told apart.
 TITLES = (
