@@ -36,6 +36,7 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 # %%
 from labor_llm.baselines import BASELINES
 from labor_llm.baselines.oracle import ORACLE
+from labor_llm.datasets import dataset_label
 from labor_llm.evaluation.bootstrap import bootstrap_differences, bootstrap_perplexity
 from labor_llm.exhibits import figures, tables
 from labor_llm.exhibits.headline import (
@@ -51,10 +52,11 @@ from labor_llm.results import open_results
 folders = open_results(results)
 predictions = read_all_predictions(folders, datasets, models, optional=[ORACLE])
 labels = model_labels(folders, datasets, models)
+names = {dataset: dataset_label(folders, dataset) for dataset in datasets}
 
 # %%
 bootstrap = bootstrap_perplexity(predictions, draws, seed)
-table = tables.main_comparison(bootstrap)
+table = tables.main_comparison(bootstrap, names)
 show_table("tab-main-comparison", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
            numbers={"draws": draws})
 
@@ -66,7 +68,7 @@ show_table("tab-main-comparison", table.frame, folders.exhibits, persons=table.p
 # %%
 references = best_baselines(bootstrap, [label for model, label in labels.items() if model in BASELINES])
 differences = bootstrap_differences(predictions, references, draws, seed)
-table = tables.paired_differences(differences)
+table = tables.paired_differences(differences, names)
 show_table("tab-paired-differences", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
            numbers={"draws": draws})
 
@@ -97,7 +99,7 @@ show_text(
 
 # %%
 by_type = bootstrap_perplexity(predictions, draws, seed, by="transition_type")
-table = tables.transition_types(by_type)
+table = tables.transition_types(by_type, names)
 show_table("tab-transition-types", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
            numbers={"draws": draws})
 
