@@ -53,13 +53,27 @@ def _read_psid(raw: Path, variables: Sequence[Variable], column_map: Path | None
     return read_psid(raw, variables)
 
 
-def _nls_waves(name: str, survey: str, years: Sequence[int]) -> list[str]:
-    """Say which waves have no occupation, and why that may be."""
-    return [
-        f"{name} {year}: no occupation of the main job is in the files; add this wave to the extract "
-        f"(`labor-llm variables {survey}`), with its .sdf or .cdb codebook beside it"
-        for year in years
-    ]
+def _nls_survey(
+    name: str,
+    variables: Callable[[], list[Variable]],
+    interviews: Callable[[RawSurvey, Any], SurveyInterviews],
+    options: type,
+    missing: Callable[[RawSurvey], Sequence[int]],
+) -> Survey:
+    """Return a cohort of the NLS, which are all read alike; `missing` gives the years without an occupation."""
+    cohort = name.lower()
+
+    def read(raw: Path, wanted: Sequence[Variable], column_map: Path | None) -> RawSurvey:
+        return read_nls(raw, cohort, wanted, column_map)
+
+    def missing_waves_of(raw: RawSurvey) -> list[str]:
+        return [
+            f"{name} {year}: no occupation of the main job is in the files; add this wave to the extract "
+            f"(`labor-llm variables {cohort}`), with its .sdf or .cdb codebook beside it"
+            for year in missing(raw)
+        ]
+
+    return Survey(name, variables, read, interviews, options, missing_waves_of, COHORT_SIZES[cohort][0])
 
 
 SURVEYS = {
@@ -71,24 +85,8 @@ SURVEYS = {
         PsidOptions,
         lambda raw: [str(wave) for wave in missing_waves(raw)],
     ),
-    "nlsy79": Survey(
-        "NLSY79",
-        nlsy79_variables,
-        lambda raw, variables, column_map: read_nls(raw, "nlsy79", variables, column_map),
-        nlsy79_interviews,
-        Nlsy79Options,
-        lambda raw: _nls_waves("NLSY79", "nlsy79", missing_years(raw)),
-        COHORT_SIZES["nlsy79"][0],
-    ),
-    "nlsy97": Survey(
-        "NLSY97",
-        nlsy97_variables,
-        lambda raw, variables, column_map: read_nls(raw, "nlsy97", variables, column_map),
-        nlsy97_interviews,
-        Nlsy97Options,
-        lambda raw: _nls_waves("NLSY97", "nlsy97", missing_rounds(raw)),
-        COHORT_SIZES["nlsy97"][0],
-    ),
+    "nlsy79": _nls_survey("NLSY79", nlsy79_variables, nlsy79_interviews, Nlsy79Options, missing_years),
+    "nlsy97": _nls_survey("NLSY97", nlsy97_variables, nlsy97_interviews, Nlsy97Options, missing_rounds),
 }
 
 
