@@ -76,7 +76,7 @@ show_table("tab-paired-differences", table.frame, folders.exhibits, persons=tabl
 # In the figure the model off the shelf is left out, as its distance would push all others onto the line.
 
 # %%
-shown = tables.difference_labels(differences[differences["model"] != labels[off_the_shelf]])
+shown = tables.difference_labels(differences[differences["model"] != labels[off_the_shelf]]).replace({"dataset": names})
 show_figure("fig-paired-differences", figures.paired_differences(shown), folders.exhibits, persons=shown["workers"],
             numbers={"draws": draws})
 
