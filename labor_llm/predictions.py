@@ -21,6 +21,8 @@ from labor_llm.results import Results
 
 TRANSITION_COLUMNS = ("dataset", "worker_id", "year", "transition_type", "occupation")
 COLUMNS = (*TRANSITION_COLUMNS, "log_prob", "log_valid_mass")
+UNRESOLVED = "unresolved"
+_MATRIX, _UPPER = "log_probs.npy", "log_probs_upper.npy"
 # Float32 sums over hundreds of titles may exceed one by rounding; more than this is a fault.
 MASS_TOLERANCE = 1e-4
 
@@ -34,33 +36,41 @@ class Predictions:
         table: columns `dataset`, `worker_id`, `year`, `transition_type`, `occupation`, `log_prob`
             (nats, unnormalised log-probability of the realised title) and `log_valid_mass` (nats, log
             of the probability of all valid titles together; NaN where only the realised title was
-            scored; 0 for models that are normalised by construction).
+            scored; 0 for models that are normalised by construction). Bounded scoring adds `unresolved`
+            (probability): titles that are not known have no more than this between them, and
+            `log_valid_mass` is that of the known ones.
         outcomes: the occupations, in the order of the columns of `log_probs`.
-        log_probs: float32 [rows of `table` with a valid mass, occupations], or None.
+        log_probs: float32 [rows of `table` with a valid mass, occupations], or None; -inf for a title that
+            bounded scoring left unresolved.
+        upper: with bounded scoring, the most that each title's log-probability can be, of the same shape.
 
     Raises:
         NumericalError: if a log-probability is NaN or above zero, or a valid mass above one.
-        MismatchError: if the matrix does not fit the table and the outcome space.
+        MismatchError: if a matrix does not fit the table and the outcome space.
     """
 
     model: str
     table: pd.DataFrame
     outcomes: OutcomeSpace
     log_probs: np.ndarray | None = None
+    upper: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         _check_log_probs(self.model, "log_prob", self.table["log_prob"], missing_allowed=False)
         _check_log_probs(self.model, "log_valid_mass", self.table["log_valid_mass"], missing_allowed=True)
-        if self.log_probs is None:
-            return
-        if np.isnan(self.log_probs).any() or (self.log_probs > MASS_TOLERANCE).any():
+        for matrix in (self.log_probs, self.upper):
+            if matrix is not None:
+                self._check_matrix(matrix)
+
+    def _check_matrix(self, matrix: np.ndarray) -> None:
+        if np.isnan(matrix).any() or (matrix > MASS_TOLERANCE).any():
             raise NumericalError(
                 f"{self.model}: the matrix holds values that are no log-probabilities (NaN or above zero)."
             )
         expected = (int(self.scored_in_full.sum()), len(self.outcomes))
-        if self.log_probs.shape != expected:
+        if matrix.shape != expected:
             raise MismatchError(
-                f"{self.model}: the matrix of log-probabilities is {self.log_probs.shape}, "
+                f"{self.model}: the matrix of log-probabilities is {matrix.shape}, "
                 f"the table and titles ask for {expected}."
             )
 
@@ -71,7 +81,10 @@ class Predictions:
 
     @property
     def normalised_log_prob(self) -> pd.Series:
-        """Log-probability of the realised title among the valid titles, nats; NaN where not known."""
+        """Log-probability of the realised title among the valid titles, nats; NaN where not known.
+
+        With bounded scoring, among the known ones: the most that it can be.
+        """
         return self.table["log_prob"] - self.table["log_valid_mass"]
 
 
@@ -107,12 +120,13 @@ def write_predictions(
     parameters: Mapping[str, Any] | None = None,
     inputs: Mapping[str, Path] | None = None,
 ) -> None:
-    """Store predictions as an artefact: a parquet table, the titles and the matrix as .npy."""
+    """Store predictions as an artefact: a parquet table, the titles and the matrices as .npy."""
     with writing(folder, {**(parameters or {}), "model": predictions.model}, inputs) as aside:
         predictions.table.to_parquet(aside / "predictions.parquet", index=False)
         predictions.outcomes.frame().to_csv(aside / "titles.csv", index=False)
-        if predictions.log_probs is not None:
-            np.save(aside / "log_probs.npy", predictions.log_probs, allow_pickle=False)
+        for name, matrix in ((_MATRIX, predictions.log_probs), (_UPPER, predictions.upper)):
+            if matrix is not None:
+                np.save(aside / name, matrix, allow_pickle=False)
 
 
 def read_predictions(folder: Path) -> Predictions:
@@ -122,12 +136,15 @@ def read_predictions(folder: Path) -> Predictions:
         ArtefactError: if the artefact is missing or was changed.
     """
     manifest = verify(folder)
-    matrix = folder / "log_probs.npy"
+    matrices = [
+        np.load(folder / name, allow_pickle=False) if (folder / name).is_file() else None
+        for name in (_MATRIX, _UPPER)
+    ]
     return Predictions(
         manifest["parameters"]["model"],
         pd.read_parquet(folder / "predictions.parquet"),
         read_titles(folder / "titles.csv"),
-        np.load(matrix, allow_pickle=False) if matrix.is_file() else None,
+        *matrices,
     )
 
 

@@ -1,11 +1,17 @@
 import json
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file, save_file
 
-from labor_llm.errors import ArtefactError, InputError, MismatchError
+from labor_llm.artefacts import writing
+from labor_llm.errors import ArtefactError, InputError, MismatchError, NumericalError
 from labor_llm.language_models import load_language_model, model_source, weights_checksum
 from labor_llm.packaged_models import PACKAGED_MODELS, packaged_model_folder
 
@@ -13,6 +19,18 @@ from labor_llm.packaged_models import PACKAGED_MODELS, packaged_model_folder
 @pytest.fixture
 def copied(tiny_model_folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny_model_folder, tmp_path / "model"))
+
+
+@pytest.fixture
+def adapter(tiny_model_folder: Path, tmp_path: Path) -> Path:
+    """An adapter without a manifest, as somebody may hand it on."""
+    folder = tmp_path / "adapter"
+    config = LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM")
+    base = load_language_model(tiny_model_folder)
+    get_peft_model(base.model, config).save_pretrained(folder)
+    made_on = {"name": str(tiny_model_folder), "checksum": weights_checksum(tiny_model_folder)}
+    (folder / "base_model.json").write_text(json.dumps(made_on), encoding="utf-8")
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -40,6 +58,144 @@ def test_a_tokenizer_of_a_larger_model_is_refused(copied: Path) -> None:
     tokenizer = json.loads((copied / "tokenizer.json").read_text(encoding="utf-8"))
     vocabulary = tokenizer["model"]["vocab"]
     vocabulary["\u0120beyond"] = len(vocabulary)
+    (copied / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
+    with pytest.raises(MismatchError, match="belong to different models"):
+        load_language_model(copied)
+
+
+def test_an_altered_weight_file_of_a_stored_model_is_named(tiny_model_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "stored"
+    with writing(folder) as aside:
+        for path in tiny_model_folder.iterdir():
+            shutil.copy(path, aside / path.name)
+    load_language_model(folder)
+    weights = bytearray((folder / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (folder / "model.safetensors").write_bytes(bytes(weights))
+    with pytest.raises(ArtefactError, match=r"model\.safetensors: its sha256 differs"):
+        load_language_model(folder)
+
+
+def test_a_weight_that_the_files_lack_is_not_filled_in_at_random(copied: Path) -> None:
+    weights = load_file(copied / "model.safetensors")
+    del weights["model.layers.1.mlp.up_proj.weight"]
+    save_file(weights, copied / "model.safetensors", {"format": "pt"})
+    with pytest.raises(
+        MismatchError, match=r"lack 1 of the weights .*model\.layers\.1\.mlp\.up_proj\.weight"
+    ):
+        load_language_model(copied)
+
+
+def test_weights_that_are_no_numbers_are_refused(copied: Path) -> None:
+    weights = load_file(copied / "model.safetensors")
+    weights["model.norm.weight"][3] = float("nan")
+    save_file(weights, copied / "model.safetensors", {"format": "pt"})
+    with pytest.raises(
+        NumericalError, match=r"the weight model\.norm\.weight holds values that are not finite"
+    ):
+        load_language_model(copied)
+
+
+def change_weights(folder: Path, change: Callable[[dict[str, torch.Tensor], str], None]) -> str:
+    """Change the weights of an adapter in place; return the name of the one that is meant."""
+    path = folder / "adapter_model.safetensors"
+    weights = load_file(path)
+    name = sorted(weights)[3]
+    change(weights, name)
+    save_file(weights, path, {"format": "pt"})
+    return name
+
+
+def test_a_whole_adapter_is_loaded(adapter: Path, tiny_model_folder: Path) -> None:
+    adapted, base = (load_language_model(folder).model for folder in (adapter, tiny_model_folder))
+    name = "model.layers.1.mlp.up_proj.weight"
+    weights, alpha, rank = load_file(adapter / "adapter_model.safetensors"), 8, 2
+    a, b = (
+        weights[f"base_model.model.{name.removesuffix('.weight')}.lora_{side}.weight"] for side in ("A", "B")
+    )
+    expected = base.state_dict()[name].cpu() + alpha / rank * b @ a
+    assert torch.allclose(adapted.state_dict()[name].cpu(), expected, atol=1e-5)
+
+
+def test_a_weight_that_an_adapter_lacks_is_not_filled_in(adapter: Path) -> None:
+    def change(weights: dict[str, torch.Tensor], name: str) -> None:
+        del weights[name]
+
+    name = change_weights(adapter, change)
+    with pytest.raises(
+        MismatchError, match=rf"adapter_model\.safetensors: lacks weights .*\(1, such as {name}"
+    ):
+        load_language_model(adapter)
+
+
+def test_a_weight_that_an_adapter_holds_for_nothing_is_named(adapter: Path) -> None:
+    def change(weights: dict[str, torch.Tensor], name: str) -> None:
+        weights["base_model.model.model.layers.9.mlp.up_proj.lora_A.weight"] = torch.ones(2, 2)
+
+    change_weights(adapter, change)
+    with pytest.raises(MismatchError, match=r"holds weights beside those .*layers\.9"):
+        load_language_model(adapter)
+
+
+def test_an_adapter_of_another_shape_is_refused(adapter: Path) -> None:
+    def change(weights: dict[str, torch.Tensor], name: str) -> None:
+        weights[name] = torch.ones(3, 3)
+
+    change_weights(adapter, change)
+    with pytest.raises(
+        InputError, match=r"adapter: the adapter could not be put on its base .*fine-tune again"
+    ):
+        load_language_model(adapter)
+
+
+def test_an_adapters_weight_that_is_no_number_is_named(adapter: Path) -> None:
+    def change(weights: dict[str, torch.Tensor], name: str) -> None:
+        weights[name][0, 0] = float("inf")
+
+    name = change_weights(adapter, change)
+    with pytest.raises(NumericalError, match=rf"adapter_model\.safetensors: the weight {name} holds values"):
+        load_language_model(adapter)
+
+
+@pytest.mark.parametrize("kept", [0, 5, -20])
+@pytest.mark.parametrize("file", ["adapter_model.safetensors", "adapter_config.json", "base_model.json"])
+def test_a_cut_file_of_an_adapter_is_named(adapter: Path, file: str, kept: int) -> None:
+    (adapter / file).write_bytes((adapter / file).read_bytes()[:kept])
+    with pytest.raises(InputError, match=rf"{file}: not readable .*copy the adapter again"):
+        load_language_model(adapter)
+
+
+@pytest.mark.parametrize(
+    "content", ["{}", "[]", '"text"', '{"name": 1, "checksum": 2, "peft_type": 3}', "\xff"]
+)
+@pytest.mark.parametrize("file", ["adapter_config.json", "base_model.json"])
+def test_json_that_does_not_describe_an_adapter_is_named(adapter: Path, file: str, content: str) -> None:
+    (adapter / file).write_bytes(content.encode("latin-1"))
+    with pytest.raises(InputError, match=rf"{file}: not readable .*copy the adapter again"):
+        load_language_model(adapter)
+
+
+@pytest.mark.slow  # a process that imports everything
+def test_an_adapter_is_loaded_without_a_word_about_kernels_of_quantised_models(adapter: Path) -> None:
+    code = "import sys; from labor_llm.language_models import load_language_model as load; load(sys.argv[1])"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(adapter)], capture_output=True, text=True, check=True
+    )
+    assert "gemm_4bit" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("content", ["{}", "", "[1]"])
+def test_a_damaged_tokenizer_is_refused_with_the_remedy(copied: Path, content: str) -> None:
+    (copied / "tokenizer.json").write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=r"no tokenizer could be loaded \(\w+: .*copy the tokenizer's files"):
+        load_language_model(copied)
+
+
+def test_a_tokenizer_with_gaps_in_its_ids_is_told_by_the_largest(copied: Path) -> None:
+    tokenizer = json.loads((copied / "tokenizer.json").read_text(encoding="utf-8"))
+    vocabulary = tokenizer["model"]["vocab"]
+    last = max(vocabulary, key=vocabulary.get)
+    vocabulary[last] += 5
     (copied / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
     with pytest.raises(MismatchError, match="belong to different models"):
         load_language_model(copied)

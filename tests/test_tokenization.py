@@ -15,7 +15,13 @@ from labor_llm.errors import InputError, MismatchError
 from labor_llm.language_models import LanguageModel
 from labor_llm.occupations import OutcomeSpace
 from labor_llm.templates import Resume, ResumeTemplate, resumes
-from labor_llm.tokenization import check_vocabulary, encode_resume, encode_titles
+from labor_llm.tokenization import (
+    check_split,
+    check_vocabulary,
+    encode_resume,
+    encode_titles,
+    without_needless_line_ends,
+)
 
 SPACE = OutcomeSpace(("1", "2", "3"), ("Cooks", "Cooks, short order", "Physicians"))
 CAREER = pd.DataFrame(
@@ -110,6 +116,29 @@ def test_titles_alone_show_a_token_across_the_colon() -> None:
         encode_titles(merging((":", "Ġ")), SPACE)
 
 
+def test_a_colon_and_blank_in_one_token_are_found_where_offsets_leave_blanks_out(resume: Resume) -> None:
+    """With such offsets the joined token seems to end at the colon."""
+    tokenizer = merging((":", "Ġ"))
+    tokenizer.backend_tokenizer.post_processor = processors.ByteLevel(trim_offsets=True)
+    with pytest.raises(MismatchError, match="a token reaches across the beginning"):
+        encode_titles(tokenizer, SPACE)
+
+
+def test_a_blank_of_its_own_belongs_to_the_title_also_where_offsets_leave_blanks_out(resume: Resume) -> None:
+    plain, trimmed = merging(), merging()
+    trimmed.backend_tokenizer.post_processor = processors.ByteLevel(trim_offsets=True)
+    assert encode_resume(trimmed, resume).spans == encode_resume(plain, resume).spans
+    assert encode_titles(trimmed, SPACE) == encode_titles(plain, SPACE)
+
+
+def test_the_whole_split_is_checked_after_a_prompt(resume: Resume) -> None:
+    tokenizer = merging()
+    titles = encode_titles(tokenizer, SPACE)
+    check_split(tokenizer, resume, titles, SPACE.titles)
+    with pytest.raises(MismatchError, match="the title 'Cooks' after a prompt has other tokens"):
+        check_split(tokenizer, resume, [(1, 2), *titles[1:]], SPACE.titles)
+
+
 @pytest.mark.parametrize("pair", [("Ġ", "C"), ("s", "Ċ"), (")", ":")], ids="".join)
 def test_a_token_within_a_title_or_within_a_prompt_is_no_fault(resume: Resume, pair: tuple[str, str]) -> None:
     tokenizer = merging(pair)
@@ -186,3 +215,19 @@ def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(tiny_model: Lang
         f"models/tiny: the tokenizer has {size} tokens, the model {size - 1} embeddings. "
         "They belong to different models: give the folder that holds both."
     )
+
+
+def test_only_a_title_that_begins_another_needs_its_line_end() -> None:
+    """Without its line end "Cooks" would hold the probability of "Cooks, short order" too."""
+    tokenizer = merging()
+    cooks, short_order, physicians = encode_titles(tokenizer, SPACE)
+    assert without_needless_line_ends(tokenizer, [cooks, short_order, physicians]) == [
+        cooks, short_order[:-1], physicians[:-1],
+    ]  # fmt: skip
+
+
+def test_a_line_end_that_is_part_of_a_token_stays() -> None:
+    """As in the tokenizers of Llama-3 and Qwen, where a full stop or bracket and the line end are one token."""
+    tokenizer = merging(("s", "Ċ"))
+    titles = encode_titles(tokenizer, OutcomeSpace(("1", "2"), ("Physicians", "Cook")))
+    assert without_needless_line_ends(tokenizer, titles) == [titles[0], titles[1][:-1]]

@@ -4,5 +4,6 @@
 
 over the tokens of " title\\n" (paper, obtaining probabilities from the language model). `reference`
 states this in the plainest way; `realised` scores the titles that occurred, one forward pass a career;
-`all_titles` scores every title, the prompt shared; `careers` scores a panel and stores what is done.
+`all_titles` scores every title, the prompt shared; `bounded` gives bounds on every title for a part of the
+work; `named_titles` scores some by name; `careers` scores a panel and stores what is done.
 """

@@ -2,112 +2,236 @@
 
 The career is read once; its keys and values serve all records. The tree of titles hangs on each
 record's prompt: its inner nodes are run once, each seeing the prompt and its own ancestors only.
-Several records are run together, as many as the stated number of positions allows.
+Several records, or parts of the tree, are run together, as many as positions and memory allow.
+
+Attention to prompt and ancestors is computed as `tree_attention` says. A model that it does not fit
+gets a dense mask over prompt and tree, which is slower. Either way the log-probabilities along the last
+record's realised title are compared with those that the pass over the career itself gave.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from transformers import DynamicCache
 
+from labor_llm.errors import MismatchError
 from labor_llm.language_models import LanguageModel
+from labor_llm.scoring.career_pass import CareerPass, read_career
+from labor_llm.scoring.output_head import COLUMNS, token_log_probs
 from labor_llm.scoring.title_trie import TitleTrie
+from labor_llm.scoring.tree_attention import DoesNotFitError, PackedTree, additive_mask, run_tree
 from labor_llm.tokenization import EncodedResume
 
-# Positions run at once. The logits of so many positions over the vocabulary are the peak of memory:
-# 1,500 x 49,152 x 4 bytes = 0.3 GB for SmolLM2, and as much again while they are normalised.
-POSITIONS = 1500
+# Positions run at once: enough for fast matrix products, few enough to stay near the processor's cache.
+POSITIONS = 2048
+# Bytes that a pass may take beside the model and the career's keys: 1 GiB.
+MEMORY = 2**30
 
 
 @torch.inference_mode()
 def all_title_log_probs(
-    language_model: LanguageModel, resume: EncodedResume, trie: TitleTrie, positions: int = POSITIONS
-) -> np.ndarray:
-    """Return the log-probability of every title for every record, float64 [records, titles], nats."""
-    starts = torch.tensor([start for start, _ in resume.spans], device=language_model.device)
-    cache, at_prompts = _read_career(language_model, resume, starts)
-    at_once = max(1, positions // max(1, len(trie)))
-    parts = [
-        _score_records(language_model, cache, at_prompts[rows], starts[rows], trie)
-        for rows in torch.arange(len(starts)).split(at_once)
-    ]
-    return np.concatenate(parts)
-
-
-def _read_career(
-    language_model: LanguageModel, resume: EncodedResume, starts: torch.Tensor
-) -> tuple[DynamicCache, torch.Tensor]:
-    """Return keys and values of the whole career and the logits at the end of each prompt [records, vocabulary]."""
-    ids = torch.as_tensor(resume.ids, device=language_model.device)[None, : int(starts[-1])]
-    output = language_model.model(input_ids=ids, use_cache=True, logits_to_keep=starts - 1)
-    return output.past_key_values, output.logits[0].float()
-
-
-def _score_records(
     language_model: LanguageModel,
-    cache: DynamicCache,
-    at_prompts: torch.Tensor,
-    starts: torch.Tensor,
+    resume: EncodedResume,
     trie: TitleTrie,
+    positions: int = POSITIONS,
+    memory: int = MEMORY,
 ) -> np.ndarray:
-    """Return [records, titles] for some records of a career, given the logits at the end of their prompts."""
-    edge_nodes = torch.as_tensor(trie.edge_nodes, device=starts.device)
-    edge_tokens = torch.as_tensor(trie.edge_tokens, device=starts.device)
-    at_root = edge_nodes == 0
-    edges = torch.empty(len(starts), len(edge_nodes), device=starts.device)
-    edges[:, at_root] = _log_probs(at_prompts[:, None], edge_nodes[at_root], edge_tokens[at_root])
-    if len(trie):
-        at_nodes = _run_nodes(language_model, cache, starts, trie)
-        edges[:, ~at_root] = _log_probs(at_nodes, edge_nodes[~at_root] - 1, edge_tokens[~at_root])
-    return _sum_edges(edges.double().cpu().numpy(), trie)
+    """Return the log-probability of every title for every record, float64 [records, titles], nats.
+
+    Args:
+        language_model: the model.
+        resume: the career.
+        trie: the tree of titles.
+        positions: most positions run at once (a bin of the tree is the least).
+        memory: bytes that they may take beside the model and the career's keys and values; lowers
+            `positions` where they would take more.
+
+    Raises:
+        MismatchError: if the model is of a kind whose attention cannot be shared between titles.
+    """
+    if not resume.spans:
+        return np.empty((0, len(trie.title_edges)))
+    return title_log_probs(
+        edge_log_probs(read_career(language_model, resume, trie), trie, positions, memory), trie
+    )
 
 
-def _run_nodes(
-    language_model: LanguageModel, cache: DynamicCache, starts: torch.Tensor, trie: TitleTrie
-) -> torch.Tensor:
-    """Return the logits at every inner node below every prompt [records, nodes, vocabulary]."""
-    records, nodes, longest = len(starts), len(trie), int(starts.max())
-    tokens = torch.as_tensor(trie.tokens, device=starts.device).expand(records, nodes)
-    depths = torch.as_tensor(trie.depths, device=starts.device)
-    return language_model.model(
-        input_ids=tokens,
-        position_ids=starts[:, None] + depths[None] - 1,
-        attention_mask=_attention_mask(starts, longest, trie, language_model.model.dtype),
-        past_key_values=_shared_prefix(cache, records, longest),
-        use_cache=True,
-    ).logits
+def edge_log_probs(career: CareerPass, trie: TitleTrie, positions: int, memory: int) -> np.ndarray:
+    """Return the log-probability of every edge of the tree for every record, float64 [records, edges].
+
+    Args, raises: as `all_title_log_probs`.
+    """
+    edges = np.empty((len(career.starts), len(trie.edge_nodes)))
+    edges[:, trie.edge_nodes == 0] = career.root
+    if not len(trie):
+        return edges
+    for run in (_run_tree_attention, _run_dense_mask):
+        if _fill(edges, run, career, trie, positions, memory):
+            return edges
+    raise MismatchError(
+        f"{type(career.model).__name__}: its probability of a realised title, read along the career, differs from "
+        "the one read in the tree of titles, so prompts cannot be shared between titles. Use a causal model with "
+        "softmax attention, such as those of the Llama, Qwen, Gemma or GPT-2 kind."
+    )
 
 
-def _shared_prefix(cache: DynamicCache, records: int, length: int) -> DynamicCache:
+def title_log_probs(edges: np.ndarray, trie: TitleTrie) -> np.ndarray:
+    """Add up each title's edges; the filler of `title_edges` points at a column of zeros."""
+    padded = np.concatenate([edges, np.zeros((len(edges), 1))], axis=1)
+    return padded[:, trie.title_edges].sum(axis=-1)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some bins of the tree under some records, run together.
+
+    Attributes:
+        starts: lengths of the records' prompts, ascending.
+        tokens: token in each slot, int64 [bins, size].
+        depths: depth of each slot's node, int64 [bins, size].
+        seen: which slots of its bin a slot sees, bool [bins, size, size].
+        edges: the edges that begin in these bins, int64 [edges].
+        edge_slots: flat slot that each begins in, int64 [edges].
+        edge_tokens: token that each leads to, int64 [edges].
+    """
+
+    starts: list[int]
+    tokens: torch.Tensor
+    depths: torch.Tensor
+    seen: torch.Tensor
+    edges: np.ndarray
+    edge_slots: torch.Tensor
+    edge_tokens: torch.Tensor
+
+
+_Run = Callable[[CareerPass, _Part], torch.Tensor]
+
+
+def _fill(
+    edges: np.ndarray, run: _Run, career: CareerPass, trie: TitleTrie, positions: int, memory: int
+) -> bool:
+    """Fill in the edges below the root; tell whether this way to run nodes is right for the model."""
+    records, bins = _shares(career, trie, run, positions, memory)
+    # The last records first: their group shows whether the model fits.
+    for number, rows in enumerate(reversed(_groups(len(career.starts), records))):
+        for part in _parts(career, trie, rows, bins):
+            try:
+                found = run(career, part)
+            except DoesNotFitError:
+                return False
+            edges[rows[0] : rows[-1] + 1, part.edges] = found.double().cpu().numpy()
+        if number == 0 and not career.agrees(edges[-1]):
+            return False
+    return True
+
+
+def _shares(career: CareerPass, trie: TitleTrie, run: _Run, positions: int, memory: int) -> tuple[int, int]:
+    """Return how many records, and how many bins of the tree, are run at once."""
+    bins, size = trie.bins.nodes.shape
+    needed = (
+        _bytes_a_position(career, size) if run is _run_tree_attention else _dense_bytes_a_position(career)
+    )
+    positions = max(1, min(positions, memory // needed))
+    if positions < bins * size:
+        return 1, max(1, positions // size)
+    return positions // (bins * size), bins
+
+
+def _bytes_a_position(career: CareerPass, size: int) -> int:
+    """Return the bytes of one position: copies of its states and the keys in a layer, and a block of logits."""
+    config = career.model.config.get_text_config()
+    width = int(config.hidden_size)
+    inner = int(getattr(config, "intermediate_size", None) or 4 * width)
+    heads, length, head_width = career.keys[0].shape
+    keys = 2 * heads * head_width * (length + size) // size
+    states = career.keys[0].element_size() * (12 * width + 4 * inner + keys + length + size)
+    return states + 2 * 4 * COLUMNS
+
+
+def _dense_bytes_a_position(career: CareerPass) -> int:
+    """Return the bytes of a position's logits, kept as they are and in float32."""
+    return 8 * int(career.model.get_input_embeddings().num_embeddings)
+
+
+def _groups(number: int, at_once: int) -> list[np.ndarray]:
+    return np.array_split(np.arange(number), -(-number // at_once))
+
+
+def _parts(career: CareerPass, trie: TitleTrie, rows: np.ndarray, at_once: int) -> Iterator[_Part]:
+    """Yield the tree's bins for some records, `at_once` at a time."""
+    device = career.keys[0].device
+    packed = trie.bins
+    below = np.flatnonzero(trie.edge_nodes)
+    slots = packed.slots[trie.edge_nodes[below] - 1]
+    size = packed.nodes.shape[1]
+    for bins in _groups(len(packed.nodes), at_once):
+        nodes = packed.nodes[bins]
+        here = (slots >= bins[0] * size) & (slots < (bins[-1] + 1) * size)
+        yield _Part(
+            starts=[career.starts[row] for row in rows],
+            tokens=torch.as_tensor(trie.tokens[nodes], device=device),
+            depths=torch.as_tensor(trie.depths[nodes], device=device),
+            seen=torch.as_tensor(packed.seen[bins], device=device),
+            edges=below[here],
+            edge_slots=torch.as_tensor(slots[here] - bins[0] * size, device=device),
+            edge_tokens=torch.as_tensor(trie.edge_tokens[below[here]], device=device),
+        )
+
+
+def _run_tree_attention(career: CareerPass, part: _Part) -> torch.Tensor:
+    """Return the edges' log-probabilities [records, edges]; raises DoesNotFitError."""
+    if career.head is None:
+        raise DoesNotFitError(
+            f"{type(career.model).__name__}: its logits are not those of a plain output layer."
+        )
+    tree = PackedTree(career.keys, career.values, part.starts, part.depths, part.seen)
+    starts = torch.tensor(part.starts, device=part.tokens.device)
+    places = (starts[:, None] + part.depths.flatten() - 1).flatten()
+    hidden = run_tree(career.model, part.tokens.flatten().repeat(len(starts)), places, tree)
+    offsets = torch.arange(len(starts), device=starts.device)[:, None] * part.tokens.numel()
+    rows = (offsets + part.edge_slots).flatten()
+    found = token_log_probs(career.head, hidden, rows, part.edge_tokens.repeat(len(starts)))
+    return found.view(len(starts), -1)
+
+
+def _run_dense_mask(career: CareerPass, part: _Part) -> torch.Tensor:
+    """Return the edges' log-probabilities [records, edges] with one mask over all; raises DoesNotFitError."""
+    starts = torch.tensor(part.starts, device=part.tokens.device)
+    longest, slots = part.starts[-1], part.tokens.numel()
+    try:
+        logits = career.model(
+            input_ids=part.tokens.flatten().expand(len(starts), slots),
+            position_ids=starts[:, None] + part.depths.flatten() - 1,
+            attention_mask=_dense_mask(starts, longest, part.seen, career.model.dtype),
+            past_key_values=_shared_prefix(career, len(starts), longest),
+            use_cache=True,
+        ).logits
+    except (TypeError, ValueError) as error:
+        # Models with biases by distance take no mask of four dimensions, some no positions.
+        raise DoesNotFitError(f"{type(career.model).__name__}: takes no mask over a tree.") from error
+    found = []
+    for row in logits:
+        log_probs = torch.log_softmax(row.float(), dim=-1)
+        found.append(log_probs[part.edge_slots, part.edge_tokens])
+    return torch.stack(found)
+
+
+def _shared_prefix(career: CareerPass, records: int, length: int) -> DynamicCache:
     """Return the first `length` keys and values of the career, seen by each of the records, without a copy."""
     shared = DynamicCache()
-    for number, layer in enumerate(cache.layers):
-        keys, values = (
-            kept[:, :, :length].expand(records, -1, -1, -1) for kept in (layer.keys, layer.values)
-        )
+    for number, layer in enumerate(zip(career.keys, career.values, strict=True)):
+        keys, values = (kept[None, :, :length].expand(records, -1, -1, -1) for kept in layer)
         shared.update(keys, values, number)
     return shared
 
 
-def _attention_mask(starts: torch.Tensor, longest: int, trie: TitleTrie, dtype: torch.dtype) -> torch.Tensor:
-    """Return what is added to attention: 0 where a node sees a position, a very negative number elsewhere.
-
-    [records, 1, nodes, longest + nodes]: a node sees its record's prompt, its ancestors and itself.
-    """
+def _dense_mask(starts: torch.Tensor, longest: int, seen: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return what is added to attention [records, 1, slots, longest + slots]: own prompt, ancestors, itself."""
+    among = torch.block_diag(*seen.unbind())
     prompt = torch.arange(longest, device=starts.device)[None, None] < starts[:, None, None]
-    ancestors = torch.as_tensor(trie.ancestors, device=starts.device)[None].expand(len(starts), -1, -1)
-    seen = torch.cat([prompt.expand(-1, len(trie), -1), ancestors], dim=-1)
-    return torch.where(seen, 0.0, torch.finfo(dtype).min).to(dtype)[:, None]
-
-
-def _log_probs(logits: torch.Tensor, nodes: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-    """Return log P(token | node) for the wanted pairs [records, pairs] from logits [records, nodes, vocabulary]."""
-    total = torch.stack([row.float().logsumexp(dim=-1) for row in logits])
-    return logits[:, nodes, tokens].float() - total[:, nodes]
-
-
-def _sum_edges(edges: np.ndarray, trie: TitleTrie) -> np.ndarray:
-    """Add up each title's edges; the filler of `title_edges` points at a column of zeros."""
-    padded = np.concatenate([edges, np.zeros((len(edges), 1))], axis=1)
-    return padded[:, trie.title_edges].sum(axis=-1)
+    shape = (len(starts), len(among), -1)
+    return additive_mask(torch.cat([prompt.expand(shape), among.expand(shape)], dim=-1), dtype)[:, None]

@@ -16,12 +16,12 @@ from labor_llm.tokenization import EncodedResume
 @torch.inference_mode()
 def realised_log_probs(language_model: LanguageModel, resume: EncodedResume) -> np.ndarray:
     """Return the log-probability of each record's realised title, float64 [records], nats."""
-    ids = torch.as_tensor(resume.ids, device=language_model.device)
+    last = resume.spans[-1][1]  # what follows the last title, and its own last token, need no pass
+    ids = torch.as_tensor(resume.ids[:last], device=language_model.device)
     title_tokens = torch.cat([torch.arange(start, end) for start, end in resume.spans]).to(ids.device)
-    before = title_tokens - 1
     # Logits are taken only where the next token belongs to a title: the vocabulary is most of the cost.
-    output = language_model.model(input_ids=ids[None, :-1], use_cache=False, logits_to_keep=before)
-    log_probs = torch.log_softmax(output.logits[0].float(), dim=-1)
-    per_token = log_probs.gather(1, ids[title_tokens, None])[:, 0].double().cpu().numpy()
+    output = language_model.model(input_ids=ids[None, :-1], use_cache=False, logits_to_keep=title_tokens - 1)
+    logits = output.logits[0].float()
+    per_token = logits.gather(1, ids[title_tokens, None])[:, 0] - logits.logsumexp(dim=-1)
     lengths = [end - start for start, end in resume.spans]
-    return np.add.reduceat(per_token, np.concatenate([[0], np.cumsum(lengths)[:-1]]))
+    return np.add.reduceat(per_token.double().cpu().numpy(), np.concatenate([[0], np.cumsum(lengths)[:-1]]))

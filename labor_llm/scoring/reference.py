@@ -12,15 +12,20 @@ from labor_llm.templates import Resume, continuation
 from labor_llm.tokenization import encode_resume
 
 
-@torch.inference_mode()
 def reference_log_prob(language_model: LanguageModel, prompt: str, title: str) -> float:
-    """Return the log-probability (nats) that `title` and its end of line follow `prompt`.
+    """Return the log-probability (nats) that `title` and its end of line follow `prompt`."""
+    return text_log_prob(language_model, prompt, continuation(title))
+
+
+@torch.inference_mode()
+def text_log_prob(language_model: LanguageModel, prompt: str, following: str) -> float:
+    """Return the log-probability (nats) that a text, such as the continuation of a title, follows `prompt`.
 
     ids       [<A] [ worker] ... [1984] [ (college] [):] [ C]  [ooks] [\\n]
     logits at                                       [):] [ C]  [ooks]          predict the next token
     targets                                              [ C]  [ooks] [\\n]
     """
-    text = prompt + continuation(title)
+    text = prompt + following
     encoded = encode_resume(language_model.tokenizer, Resume("", text, ((len(prompt), len(text)),)))
     ids = torch.as_tensor(encoded.ids, device=language_model.device)[None]
     start, end = encoded.spans[0]

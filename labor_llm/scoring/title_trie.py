@@ -8,13 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+
+# Bins of about this many nodes attend to themselves: wider bins compute more products that the mask
+# throws away, narrower ones copy the prompt's keys more often (measured best at 64 for prompts of 200).
+_BIN_SIZES = range(48, 97)
 
 
 @dataclass(frozen=True)
 class TitleTrie:
     """Inner nodes and edges of the tree of titles.
+
+    Inner nodes are in lexicographic order of their paths, so every subtree is a range of numbers.
 
     Attributes:
         tokens: token of each inner node, int64 [nodes].
@@ -34,6 +41,67 @@ class TitleTrie:
 
     def __len__(self) -> int:
         return len(self.tokens)
+
+    @cached_property
+    def subtree_sizes(self) -> np.ndarray:
+        """Inner nodes below each inner node, itself included, int64 [nodes]."""
+        return self.ancestors.sum(axis=0)
+
+    @cached_property
+    def edge_targets(self) -> np.ndarray:
+        """The inner node that each edge leads to, -1 where it leads to a leaf, int64 [edges]."""
+        targets = np.full(len(self.edge_nodes), -1, dtype=np.int64)
+        for edges in self.title_edges:
+            path = edges[edges < len(self.edge_nodes)]
+            targets[path[:-1]] = self.edge_nodes[path[1:]] - 1
+        return targets
+
+    @cached_property
+    def node_edges(self) -> list[np.ndarray]:
+        """The edges that begin at each inner node, a list [nodes] of int64."""
+        order = np.argsort(self.edge_nodes, kind="stable")
+        return np.split(order, np.searchsorted(self.edge_nodes[order], np.arange(1, len(self) + 1)))[1:]
+
+    @cached_property
+    def _edge_numbers(self) -> dict[tuple[int, int], int]:
+        pairs = zip(self.edge_nodes.tolist(), self.edge_tokens.tolist(), strict=True)
+        return {pair: edge for edge, pair in enumerate(pairs)}
+
+    def path_edges(self, tokens: Sequence[int]) -> list[int]:
+        """Return the edges that spell `tokens` from the root on, as far as the tree goes."""
+        node, edges = 0, []
+        for token in tokens:
+            edge = self._edge_numbers.get((node, int(token)))
+            if edge is None:
+                break
+            edges.append(edge)
+            node = int(self.edge_targets[edge]) + 1
+            if node == 0:
+                break
+        return edges
+
+    @cached_property
+    def bins(self) -> TrieBins:
+        """The inner nodes packed into bins of one size, see `TrieBins`."""
+        return _pack(self)
+
+
+@dataclass(frozen=True)
+class TrieBins:
+    """Inner nodes in bins of one size, so that a node's ancestors all lie in its own bin.
+
+    Whole subtrees are put together; a subtree larger than a bin is cut, and the ancestors at the cut
+    stand in each of its parts.
+
+    Attributes:
+        nodes: the inner node in each slot, int64 [bins, size]; a filler slot repeats node 0.
+        seen: bool [bins, size, size], true where the row's slot sees the column's: ancestors and itself.
+        slots: where each inner node's result is read off, int64 [nodes], a flat index into `nodes`.
+    """
+
+    nodes: np.ndarray
+    seen: np.ndarray
+    slots: np.ndarray
 
 
 def build_title_trie(titles: Sequence[Sequence[int]]) -> TitleTrie:
@@ -58,3 +126,47 @@ def build_title_trie(titles: Sequence[Sequence[int]]) -> TitleTrie:
         edge_tokens=np.array([path[-1] for path in edges], dtype=np.int64),
         title_edges=title_edges,
     )
+
+
+def _pack(trie: TitleTrie) -> TrieBins:
+    """Pack with the bin size that leaves the fewest slots to fillers and repeated ancestors."""
+    deepest = int(trie.depths.max(initial=0))
+    sizes = [len(trie)] if len(trie) <= _BIN_SIZES[-1] else [max(size, 2 * deepest) for size in _BIN_SIZES]
+    packings = ((size, _first_fit(_pieces(trie, size), size)) for size in sizes)
+    size, bins = min(packings, key=lambda packing: packing[0] * len(packing[1]))
+    nodes = np.zeros((len(bins), size), dtype=np.int64)
+    seen = np.zeros((len(bins), size, size), dtype=bool)
+    slots = np.zeros(len(trie), dtype=np.int64)
+    seen[:, range(size), range(size)] = True
+    for number, contents in enumerate(bins):
+        used = np.array(contents, dtype=np.int64)
+        nodes[number, : len(used)] = used
+        seen[number, : len(used), : len(used)] = trie.ancestors[used][:, used]
+        slots[used] = number * size + np.arange(len(used))
+    return TrieBins(nodes, seen, slots)
+
+
+def _pieces(trie: TitleTrie, size: int) -> list[list[int]]:
+    """Return parts of the tree of at most `size` nodes, each holding all ancestors of its nodes."""
+    pieces = []
+    for first in np.flatnonzero(trie.depths == 1):
+        piece: list[int] = []
+        for node in range(first, first + int(trie.subtree_sizes[first])):
+            if len(piece) == size:
+                pieces.append(piece)
+                piece = np.flatnonzero(trie.ancestors[node])[:-1].tolist()
+            piece.append(node)
+        pieces.append(piece)
+    return pieces
+
+
+def _first_fit(pieces: list[list[int]], size: int) -> list[list[int]]:
+    """Put pieces into bins, the largest first, each into the first bin that has room for it."""
+    bins: list[list[int]] = []
+    for piece in sorted(pieces, key=len, reverse=True):
+        room = next((contents for contents in bins if len(contents) + len(piece) <= size), None)
+        if room is None:
+            bins.append(list(piece))
+        else:
+            room.extend(piece)
+    return bins

@@ -4,14 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from labor_llm.artefacts import MANIFEST
+from labor_llm.artefacts import MANIFEST, verify
 from labor_llm.careers import CareerPanel
 from labor_llm.errors import InputError
 from labor_llm.language_models import LanguageModel, load_language_model
-from labor_llm.predictions import read_predictions
+from labor_llm.occupations import OutcomeSpace
+from labor_llm.predictions import read_predictions, write_predictions
 from labor_llm.scoring import careers
 from labor_llm.scoring.careers import score_careers, score_panel
+from labor_llm.templates import resumes
+from labor_llm.tokenization import EncodedResume, encode_resume
 
 
 def test_predictions_have_a_row_a_record_and_a_matrix_for_the_workers_in_full(
@@ -30,6 +34,73 @@ def test_predictions_have_a_row_a_record_and_a_matrix_for_the_workers_in_full(
     assert np.abs(realised - table.loc[in_full, "log_prob"]).max() < 1e-4
 
 
+def test_a_tolerance_gives_bounds_that_hold_the_exact_scores(
+    tiny_model: LanguageModel, panel: CareerPanel, tmp_path: Path
+) -> None:
+    some = panel.restrict(panel.workers[:3])
+    exact = score_careers(tiny_model, some, "tiny", ask="all")
+    bounded = score_careers(tiny_model, some, "tiny", ask="all", tolerance=0.2)
+    assert exact.log_probs is not None and bounded.log_probs is not None and bounded.upper is not None
+    assert exact.upper is None and "unresolved" not in exact.table
+    known = np.isfinite(bounded.log_probs)
+    assert not known.all() and np.abs(bounded.log_probs - exact.log_probs)[known].max() < 1e-4
+    assert (bounded.upper > exact.log_probs - 1e-4).all()
+    # The realised title is always known, and what is not known adds up to no more than was said.
+    columns = panel.outcomes.indices(bounded.table["occupation"])
+    assert known[np.arange(len(columns)), columns].all()
+    rest = np.where(known, 0, np.exp(exact.log_probs)).sum(axis=1)
+    assert (rest <= bounded.table["unresolved"] + 1e-6).all() and (bounded.table["unresolved"] <= 0.2).all()
+    mass = np.exp(exact.table["log_valid_mass"]) - np.exp(bounded.table["log_valid_mass"])
+    assert mass.between(-1e-6, bounded.table["unresolved"] + 1e-6).all()
+    write_predictions(tmp_path / "stored", bounded)
+    stored = read_predictions(tmp_path / "stored")
+    assert stored.table.equals(bounded.table)
+    assert np.array_equal(stored.upper, bounded.upper) and np.array_equal(stored.log_probs, bounded.log_probs)
+
+
+@pytest.mark.parametrize("ask", ["all", "named"])
+def test_line_ends_are_left_out_where_they_are_not_needed(
+    tiny_model: LanguageModel, panel: CareerPanel, ask: str
+) -> None:
+    some = panel.restrict(panel.workers[:2])
+    every = score_careers(tiny_model, some, "tiny", ask=ask)
+    needed = score_careers(tiny_model, some, "tiny", ask=ask, line_ends="needed")
+    # The probability of the line end, given prompt and title, is what the two differ by.
+    ends = []
+    for resume in resumes(some):
+        encoded = encode_resume(tiny_model.tokenizer, resume)
+        with torch.inference_mode():
+            logits = tiny_model.model(input_ids=torch.as_tensor(encoded.ids)[None]).logits[0]
+        log_probs = torch.log_softmax(logits.double(), dim=-1)
+        for (start, stop), (_, end) in zip(resume.spans, encoded.spans, strict=True):
+            title = resume.text[start + 1 : stop - 1]
+            begins_another = any(
+                other != title and other.startswith(title) for other in panel.outcomes.titles
+            )
+            ends.append(0.0 if begins_another else float(log_probs[end - 2, encoded.ids[end - 1]]))
+    assert min(ends) < -1
+    assert np.abs(every.table["log_prob"] - needed.table["log_prob"] - ends).max() < 1e-4
+    if ask == "all":
+        assert every.log_probs is not None and needed.log_probs is not None
+        columns = panel.outcomes.indices(needed.table["occupation"])
+        realised = needed.log_probs[np.arange(len(columns)), columns]
+        assert np.abs(realised - needed.table["log_prob"]).max() < 1e-4
+        assert (needed.log_probs >= every.log_probs - 1e-4).all()
+        assert (needed.table["log_valid_mass"] <= 1e-6).all()
+    else:
+        assert (needed.table["log_prob_stay"].dropna() >= every.table["log_prob_stay"].dropna()).all()
+
+
+def test_line_ends_are_all_or_needed(tiny_model: LanguageModel, panel: CareerPanel) -> None:
+    with pytest.raises(InputError, match="line_ends is 'none'; choose one of all, needed"):
+        score_careers(tiny_model, panel, "tiny", line_ends="none")
+
+
+def test_a_tolerance_asks_for_all_titles(tiny_model: LanguageModel, panel: CareerPanel) -> None:
+    with pytest.raises(InputError, match="A tolerance goes with ask='all'"):
+        score_careers(tiny_model, panel, "tiny", ask="realised", tolerance=0.01)
+
+
 def test_a_run_that_was_stopped_goes_on_and_ends_alike(
     tiny_model: LanguageModel, panel: CareerPanel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -38,7 +109,7 @@ def test_a_run_that_was_stopped_goes_on_and_ends_alike(
     unpatched = careers.realised_log_probs
 
     def stopped_after(limit: int) -> None:
-        def counting(language_model: LanguageModel, resume: careers.EncodedResume) -> np.ndarray:
+        def counting(language_model: LanguageModel, resume: EncodedResume) -> np.ndarray:
             if len(runs) == limit:
                 raise KeyboardInterrupt
             runs.append(resume.worker_id)
@@ -54,6 +125,23 @@ def test_a_run_that_was_stopped_goes_on_and_ends_alike(
     got = score_careers(tiny_model, panel, "tiny", unfinished=tmp_path / "unfinished").table
     assert got.equals(expected)
     assert len(runs) == len(panel.workers) - 40  # two whole shards of twenty were stored
+
+
+def test_shards_of_other_codes_are_not_met(
+    tiny_model: LanguageModel, panel: CareerPanel, tmp_path: Path
+) -> None:
+    """Two codes change places and their titles with them: every text is the same, the named title is another."""
+    some = panel.restrict(panel.workers[:4])
+    score_careers(tiny_model, some, "tiny", unfinished=tmp_path, ask="named", named=("003",))
+    codes = list(panel.outcomes.codes)
+    codes[3], codes[4] = codes[4], codes[3]
+    order = np.argsort(codes)
+    outcomes = OutcomeSpace(tuple(codes[k] for k in order), tuple(panel.outcomes.titles[k] for k in order))
+    frame = some.frame.assign(occupation=some.frame["occupation"].replace({"003": "004", "004": "003"}))
+    swapped = CareerPanel(frame, outcomes, some.survey)
+    fresh = score_careers(tiny_model, swapped, "tiny", ask="named", named=("003",)).table
+    again = score_careers(tiny_model, swapped, "tiny", unfinished=tmp_path, ask="named", named=("003",)).table
+    assert again.equals(fresh)
 
 
 def test_a_damaged_shard_is_scored_again(
@@ -120,6 +208,48 @@ def test_a_career_longer_than_the_context_is_refused(
     monkeypatch.setattr(tiny_model.model.config, "max_position_embeddings", 60)
     with pytest.raises(InputError, match="reads 60"):
         score_careers(tiny_model, panel, "tiny")
+    with pytest.raises(InputError, match="reads 60"):
+        score_careers(tiny_model, panel, "tiny", too_long="refuse")
+
+
+def test_no_career_is_refused_and_one_record_is_scored(tiny_model: LanguageModel, panel: CareerPanel) -> None:
+    with pytest.raises(InputError, match="There is no career to score"):
+        score_careers(tiny_model, panel.restrict([]), "tiny")
+    one = CareerPanel(panel.frame.iloc[:1], panel.outcomes, panel.survey)
+    predictions = score_careers(tiny_model, one, "tiny", ask="all")
+    assert predictions.table["transition_type"].tolist() == ["first"]
+    assert predictions.log_probs is not None
+    column = panel.outcomes.index(one.frame["occupation"].iloc[0])
+    assert abs(predictions.log_probs[0, column] - predictions.table["log_prob"].iloc[0]) < 1e-4
+
+
+def test_eight_and_four_bits_of_a_model_never_meet(
+    tiny_model_folder: Path, panel: CareerPanel, tmp_path: Path
+) -> None:
+    some = panel.restrict(panel.workers[:3])
+    found = [
+        score_careers(
+            load_language_model(tiny_model_folder, quantization=quantization), some, "m", unfinished=tmp_path
+        ).table["log_prob"]
+        for quantization in ("none", "8bit", "4bit")
+    ]
+    assert len(list(tmp_path.iterdir())) == 3
+    assert np.abs(found[1] - found[2]).min() > 0
+
+
+def test_what_was_asked_and_shortened_is_in_the_manifest(
+    tiny_model_folder: Path, panel: CareerPanel, tmp_path: Path
+) -> None:
+    some = panel.restrict(panel.workers[:4])
+    score_panel(some, str(tiny_model_folder), "Tiny", tmp_path / "tiny", ask="named", named=("stay", "006"))
+    parameters = verify(tmp_path / "tiny")["parameters"]
+    assert (parameters["ask"], parameters["named"], parameters["too_long"]) == (
+        "named",
+        ["stay", "006"],
+        "shorten",
+    )
+    assert parameters["shortened"] == {"careers": 0, "records": 0, "dropped_records": 0}
+    assert {"log_prob_stay", "log_prob_006"} <= set(read_predictions(tmp_path / "tiny").table.columns)
 
 
 def test_the_same_scoring_is_not_done_twice_and_another_is(

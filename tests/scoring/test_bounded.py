@@ -1,0 +1,223 @@
+"""Bounds on all titles: always around the exact value, as tight as stated, and on a hand-worked tree."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from labor_llm.careers import CareerPanel
+from labor_llm.errors import InputError, MismatchError
+from labor_llm.language_models import LanguageModel
+from labor_llm.scoring.all_titles import all_title_log_probs
+from labor_llm.scoring.bounded import (
+    BoundedScores,
+    _checked_nodes,
+    _open,
+    _Search,
+    bounded_title_log_probs,
+    rounded_up,
+)
+from labor_llm.scoring.career_pass import CareerPass, read_career
+from labor_llm.scoring.title_trie import TitleTrie, build_title_trie
+from labor_llm.templates import resumes
+from labor_llm.tokenization import EncodedResume, encode_resume, encode_titles
+
+TOLERANCE = 1e-4  # nats, float32
+
+
+@pytest.fixture(scope="module")
+def careers(tiny_model: LanguageModel, panel: CareerPanel) -> list[EncodedResume]:
+    return [encode_resume(tiny_model.tokenizer, resume) for resume in list(resumes(panel))[3:6]]
+
+
+@pytest.fixture(scope="module")
+def trie(tiny_model: LanguageModel, panel: CareerPanel) -> TitleTrie:
+    return build_title_trie(encode_titles(tiny_model.tokenizer, panel.outcomes))
+
+
+@pytest.fixture(scope="module")
+def drawn_to_titles(
+    tiny_model: LanguageModel, careers: list[EncodedResume], trie: TitleTrie
+) -> LanguageModel:
+    """The tiny model after some steps on the careers, so that titles have mass to be found."""
+    model = copy.deepcopy(tiny_model.model).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for _ in range(25):
+        for career in careers:
+            ids = torch.as_tensor(career.ids)[None]
+            model(input_ids=ids, labels=ids).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return replace(tiny_model, model=model.eval())
+
+
+def _contains(scores: BoundedScores, exact: np.ndarray) -> bool:
+    return bool((scores.lower <= exact + TOLERANCE).all() and (exact <= scores.upper + TOLERANCE).all())
+
+
+@pytest.mark.parametrize("tolerance", [0.5, 0.1, 1e-2, 1e-3, 1e-6])
+def test_bounds_are_certified(
+    drawn_to_titles: LanguageModel, careers: list[EncodedResume], trie: TitleTrie, tolerance: float
+) -> None:
+    for career in careers:
+        exact = all_title_log_probs(drawn_to_titles, career, trie)
+        scores = bounded_title_log_probs(drawn_to_titles, career, trie, tolerance)
+        assert _contains(scores, exact)
+        assert (scores.unresolved <= tolerance).all()
+        left = np.where(scores.resolved, 0.0, np.exp(exact)).sum(axis=1)
+        assert (left <= scores.unresolved + 1e-6).all()
+        mass = np.exp(exact).sum(axis=1)
+        assert (scores.mass_lower <= mass + 1e-5).all()
+        assert (mass <= scores.mass_upper + 1e-5).all()
+        low, high = scores.normalised
+        shares = np.exp(exact) / mass[:, None]
+        assert ((low <= shares + 1e-5) & (shares <= high + 1e-5)).all()
+
+
+def test_a_looser_tolerance_opens_fewer_nodes(
+    drawn_to_titles: LanguageModel, careers: list[EncodedResume], trie: TitleTrie
+) -> None:
+    opened = [
+        bounded_title_log_probs(drawn_to_titles, careers[0], trie, tolerance).nodes
+        for tolerance in (0.5, 1e-2, 1e-4, 0.0)
+    ]
+    assert all((few <= many).all() for few, many in itertools.pairwise(opened))
+    assert (opened[0] < len(trie)).all()
+    assert (opened[-1] == len(trie)).all()
+
+
+def test_tolerance_zero_is_the_exact_scorer(
+    tiny_model: LanguageModel, careers: list[EncodedResume], trie: TitleTrie
+) -> None:
+    scores = bounded_title_log_probs(tiny_model, careers[0], trie, 0.0)
+    exact = all_title_log_probs(tiny_model, careers[0], trie)
+    assert np.array_equal(scores.lower, exact)
+    assert np.array_equal(scores.upper, exact)
+    assert (scores.unresolved == 0).all()
+
+
+def test_records_that_need_too_much_memory_are_scored_exactly(
+    drawn_to_titles: LanguageModel, careers: list[EncodedResume], trie: TitleTrie
+) -> None:
+    exact = all_title_log_probs(drawn_to_titles, careers[0], trie)
+    scores = bounded_title_log_probs(drawn_to_titles, careers[0], trie, 1e-3, memory=1)
+    assert np.abs(scores.lower - exact).max() < TOLERANCE
+    some = bounded_title_log_probs(drawn_to_titles, careers[0], trie, 1e-3, memory=30_000)
+    assert _contains(some, exact)
+
+
+def test_a_model_that_does_not_fit_is_scored_exactly(
+    tiny_model: LanguageModel, careers: list[EncodedResume], trie: TitleTrie
+) -> None:
+    head = copy.deepcopy(tiny_model.model)
+    head.lm_head = torch.nn.Sequential(head.lm_head, torch.nn.Tanh())
+    capped = replace(tiny_model, model=head)
+    scores = bounded_title_log_probs(capped, careers[0], trie, 0.1)
+    assert scores.resolved.all()
+    assert np.abs(scores.lower - all_title_log_probs(capped, careers[0], trie)).max() < TOLERANCE
+
+
+@pytest.fixture
+def neighbours_mixed(drawn_to_titles: LanguageModel) -> LanguageModel:
+    """A model whose layers look at the position before, as no attention to visible keys would tell."""
+    model = copy.deepcopy(drawn_to_titles.model)
+
+    def mix(layer: torch.nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
+        return output + torch.nn.functional.pad(output, (0, 0, 1, 0))[:, :-1]
+
+    for layer in model.model.layers:
+        layer.mlp.register_forward_hook(mix)
+    return replace(drawn_to_titles, model=model)
+
+
+@pytest.mark.parametrize("tolerance", [0.99, 0.5, 0.1])
+def test_a_model_whose_prompts_cannot_be_shared_is_named_however_loose_the_bounds(
+    neighbours_mixed: LanguageModel, careers: list[EncodedResume], trie: TitleTrie, tolerance: float
+) -> None:
+    for career in careers:
+        with pytest.raises(MismatchError, match="LlamaForCausalLM"):
+            bounded_title_log_probs(neighbours_mixed, career, trie, tolerance)
+
+
+def test_records_that_are_done_when_memory_ends_are_checked(
+    drawn_to_titles: LanguageModel, careers: list[EncodedResume], trie: TitleTrie
+) -> None:
+    with torch.inference_mode():
+        career = read_career(drawn_to_titles, careers[0], trie)
+        # Nothing but the checked path is opened under the last record, much under the others.
+        root = np.full_like(career.root, np.log(0.9 / career.root.shape[1]))
+        root[-1] = -50.0
+        right = replace(career, root=root)
+        wrong = replace(right, expected=right.expected + 2.0)
+
+        def left(career: CareerPass, memory: int) -> list[int]:
+            search = _Search(career.root, trie, _checked_nodes(career, trie))
+            return _open(career, search, 1e-3, memory).tolist()
+
+        memories = range(2_000, 200_000, 9_000)
+        found = [left(right, memory) for memory in memories]
+        last = len(root) - 1
+        assert any(rows and last not in rows for rows in found)
+        assert all(left(wrong, memory) == list(range(last + 1)) for memory in memories)
+
+
+def test_the_checked_path_is_opened_under_the_last_record_alone() -> None:
+    trie = build_title_trie([(5, 6, 9), (5, 7, 9), (8, 9)])
+    search = _Search(np.log([[0.01, 0.01], [0.01, 0.01]]), trie, np.array([0, 2]))
+    assert search.to_open(0.1).tolist() == [[1, 0]]
+    search.opened(np.array([[1, 0]]), [trie.node_edges[0]], [np.log([0.8, 0.05])])
+    assert search.to_open(0.1).tolist() == [[1, 2]]
+    search.opened(np.array([[1, 2]]), [trie.node_edges[2]], [np.log([1.0])])
+    assert len(search.to_open(0.1)) == 0
+
+
+def test_a_hand_worked_search() -> None:
+    # Titles 5-6-9, 5-7-9 and 8-9; inner nodes (5), (5,6), (5,7), (8).
+    trie = build_title_trie([(5, 6, 9), (5, 7, 9), (8, 9)])
+    search = _Search(np.log([[0.9, 0.04]]), trie)
+    # The tolerance has room for (8), not for (5).
+    assert search.to_open(0.1).tolist() == [[0, 0]]
+    search.opened(np.array([[0, 0]]), [trie.node_edges[0]], [np.log([0.8, 0.05])])
+    # (5,7) has 0.045 now, and with (8) 0.085: both may wait.
+    assert search.to_open(0.1).tolist() == [[0, 1]]
+    search.opened(np.array([[0, 1]]), [trie.node_edges[1]], [np.log([1.0])])
+    assert len(search.to_open(0.1)) == 0
+    scores = search.scores()
+    assert scores.unresolved == pytest.approx([0.085])
+    assert np.exp(scores.lower[0]) == pytest.approx([0.72, 0.0, 0.0])
+    assert np.exp(scores.upper[0]) == pytest.approx([0.72, 0.045, 0.04])
+    assert scores.nodes.tolist() == [2]
+    # For 0.05 one of the two must be opened: the one with more mass.
+    assert search.to_open(0.05).tolist() == [[0, 2]]
+
+
+@pytest.mark.parametrize("tolerance", [-0.1, 1.0, float("nan")])
+def test_an_impossible_tolerance_is_refused(
+    tiny_model: LanguageModel, careers: list[EncodedResume], trie: TitleTrie, tolerance: float
+) -> None:
+    with pytest.raises(InputError, match="tolerance"):
+        bounded_title_log_probs(tiny_model, careers[0], trie, tolerance)
+
+
+def test_a_title_that_is_known_otherwise_closes_the_bounds_on_it() -> None:
+    # One record, three titles: one was followed to its end, the two others share a beginning of 0.2.
+    lower, upper = np.array([[np.log(0.5), -np.inf, -np.inf]]), np.log([[0.5, 0.2, 0.2]])
+    scores = BoundedScores(lower, upper, np.array([0.2]), np.array([2]))
+    got = scores.with_known(np.array([1]), np.log([0.15]))
+    assert np.exp(got.lower)[0] == pytest.approx([0.5, 0.15, 0])
+    assert np.exp(got.upper)[0] == pytest.approx([0.5, 0.15, 0.2])
+    assert got.unresolved == pytest.approx([0.05])
+    # A title that is known already leaves the rest as it is.
+    assert scores.with_known(np.array([0]), np.log([0.5])).unresolved == pytest.approx([0.2])
+
+
+def test_bounds_are_rounded_away_from_the_truth() -> None:
+    upper = np.array([-0.1, -1 / 3, -7.0, -np.inf])
+    rounded = rounded_up(upper)
+    assert rounded.dtype == np.float32 and (rounded.astype(np.float64) >= upper).all()
+    assert np.allclose(rounded[:3], upper[:3]) and rounded[3] == -np.inf

@@ -1,0 +1,88 @@
+"""Titles by name: the same numbers as among all titles, for a small part of the work."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from labor_llm.careers import CareerPanel
+from labor_llm.errors import InputError
+from labor_llm.language_models import LanguageModel
+from labor_llm.occupations import OutcomeSpace
+from labor_llm.scoring import named_titles
+from labor_llm.scoring.careers import score_careers
+from labor_llm.scoring.named_titles import check_names
+from labor_llm.scoring.title_trie import TitleTrie
+from labor_llm.tokenization import EncodedResume
+
+UNEMPLOYED, OUT = "006", "007"
+
+
+def test_named_titles_are_those_of_all_titles(tiny_model: LanguageModel, panel: CareerPanel) -> None:
+    some = panel.restrict(panel.workers[:12])
+    full = score_careers(tiny_model, some, "tiny", ask="all")
+    named = score_careers(tiny_model, some, "tiny", ask="named", named=("stay", UNEMPLOYED, OUT))
+    assert full.log_probs is not None
+    assert np.abs(named.table["log_prob"] - full.table["log_prob"]).max() == 0
+    for code in (UNEMPLOYED, OUT):
+        expected = full.log_probs[:, some.outcomes.index(code)]
+        assert np.abs(named.table[f"log_prob_{code}"] - expected).max() < 1e-4
+    previous = some.frame.groupby("worker_id")["occupation"].shift()
+    stay = named.table["log_prob_stay"]
+    assert stay.isna().equals(previous.isna())
+    rows = np.flatnonzero(previous.notna())
+    expected = full.log_probs[rows, some.outcomes.indices(previous.dropna())]
+    assert np.abs(stay.iloc[rows] - expected).max() < 1e-4
+    assert named.log_probs is None
+    assert named.table["log_valid_mass"].isna().all()
+
+
+def test_only_what_is_not_known_is_run(
+    tiny_model: LanguageModel, panel: CareerPanel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker who stays needs no tree; one who moves, a tree of the titles that he left."""
+    runs: list[tuple[int, int]] = []
+    unpatched = named_titles.all_title_log_probs
+
+    def counting(model: LanguageModel, resume: EncodedResume, trie: TitleTrie, memory: int) -> np.ndarray:
+        runs.append((len(resume.spans), len(trie.title_edges)))
+        return unpatched(model, resume, trie, memory=memory)
+
+    monkeypatch.setattr(named_titles, "all_title_log_probs", counting)
+    frame = panel.frame[panel.frame["worker_id"] == "w004"].copy()
+    assert len(frame) == 6
+    for jobs, expected in (("000000", []), ("000110", [(2, 2)]), ("012345", [(5, 5)])):
+        frame["occupation"] = [f"00{job}" for job in jobs]
+        runs.clear()
+        score_careers(tiny_model, CareerPanel(frame, panel.outcomes, "x"), "tiny", ask="named")
+        assert runs == expected
+
+
+def test_a_single_record_has_nothing_to_stay_in(tiny_model: LanguageModel, panel: CareerPanel) -> None:
+    one = CareerPanel(panel.frame.iloc[:1], panel.outcomes, "x")
+    table = score_careers(tiny_model, one, "tiny", ask="named").table
+    assert table["log_prob"].notna().all()
+    assert table["log_prob_stay"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"ask": "some"}, "ask is 'some'; choose one of realised, named, all"),
+        ({"ask": "named", "named": ("retired",)}, "'retired' is no title that can be asked for"),
+        ({"ask": "named", "named": ()}, "name at least one"),
+        ({"ask": "named", "named": ("stay", "stay")}, "each once"),
+        ({"too_long": "cut"}, "too_long is 'cut'; choose one of shorten, refuse"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_refused(
+    tiny_model: LanguageModel, panel: CareerPanel, options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        score_careers(tiny_model, panel, "tiny", **options)  # type: ignore[arg-type]
+
+
+def test_a_code_called_stay_cannot_be_asked_for(panel: CareerPanel) -> None:
+    codes = ("stay", *panel.outcomes.codes[1:])
+    with pytest.raises(InputError, match="rename the code"):
+        check_names(["stay"], OutcomeSpace(codes, panel.outcomes.titles))

@@ -1,0 +1,261 @@
+"""Tokenizers of the kinds of Llama-2, Llama-3, GPT-2, Gemma and Qwen: the split, and the scorers that rest on it.
+
+Each is built with the normaliser, pre-tokenizer, post-processor and decoder of its family (by the library's own class
+where there is one) around a small vocabulary learnt from invented resumes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import (
+    GemmaTokenizer,
+    GPT2Tokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+    LlamaTokenizer,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+    Qwen2Tokenizer,
+)
+
+from labor_llm.careers import CareerPanel
+from labor_llm.language_models import LanguageModel
+from labor_llm.occupations import OutcomeSpace
+from labor_llm.scoring.all_titles import all_title_log_probs
+from labor_llm.scoring.careers import score_careers
+from labor_llm.scoring.realised import realised_log_probs
+from labor_llm.scoring.reference import reference_log_prob
+from labor_llm.scoring.title_trie import build_title_trie
+from labor_llm.templates import continuation, resumes
+from labor_llm.tokenization import check_split, encode_resume, encode_titles
+
+TOLERANCE = 1e-4  # nats, float32
+LLAMA_3 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
+    r"|\s+(?!\S)|\s+"
+)
+QWEN = LLAMA_3.replace(r"\p{N}{1,3}", r"\p{N}")
+BYTES = [f"<0x{number:02X}>" for number in range(256)]
+# An accent that no resume holds, a title that begins another, closing brackets and full stops, an apostrophe.
+MORE_TITLES = (
+    "Façade cleaners",
+    "Physicians",
+    "Physicians' assistants",
+    "Sawyers (wood)",
+    "Clerks, n.e.c.",
+    "8-hour men",
+)
+
+Vocabulary = tuple[dict[str, int], list[tuple[str, str]]]
+
+
+def learnt(
+    texts: list[str], split: pre_tokenizers.PreTokenizer, first: list[str], alphabet: list[str]
+) -> Vocabulary:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = split
+    trainer = trainers.BpeTrainer(
+        vocab_size=700, special_tokens=first, initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    model = json.loads(tokenizer.to_str())["model"]
+    return model["vocab"], [tuple(pair) for pair in model["merges"]]
+
+
+def of_bytes(texts: list[str], pattern: str | None, first: list[str]) -> Vocabulary:
+    split = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=pattern is None)
+    if pattern:
+        split = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(pattern), "isolated"), split])
+    return learnt(texts, split, first, pre_tokenizers.ByteLevel.alphabet())
+
+
+def of_pieces(texts: list[str], first: list[str], line_end: str) -> Vocabulary:
+    """As SentencePiece learns: blanks begin pieces, digits and punctuation are apart."""
+    split = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split("\n", line_end),
+            pre_tokenizers.Punctuation(),
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.Metaspace(prepend_scheme="never"),
+        ]
+    )
+    return learnt(texts, split, first, ["▁"])
+
+
+def llama_2(texts: list[str]) -> PreTrainedTokenizerBase:
+    vocabulary, merges = of_pieces(texts, ["<unk>", "<s>", "</s>", *BYTES], "removed")
+    return LlamaTokenizer(vocab=vocabulary, merges=merges, add_bos_token=True)
+
+
+def llama_2_file(texts: list[str]) -> PreTrainedTokenizerBase:
+    """As in the published tokenizer.json: the blank is put before the text by a normaliser."""
+    vocabulary, merges = of_pieces(texts, ["<unk>", "<s>", "</s>", *BYTES], "removed")
+    backend = Tokenizer(models.BPE(vocabulary, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    backend.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    backend.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    backend.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, bos_token="<s>", eos_token="</s>", unk_token="<unk>"
+    )
+
+
+def gemma(texts: list[str]) -> PreTrainedTokenizerBase:
+    vocabulary, merges = of_pieces(texts, ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", *BYTES], "isolated")
+    return GemmaTokenizer(vocab=vocabulary, merges=merges, add_bos_token=True)
+
+
+def gpt_2(texts: list[str]) -> PreTrainedTokenizerBase:
+    vocabulary, merges = of_bytes(texts, None, ["<|endoftext|>"])
+    return GPT2Tokenizer(vocab=vocabulary, merges=merges)
+
+
+def qwen(texts: list[str]) -> PreTrainedTokenizerBase:
+    vocabulary, merges = of_bytes(texts, QWEN, ["<|endoftext|>"])
+    return Qwen2Tokenizer(vocab=vocabulary, merges=merges)
+
+
+def llama_3(texts: list[str]) -> PreTrainedTokenizerBase:
+    begin = "<|begin_of_text|>"
+    vocabulary, merges = of_bytes(texts, LLAMA_3, [begin, "<|end_of_text|>"])
+    backend = Tokenizer(models.BPE(vocabulary, merges, ignore_merges=True))
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(LLAMA_3), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    backend.post_processor = processors.Sequence(
+        [
+            processors.ByteLevel(trim_offsets=True),
+            processors.TemplateProcessing(single=f"{begin} $A", special_tokens=[(begin, 0)]),
+        ]
+    )
+    backend.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(tokenizer_object=backend, bos_token=begin, eos_token="<|end_of_text|>")
+
+
+KINDS: dict[str, tuple[Callable[[list[str]], PreTrainedTokenizerBase], str, str, bool]] = {
+    # How it is made, the tokens that close "(retail)" and "Cooks" and whether a text begins with a special token.
+    "Llama-2": (llama_2, "<0x0A>", "<0x0A>", True),
+    "Llama-2, tokenizer.json": (llama_2_file, "<0x0A>", "<0x0A>", True),
+    "Llama-3": (llama_3, ")Ċ", "Ċ", True),
+    "GPT-2": (gpt_2, "Ċ", "Ċ", False),
+    "Gemma": (gemma, "\n", "\n", True),
+    "Qwen": (qwen, ")Ċ", "Ċ", False),
+}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(kind: str, panel: CareerPanel) -> PreTrainedTokenizerBase:
+    return KINDS[kind][0]([resume.text for resume in resumes(panel)])
+
+
+@pytest.fixture(scope="module")
+def language_model(kind: str, tokenizer: PreTrainedTokenizerBase) -> LanguageModel:
+    torch.manual_seed(2)
+    config = LlamaConfig(
+        vocab_size=1 + max(tokenizer.get_vocab().values()), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=1024, initializer_range=0.2,
+        tie_word_embeddings=True,
+    )  # fmt: skip
+    return LanguageModel(kind, LlamaForCausalLM(config).eval(), tokenizer, kind)
+
+
+def test_the_split_of_the_whole_is_what_follows_the_prompt(
+    kind: str, tokenizer: PreTrainedTokenizerBase, panel: CareerPanel
+) -> None:
+    more = OutcomeSpace(tuple(map(str, range(len(MORE_TITLES)))), MORE_TITLES)
+    by_title = dict(
+        zip(
+            (*panel.outcomes.titles, *MORE_TITLES),
+            (*encode_titles(tokenizer, panel.outcomes), *encode_titles(tokenizer, more)),
+            strict=True,
+        )
+    )
+    for resume in itertools.islice(resumes(panel), 6):
+        encoded = encode_resume(tokenizer, resume)
+        for record, (start, end) in enumerate(encoded.spans):
+            prompt = tokenizer(resume.prompt(record))["input_ids"]
+            assert encoded.ids[:start].tolist() == prompt
+            assert (
+                tokenizer.decode(encoded.ids[start:end]).strip()
+                == resume.text[slice(*resume.spans[record])].strip()
+            )
+        for title, tokens in by_title.items():
+            together = tokenizer(resume.prompt(record) + continuation(title))["input_ids"]
+            assert together == [*prompt, *tokens]
+        check_split(tokenizer, resume, list(by_title.values()), list(by_title))
+
+
+def test_titles_are_prefix_free_and_close_as_their_kind_does(
+    kind: str, tokenizer: PreTrainedTokenizerBase, panel: CareerPanel
+) -> None:
+    _, bracket, letter, begins = KINDS[kind]
+    titles = dict(zip(panel.outcomes.titles, encode_titles(tokenizer, panel.outcomes), strict=True))
+    for one, two in itertools.permutations(titles.values(), 2):
+        assert two[: len(one)] != one
+    last = {title: tokenizer.convert_ids_to_tokens(tokens[-1]) for title, tokens in titles.items()}
+    assert last["Sales workers (retail)"] == bracket
+    assert last["Cooks"] == letter
+    assert (tokenizer("Cooks")["input_ids"][0] == tokenizer.bos_token_id) == begins
+    if kind == "Llama-2, tokenizer.json":
+        # A title encoded on its own gets a second blank: not the tokens that it has in its line.
+        alone = tokenizer(" Cooks\n", add_special_tokens=False)["input_ids"]
+        assert tuple(alone) != titles["Cooks"]
+
+
+@pytest.mark.parametrize("positions", [1, 40, 10_000])
+def test_the_scorers_agree_with_the_reference(
+    language_model: LanguageModel, panel: CareerPanel, positions: int
+) -> None:
+    resume = max(resumes(panel), key=lambda resume: len(resume.spans))
+    encoded = encode_resume(language_model.tokenizer, resume)
+    trie = build_title_trie(encode_titles(language_model.tokenizer, panel.outcomes))
+    got = all_title_log_probs(language_model, encoded, trie, positions)
+    records = (0, len(resume.spans) - 1)
+    expected = [
+        [reference_log_prob(language_model, resume.prompt(record), title) for title in panel.outcomes.titles]
+        for record in records
+    ]
+    assert np.abs(got[list(records)] - expected).max() < TOLERANCE
+    assert (np.exp(got).sum(axis=1) < 1 + 1e-6).all()
+    realised = realised_log_probs(language_model, encoded)
+    columns = [panel.outcomes.titles.index(resume.text[a + 1 : b - 1]) for a, b in resume.spans]
+    assert np.abs(realised - got[range(len(columns)), columns]).max() < TOLERANCE
+
+
+def test_scores_do_not_depend_on_the_order_or_the_company_of_careers(
+    language_model: LanguageModel, panel: CareerPanel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Scored without stored files: this model has no folder whose checksum could name them.
+    monkeypatch.setattr("labor_llm.scoring.identity.weights_checksum", str)
+    five, one = panel.restrict(panel.workers[:5]), panel.restrict(panel.workers[3:4])
+    reversed_rows = five.frame.iloc[::-1].sort_values("year", kind="stable")
+    order = list(reversed(five.workers))
+    turned = CareerPanel(
+        reversed_rows.set_index("worker_id").loc[order].reset_index()[five.frame.columns],
+        five.outcomes,
+        five.survey,
+    )
+    first, alone, other = (
+        score_careers(language_model, some, "x", ask="all").table.set_index(["worker_id", "year"])
+        for some in (five, one, turned)
+    )
+    for table in (alone, other):
+        both = first.loc[table.index]
+        assert np.abs(both["log_prob"] - table["log_prob"]).max() < 1e-5
+        assert np.abs(both["log_valid_mass"] - table["log_valid_mass"]).max() < 1e-5
