@@ -27,6 +27,7 @@ from labor_llm.errors import ArtefactError, InputError, disk_space_named
 
 MANIFEST = "manifest.json"
 _MACHINE = re.sub(r"[^A-Za-z0-9]", "_", socket.gethostname())
+_OLD = ".old"
 _VERSIONS_OF = ("torch", "transformers", "peft", "numpy", "pandas", "scikit-learn")
 
 
@@ -92,10 +93,30 @@ def _aside(folder: Path) -> Path:
 
 def _remove_abandoned(folder: Path) -> None:
     """Remove what processes of this machine that were killed left beside a folder: it can hold persons' records."""
-    pattern = re.compile(rf"\.{re.escape(folder.name)}\.{re.escape(_MACHINE)}-(\d+)-[0-9a-f]{{8}}")
-    for path in folder.parent.glob(f".{glob.escape(folder.name)}.*"):
-        if (found := pattern.fullmatch(path.name)) and not _is_running(int(found[1])):
-            shutil.rmtree(path, ignore_errors=True)
+    _restore(folder)
+    for path in _abandoned(folder):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _restore(folder: Path) -> None:
+    """Put an earlier artefact back if the process that was to replace it was killed when it had moved it away."""
+    for path in _abandoned(folder):
+        if path.suffix == _OLD:
+            # Renaming fails where something stands: then the new artefact had arrived, and the old one is done with.
+            with contextlib.suppress(OSError):
+                os.rename(path, folder)
+
+
+def _abandoned(folder: Path) -> list[Path]:
+    """Return the hidden folders beside a folder that killed processes of this machine left."""
+    pattern = re.compile(
+        rf"\.{re.escape(folder.name)}\.{re.escape(_MACHINE)}-(\d+)-[0-9a-f]{{8}}(?:{re.escape(_OLD)})?"
+    )
+    return [
+        path
+        for path in folder.parent.glob(f".{glob.escape(folder.name)}.*")
+        if (found := pattern.fullmatch(path.name)) and not _is_running(int(found[1]))
+    ]
 
 
 def _is_running(process: int) -> bool:
@@ -108,19 +129,34 @@ def _is_running(process: int) -> bool:
     return True
 
 
-def check_replaceable(folder: Path) -> None:
+def check_replaceable(folder: Path, replace: bool = True) -> None:
     """Refuse a folder that an artefact must not replace, before any work is done for it.
 
+    Args:
+        folder: where the artefact is to stand.
+        replace: whether it may take the place of another one; whoever passes False has asked `is_current` before.
+
     Raises:
-        InputError: if the path is no name of its own, a file, or a folder with anything but an artefact.
+        InputError: if the path is no name of its own, below a file, a file, or a folder with anything but an
+            artefact; without `replace` also if an artefact stands there.
     """
     if folder.name in ("", ".."):
         raise InputError(f"{folder}: name a folder of its own for the result.")
+    for parent in folder.parents:
+        if parent.exists() and not parent.is_dir():
+            raise InputError(
+                f"{folder}: {parent} is a file, so no folder can stand in it. Name another folder."
+            )
     foreign = _foreign_files(folder) if folder.is_dir() else []
     if foreign or folder.is_file():
         what = f"holds {foreign[0]}" if foreign else "is a file"
         raise InputError(
             f"{folder}: exists and is no stored result ({what}), so it was left alone. Name another folder."
+        )
+    if not replace and (folder / MANIFEST).is_file():
+        raise InputError(
+            f"{folder}: holds a finished result that other options, careers or weights made. "
+            "Name another folder, or give --replace."
         )
 
 
@@ -143,6 +179,8 @@ def verify(folder: Path) -> dict[str, Any]:
     """
     folder = Path(folder)
     path = folder / MANIFEST
+    if not path.is_file():
+        _restore(folder)
     if not path.is_file():
         state = "has no manifest.json: it is not a finished result" if folder.is_dir() else "does not exist"
         raise ArtefactError(f"{folder}: {state}. Run the step that makes it, then try again.")
@@ -237,7 +275,7 @@ def environment() -> dict[str, Any]:
 
 def _replace_folder(aside: Path, folder: Path) -> None:
     """Rename `aside` to `folder`; an old folder is moved away first, as rename needs an empty target."""
-    retired = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.old")
+    retired = aside.with_name(aside.name + _OLD)
     had_old = folder.exists()
     if had_old:
         os.rename(folder, retired)

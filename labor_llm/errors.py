@@ -17,9 +17,15 @@ _NO_SPACE = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 
 
 class LaborLLMError(Exception):
-    """Base class: the message is complete and meant for the user."""
+    """Base class: the message is complete and meant for the user.
+
+    Attributes:
+        exit_code: of the command line.
+        said_elsewhere: whether another process of the same run tells the user.
+    """
 
     exit_code = 1
+    said_elsewhere = False
 
 
 class InputError(LaborLLMError, ValueError):

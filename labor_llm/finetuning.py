@@ -1,14 +1,18 @@
-"""Fine-tuning: next-token loss on all tokens of the training workers' resumes.
+"""Fine-tuning: next-token loss on the training workers' resumes, on all tokens or on the titles alone.
 
 One sequence a career, never one a transition. The checkpoint with the lowest validation loss is kept
 (paper, fine-tuning). A killed run continues from its newest sound checkpoint: the order of the batches
 is a function of the seed and the epoch alone, so that the end is the same as without the interruption.
+
+`accelerate launch` runs it in several processes (`labor_llm.finetuning_processes`); all call the same function.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
+import importlib.metadata
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -20,8 +24,9 @@ from accelerate.utils import set_seed
 
 from labor_llm.artefacts import check_replaceable, environment, is_current, writing
 from labor_llm.careers import CareerPanel
-from labor_llm.errors import InputError, ResourceError
-from labor_llm.finetuning_run import FineTuningRun
+from labor_llm.errors import BusyError, InputError, ResourceError
+from labor_llm.finetuning_processes import Processes
+from labor_llm.finetuning_run import CURVE_FILE, IDENTITY_FILE, FineTuningRun
 from labor_llm.finetuning_settings import FineTuningSettings
 from labor_llm.language_models import (
     BASE_FILE,
@@ -30,12 +35,12 @@ from labor_llm.language_models import (
     load_tokenizer,
     weights_checksum,
 )
-from labor_llm.locks import only_run_into
+from labor_llm.locks import only_run_into, unfinished
 from labor_llm.sources import code_checksum
 from labor_llm.templates import resumes
 from labor_llm.tokenization import EncodedResume, encode_resume
+from labor_llm.training_state import remove_states
 
-CURVE_FILE = "learning_curve.csv"
 _MOMENTS = 2  # AdamW keeps two numbers a weight
 
 
@@ -46,6 +51,7 @@ def fine_tune(
     settings: FineTuningSettings,
     folder: Path,
     inputs: dict[str, Path] | None = None,
+    replace: bool = True,
 ) -> Path:
     """Fine-tune a language model on resumes and store it as the artefact `folder`.
 
@@ -55,8 +61,9 @@ def fine_tune(
         validation: those of the validation workers.
         settings: method, schedule and precision.
         folder: where the model, its tokenizer and `learning_curve.csv` will stand. Beside it a hidden folder
-            holds the state of an unfinished run.
+            holds the state of an unfinished run, and its `learning_curve.csv` grows while it runs (`tail -f`).
         inputs: artefacts that the resumes come from, for the manifest.
+        replace: whether another stored result at `folder` may be replaced.
 
     Returns:
         The folder; at once, if it holds the result of the same weights, settings, careers, thread count and
@@ -65,43 +72,48 @@ def fine_tune(
         that checkpoint is the one stored).
 
     Raises:
-        InputError: if a split has no career, a career is longer than the model can read, or something else
-            than a stored result stands at `folder`.
+        InputError: if a split has no career, careers are longer than the model can read, or something else than a
+            stored result stands at `folder`, or one that may not be replaced.
+        MismatchError: if careers cannot be packed for this model, or another run was left unfinished.
         BusyError: if another run fine-tunes into the folder.
-        NumericalError: if a loss is not finite; names the step; checkpoints before it stay.
+        NumericalError: if a loss or gradient is not finite; names step, batch and careers; checkpoints stay.
+        ArtefactError: if the best checkpoint was damaged while the run went on.
         ResourceError: if there is no space for a checkpoint.
     """
-    identity = _identity(base, settings, train, validation)
-    if is_current(folder, identity):
+    processes = Processes(settings.precision)
+    with processes.together():
+        identity = _identity(base, settings, train, validation, processes)
+        done = processes.is_main and is_current(folder, identity)
+        if processes.is_main:
+            _remove_left(folder)
+    if processes.said_by_main(done):
         return folder
-    check_replaceable(folder)
-    with only_run_into(folder) as working:
-        return _fine_tune(base, train, validation, settings, folder, inputs, identity, working)
-
-
-def _fine_tune(
-    base: str,
-    train: Sequence[EncodedResume],
-    validation: Sequence[EncodedResume],
-    settings: FineTuningSettings,
-    folder: Path,
-    inputs: dict[str, Path] | None,
-    identity: str,
-    working: Path,
-) -> Path:
-    language_model = _prepared_model(base, settings)
-    for name, careers in (("training", train), ("validation", validation)):
-        _check_careers(name, careers, language_model)
-    check_space(working, language_model.model)
-    run = FineTuningRun(language_model, settings, train, validation, working)
-    run.check_identity(identity)
-    run.train()
-    parameters = {"base": base, "identity": identity, **dataclasses.asdict(settings)}
-    with writing(folder, parameters, inputs) as aside:
+    with contextlib.ExitStack() as held:
+        with processes.together():
+            check_replaceable(folder, replace=replace)
+            working = unfinished(folder)
+            if processes.is_main:
+                held.enter_context(only_run_into(folder))
+            language_model = _prepared_model(base, settings)
+            for name, careers in (("training", train), ("validation", validation)):
+                _check_careers(name, careers, language_model)
+            if processes.is_main:
+                check_space(working, language_model.model)
+        run = FineTuningRun(language_model, settings, train, validation, working, processes)
+        with processes.together():
+            if processes.is_main:
+                run.check_identity(identity)
+        run.train()
         run.restore_best()
-        _save_model(run.model, language_model, base, settings, aside)
-        run.curve_frame().to_csv(aside / CURVE_FILE, index=False)
-    shutil.rmtree(run.folder)
+        whole = processes.whole_model(run.model)
+        with processes.together():
+            if processes.is_main:
+                parameters = {"base": base, "identity": identity, **dataclasses.asdict(settings)}
+                with writing(folder, parameters, inputs) as aside:
+                    run.model.save_pretrained(aside, state_dict=whole)
+                    _save_beside_model(language_model, base, settings, aside)
+                    run.curve_frame().to_csv(aside / CURVE_FILE, index=False)
+                remove_states(run.folder)
     return folder
 
 
@@ -112,8 +124,18 @@ def fine_tune_panel(
     settings: FineTuningSettings,
     folder: Path,
     inputs: dict[str, Path] | None = None,
+    replace: bool = True,
 ) -> Path:
     """Fine-tune on the training workers of a panel, choose the checkpoint on its validation workers.
+
+    Args:
+        base: the base model, as in `load_language_model`.
+        panel: careers.
+        splits: the split of each worker.
+        settings: method, schedule and precision.
+        folder: where the model will stand.
+        inputs: artefacts that the panel comes from.
+        replace: whether another stored result at `folder` may be replaced.
 
     Returns, raises: as `fine_tune`.
     """
@@ -122,7 +144,7 @@ def fine_tune_panel(
         [encode_resume(tokenizer, resume) for resume in resumes(panel.split(splits, name))]
         for name in ("train", "validation")
     )
-    return fine_tune(base, train, validation, settings, folder, inputs)
+    return fine_tune(base, train, validation, settings, folder, inputs, replace)
 
 
 def read_learning_curve(folder: Path) -> pd.DataFrame:
@@ -131,13 +153,13 @@ def read_learning_curve(folder: Path) -> pd.DataFrame:
 
 
 def check_space(folder: Path, model: torch.nn.Module) -> None:
-    """Refuse to begin where the checkpoints would not fit: three of weights and optimizer, and the model.
+    """Refuse to begin where the checkpoints would not fit: four of weights and optimizer, and the model.
 
     Raises:
         ResourceError: naming the folder, the space needed and the space that is free.
     """
     trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
-    needed = 4 * trained * (3 * (1 + _MOMENTS) + 1)
+    needed = 4 * trained * (4 * (1 + _MOMENTS) + 1)
     existing = next(parent for parent in folder.absolute().parents if parent.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:
@@ -152,16 +174,39 @@ def _identity(
     settings: FineTuningSettings,
     train: Sequence[EncodedResume],
     validation: Sequence[EncodedResume],
+    processes: Processes,
 ) -> str:
-    """Return a hash of all that the weights at the end depend on."""
+    """Return a hash of what the weights at the end depend on.
+
+    Equal hashes give the same weights to the last digit on the same machine; another make of processor or GPU, which
+    the hash leaves out so that a result can be used elsewhere, may differ in the last digits.
+    """
+    # Quantised weights are bitsandbytes' work; without them its version is no matter.
+    used = ["accelerate"] + ["bitsandbytes"] * (settings.quantization != "none")
+    versions = {**environment()["versions"], **{name: _version(name) for name in used}}
     digest = hashlib.sha256()
-    digest.update(
-        json.dumps([weights_checksum(base), dataclasses.asdict(settings), environment()["versions"]]).encode()
-    )
+    digest.update(json.dumps([weights_checksum(base), dataclasses.asdict(settings), versions]).encode())
     digest.update(f"{torch.get_num_threads()} {code_checksum(__file__)} {len(train)}".encode())
+    digest.update(f"{processes.kind} {processes.count} {processes.device.type}".encode())
     for resume in (*train, *validation):
         digest.update(resume.ids.tobytes() + b"|")
     return digest.hexdigest()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _remove_left(folder: Path) -> None:
+    """Remove the checkpoints of a run that was killed after its result had been stored, unless a run works there."""
+    if not folder.name or not (unfinished(folder) / IDENTITY_FILE).is_file():
+        return
+    with contextlib.suppress(BusyError), only_run_into(folder) as working:
+        if is_current(folder, (working / IDENTITY_FILE).read_text(encoding="utf-8")):
+            remove_states(working)
 
 
 def _prepared_model(base: str, settings: FineTuningSettings) -> LanguageModel:
@@ -183,19 +228,16 @@ def _prepared_model(base: str, settings: FineTuningSettings) -> LanguageModel:
         target_modules="all-linear",
         task_type="CAUSAL_LM",
     )
-    return dataclasses.replace(language_model, model=get_peft_model(model, config))
+    adapted = get_peft_model(model, config)
+    for made in adapted.peft_config.values():
+        # As a set its order, and so the stored file, would be another in every process.
+        made.target_modules = sorted(made.target_modules)
+    return dataclasses.replace(language_model, model=adapted)
 
 
-def _save_model(
-    model: torch.nn.Module,
-    language_model: LanguageModel,
-    base: str,
-    settings: FineTuningSettings,
-    folder: Path,
+def _save_beside_model(
+    language_model: LanguageModel, base: str, settings: FineTuningSettings, folder: Path
 ) -> None:
-    if hasattr(model, "module"):
-        model = model.module
-    model.save_pretrained(folder)
     language_model.tokenizer.save_pretrained(folder)
     if settings.method == "lora":
         made_on = {"name": base, "checksum": weights_checksum(base)}
@@ -205,9 +247,12 @@ def _save_model(
 def _check_careers(name: str, careers: Sequence[EncodedResume], language_model: LanguageModel) -> None:
     if not careers:
         raise InputError(f"Fine-tuning: the {name} split has no worker. Give a panel with more workers.")
-    longest = max(len(resume.ids) for resume in careers)
-    if longest > language_model.context:
+    lengths = [len(resume.ids) for resume in careers]
+    too_long = sum(length > language_model.context for length in lengths)
+    if too_long:
         raise InputError(
-            f"Fine-tuning: the longest {name} career has {longest:,} tokens, {language_model.name} reads "
-            f"{language_model.context:,}. Shorten the history, or use a model with a longer context."
+            f"Fine-tuning: {too_long:,} of {len(careers):,} {name} careers are longer than the "
+            f"{language_model.context:,} tokens that {language_model.name} reads; the longest has {max(lengths):,} "
+            "tokens. Fine-tune a model with a longer context, or leave the oldest records of these workers out of the "
+            "panel."
         )

@@ -11,6 +11,8 @@ from labor_llm.language_models import QUANTIZATIONS
 
 METHODS = ("full", "lora")
 PRECISIONS = ("float32", "bfloat16")
+LOSSES = ("all tokens", "titles")
+LAYOUTS = ("packed", "padded")
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,8 @@ class FineTuningSettings:
     Attributes:
         method: 'full' (every weight; believed to be the paper's) or 'lora' (Hu et al. 2022).
         epochs: passes over the training careers; the schedule decays linearly to zero at their end
-            (paper: runs of 3 and of 5).
+            (paper: runs of 3 and of 5; they are two runs, as the learning rate falls at another pace, and each
+            keeps the checkpoint with the lowest validation loss).
         learning_rate: peak learning rate of AdamW (paper: 1e-5 for Llama-2-7B; small models take more).
         batch_size: careers a step (paper: 32).
         warmup_share: share of the steps in which the learning rate rises from zero.
@@ -31,6 +34,11 @@ class FineTuningSettings:
         lora_rank, lora_alpha, lora_dropout: of the adapter, on all linear layers.
         evaluations_per_epoch: how often the validation loss is computed and a checkpoint written.
         seed: of the order of careers, the adapter's start and dropout.
+        loss: 'all tokens' of the resumes, or 'titles' (with their ends of line) alone; on validation workers too.
+        layout: 'packed' (careers one after the other, attention within each, no padding) or 'padded' (careers of
+            a pass padded to the longest; for models whose attention cannot be exchanged). The loss is the same.
+        tokens_at_once: the most tokens in one pass; a step of more takes several, whose gradients are added. Less
+            needs less memory.
 
     Raises:
         InputError: if a value is out of its range, or the combination cannot be.
@@ -53,16 +61,28 @@ class FineTuningSettings:
     lora_dropout: StrictFloat = 0.0
     evaluations_per_epoch: StrictInt = 1
     seed: StrictInt = 1
+    loss: StrictStr = "all tokens"
+    layout: StrictStr = "packed"
+    tokens_at_once: StrictInt = 2048
 
     def __post_init__(self) -> None:
         for name, choices in (
             ("method", METHODS),
             ("precision", PRECISIONS),
             ("quantization", QUANTIZATIONS),
+            ("loss", LOSSES),
+            ("layout", LAYOUTS),
         ):
             if getattr(self, name) not in choices:
                 raise InputError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(choices)}.")
-        for name in ("epochs", "batch_size", "lora_rank", "lora_alpha", "evaluations_per_epoch"):
+        for name in (
+            "epochs",
+            "batch_size",
+            "lora_rank",
+            "lora_alpha",
+            "evaluations_per_epoch",
+            "tokens_at_once",
+        ):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1.")
         if not 0 < self.learning_rate < 1:

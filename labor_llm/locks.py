@@ -37,16 +37,21 @@ def only_run(path: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
+def unfinished(folder: Path) -> Path:
+    """Return the hidden folder beside `folder` in which an unfinished run keeps its work."""
+    return folder.with_name(f".{folder.name}.unfinished")
+
+
 @contextlib.contextmanager
 def only_run_into(folder: Path) -> Iterator[Path]:
-    """Yield the hidden folder beside `folder` in which an unfinished run keeps its work, held for one run.
+    """Yield the folder in which an unfinished run into `folder` keeps its work, held for one run.
 
     It stays if the block fails, so that the run can go on, unless nothing has been stored in it.
 
     Raises:
         BusyError: if another run holds it.
     """
-    working = folder.with_name(f".{folder.name}.unfinished")
+    working = unfinished(folder)
     lock = working / ".lock"
     with only_run(lock):
         try:
