@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib.metadata
+import json
 import multiprocessing
 import os
 import platform
@@ -14,8 +15,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from labor_llm.artefacts import atomic_path, writing
 from labor_llm.errors import MismatchError, ResourceError
 
 # Imported before a process is forked; the last is what checking a career panel loads when it is first done.
@@ -117,9 +122,105 @@ def report(rows: Sequence[Row], limits: Limits, packages: Sequence[str]) -> str:
             if each["name"].startswith(start) and each["unit"] == unit:
                 verdict = "kept" if each["value"] <= limit else "EXCEEDED"
                 lines.append(f"limit of {limit:g} {unit} {verdict}: {each['name']}, {each['value']:,} {unit}")
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    cores = f"{len(os.sched_getaffinity(0))} of {os.cpu_count()} cores"
-    versions = [f"{name} {importlib.metadata.version(name)}" for name in packages]
-    lines.append(f"machine: {platform.platform()}, {cores}, {memory:.1f} GB")
-    lines.append(f"versions: python {platform.python_version()}, {', '.join(versions)}")
+    about = machine(packages)
+    lines.append(f"machine: {about['processor']}, {about['platform']}, {about['cores']}, {about['memory']}")
+    lines.append(f"versions: {about['versions']}")
     return "\n".join(lines)
+
+
+def machine(packages: Sequence[str]) -> dict[str, str]:
+    """Return what the numbers depend on: processor, cores, memory, platform, date and versions of packages."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in packages]
+    return {
+        "processor": _processor(),
+        "platform": platform.platform(),
+        "cores": f"{cores} of {os.cpu_count()} cores",
+        "memory": f"{memory:.1f} GB",
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "versions": ", ".join([f"python {platform.python_version()}", *versions]),
+    }
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def write_json(path: Path, rows: Sequence[Row]) -> None:
+    """Write rows to a file, which is in place when it is complete."""
+    with atomic_path(path) as aside:
+        aside.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+def store(folder: Path, rows: Sequence[Row], packages: Sequence[str], command: Sequence[str]) -> None:
+    """Store rows as an artefact that the book can show: `rows.json` and `machine.json`, with a manifest.
+
+    Args:
+        folder: where it will stand.
+        rows: as `row` makes them.
+        packages: the distributions whose versions are told.
+        command: the arguments that gave the rows.
+    """
+    with writing(folder, {"command": [Path(command[0]).name, *command[1:]]}) as aside:
+        write_json(aside / "rows.json", rows)
+        (aside / "machine.json").write_text(json.dumps(machine(packages), indent=1) + "\n", encoding="utf-8")
+
+
+def interleaved(
+    steps: Mapping[str, Callable[[Any], Any]],
+    items: Sequence[Any],
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, np.ndarray]:
+    """Return the seconds that each step takes for each item, float64 [rounds, items], all in this process.
+
+    In every round each item is given to all steps one after the other, the next time in the opposite order, so that
+    whatever else the machine does meets all of them alike. `time.process_time` as the clock counts the processor's
+    seconds of all threads, which waiting for other processes does not lengthen; use it with one thread.
+    """
+    seconds = {name: np.empty((rounds, len(items))) for name in steps}
+    for turn in range(rounds):
+        for number, item in enumerate(items):
+            print(
+                f"round {turn + 1} of {rounds}, item {number + 1} of {len(items)}",
+                file=sys.stderr,
+                flush=True,
+            )
+            for name in list(steps) if turn % 2 == 0 else reversed(steps):
+                start = clock()
+                steps[name](item)
+                seconds[name][turn, number] = clock() - start
+    return seconds
+
+
+@contextlib.contextmanager
+def memory_above_present() -> Iterator[Measurement]:
+    """As `measured`, with the peak memory that the block takes beyond what the process holds before. Linux only."""
+    # Writing 5 sets the peak, VmHWM, back to what is resident now.
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    before = _peak_memory()
+    with measured() as measurement:
+        yield measurement
+    # What fits into memory that was freed before shows as nothing; rows divide by it.
+    measurement.gigabytes = max(_peak_memory() - before, resource.getpagesize() / 1e9)
+
+
+def _peak_memory() -> float:
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    fields = dict(line.split(":", 1) for line in lines)
+    return int(fields["VmHWM"].split()[0]) * 1024 / 1e9
+
+
+def ratio_verdicts(rows: Sequence[Row], least: Mapping[str, float]) -> list[str]:
+    """Return a line for every ratio that is meant to reach a least value, by the start of the row's name."""
+    return [
+        f"ratio of {aim:g} {'reached' if each['ratio'] >= aim else 'MISSED'}: {each['name']}, {each['ratio']:g}"
+        for start, aim in least.items()
+        for each in rows
+        if each["name"].startswith(start) and each["ratio"] is not None
+    ]

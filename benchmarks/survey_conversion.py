@@ -1,6 +1,6 @@
 """Time and memory of simulating the three surveys, writing their official files, and converting these back.
 
-    python benchmarks/survey_conversion.py [--quick] [--workers N] [--json PATH]
+    python benchmarks/survey_conversion.py [--quick] [--workers N] [--json PATH] [--store FOLDER]
 
 Measured, each step in a process of its own:
 
@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -28,10 +27,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from measurement import Measurement, Row, in_own_process, measured, report, row, step_rows
+from measurement import Measurement, Row, in_own_process, measured, report, row, step_rows, store, write_json
 from wide_files import COHORT, SAMPLE, WIDE, write_cohort, write_wide_psid, zip_cohort
 
-from labor_llm.artefacts import atomic_path
 from labor_llm.errors import InputError, LaborLLMError, MismatchError
 from labor_llm.simulation.psid_files import INDIVIDUAL_FILE
 from labor_llm.simulation.survey_files import CROSSWALKS, RAW, write_simulated_survey
@@ -48,6 +46,7 @@ FIXED_WIDTH_FILES = (INDIVIDUAL_FILE, "FAM1981", "FAM2023ER")
 # The columns of the full NLSY79.
 COHORT_COLUMNS = 178_014
 # The most that a run at full size is meant to take.
+PACKAGES = ("labor_llm", "numpy", "pandas", "pyarrow")
 LIMITS = {
     ("simulate all three", "s"): 180.0,
     ("simulate all three", "GB"): 4.0,
@@ -182,6 +181,7 @@ def main() -> int:
     parser.add_argument("--sample-rows", type=int, help="rows of it that pandas reads too (1000)")
     parser.add_argument("--folder", type=Path, help="keep the files here; otherwise they are deleted")
     parser.add_argument("--json", type=Path, help="write the rows to this file too")
+    parser.add_argument("--store", type=Path, help="store rows and machine in this folder, for the book")
     given = parser.parse_args()
     sizes = {"workers": 500, "line_length": 1000, "cohort_columns": 10_000, "sample_rows": 100}
     if not given.quick:
@@ -194,10 +194,11 @@ def main() -> int:
             raise InputError(f"{folder}: not empty. Give a folder that is empty or does not exist.")
         rows = benchmark(folder, **sizes)
     full = not given.quick and given.workers is None
-    print(report(rows, LIMITS if full else {}, ("labor_llm", "numpy", "pandas", "pyarrow")))
+    print(report(rows, LIMITS if full else {}, PACKAGES))
     if given.json:
-        with atomic_path(given.json) as aside:
-            aside.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        write_json(given.json, rows)
+    if given.store:
+        store(given.store, rows, PACKAGES, sys.argv)
     return 0
 
 

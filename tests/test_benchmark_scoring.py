@@ -1,0 +1,162 @@
+"""The benchmark of scoring runs to its end on a tiny model; peers and bounds are checked, times are not."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from labor_llm.errors import MismatchError
+from labor_llm.scoring.bounded import bounded_title_log_probs
+from labor_llm.scoring.reference import reference_log_prob
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+YEARS = [5, 6]
+UNITS = {
+    "s", "s/transition", "tokens/transition", "nodes/transition", "nats", "nats/token", "probability", "GB",
+    "threads", "processes", "titles", "tokens", "nodes", "transitions",
+}  # fmt: skip
+
+
+@pytest.fixture
+def modules(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The modules of the benchmark."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    names = ("measurement", "scoring_workload", "scoring_peers", "scoring_comparisons")
+    return SimpleNamespace(**{name: importlib.import_module(name) for name in names})
+
+
+@pytest.fixture
+def work(modules: SimpleNamespace, tiny_model_folder: Path):
+    return modules.scoring_workload.make_workload(tiny_model_folder, YEARS, rounds=2, sample=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("parts", "starts"),
+    [
+        ("all-titles realised", ["all titles; peer the plain reference", "realised titles; peer"]),
+        (
+            "bounded",
+            ["fine-tuning on 4", "all titles, unresolved 0.01; peer exact", "all titles, unresolved 0.001;"],
+        ),
+        (
+            "growth",
+            ["one career of 4 years", "careers of 3 years: 4", "memory beside the model, career of 4 years"],
+        ),
+        ("precision", ["all titles, bfloat16; peer float32", "all titles, bfloat16: largest error"]),
+    ],
+)
+def test_each_part_runs_to_its_end_and_its_rows_are_of_one_form(
+    tmp_path: Path, tiny_model_folder: Path, parts: str, starts: list[str]
+) -> None:
+    command = [
+        sys.executable, FOLDER / "scoring.py", "--quick", "--parts", *parts.split(), "--base", tiny_model_folder,
+        "--years", 3, "--growth", 3, 4, "--careers", 4, "--json", tmp_path / "rows.json",
+    ]  # fmt: skip
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    assert len({(row["name"], row["unit"]) for row in rows}) == len(rows)
+    for row in rows:
+        assert list(row) == ["name", "value", "unit", "peer", "ratio"]
+        assert row["unit"] in UNITS
+        assert (row["ratio"] is None) == (row["peer"] is None)
+    names = {row["name"] for row in rows}
+    assert all(any(name.startswith(start) for name in names) for start in starts)
+    if parts.startswith("all-titles"):
+        for module, requirement in (("lm_eval", "lm-eval==0.4.13"), ("minicons", "minicons==0.3.39")):
+            installed = importlib.util.find_spec(module) is not None
+            assert any(module in name for name in names) == installed
+            assert (f"{module}: not installed: pip install {requirement}" in done.stdout) != installed
+    assert "machine: " in done.stdout
+    # What a full run is meant to reach says nothing about a tiny one.
+    assert "MISSED" not in done.stdout
+
+
+def test_careers_have_the_lengths_asked_for_and_are_not_those_that_are_trained_on(
+    modules: SimpleNamespace,
+) -> None:
+    workload = modules.scoring_workload
+    lengths = [5, 15, 25]
+    scored, trained = (
+        workload.simulated_panel(lengths, seed).frame for seed in (workload.SCORED, workload.TRAINING)
+    )
+    for frame in (scored, trained):
+        careers = frame.groupby("worker_id")["year"]
+        assert sorted(careers.size()) == lengths
+        assert (careers.max() - careers.min() == careers.size() - 1).all()
+    assert scored["occupation"].tolist() != trained["occupation"].tolist()
+
+
+@pytest.mark.parametrize("module", ["lm_eval", "minicons"])
+def test_a_peer_gives_the_log_probabilities_of_the_reference(
+    modules: SimpleNamespace, work, module: str
+) -> None:
+    pytest.importorskip(module)
+    peers, _ = modules.scoring_peers.available_peers(work.language_model)
+    career = work.careers[0]
+    prompt, titles = career.resume.prompt(career.middle), list(work.titles[:33])
+    expected = [reference_log_prob(work.language_model, prompt, title) for title in titles]
+    mine = [peer for peer in peers if peer.name.startswith(module)]
+    assert [peer.batch for peer in mine] == [1, modules.scoring_peers.BATCH]
+    for peer in mine:
+        assert peer.score(prompt, titles) == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_sample_is_scaled_to_all_titles_and_records(modules: SimpleNamespace, work) -> None:
+    peer = modules.scoring_peers.Peer("x", 1, lambda prompt, titles: [0.0] * len(titles))
+    # One second for two of 333 titles of one record, in each of two careers.
+    seconds = np.ones((3, 2))
+    assert modules.scoring_comparisons._scaled(work, peer, seconds) == pytest.approx(333 / 2)
+    # The median over rounds, not the mean.
+    seconds[1] = 100.0
+    assert work.per_transition(seconds * work.transitions) == pytest.approx(2.0)
+
+
+def test_a_peer_that_gives_other_log_probabilities_is_an_error(modules: SimpleNamespace, work) -> None:
+    score = modules.scoring_peers.available_peers(work.language_model)[0][0].score
+    wrong = modules.scoring_peers.Peer(
+        "wrong", 1, lambda prompt, titles: [0.01 + each for each in score(prompt, titles)]
+    )
+    one = dataclasses.replace(work, careers=work.careers[:1], rounds=1)
+    with pytest.raises(MismatchError, match=r"wrong gives other log-probabilities: by up to 0\.01 nats"):
+        modules.scoring_comparisons.all_titles(one, [wrong])
+
+
+@pytest.mark.parametrize("fault", ["lower", "unresolved"])
+def test_a_bound_that_does_not_hold_is_an_error(modules: SimpleNamespace, work, fault: str) -> None:
+    comparisons, career = modules.scoring_comparisons, work.careers[0]
+    log_probs = comparisons.exact(work, career)
+    scores = bounded_title_log_probs(work.language_model, career.encoded, work.trie, 1e-3)
+    comparisons._check_bounds(scores, log_probs, 1e-3)
+    wrong = {"lower": scores.lower + 0.01, "unresolved": scores.unresolved + 1e-3}
+    with pytest.raises(MismatchError, match="do not hold"):
+        comparisons._check_bounds(dataclasses.replace(scores, **{fault: wrong[fault]}), log_probs, 1e-3)
+
+
+def test_steps_take_turns_and_memory_above_what_is_held_is_seen(modules: SimpleNamespace) -> None:
+    order: list[tuple[str, int]] = []
+    steps = {name: lambda item, name=name: order.append((name, item)) for name in ("a", "b")}
+    seconds = modules.measurement.interleaved(steps, [1, 2], 2)
+    assert order == [("a", 1), ("b", 1), ("a", 2), ("b", 2), ("b", 1), ("a", 1), ("b", 2), ("a", 2)]
+    assert {name: each.shape for name, each in seconds.items()} == {"a": (2, 2), "b": (2, 2)}
+    with modules.measurement.memory_above_present() as measurement:
+        np.ones(40_000_000)
+    assert 0.3 < measurement.gigabytes < 0.4
+
+
+def test_a_ratio_that_is_not_reached_is_told(modules: SimpleNamespace) -> None:
+    rows = [modules.measurement.row("x; peer y", 1.0, "s", peer) for peer in (59.0, 60.0, None)]
+    assert modules.measurement.ratio_verdicts(rows, {"x": 60.0, "z": 1.0}) == [
+        "ratio of 60 MISSED: x; peer y, 59",
+        "ratio of 60 reached: x; peer y, 60",
+    ]
