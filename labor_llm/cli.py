@@ -55,6 +55,9 @@ ModelOption = Annotated[
 QuantizationOption = Annotated[
     Literal["none", "8bit", "4bit"], typer.Option(help="Of the (base) weights, by bitsandbytes.")
 ]
+ReplaceOption = Annotated[
+    bool, typer.Option("--replace", help="Replace a finished result of other options, careers or weights.")
+]
 DEFAULT_PANEL, DEFAULT_MODEL = "wage_panel", "smollm2-135m-instruct"
 
 
@@ -128,17 +131,37 @@ def finetune(
     seed: Annotated[
         int, typer.Option(min=0, max=2**32 - 1, help="Seed of order, adapter start and dropout.")
     ] = 1,
+    loss: Annotated[
+        Literal["all tokens", "titles"], typer.Option(help="What is learnt: every token, or titles alone.")
+    ] = "all tokens",
+    layout: Annotated[
+        Literal["packed", "padded"],
+        typer.Option(
+            help="Careers without padding; or padded, for models whose attention cannot be exchanged."
+        ),
+    ] = "packed",
+    tokens_at_once: Annotated[
+        int, typer.Option(min=1, help="Most tokens in one pass; less needs less memory.")
+    ] = 2048,
+    replace: ReplaceOption = False,
 ) -> None:
     """Fine-tune a model on the training workers of a panel; the best validation checkpoint is kept."""
+    from accelerate import PartialState
+
     from labor_llm.finetuning import fine_tune_panel
     from labor_llm.finetuning_settings import FineTuningSettings
 
     settings = FineTuningSettings(
         method=method, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size, precision=precision,
         quantization=quantization, lora_rank=lora_rank, evaluations_per_epoch=evaluations_per_epoch, seed=seed,
+        loss=loss, layout=layout, tokens_at_once=tokens_at_once,
     )  # fmt: skip
+    _check_out(out, model, panel)
     careers, splits = _open_panel(panel, title_file, survey, split_seed)
-    typer.echo(f"{fine_tune_panel(model, careers, splits, settings, out)}: fine-tuned model stored.")
+    folder = fine_tune_panel(model, careers, splits, settings, out, replace=replace)
+    # `accelerate launch` runs this command in several processes.
+    if PartialState().is_main_process:
+        typer.echo(f"{folder}: fine-tuned model stored.")
 
 
 @app.command()
@@ -147,8 +170,32 @@ def score(
     model: ModelOption = DEFAULT_MODEL,
     out: Annotated[Path, typer.Option(help="Folder for the predictions.")] = Path("results/scored"),
     titles: Annotated[
-        Literal["realised", "all"], typer.Option(help="The title that occurred, or every title.")
+        Literal["realised", "named", "all"],
+        typer.Option(help="Beside the title that occurred: none, those of --named, or every title."),
     ] = "realised",
+    named: Annotated[
+        list[str] | None,
+        typer.Option(help="With --titles named: 'stay' or an occupation code; repeat for several."),
+    ] = None,
+    tolerance: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=0.999999,
+            help="With --titles all: probability that may remain unresolved in a record; 0 is exact.",
+        ),
+    ] = 0.0,
+    too_long: Annotated[
+        Literal["shorten", "refuse"],
+        typer.Option(help="Careers longer than the model can read: shorten by whole records, or refuse."),
+    ] = "shorten",
+    line_ends: Annotated[
+        Literal["all", "needed"],
+        typer.Option(help="Score the end of the line with all titles, or where one title begins another."),
+    ] = "all",
+    memory_mib: Annotated[
+        int, typer.Option(min=1, help="Memory in MiB that scoring titles may take beside the model.")
+    ] = 1024,
     split: Annotated[
         Literal["test", "validation", "train", "everyone"], typer.Option(help="Which workers.")
     ] = "test",
@@ -157,19 +204,36 @@ def score(
     split_seed: SplitSeedOption = 1,
     dtype: Annotated[Literal["float32", "bfloat16"], typer.Option(help="Arithmetic.")] = "float32",
     quantization: QuantizationOption = "none",
+    replace: ReplaceOption = False,
 ) -> None:
     """Compute the log-probability of each next job, by the chain rule over its title's tokens."""
-    from labor_llm.evaluation.perplexity import perplexity
-    from labor_llm.scoring.careers import score_panel
+    import numpy as np
 
-    careers, splits = _open_panel(panel, title_file, survey, split_seed)
+    from labor_llm.evaluation.perplexity import perplexity
+    from labor_llm.language_models import load_language_model
+    from labor_llm.scoring.careers import score_panel
+    from labor_llm.scoring.named_titles import named_column
+    from labor_llm.scoring.rounding import measured_error
+
+    if named and titles != "named":
+        raise InputError("--named goes with --titles named.")
+    _check_out(out, model, panel)
+    careers, splits = _open_panel(panel, title_file, survey, None if split == "everyone" else split_seed)
     chosen = careers if split == "everyone" else careers.split(splits, split)
-    in_full = -1 if titles == "all" else 0
-    predictions = score_panel(chosen, model, Path(model).name, out, in_full, dtype, quantization)
+    predictions = score_panel(
+        chosen, model, Path(model).name, out, dtype=dtype, quantization=quantization, ask=titles,
+        named=named or ["stay"], too_long=too_long, tolerance=tolerance, line_ends=line_ends,
+        memory_mib=memory_mib, replace=replace,
+    )  # fmt: skip
     typer.echo(
         f"{out}: {len(predictions.table):,} transitions of {len(chosen.workers):,} workers, "
         f"perplexity {perplexity(predictions.table['log_prob']):.3f}."
     )
+    for name in (named or ["stay"]) if titles == "named" else []:
+        mean = np.exp(predictions.table[named_column(name)]).mean()
+        typer.echo(f"{name}: mean probability {mean:.3f}.")
+    if (dtype, quantization) != ("float32", "none"):
+        typer.echo(measured_error(load_language_model(model, dtype, quantization), careers).sentence())
 
 
 @app.command()
@@ -201,16 +265,26 @@ def book(
     typer.echo(f"{build_book(staged, project_root() / 'book' / '_build' / 'html')}: open it in a browser.")
 
 
+def _check_out(out: Path, *inputs: str) -> None:
+    """Refuse to write over what is read."""
+    for name in inputs:
+        if (read := Path(name)).exists() and read.resolve().is_relative_to(out.resolve()):
+            raise InputError(f"--out {out} is, or holds, {name}, which is read. Name another folder.")
+
+
 def _open_panel(
-    name: str, title_file: str, survey: str, split_seed: int
+    name: str, title_file: str, survey: str, split_seed: int | None
 ) -> tuple[CareerPanel, dict[str, str]]:
-    """Return a panel and its splits: packaged, from an artefact or another folder, or from a CSV with its titles."""
+    """Return a panel and its splits: packaged, from an artefact or another folder, or from a CSV with its titles.
+
+    There are no splits if `split_seed` is None and the panel has none.
+    """
     from labor_llm.careers import read_careers, read_panel, split_workers
     from labor_llm.datasets import PACKAGED_DATASETS, packaged_careers
 
     panel = Path(name)
     if (panel / "splits.csv").is_file():
-        if title_file or survey or split_seed != 1:
+        if title_file or survey or split_seed not in (1, None):
             raise InputError(
                 f"{name}: holds titles, survey and split already; leave out --title-file, --survey and --split-seed."
             )
@@ -221,7 +295,7 @@ def _open_panel(
         file = panel / "panel.parquet" if panel.is_dir() else panel
         titles = Path(title_file) if title_file else file.with_name("titles.csv")
         careers = read_careers(file, titles, dataset=panel.stem, survey=survey)
-    return careers, split_workers(careers, split_seed)
+    return careers, {} if split_seed is None else split_workers(careers, split_seed)
 
 
 def _json_object(text: str) -> dict[str, Any]:
@@ -254,7 +328,8 @@ def main() -> None:
     try:
         app()
     except LaborLLMError as error:
-        typer.echo(f"labor-llm: {error}", err=True)
+        if not error.said_elsewhere:
+            typer.echo(f"labor-llm: {error}", err=True)
         sys.exit(error.exit_code)
 
 

@@ -96,17 +96,30 @@ class LanguageModelEntry(_Strict):
         label: what tables call it.
         base: packaged name, local folder or hub id.
         fine_tuning: its settings.
+        titles: beside the realised title, score none ('realised'), those of `named`, or 'all'.
+        named: 'stay' (the previous record's title) and occupation codes.
         all_titles_workers: for how many test workers every title is scored; -1 for all.
+        tolerance: probability that titles not followed to their end may have between them in a record; 0 for exact
+            scoring.
         dtype: arithmetic of scoring.
         quantization: of the weights in scoring.
+        too_long: whether careers longer than the model can read are shortened or refused in scoring.
+        line_ends: whether the end of the line is scored with all titles, or only where one title begins another.
+        memory_mib: memory in MiB that scoring all titles may take beside the model.
     """
 
     label: Text
     base: Text
     fine_tuning: FineTuningSettings | None = None
+    titles: Literal["realised", "named", "all"] = "all"
+    named: Annotated[list[Text], Field(min_length=1)] = ["stay"]
     all_titles_workers: Annotated[int, Field(ge=-1)] = -1
+    tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.0
     dtype: Literal["float32", "bfloat16"] = "float32"
     quantization: Literal["none", "8bit", "4bit"] = "none"
+    too_long: Literal["shorten", "refuse"] = "shorten"
+    line_ends: Literal["all", "needed"] = "all"
+    memory_mib: Annotated[int, Field(ge=1)] = 1024
 
     @field_validator("base")
     @classmethod
@@ -157,6 +170,10 @@ class Profile(_Strict):
         if not self.baselines or len(set(self.baselines)) < len(self.baselines):
             raise ValueError("baselines must name at least one baseline, and each once")
         self._check_all_titles_workers()
+        if len({entry.line_ends for entry in self.language_models.values()}) > 1:
+            raise ValueError(
+                "language_models: line_ends must be the same for all, as their numbers are compared"
+            )
         if taken := sorted(set(self.language_models) & set(BASELINES)):
             raise ValueError(f"language_models.{taken[0]} has the name of a baseline")
         labels = [
@@ -191,9 +208,10 @@ class Profile(_Strict):
             raise ValueError("datasets: all_titles_workers is 0 everywhere, but the text tells a valid mass")
         for name, entry in self.language_models.items():
             workers, needed = entry.all_titles_workers, name in (self.fine_tuned, self.off_the_shelf)
-            if workers == 0 and needed:
+            if needed and (workers == 0 or entry.titles != "all"):
                 raise ValueError(
-                    f"language_models.{name}.all_titles_workers is 0, but the text tells its valid mass"
+                    f"language_models.{name}: the text tells its valid mass, for which titles must be 'all' and "
+                    "all_titles_workers not 0"
                 )
             if 0 < workers < MINIMUM_PERSONS:
                 raise ValueError(

@@ -60,6 +60,8 @@ def notebook_runs(profile: Profile) -> list[NotebookRun]:
         runs += _runs_of_dataset(profile, results, dataset)
     predictions = [path for path in _made(runs) if path.parent.parent.name == "predictions"]
     runs += _comparisons(profile, panels + predictions)
+    measured = sorted(project_root().glob("benchmarks/measured/*/manifest.json"))
+    runs.append(_run(profile, "10_speed_and_memory", {}, needs=measured))
     executed = [results.notebooks / f"{run.name}.ipynb" for run in runs]
     base = profile.language_models[profile.fine_tuned].base
     report = {**_models_of_the_text(profile), "base_model": base}
@@ -92,8 +94,9 @@ def replicate(profile: Profile, source: str, cores: int, dry_run: bool = False) 
     command = [
         sys.executable, "-m", "snakemake", "--snakefile", str(Path(__file__).parent / "workflow" / "Snakefile"),
         "--directory", str(project_root()), "--cores", str(cores), "--config", f"profile={source}",
-        # Our own lock goes with the processes that hold it; Snakemake's would outlive a kill.
-        "--nolock", "--rerun-incomplete", "--quiet", "host", "reason",
+        # Our own lock goes with the processes that hold it; Snakemake's would outlive a kill. What a failed job has
+        # stored is complete, and Snakemake must not take its manifest away.
+        "--nolock", "--rerun-incomplete", "--keep-incomplete", "--quiet", "host", "reason",
         *(["--dry-run"] if dry_run else []),
     ]  # fmt: skip
     environment = {
@@ -187,7 +190,10 @@ def _runs_of_dataset(profile: Profile, results: Results, dataset: str) -> list[N
             model, needs = _relative(folder), [panel, _manifest(folder)]
         parameters = {
             "dataset": dataset, "model": model, "name": name, "label": entry.label,
-            "all_titles_workers": _all_titles_workers(entry_of_data, entry), "dtype": entry.dtype,
+            "titles": entry.titles, "named": entry.named,
+            "all_titles_workers": _all_titles_workers(entry_of_data, entry), "tolerance": entry.tolerance,
+            "too_long": entry.too_long, "line_ends": entry.line_ends,
+            "memory_mib": entry.memory_mib, "dtype": entry.dtype,
             "quantization": entry.quantization, "seed": profile.split_seed,
         }  # fmt: skip
         makes = [_manifest(results.predictions(dataset, name))]

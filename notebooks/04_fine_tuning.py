@@ -20,9 +20,9 @@
 # # Fine-tuning
 #
 # The language model is trained to predict each next token of the training workers' resumes: one sequence a career, loss on
-# all tokens, the learning rate rising shortly and then falling linearly to zero. The checkpoint with the lowest loss on the
-# validation workers is kept. The paper fine-tunes Llama-2 with batches of 32 careers, a learning rate of 1e-5 and 3 or 5
-# epochs; a small model on few careers takes smaller batches and larger steps.
+# all tokens (or on the titles alone), the learning rate rising shortly and then falling linearly to zero. The checkpoint
+# with the lowest loss on the validation workers is kept. The paper fine-tunes Llama-2 with batches of 32 careers, a learning
+# rate of 1e-5 and 3 or 5 epochs; a small model on few careers takes smaller batches and larger steps.
 
 # %% tags=["parameters"]
 dataset: str = "wage_panel"  # data set
@@ -43,6 +43,9 @@ lora_alpha: int = 32  # its scale
 lora_dropout: float = 0.0  # its dropout
 evaluations_per_epoch: int = 2  # validations, and checkpoints to resume from
 seed: int = 1  # of the order of careers, the adapter's start and dropout
+loss: str = "all tokens"  # all tokens, or titles
+layout: str = "packed"  # packed (careers without padding), or padded for models whose attention cannot be exchanged
+tokens_at_once: int = 2048  # the most tokens in one pass; less needs less memory
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
@@ -59,7 +62,7 @@ settings = FineTuningSettings(
     method=method, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size, warmup_share=warmup_share,
     weight_decay=weight_decay, max_gradient_norm=max_gradient_norm, precision=precision, quantization=quantization,
     lora_rank=lora_rank, lora_alpha=lora_alpha, lora_dropout=lora_dropout,
-    evaluations_per_epoch=evaluations_per_epoch, seed=seed,
+    evaluations_per_epoch=evaluations_per_epoch, seed=seed, loss=loss, layout=layout, tokens_at_once=tokens_at_once,
 )
 
 # %%
@@ -70,7 +73,8 @@ show_table("tab-fine-tuning-settings", table, folders.exhibits, persons="none", 
 
 # %% [markdown]
 # The next cell does the work. It writes checkpoints aside; if it is stopped, the same run goes on from the newest one and
-# ends with the same weights.
+# ends with the same weights. Meanwhile its learning curve can be watched: `tail -f` on `learning_curve.csv` in the hidden
+# folder beside the model's, whose name ends in `.unfinished`.
 
 # %%
 inputs = {"panel": folders.panel(dataset)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -252,6 +253,81 @@ def test_score_all_titles_of_the_test_workers_of_a_csv(
     perplexity = np.exp(-table["log_prob"].mean())
     assert out == f"{out_folder}: {len(table)} transitions of 32 workers, perplexity {perplexity:.3f}.\n"
     assert os.listdir(out_folder.parent) == ["tiny"]
+
+
+def test_titles_by_name_and_bounded_titles(
+    run: Run, tmp_path: Path, panel_folder: Path, tiny_model_folder: Path
+) -> None:
+    scoring = ["score", "--panel", panel_folder, "--model", tiny_model_folder, "--out"]
+    code, out, _ = run(*scoring, tmp_path / "named", "--titles", "named", "--named", "stay", "--named", "006")
+    table = read_predictions(tmp_path / "named").table
+    assert code == 0
+    assert out.splitlines()[1:] == [
+        f"{name}: mean probability {np.exp(table[f'log_prob_{name}']).mean():.3f}."
+        for name in ("stay", "006")
+    ]
+    code, _, _ = run(
+        *scoring, tmp_path / "bounded", "--titles", "all", "--tolerance", 0.2, "--memory-mib", 64
+    )
+    assert code == 0
+    bounded = read_predictions(tmp_path / "bounded")
+    assert (bounded.table["unresolved"] <= 0.2).all() and bounded.upper is not None
+    code, _, err = run(*scoring, tmp_path / "x", "--named", "stay")
+    assert code == 3 and "--named goes with --titles named" in one_message(err)
+    code, _, err = run(*scoring, tmp_path / "x", "--titles", "named", "--named", "spy")
+    assert code == 3 and "'spy' is no title that can be asked for" in one_message(err)
+
+
+def test_coarser_arithmetic_tells_its_error(
+    run: Run, tmp_path: Path, panel_folder: Path, tiny_model_folder: Path
+) -> None:
+    code, out, _ = run(
+        "score",
+        "--panel",
+        panel_folder,
+        "--model",
+        tiny_model_folder,
+        "--out",
+        tmp_path / "out",
+        "--dtype",
+        "bfloat16",
+    )
+    assert code == 0
+    assert re.search(r"The arithmetic is bfloat16: .* differ from those in float32 by \S+ nats at most", out)
+
+
+def test_a_finished_result_is_replaced_only_if_asked(
+    run: Run, tmp_path: Path, panel_folder: Path, tiny_model_folder: Path
+) -> None:
+    """Neither by other options nor by a result of another kind, and never what is read."""
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model_folder, model)
+    scoring = ["score", "--panel", panel_folder, "--model", model]
+    assert run(*scoring, "--out", tmp_path / "out")[0] == 0
+    before = verify(tmp_path / "out")
+    for other in (
+        [*scoring, "--split", "everyone"],
+        ["finetune", "--panel", panel_folder, "--model", model, "--epochs", 1, "--precision", "float32"],
+    ):
+        code, _, err = run(*other, "--out", tmp_path / "out")
+        assert code == 3 and "holds a finished result that other options" in one_message(err)
+    assert verify(tmp_path / "out") == before
+    assert run(*scoring, "--out", tmp_path / "out")[0] == 0
+    assert run(*scoring, "--split", "everyone", "--out", tmp_path / "out", "--replace")[0] == 0
+    assert verify(tmp_path / "out") != before
+    code, _, err = run(*scoring, "--out", model, "--replace")
+    assert code == 3 and "which is read" in one_message(err)
+
+
+def test_one_worker_can_be_scored(
+    run: Run, tmp_path: Path, panel: CareerPanel, tiny_model_folder: Path
+) -> None:
+    one = panel.restrict(panel.workers[:1])
+    one.frame.to_csv(tmp_path / "one.csv", index=False)
+    one.outcomes.frame().to_csv(tmp_path / "titles.csv", index=False)
+    scoring = ["score", "--panel", tmp_path / "one.csv", "--model", tiny_model_folder, "--split", "everyone"]
+    code, out, _ = run(*scoring, "--out", tmp_path / "out")
+    assert code == 0 and "transitions of 1 workers" in out
 
 
 def test_finetune_then_score_the_result(

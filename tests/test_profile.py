@@ -101,7 +101,7 @@ def test_every_run_passes_what_its_notebook_declares(profile: Profile) -> None:
     for run in runs:
         path = project_root() / "notebooks" / f"{run.notebook}.ipynb"
         check_parameters(nbformat.read(path, as_version=4), run.parameters, str(path))
-    notebooks = {path.stem for path in (project_root() / "notebooks").glob("0*.ipynb")}
+    notebooks = {path.stem for path in (project_root() / "notebooks").glob("[0-9]*.ipynb")}
     assert {run.notebook for run in runs} == notebooks
     assert len({run.name for run in runs}) == len(runs)
 
@@ -117,7 +117,7 @@ def test_a_notebook_can_be_told_everything_that_a_profile_can_say(notebook: str)
 def test_notebooks_alone_run_the_demo() -> None:
     """papermill without parameters gives the demo, in a folder of its own that leaves its results alone."""
     demo = load_profile("demo")
-    for path in (project_root() / "notebooks").glob("0*.ipynb"):
+    for path in (project_root() / "notebooks").glob("[0-9]*.ipynb"):
         declared = declared_parameters(nbformat.read(path, as_version=4))
         values = {name: parameter.default for name, parameter in declared.items()}
         assert values["results"] == "results/by-hand" != demo.results, path
@@ -191,6 +191,8 @@ BAD_FIELDS = [
         "'aged' is no option of psid",
     ),
     (model(all_titles_workers=-2), "language_models.small.all_titles_workers", "-1"),
+    (model(line_ends="needed"), "language_models: line_ends must be the same for all", "compared"),
+    (model(memory_mib=0), "language_models.small.memory_mib", "1"),
     (model(dtype="float16"), "language_models.small.dtype", "'float32' or 'bfloat16'"),
     (model(quantization="2bit"), "language_models.small.quantization", "'8bit'"),
     (model(base=7), "language_models.small.base", "string"),

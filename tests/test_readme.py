@@ -28,6 +28,7 @@ from labor_llm.occ1990dd import doubtful_titles
 from labor_llm.occupations import TITLE_COLUMNS
 from labor_llm.packaged_models import PACKAGED_MODELS
 from labor_llm.predictions import COLUMNS as PREDICTION_COLUMNS
+from labor_llm.predictions import UNRESOLVED
 from labor_llm.profile import DatasetEntry, load_profile
 from labor_llm.readme_tables import with_exhibit_table
 from labor_llm.simulation.schedules import SCHEDULES
@@ -168,7 +169,8 @@ def test_the_example_careers_and_the_example_profile_are_valid(tmp_path):
 def test_the_data_dictionary_has_every_column():
     assert table_under(DATA_README, "Career panel") == list(CAREER_COLUMNS)
     assert table_under(DATA_README, "titles.csv") == list(TITLE_COLUMNS)
-    assert table_under(DATA_README, "predictions.parquet") == list(PREDICTION_COLUMNS)
+    assert table_under(DATA_README, "predictions.parquet") == [*PREDICTION_COLUMNS, UNRESOLVED]
+    assert "`log_prob_stay`, `log_prob_<code>`" in section(DATA_README, "predictions.parquet")
     assert table_under(DATA_README, "conversion.json") == list(Conversion.model_fields)
     assert table_under(DATA_README, "A data set in a profile") == list(DatasetEntry.model_fields)
     assert table_under(DATA_README, "From interviews to records") == list(STEPS)

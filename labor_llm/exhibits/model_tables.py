@@ -17,7 +17,7 @@ from labor_llm.careers import SPLITS, TRANSITION_TYPES, CareerPanel
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.exhibits.tables import DisplayTable
 from labor_llm.finetuning_settings import FineTuningSettings
-from labor_llm.predictions import Predictions
+from labor_llm.predictions import UNRESOLVED, Predictions
 from labor_llm.tokenization import EncodedResume
 
 
@@ -97,8 +97,11 @@ def scored_transitions(predictions: Predictions) -> DisplayTable:
             "Mean valid mass": [part["mass"].mean() for _, part in groups],
         }
     )
-    workers = [_fewest_workers(part) for _, part in groups]
     formats = {"Mean log-probability": ".3f", "Mean valid mass": ".3g"}
+    if UNRESOLVED in table:
+        frame["Mean unresolved, at most"] = [part[UNRESOLVED].mean() for _, part in groups]
+        formats["Mean unresolved, at most"] = ".2g"
+    workers = [_fewest_workers(part) for _, part in groups]
     return DisplayTable(frame, pd.Series(workers), formats)
 
 

@@ -36,6 +36,17 @@ def test_types_are_shown_with_the_mass_where_enough_workers_stand_behind_each(pa
     assert table.persons.tolist() == [12, 12, 12]
 
 
+def test_bounded_scoring_shows_what_is_unresolved(panel) -> None:
+    predictions = _scored(panel, workers=12, in_full=12)
+    table = predictions.table.assign(unresolved=[0.01, 0.02] * 12)
+    bounded = scored_transitions(Predictions("Tiny", table, panel.outcomes, predictions.log_probs))
+    assert np.allclose(bounded.frame["Mean unresolved, at most"], [0.01, 0.02, 0.015])
+    exact = scored_transitions(predictions)
+    for shown in (exact, bounded):
+        assert set(shown.formats) <= set(shown.frame)
+    assert "Mean unresolved, at most" not in exact.frame
+
+
 def test_no_type_is_shown_if_one_rests_on_too_few(panel) -> None:
     table = scored_transitions(_scored(panel, workers=30, in_full=10))
     assert table.frame["Transitions"].tolist() == ["all"]

@@ -1,0 +1,87 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,mystnb
+#     notebook_metadata_filter: kernelspec,jupytext,labor_llm
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   labor_llm:
+#     parameters: checked
+# ---
+
+# %% [markdown]
+# # Speed and memory
+#
+# How fast the package is beside other software that users would take, and how much memory large models need. The first three
+# tables are not measured by the run that made this book: they take hours and a quiet machine, so each was stored, with
+# checksums, by the program that its note names, and anyone can run that program again. What a machine does at other
+# times differs; the ratios come from runs in turn in one process and are steadier than the seconds.
+
+# %% tags=["parameters"]
+benchmarks: str = "benchmarks/measured"  # folder of the stored benchmarks, from the top of the repository
+sizes: list[str] = ["7b", "13b"]  # of Llama-2, whose memory is computed
+tokens: int = 2048  # tokens run at once in fine-tuning, on each GPU
+results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
+
+# %%
+from labor_llm.exhibits.benchmark_tables import MEMORY_PARTS, benchmark_machine, benchmark_table, memory_table
+from labor_llm.exhibits.publishing import show_table
+from labor_llm.results import open_results, project_root
+
+folders = open_results(results)
+stored = project_root() / benchmarks
+formats = dict.fromkeys(["Value", "Its value", "Ratio"], ".4g")
+
+# %% [markdown]
+# ## Scoring
+#
+# The peers score one title after the other, each with its whole prompt; their time is that of a sample of titles, scaled.
+
+# %%
+show_table("tab-speed-scoring", benchmark_table(stored / "scoring"), folders.exhibits, persons="none", formats=formats,
+           numbers=benchmark_machine(stored / "scoring"))
+
+# %% [markdown]
+# Bounded scoring stops where the titles that are not followed to their end have no more than a stated probability between
+# them, the unresolved one. It saves most with a model that was fine-tuned.
+
+# %%
+show_table("tab-speed-bounded", benchmark_table(stored / "bounded_scoring"), folders.exhibits, persons="none",
+           formats=formats, numbers=benchmark_machine(stored / "bounded_scoring"))
+
+# %%
+show_table("tab-scoring-costs", benchmark_table(stored / "scoring_costs"), folders.exhibits, persons="none",
+           formats=formats, numbers=benchmark_machine(stored / "scoring_costs"))
+
+# %% [markdown]
+# ## Fine-tuning
+#
+# All train every weight for an epoch on the same careers. What counts are tokens that are no padding.
+
+# %%
+show_table("tab-speed-fine-tuning", benchmark_table(stored / "fine_tuning"), folders.exhibits, persons="none",
+           formats=formats, numbers=benchmark_machine(stored / "fine_tuning"))
+
+# %% [markdown]
+# ## Conversion of surveys
+
+# %%
+show_table("tab-speed-conversion", benchmark_table(stored / "survey_conversion"), folders.exhibits, persons="none",
+           formats=formats, numbers=benchmark_machine(stored / "survey_conversion"))
+
+# %% [markdown]
+# ## Memory of large models
+#
+# What a GPU must hold, from the number and kind of a model's weights. The formulas are held against the measured peak of
+# scaled-down models of the same architecture by the package's tests; on a GPU they have not been tried.
+
+# %%
+show_table("tab-memory", memory_table(sizes, tokens), folders.exhibits, persons="none", numbers={"tokens": tokens},
+           formats=dict.fromkeys(MEMORY_PARTS.values(), ".1f"))
