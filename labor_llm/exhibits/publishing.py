@@ -267,10 +267,10 @@ def _text_cells(
 
 
 def _flush_right(frame: pd.DataFrame) -> list[bool]:
-    """Say which columns hold numbers; a column of numbers with a word in it still does."""
+    """Say which columns hold numbers; a column of numbers with a word or with empty cells in it still does."""
     flags = []
     for position, name in enumerate(frame.columns):
-        cells = frame[name].dropna().tolist()
+        cells = [cell for cell in frame[name].dropna() if cell != ""]
         words = sum(isinstance(cell, str) for cell in cells)
         flags.append(position > 0 and words < max(len(cells), 1) / 2)
     return flags

@@ -65,6 +65,14 @@ def test_what_does_not_fit_is_refused_and_nothing_written(tmp_path, changes, nam
     assert list(tmp_path.iterdir()) == []
 
 
+def test_numbers_among_empty_cells_are_flush_right(tmp_path):
+    frame = pd.DataFrame(
+        {"Model": ["a", "b", "c"], "TestSE": pd.Series(["", "", 0.5], dtype=object), "Word": "x"}
+    )
+    shown = show_table("tab-main-comparison", frame, tmp_path, persons=30, numbers={"draws": 100})
+    assert "| :--- | ---: | :--- |" in shown.markdown
+
+
 def test_the_refusal_does_not_tell_the_small_count(tmp_path):
     with pytest.raises(InputError) as error:
         show(tmp_path, persons=7)
