@@ -81,18 +81,22 @@ class EmpiricalTransitions:
         self.outcomes_ = train.outcomes
         self.counts_ = transition_counts(train)
         counts = self.counts_.to_numpy(dtype=np.float64)
-        cells = _cells(transitions(validation), self.outcomes_)
+        cells = transition_cells(transitions(validation), self.outcomes_)
         grid = []
-        for smoothing in SMOOTHINGS if self.smoothing is None else (self.smoothing,):
-            for strength in ALPHAS if smoothing == "additive" else PSEUDO_COUNTS:
-                chances = smoothed_probabilities(counts, smoothing, strength)
-                grid.append((smoothing, strength, np.exp(-np.log(chances[cells]).mean())))
+        for smoothing, strength in smoothing_candidates(self.smoothing):
+            chances = smoothed_probabilities(counts, smoothing, strength)
+            grid.append((smoothing, strength, np.exp(-np.log(chances[cells]).mean())))
         columns = ["smoothing", "strength", "validation_perplexity"]
         self.validation_perplexity_ = pd.DataFrame(grid, columns=columns)
         self.smoothing_, self.strength_, _ = min(grid, key=lambda candidate: candidate[2])
         chances = smoothed_probabilities(counts, self.smoothing_, self.strength_)
         self.probabilities_ = pd.DataFrame(chances, self.counts_.index, self.counts_.columns)
         return self
+
+    @property
+    def chosen(self) -> str:
+        """What the validation workers chose, in words."""
+        return f"{self.smoothing_.replace('_', ' ')}, strength {self.strength_:g}"
 
     def predict(self, panel: CareerPanel) -> Predictions:
         """Return the log-probability of every occupation for every record of a panel.
@@ -102,8 +106,17 @@ class EmpiricalTransitions:
         """
         check_outcomes(self.name, self.outcomes_, panel)
         table = transitions(panel)
-        rows, _ = _cells(table, self.outcomes_)
+        rows, _ = transition_cells(table, self.outcomes_)
         return from_matrix(self.name, table, self.outcomes_, np.log(self.probabilities_.to_numpy())[rows])
+
+
+def smoothing_candidates(smoothing: Smoothing | None = None) -> list[tuple[Smoothing, float]]:
+    """Return every smoothing with every strength to try, or those of one smoothing."""
+    return [
+        (kind, strength)
+        for kind in (SMOOTHINGS if smoothing is None else (smoothing,))
+        for strength in (ALPHAS if kind == "additive" else PSEUDO_COUNTS)
+    ]
 
 
 def transition_counts(panel: CareerPanel) -> pd.DataFrame:
@@ -114,7 +127,7 @@ def transition_counts(panel: CareerPanel) -> pd.DataFrame:
     """
     outcomes = panel.outcomes
     counts = np.zeros((len(outcomes) + 1, len(outcomes)), dtype=np.int64)
-    np.add.at(counts, _cells(transitions(panel), outcomes), 1)
+    np.add.at(counts, transition_cells(transitions(panel), outcomes), 1)
     return pd.DataFrame(
         counts,
         index=pd.Index([*outcomes.codes, FIRST_RECORD], name="previous"),
@@ -139,8 +152,13 @@ def smoothed_probabilities(counts: np.ndarray, smoothing: Smoothing, strength: f
     return (counts + weight * prior(counts)) / (counts.sum(axis=1, keepdims=True) + weight)
 
 
-def _cells(table: pd.DataFrame, outcomes: OutcomeSpace) -> tuple[np.ndarray, np.ndarray]:
-    """Return the row (previous occupation, or the last row) and the column of each transition."""
+def transition_cells(table: pd.DataFrame, outcomes: OutcomeSpace) -> tuple[np.ndarray, np.ndarray]:
+    """Return the row and the column of each transition in `transition_counts`, both int [transitions].
+
+    Args:
+        table: rows of `labor_llm.careers.transitions`.
+        outcomes: the occupations, whose number is the row of first records.
+    """
     first = len(outcomes)
     rows = [first if code is None else outcomes.index(code) for code in table["previous"]]
     return np.asarray(rows, dtype=int), np.asarray(outcomes.indices(table["occupation"]), dtype=int)

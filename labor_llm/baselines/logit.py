@@ -103,6 +103,12 @@ class MultinomialLogit:
         )  # fmt: skip
         return self
 
+    @property
+    def chosen(self) -> str:
+        """What the validation workers chose, in words."""
+        weights = " : ".join(f"{weight:g}" for weight in self.feature_weights_)
+        return f"C = {self.regularisation_:g}, weights {weights}"
+
     def predict(self, panel: CareerPanel) -> Predictions:
         """Return the log-probability of every occupation for every record of a panel.
 

@@ -51,11 +51,23 @@ def known_probabilities(folder: Path, panel: CareerPanel) -> dict[str, Predictio
     Raises:
         ArtefactError: if the artefact was changed, or the market cannot be read.
     """
+    return {name: oracle.predict(panel) for name, oracle in known_oracle(folder).items()}
+
+
+def known_oracle(folder: Path) -> dict[str, Oracle]:
+    """Return the oracle of a data set by its short name, or nothing where the probabilities are not known.
+
+    Args:
+        folder: artefact of the converted data set; one of a simulated survey holds the market that made it.
+
+    Raises:
+        ArtefactError: if the artefact was changed, or the market cannot be read.
+    """
     verify(folder)
     path = folder / MARKET_FILE
     if not path.is_file():
         return {}
-    return {ORACLE: oracle_predictions(panel, Market.from_json(path.read_text(encoding="utf-8")))}
+    return {ORACLE: Oracle(Market.from_json(path.read_text(encoding="utf-8")))}
 
 
 class Oracle:

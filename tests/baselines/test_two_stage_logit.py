@@ -1,0 +1,159 @@
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+from scipy.sparse import csr_matrix
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
+from statsmodels.discrete.conditional_models import ConditionalLogit
+
+from labor_llm.baselines.masked_logit import fit_masked_logit
+from labor_llm.baselines.two_stage_features import BagFeatures, regression_features
+from labor_llm.baselines.two_stage_logit import BagOfJobs, TwoStageLogit
+from labor_llm.careers import CareerPanel
+from labor_llm.errors import InputError, MismatchError, NumericalError
+from labor_llm.occupations import OutcomeSpace
+
+SPACE = OutcomeSpace(("a", "b", "c", "d"), ("Actors", "Bakers", "Clerks", "Drivers"))
+STAY, COLLEGE_STAYS, COLLEGE_TO_B = 0.5, 1.0, 1.5
+
+
+def panel(workers: range, years: int, seed: int) -> CareerPanel:
+    """Two-stage careers in a, b, c (never d): college raises the log-odds of staying, and draws movers to b."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for worker in workers:
+        college = worker % 2
+        weights = np.exp([0.0, COLLEGE_TO_B * college, 0.0])
+        job = int(rng.choice(3, p=weights / weights.sum()))
+        for t in range(years):
+            if t and rng.random() > expit(STAY + COLLEGE_STAYS * college):
+                open_to = np.where(np.arange(3) == job, 0.0, weights)
+                job = int(rng.choice(3, p=open_to / open_to.sum()))
+            level = "college" if college else "high school"
+            rows.append(
+                ("toy", f"w{worker:04d}", 1980 + t, "abc"[job], level, "male", "white", "south", pd.NA)
+            )
+    columns = [
+        "dataset", "worker_id", "year", "occupation", "education", "gender", "ethnicity", "region", "birth_year",
+    ]  # fmt: skip
+    return CareerPanel(pd.DataFrame(rows, columns=columns).astype({"birth_year": "Int64"}), SPACE, "toy")
+
+
+def mover_rows(rows: int, seed: int) -> tuple[csr_matrix, np.ndarray, np.ndarray]:
+    """Rows with two features that chose among four alternatives, one of them closed to most."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(rows, 2))
+    closed = rng.integers(-1, 4, size=rows)
+    utilities = X @ rng.normal(size=(2, 4)) + rng.normal(size=4) + rng.gumbel(size=(rows, 4))
+    utilities[closed >= 0, closed[closed >= 0]] = -np.inf
+    return csr_matrix(X), utilities.argmax(axis=1), closed
+
+
+def test_destinations_agree_with_the_conditional_logit_of_statsmodels():
+    X, chosen, closed = mover_rows(400, 1)
+    fitted = fit_masked_logit(X, chosen, closed, 1e9, tolerance=1e-8)
+    # One row an open alternative; alternative a is the base, the others have an intercept and two slopes each.
+    row, alternative = np.nonzero(np.arange(4) != closed[:, None])
+    dummies = (alternative[:, None] == np.arange(1, 4)).astype(float)
+    features = np.column_stack([np.ones(len(chosen)), X.toarray()])[row]
+    exog = (dummies[:, :, None] * features[:, None, :]).reshape(len(row), 9)
+    oracle = ConditionalLogit((chosen[row] == alternative).astype(int), exog, groups=row).fit(
+        disp=0, gtol=1e-8
+    )
+    got = np.vstack([fitted.intercepts, fitted.coefficients])
+    np.testing.assert_allclose((got[:, 1:] - got[:, :1]).T.ravel(), oracle.params, atol=1e-3)
+
+
+def test_without_closed_alternatives_it_is_the_penalised_logit_of_scikit_learn():
+    X, chosen, _ = mover_rows(300, 2)
+    nothing = np.full(300, -1)
+    plain = LogisticRegression(C=0.5, tol=1e-8, max_iter=1000).fit(X, chosen)
+    cold = fit_masked_logit(X, chosen, nothing, 0.5, tolerance=1e-8)
+    warm = fit_masked_logit(
+        X, chosen, nothing, 0.5, start=fit_masked_logit(X, chosen, nothing, 0.1), tolerance=1e-8
+    )
+    for fitted in (cold, warm):
+        np.testing.assert_allclose(
+            np.exp(fitted.log_probabilities(X, nothing, 4)), plain.predict_proba(X), atol=1e-5
+        )
+
+
+def test_both_stages_recover_what_they_were_simulated_with():
+    model = TwoStageLogit([1e5], [1e5]).fit(panel(range(1500), 8, 3), panel(range(1500, 1600), 8, 4))
+    test = panel(range(1600, 1602), 2, 5)
+    log_probs = model.predict(test).log_probs
+    later = test.frame["year"] == 1981
+    previous = ["abcd".index(code) for code in test.frame.loc[~later, "occupation"]]
+    stay = np.exp(log_probs[later.to_numpy()])[[0, 1], previous]
+    # 10,500 transitions, about 5,250 of each education: three standard errors of a log-odds are 0.1 and more.
+    np.testing.assert_allclose(np.log(stay / (1 - stay)), [STAY, STAY + COLLEGE_STAYS], atol=0.25)
+    many = panel(range(1600, 1900), 2, 6)
+    predictions = np.exp(model.predict(many).log_probs)
+    from_c = (many.frame["occupation"].shift() == "c") & (many.frame["year"] == 1981)
+    for level, slope in (("college", COLLEGE_TO_B), ("high school", 0.0)):
+        rows = (from_c & (many.frame["education"] == level)).to_numpy()
+        odds = np.log(predictions[rows, 1] / predictions[rows, 0]).mean()
+        assert odds == pytest.approx(slope, abs=0.3)
+
+
+def test_stay_stage_is_the_logit_of_statsmodels():
+    train = panel(range(200), 4, 7)
+    model = TwoStageLogit([1e7], [1.0], tolerance=1e-8).fit(train, panel(range(200, 210), 4, 8))
+    features = model._design(train).toarray()[train.frame["year"] > 1980]
+    stays = (train.frame["occupation"] == train.frame["occupation"].shift())[train.frame["year"] > 1980]
+    # Redundant indicators have no unique coefficients, fitted probabilities have.
+    full = sm.add_constant(features, has_constant="add")
+    left, singular, _ = np.linalg.svd(full, full_matrices=False)
+    oracle = sm.Logit(stays.to_numpy(float), left[:, singular > 1e-8 * singular[0]]).fit(disp=0)
+    np.testing.assert_allclose(expit(model.stay_.decision_function(features)), oracle.predict(), atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [TwoStageLogit, BagOfJobs])
+def test_never_moves_to_where_one_is_gives_absent_occupations_their_share_and_does_not_look_ahead(kind):
+    train, validation, test = panel(range(60), 4, 1), panel(range(60, 80), 4, 2), panel(range(80, 85), 4, 3)
+    model = kind([0.3, 1.0], [0.3, 1.0], tolerance=1e-6).fit(train, validation)
+    got = np.exp(model.predict(test).log_probs).reshape(5, 4, 4)
+    np.testing.assert_allclose(got.sum(axis=2), 1.0, atol=1e-5)
+    movers = (train.frame["occupation"] != train.frame["occupation"].shift()) | (train.frame["year"] == 1980)
+    # d is nobody's destination: 1 / (n + 4) before the row is scaled to one, times the chance to move.
+    n = movers.sum()
+    np.testing.assert_allclose(got[:, 0, 3], 1 / (n + 4) / (1 + 1 / (n + 4)), rtol=1e-5)
+    changed = test.frame.copy()
+    last = changed["year"] == 1983
+    changed.loc[last, ["occupation", "region"]] = ["d", "overseas"]
+    after = np.exp(model.predict(CareerPanel(changed, SPACE, "toy")).log_probs).reshape(5, 4, 4)
+    assert (got[:, :3] == after[:, :3]).all()
+    best = np.exp(-model.predict(validation).table["log_prob"].mean())
+    assert best == pytest.approx(model.validation_perplexity_["validation_perplexity"].min(), rel=1e-6)
+    assert len(model.validation_perplexity_) == 4
+
+
+def test_features_of_one_career_by_hand():
+    frame = panel(range(1), 5, seed=0).frame
+    frame["year"] = [1980, 1981, 1983, 1985, 1986]
+    frame["occupation"] = ["a", "b", "b", "b", "a"]
+    frame["education"] = ["high school", "high school", "college", "college", "college"]
+    career = CareerPanel(frame, SPACE, "toy")
+    got = regression_features(career)
+    assert got["records_in_occupation"].tolist() == [0, 1, 1, 2, 3]
+    assert got["year_skipped"].tolist() == [0, 0, 1, 1, 0]
+    assert got["education_changed"].tolist() == [0, 0, 1, 0, 0]
+    last, earlier, _ = (block.toarray() for block in BagFeatures().fit(career).blocks(career))
+    np.testing.assert_allclose(last, [[0, 0], [1, 0], [0, 1], [0, 1], [0, 1]])
+    np.testing.assert_allclose(earlier, [[0, 0], [0, 0], [1, 0], [0.5, 0.5], [1 / 3, 2 / 3]])
+
+
+def test_refuses_what_cannot_be_estimated():
+    train, validation = panel(range(20), 3, 1), panel(range(20, 25), 3, 2)
+    with pytest.raises(NumericalError, match="Raise max_iterations"):
+        TwoStageLogit([1.0], [1.0], max_iterations=1).fit(train, validation)
+    with pytest.raises(InputError, match="above zero"):
+        TwoStageLogit([0.0])
+    with pytest.raises(InputError, match="everybody stays"):
+        TwoStageLogit().fit(CareerPanel(train.frame.assign(occupation="a"), SPACE, "toy"), validation)
+    with pytest.raises(InputError, match="closed to it"):
+        fit_masked_logit(csr_matrix(np.ones((2, 1))), np.array([0, 1]), np.array([0, 2]), 1.0)
+    with pytest.raises(MismatchError, match="fitted for 4 occupations"):
+        two = OutcomeSpace(("a", "b"), ("Actors", "Bakers"))
+        TwoStageLogit([1.0], [1.0]).fit(train, validation).predict(CareerPanel(train.frame, two, "toy"))
