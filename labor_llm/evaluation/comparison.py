@@ -9,43 +9,200 @@ every one of them that has such scores has them, and the tables state how many t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from labor_llm.errors import InputError, MismatchError
-from labor_llm.predictions import Predictions
+from labor_llm.predictions import TRANSITION_COLUMNS, Predictions
 
 TRANSITION = ["dataset", "worker_id", "year"]
 
 
-def compared_log_probs(predictions: Sequence[Predictions]) -> pd.DataFrame:
-    """Return the log-probabilities of several models on identical transitions, stacked.
+@dataclass(frozen=True)
+class Comparison:
+    """The models of one data set on the same transitions, which are held once and not once a model.
 
-    Returns:
-        Columns `dataset`, `model`, `worker_id`, `year`, `transition_type` and any further columns that
-        all tables have, `log_prob` and `normalised_log_prob` (nats), and the boolean
-        `compared_in_full`, true where the normalised one enters comparisons; data sets and models in
-        the order given, within them sorted by worker and year.
+    Attributes:
+        dataset: short name of the data set.
+        transitions: `TRANSITION_COLUMNS` and the further columns that were asked for, sorted by worker and year.
+        models: names, in the order given.
+        log_probs: float64 [transitions, models], nats, of the realised titles.
+        log_valid_masses: float64 [transitions, models], nats; NaN where a model did not score every title.
+    """
+
+    dataset: str
+    transitions: pd.DataFrame
+    models: tuple[str, ...]
+    log_probs: np.ndarray
+    log_valid_masses: np.ndarray
+
+    @cached_property
+    def compared_in_full(self) -> np.ndarray:
+        """True where a model, and all others that ever scored every title, did so: bool [transitions, models].
+
+        Raises:
+            MismatchError: if there are models with scores of all titles, but no transition that all of them scored.
+        """
+        scored = ~np.isnan(self.log_valid_masses)
+        scoring_models = int(scored.any(axis=0).sum())
+        common = scored & (scored.sum(axis=1) == scoring_models)[:, None]
+        if scoring_models and not common.any():
+            raise MismatchError(
+                f"{self.dataset}: no transition has the scores of all titles from each of the {scoring_models} models "
+                "that have such scores. Score the same transitions for all of them."
+            )
+        return common
+
+    def units(self, column: str) -> tuple[np.ndarray, pd.Index]:
+        """Return the position of each transition's worker (or family) in the sorted ids, and these ids."""
+        codes, ids = pd.factorize(self.transitions[column], sort=True)
+        return codes, pd.Index(ids)
+
+    def groups(self, by: str | None) -> Iterator[tuple[dict[str, object], np.ndarray]]:
+        """Yield each value of the column `by`, as a key, with its rows (int); all rows under no key if None.
+
+        Raises:
+            InputError: if a transition has no value of it.
+        """
+        if by is None:
+            yield {}, np.arange(len(self.transitions))
+            return
+        require_values(self.transitions, by, self.dataset)
+        codes, values = pd.factorize(self.transitions[by], sort=True)
+        order = np.argsort(codes, kind="stable")
+        bounds = np.searchsorted(codes[order], np.arange(len(values) + 1))
+        for position, value in enumerate(values):
+            yield {by: value}, order[bounds[position] : bounds[position + 1]]
+
+
+def require_values(table: pd.DataFrame, by: str, where: str) -> None:
+    """Refuse a column to group by that has gaps: its groups would not add up to all transitions.
 
     Raises:
-        InputError: if there are no predictions, or a model predicts a transition twice.
+        InputError: naming the column and how many transitions lack a value.
+    """
+    if missing := int(table[by].isna().sum()):
+        raise InputError(
+            f"{where}: {missing:,} of {len(table):,} transitions have no value of {by!r} and would be in no group. "
+            "Fill the gaps first, for instance with 'unknown'."
+        )
+
+
+def compare(predictions: Sequence[Predictions], columns: Sequence[str | None] = ()) -> list[Comparison]:
+    """Put models side by side, data set by data set in the order given.
+
+    Args:
+        predictions: of one or more models and data sets.
+        columns: further columns that every table must have, with the same values; None is left out.
+
+    Raises:
+        InputError: if there are no predictions, a column is missing, or a model predicts a transition twice.
         MismatchError: if, within a data set, two models predict different transitions or disagree on
-            the realised occupation, or their fully scored transitions do not overlap.
+            the realised occupation or a further column.
     """
     if not predictions:
         raise InputError("no predictions to compare. Give those of at least one model.")
-    tables = []
+    wanted = [column for column in dict.fromkeys(columns) if column and column not in TRANSITION_COLUMNS]
     for prediction in predictions:
-        table = prediction.table.assign(normalised_log_prob=prediction.normalised_log_prob)
-        table.insert(1, "model", prediction.model)
-        tables.append(table)
-    stacked = pd.concat(tables, ignore_index=True, join="inner")
-    _check_no_repeats(stacked)
-    stacked = stacked.sort_values(["worker_id", "year"], kind="stable")
-    parts = [_aligned(dataset) for _, dataset in stacked.groupby("dataset", sort=False)]
-    return _in_given_order(pd.concat(parts), tables)
+        for column in wanted:
+            if column not in prediction.table.columns:
+                found = ", ".join(prediction.table.columns)
+                raise InputError(
+                    f"by: {column!r} is no column of the predictions; found {found}. Add it with "
+                    "labor_llm.evaluation.description.described."
+                )
+    parts: dict[str, dict[str, pd.DataFrame]] = {}
+    for prediction in predictions:
+        for dataset, table in _by_dataset(prediction.table):
+            models = parts.setdefault(dataset, {})
+            if prediction.model in models:
+                raise InputError(_repeated(prediction.model, len(table)))
+            models[prediction.model] = table
+    return [_compared(dataset, tables, wanted) for dataset, tables in parts.items()]
+
+
+def _by_dataset(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    names = table["dataset"].unique()
+    if len(names) == 1:
+        yield str(names[0]), table
+    else:
+        yield from ((str(name), part) for name, part in table.groupby("dataset", sort=False))
+
+
+def _compared(dataset: str, tables: dict[str, pd.DataFrame], wanted: list[str]) -> Comparison:
+    models = tuple(tables)
+    first = tables[models[0]]
+    order = sorted_rows(models[0], first)
+    columns = [*TRANSITION_COLUMNS, *wanted]
+    shared = first[columns].iloc[order].reset_index(drop=True)
+    size = (len(shared), len(models))
+    log_probs, masses = np.empty(size), np.empty(size)
+    for position, (model, table) in enumerate(tables.items()):
+        rows = order if _same_rows(first, table) else sorted_rows(model, table)
+        if rows is not order:
+            _check_transitions(dataset, shared, tables)
+        for column in ("occupation", *wanted):
+            _check_column(dataset, column, shared[column], table[column].iloc[rows])
+        log_probs[:, position] = table["log_prob"].to_numpy(dtype=np.float64)[rows]
+        masses[:, position] = table["log_valid_mass"].to_numpy(dtype=np.float64)[rows]
+    return Comparison(dataset, shared, models, log_probs, masses)
+
+
+def sorted_rows(model: str, table: pd.DataFrame) -> np.ndarray:
+    """Return the rows in the order of worker and year, after checking that none stands twice."""
+    workers, _ = pd.factorize(table["worker_id"], sort=True)
+    years = table["year"].to_numpy()
+    rows = np.lexsort((years, workers))
+    repeated = (np.diff(workers[rows]) == 0) & (np.diff(years[rows]) == 0)
+    if repeated.any():
+        raise InputError(_repeated(model, int(repeated.sum())))
+    return rows
+
+
+def _same_rows(first: pd.DataFrame, table: pd.DataFrame) -> bool:
+    """Tell whether two tables have the same transitions in the same order, as they mostly do."""
+    if table is first:
+        return True
+    return len(first) == len(table) and all(
+        np.array_equal(first[column].to_numpy(), table[column].to_numpy()) for column in ("year", "worker_id")
+    )
+
+
+def _check_transitions(dataset: str, shared: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> None:
+    keys = ["worker_id", "year"]
+    wanted = pd.MultiIndex.from_frame(shared[keys])
+    common = wanted
+    for table in tables.values():
+        common = common.intersection(pd.MultiIndex.from_frame(table[keys]))
+    if any(len(common) < len(table) for table in tables.values()):
+        counts = ", ".join(f"{model!r} {len(table):,}" for model, table in tables.items())
+        raise MismatchError(
+            f"{dataset}: the models predict different transitions ({counts}; "
+            f"{len(common):,} in common). Score all models on the same split."
+        )
+
+
+def _check_column(dataset: str, column: str, expected: pd.Series, found: pd.Series) -> None:
+    left, right = expected.to_numpy(), found.to_numpy()
+    there, other = ~pd.isna(left), ~pd.isna(right)
+    both = there & other
+    differing = int((there != other).sum() + (left[both] != right[both]).sum())
+    if differing:
+        name = "realised occupations" if column == "occupation" else f"values of {column!r}"
+        raise MismatchError(
+            f"{dataset}: the models' {name} differ in {differing:,} of {len(expected):,} transitions. "
+            "Score all models on the same panel."
+        )
+
+
+def _repeated(model: str, count: int) -> str:
+    return (
+        f"model {model!r} has {count:,} transitions twice. "
+        "Give each model once per data set, and models different names."
+    )
 
 
 def scored_in_full(predictions: Sequence[Predictions]) -> list[Predictions]:
@@ -55,97 +212,37 @@ def scored_in_full(predictions: Sequence[Predictions]) -> list[Predictions]:
         MismatchError: if a data set has no such transition.
     """
     full = [_transitions(prediction.table[prediction.scored_in_full]) for prediction in predictions]
+    return _on_shared(predictions, full, "scored every title for", "Score all titles of the same workers.")
+
+
+def in_common(predictions: Sequence[Predictions]) -> list[Predictions]:
+    """Return the predictions on the transitions that every model of a data set predicts.
+
+    For models of which some were asked for a random part of the test workers only.
+
+    Raises:
+        MismatchError: if a data set has no such transition.
+    """
+    found = [_transitions(prediction.table) for prediction in predictions]
+    return _on_shared(predictions, found, "predict", "Draw the workers with the same seed.")
+
+
+def _on_shared(
+    predictions: Sequence[Predictions], found: Sequence[set[tuple[object, ...]]], did: str, remedy: str
+) -> list[Predictions]:
+    """Return the predictions on those of their transitions that all models of a data set have found."""
     datasets = [str(prediction.table["dataset"].iloc[0]) for prediction in predictions]
     kept = []
     for prediction, dataset in zip(predictions, datasets, strict=True):
         shared = set.intersection(
-            *(keys for keys, name in zip(full, datasets, strict=True) if name == dataset)
+            *(keys for keys, name in zip(found, datasets, strict=True) if name == dataset)
         )
         if not shared:
-            raise MismatchError(
-                f"{dataset}: the models scored every title for no transition in common. Score all titles of the "
-                "same workers."
-            )
+            raise MismatchError(f"{dataset}: the models {did} no transition in common. {remedy}")
         rows = prediction.table[TRANSITION].apply(tuple, axis=1).isin(shared)
-        matrix = prediction.log_probs
-        if matrix is not None:
-            matrix = matrix[rows[prediction.scored_in_full].to_numpy()]
-        kept.append(
-            Predictions(
-                prediction.model, prediction.table[rows].reset_index(drop=True), prediction.outcomes, matrix
-            )
-        )
+        kept.append(prediction.select(rows.to_numpy()))
     return kept
 
 
 def _transitions(table: pd.DataFrame) -> set[tuple[object, ...]]:
     return set(table[TRANSITION].itertuples(index=False, name=None))
-
-
-def groups(stacked: pd.DataFrame, by: str | None) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
-    """Yield key and rows of each data set and model, or of each value of the column `by` within them.
-
-    Raises:
-        InputError: if `by` is no column of the predictions.
-    """
-    if by is not None and by not in stacked.columns:
-        raise InputError(f"by: {by!r} is no column of the predictions; found {', '.join(stacked.columns)}.")
-    for (dataset, model), part in stacked.groupby(["dataset", "model"], sort=False):
-        key = {"dataset": dataset, "model": model}
-        if by is None:
-            yield key, part
-        else:
-            yield from ((key | {by: value}, group) for value, group in part.groupby(by))
-
-
-def _check_no_repeats(stacked: pd.DataFrame) -> None:
-    repeated = stacked.duplicated(["model", *TRANSITION])
-    if repeated.any():
-        model = stacked.loc[repeated, "model"].iloc[0]
-        raise InputError(
-            f"model {model!r} has {int(repeated.sum()):,} transitions twice. "
-            "Give each model once per data set, and models different names."
-        )
-
-
-def _aligned(dataset: pd.DataFrame) -> pd.DataFrame:
-    """Check that the models of one data set have the same transitions, and restrict the normalised ones."""
-    models = list(dataset["model"].unique())
-    wide = dataset.pivot(index=TRANSITION, columns="model", values="occupation")[models]
-    incomplete = wide.isna().any(axis=1)
-    if incomplete.any():
-        counts = ", ".join(f"{model!r} {int(wide[model].notna().sum()):,}" for model in models)
-        raise MismatchError(
-            f"{wide.index[0][0]}: the models predict different transitions ({counts}; "
-            f"{int((~incomplete).sum()):,} in common). Score all models on the same split."
-        )
-    differing = wide.ne(wide[models[0]], axis=0).any(axis=1)
-    if differing.any():
-        raise MismatchError(
-            f"{wide.index[0][0]}: the models' realised occupations differ in {int(differing.sum()):,} of "
-            f"{len(wide):,} transitions. Score all models on the same panel."
-        )
-    return dataset.assign(compared_in_full=_compared_in_full(dataset))
-
-
-def _compared_in_full(dataset: pd.DataFrame) -> pd.Series:
-    """True where this model, and all others that ever scored every title, scored every title."""
-    scored = dataset["log_valid_mass"].notna()
-    scoring_models = scored.groupby(dataset["model"]).any().sum()
-    by_transition = scored.groupby([dataset[column] for column in TRANSITION])
-    common = scored & (by_transition.transform("sum") == scoring_models)
-    if scoring_models and not common.any():
-        raise MismatchError(
-            f"{dataset['dataset'].iloc[0]}: no transition has the scores of all titles from each of the "
-            f"{scoring_models} models that have such scores. Score the same transitions for all of them."
-        )
-    return common
-
-
-def _in_given_order(stacked: pd.DataFrame, tables: list[pd.DataFrame]) -> pd.DataFrame:
-    pair = ["dataset", "model"]
-    order = pd.concat([table[pair] for table in tables]).drop_duplicates(ignore_index=True)
-    rank = pd.MultiIndex.from_frame(order).get_indexer(pd.MultiIndex.from_frame(stacked[pair]))
-    first = {dataset: position for position, dataset in enumerate(order["dataset"].unique())}
-    keys = np.lexsort((rank, stacked["dataset"].map(first)))
-    return stacked.iloc[keys].reset_index(drop=True)

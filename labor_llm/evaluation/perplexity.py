@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from labor_llm.errors import InputError, NumericalError
-from labor_llm.evaluation.comparison import compared_log_probs, groups
+from labor_llm.evaluation.comparison import compare
 from labor_llm.predictions import MASS_TOLERANCE, Predictions
 
 # The realised title and the sum over all titles may come from different forward passes, whose
@@ -72,18 +72,28 @@ def perplexity_table(predictions: Sequence[Predictions], by: str | None = None) 
         NumericalError: if a log-probability is NaN or above zero.
     """
     rows = []
-    for key, group in groups(compared_log_probs(predictions), by):
-        full = group.loc[group["compared_in_full"], "normalised_log_prob"]
-        rows.append(
-            {
-                **key,
-                "perplexity": perplexity(group["log_prob"], MASS_TOLERANCE),
-                "normalised_perplexity": perplexity(full, NORMALISED_TOLERANCE) if len(full) else np.nan,
-                "mean_log_prob": group["log_prob"].mean(),
-                "transitions": len(group),
-                "workers": group["worker_id"].nunique(),
-                "zero_probabilities": int(np.isneginf(group["log_prob"]).sum()),
-                "normalised_transitions": len(full),
-            }
-        )
+    for comparison in compare(predictions, [by]):
+        workers, _ = comparison.units("worker_id")
+        groups = list(comparison.groups(by))
+        for position, model in enumerate(comparison.models):
+            for group, members in groups:
+                values = comparison.log_probs[members, position]
+                full = members[comparison.compared_in_full[members, position]]
+                among = comparison.log_probs[full, position] - comparison.log_valid_masses[full, position]
+                rows.append(
+                    {
+                        "dataset": comparison.dataset,
+                        "model": model,
+                        **group,
+                        "perplexity": perplexity(values, MASS_TOLERANCE),
+                        "normalised_perplexity": perplexity(among, NORMALISED_TOLERANCE)
+                        if len(among)
+                        else np.nan,
+                        "mean_log_prob": values.mean(),
+                        "transitions": len(values),
+                        "workers": len(np.unique(workers[members])),
+                        "zero_probabilities": int(np.isneginf(values).sum()),
+                        "normalised_transitions": len(full),
+                    }
+                )
     return pd.DataFrame(rows)

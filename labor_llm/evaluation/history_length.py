@@ -1,0 +1,126 @@
+"""How much history does a prediction need? Perplexity with the last k records shown, against the whole history.
+
+All lengths are compared on the same transitions, those with more than the largest k records before them: short
+histories belong to early years of a career, in which workers move more, so perplexities of different transitions
+would tell nothing. Differences to the whole history are paired on the same bootstrap samples of workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+
+from labor_llm.careers import CareerPanel
+from labor_llm.disclosure import MINIMUM_PERSONS
+from labor_llm.errors import InputError
+from labor_llm.evaluation.bootstrap import bootstrap_differences, bootstrap_perplexity
+from labor_llm.evaluation.description import described
+from labor_llm.predictions import Predictions
+
+# What the whole history is called where a number of records stands otherwise.
+ALL = "all"
+ByLength = Mapping[int | None, Predictions]
+
+
+def history_lengths(
+    models: Mapping[str, ByLength], panel: CareerPanel, draws: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """Return the perplexity of each model with each length of history, on the same transitions.
+
+    Args:
+        models: by name, predictions as `labor_llm.history_windows.predict_windows` returns them.
+        panel: that they are of.
+        draws: bootstrap samples of workers.
+        seed: of the samples.
+
+    Returns:
+        One row a model and length, from the shortest to the whole history: `dataset`, `model`, `records` (text: a
+        number or 'all'), `perplexity`, `test_se`, `ci_low`, `ci_high`; against the whole history `difference`,
+        `difference_se`, `difference_low`, `difference_high`, NaN for itself; `transitions`, `workers`.
+
+    Raises:
+        InputError: if a model lacks the whole history, or no transition has a longer one than the windows.
+        MismatchError: if two models' transitions differ.
+    """
+    parts = []
+    for name, by_length in models.items():
+        longest = max(records for records in by_length if records is not None)
+        available = _available(by_length, panel)
+        rows = available > longest
+        if not rows.any():
+            raise InputError(f"{name}: no transition has more than {longest} records before it.")
+        parts.append(_compared(name, by_length, available[rows].index, draws, seed))
+    return pd.concat(parts, ignore_index=True)
+
+
+def history_lengths_by_available(
+    models: Mapping[str, ByLength], panel: CareerPanel, draws: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """Return the same by the number of records that there are before the record that is predicted.
+
+    With so many records available, only shorter histories are another prediction than that from the whole one.
+
+    Returns:
+        As `history_lengths`, with `available` (least number of records before) and `available_label`: '5', or
+        '6 or more' where longer histories are of fewer than eleven workers each.
+    """
+    parts = []
+    for name, by_length in models.items():
+        available = _available(by_length, panel)
+        shortest = min(records for records in by_length if records is not None)
+        for least, label, keys in _groups(available[available > shortest]):
+            shorter = {key: value for key, value in by_length.items() if key is None or key < least}
+            parts.append(
+                _compared(name, shorter, keys, draws, seed).assign(available=least, available_label=label)
+            )
+    if not parts:
+        raise InputError(f"history by length: fewer than {MINIMUM_PERSONS} workers have a longer one.")
+    return pd.concat(parts, ignore_index=True)
+
+
+def _available(by_length: ByLength, panel: CareerPanel) -> pd.Series:
+    """Return the number of records before each transition, by worker and year."""
+    if None not in by_length:
+        raise InputError("history: the predictions from the whole history are missing.")
+    table = described(by_length[None], panel, ["records_before"]).table
+    return table.set_index(["worker_id", "year"])["records_before"]
+
+
+def _groups(available: pd.Series) -> Iterator[tuple[int, str, pd.Index]]:
+    """Yield least number of records, label and transitions; the longest histories are pooled to eleven workers.
+
+    Whoever has a record with n before it has one with fewer, so only the last groups can be small.
+    """
+    workers = available.index.get_level_values("worker_id")
+    numbers = sorted(available.unique())
+    large = [n for n in numbers if workers[available >= n].nunique() >= MINIMUM_PERSONS]
+    for position, n in enumerate(large):
+        last = position == len(large) - 1
+        chosen = available >= n if last else available == n
+        yield int(n), f"{n} or more" if last and numbers[-1] > n else str(n), available[chosen].index
+
+
+def _compared(name: str, by_length: ByLength, keys: pd.Index, draws: int, seed: int) -> pd.DataFrame:
+    order = [*sorted(records for records in by_length if records is not None), None]
+    shown = [
+        _renamed(by_length[records], ALL if records is None else str(records), keys) for records in order
+    ]
+    table = bootstrap_perplexity(shown, draws, seed).rename(columns={"model": "records"})
+    paired = bootstrap_differences(shown, ALL, draws, seed).rename(
+        columns={"test_se": "difference_se", "ci_low": "difference_low", "ci_high": "difference_high"}
+    )
+    columns = ["difference", "difference_se", "difference_low", "difference_high"]
+    paired = paired.set_index("model")[columns].reindex(table["records"])
+    for column in columns:
+        table[column] = paired[column].to_numpy()
+    table.insert(1, "model", name)
+    return table.drop(columns="draws")
+
+
+def _renamed(predictions: Predictions, name: str, keys: pd.Index) -> Predictions:
+    """Return the realised titles' log-probabilities of some transitions under another name."""
+    index = pd.MultiIndex.from_frame(predictions.table[["worker_id", "year"]])
+    table = predictions.table[index.isin(keys)].reset_index(drop=True).assign(log_valid_mass=np.nan)
+    return Predictions(name, table, predictions.outcomes)

@@ -1,0 +1,268 @@
+"""Predictions over two years or more: asked for directly, or compounded from predictions one year ahead.
+
+A model that predicts the next record at a stated year can be asked for the year after next directly, by leaving
+the year between out of the history. Or the year between is predicted first and summed over,
+
+    P(y_{t+2} = k | h_t) = sum_j P(y_{t+1} = j | h_t) P(y_{t+2} = k | h_t, y_{t+1} = j),
+
+where every possible history is given to the model again: multiplying one transition matrix by itself would be
+wrong for a model that looks at more than the last record. The sum is exact with one year between. With more,
+paths of the years between are drawn from the model itself, and the model's last distributions are averaged over
+paths (Rao-Blackwell): counting where paths end would leave zeros and scatter more.
+
+Rules. Probabilities are among the valid titles. The record between lies `step` years after the last one, and
+so on; its education is the panel's where the panel has a record in that year (`education='observed'`), otherwise
+or with 'carried' the last known one. The education of the predicted record is the panel's. The numbers that draw
+a path depend on the seed, worker, year and path alone.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from labor_llm.careers import CareerPanel
+from labor_llm.disclosure import MINIMUM_PERSONS
+from labor_llm.errors import InputError, NumericalError
+from labor_llm.evaluation.horizon_histories import (
+    NOTHING_BETWEEN,
+    Education,
+    Histories,
+    NextJobModel,
+    blocks,
+    last_distributions,
+)
+from labor_llm.predictions import Predictions
+
+
+def horizon_questions(panel: CareerPanel, years: int = 2, step: int | None = None) -> pd.DataFrame:
+    """Return the pairs of a worker's records that lie a number of years apart.
+
+    The later record is predicted from the earlier one and all before it; records between are not looked at.
+
+    Args:
+        panel: careers.
+        years: at least two.
+        step: only pairs between which there is a record every so many years. In a simulated market, whose careers go
+            from record to record, what is compounded in such steps from its probabilities is then the truth.
+
+    Returns:
+        Columns `dataset`, `worker_id`, `year` (of the record to be predicted), `origin_year` (last year known),
+        `transition_type` ('moving' or 'staying' since then), `occupation`, `origin` (occupation then).
+
+    Raises:
+        InputError: if fewer than two years are asked for, or there is no such pair.
+    """
+    if years < 2:
+        raise InputError(
+            f"horizon: {years} years; give two or more. One year ahead is the model's own prediction."
+        )
+    frame = panel.frame[["dataset", "worker_id", "year", "occupation"]]
+    origin = frame.rename(columns={"year": "origin_year", "occupation": "origin"}).drop(columns="dataset")
+    pairs = frame.assign(origin_year=frame["year"] - years).merge(origin, on=["worker_id", "origin_year"])
+    for offset in range(step, years, step) if step else ():
+        between = frame[["worker_id", "year"]].assign(year=frame["year"] + years - offset)
+        pairs = pairs.merge(between, on=["worker_id", "year"])
+    if pairs.empty:
+        every = f" and one every {step} years between" if step else ""
+        raise InputError(
+            f"{panel.dataset}: no worker has two records {years} years apart{every}. Give another horizon."
+        )
+    same = pairs["occupation"] == pairs["origin"]
+    pairs["transition_type"] = np.where(same, "staying", "moving")
+    return pairs[
+        ["dataset", "worker_id", "year", "origin_year", "transition_type", "occupation", "origin"]
+    ].sort_values(["worker_id", "year"], ignore_index=True)
+
+
+def draw_questions(questions: pd.DataFrame, number: int, seed: int = 0) -> pd.DataFrame:
+    """Return questions drawn at random without replacement, in their order; all of them if -1 or if there are no more.
+
+    The first hundred of a seed are among its first two hundred.
+
+    Raises:
+        InputError: if those drawn are of fewer than eleven workers.
+    """
+    if 0 <= number < len(questions):
+        drawn = np.sort(np.random.default_rng(seed).permutation(len(questions))[:number])
+        questions = questions.iloc[drawn].reset_index(drop=True)
+    if questions["worker_id"].nunique() < MINIMUM_PERSONS:
+        raise InputError(
+            f"{len(questions):,} questions are of fewer than {MINIMUM_PERSONS} workers; no number may rest on so few. "
+            "Ask for more questions, or for a shorter horizon."
+        )
+    return questions
+
+
+def drawn_questions(
+    panel: CareerPanel, horizons: Sequence[int], number: int, seed: int = 0, step: int | None = None
+) -> dict[int, pd.DataFrame]:
+    """Return questions by horizon in years: `draw_questions` of `horizon_questions`.
+
+    Raises:
+        InputError: as these, or if a horizon is asked for twice or there is none.
+    """
+    if not horizons or len(set(horizons)) != len(horizons):
+        raise InputError(f"horizons: {list(horizons)} found; give one or more different numbers of years.")
+    return {years: draw_questions(horizon_questions(panel, years, step), number, seed) for years in horizons}
+
+
+def direct_predictions(
+    model: NextJobModel, panel: CareerPanel, questions: pd.DataFrame, name: str = "direct"
+) -> Predictions:
+    """Return what the model says when the years between are left out of the history.
+
+    Args:
+        model: with the scores of all titles.
+        panel: that the questions are of.
+        questions: rows of `horizon_questions`, all or some.
+        name: of the predictions.
+
+    Raises:
+        InputError: without questions.
+        MismatchError: if the panel lacks a question's records, or the model did not score every title of one.
+    """
+    histories = Histories(panel, questions)
+    parts = [
+        last_distributions(
+            model, histories, block, np.empty(0, dtype=int), "carried", [NOTHING_BETWEEN] * len(block)
+        )
+        for block in blocks(histories, 1, 0)
+    ]
+    return _predictions(name, questions, panel, np.log(_checked(name, np.concatenate(parts))))
+
+
+def compounded_predictions(
+    model: NextJobModel,
+    panel: CareerPanel,
+    questions: pd.DataFrame,
+    paths: int | None = None,
+    seed: int = 0,
+    step: int = 1,
+    education: Education = "observed",
+    name: str = "compounded",
+) -> Predictions:
+    """Return the model's own predictions one step ahead, compounded to the year that is asked for.
+
+    Args:
+        model: with the scores of all titles.
+        panel: that the questions are of.
+        questions: rows of `horizon_questions`, all or some.
+        paths: how many paths of the years between are drawn; None sums over all titles, with one year between.
+        seed: of the paths.
+        step: years from one record to the next.
+        education: of the records between (see the module).
+        name: of the predictions.
+
+    Returns:
+        Predictions whose table has `origin_year`, and with paths `probability_se`: the Monte Carlo standard error of
+        the realised title's probability. The logarithm of an average over few paths is too low on average; more
+        paths, or the exact sum, tell by how much.
+
+    Raises:
+        InputError: if the steps do not lead to the year, the exact sum is asked for over more than one, paths are
+            fewer than two, or there are no questions.
+        MismatchError: as `direct_predictions`.
+    """
+    histories = Histories(panel, questions)
+    between = _years_between(questions, step)
+    if education not in ("observed", "carried"):
+        raise InputError(f"education: {education!r} is not known; give 'observed' or 'carried'.")
+    if paths is None and between != 1:
+        raise InputError(
+            f"compounding over {between} years between is not exact in reasonable time. Give a number of paths."
+        )
+    if paths is not None and paths < 2:
+        raise InputError(f"paths: {paths} found; give at least two, or None for the exact sum.")
+    titles = len(panel.outcomes)
+    offsets = step * np.arange(1, between + 1)
+    results, errors = [], []
+    for block in blocks(histories, titles if paths is None else paths, between):
+        if paths is None:
+            first = last_distributions(
+                model,
+                histories,
+                block,
+                offsets[:0],
+                education,
+                [NOTHING_BETWEEN] * len(block),
+                offsets[0],
+            )
+            every = [np.arange(titles)[:, None]] * len(block)
+            last = last_distributions(model, histories, block, offsets, education, every)
+            results.append(np.einsum("qj,qjk->qk", first, last.reshape(len(block), titles, titles)))
+            continue
+        drawn = _drawn_paths(model, histories, block, offsets, education, paths, seed)
+        last = last_distributions(model, histories, block, offsets, education, drawn)
+        last = last.reshape(len(block), paths, titles)
+        results.append(last.mean(axis=1))
+        realised = panel.outcomes.indices(questions["occupation"].iloc[block])
+        own = last[np.arange(len(block)), :, realised]
+        errors.append(own.std(axis=1, ddof=1) / np.sqrt(paths))
+    predictions = _predictions(name, questions, panel, np.log(_checked(name, np.concatenate(results))))
+    if errors:
+        predictions.table["probability_se"] = np.concatenate(errors)
+    return predictions
+
+
+def _years_between(questions: pd.DataFrame, step: int) -> int:
+    spans = (questions["year"] - questions["origin_year"]).unique()
+    if step < 1 or len(spans) != 1 or spans[0] % step or spans[0] // step < 2:
+        raise InputError(
+            f"compounding in steps of {step} years does not fit horizons of {', '.join(map(str, sorted(spans)))} "
+            "years: give questions of one horizon, and a step that divides it at least twice."
+        )
+    return int(spans[0] // step) - 1
+
+
+def _drawn_paths(
+    model: NextJobModel,
+    histories: Histories,
+    block: np.ndarray,
+    offsets: np.ndarray,
+    education: Education,
+    paths: int,
+    seed: int,
+) -> list[np.ndarray]:
+    """Return the titles of the records between on each path, int [paths, records], for each question."""
+    questions = histories.questions.iloc[block]
+    luck = np.stack(
+        [
+            np.random.default_rng((seed, zlib.crc32(str(worker).encode()), int(year))).random(
+                (paths, len(offsets))
+            )
+            for worker, year in zip(questions["worker_id"], questions["year"], strict=True)
+        ]
+    )
+    drawn = np.empty((len(block), paths, 0), dtype=int)
+    for record, offset in enumerate(offsets):
+        # All paths of a question begin with the same history, so the first step is asked once.
+        known = list(drawn) if record else [NOTHING_BETWEEN] * len(block)
+        chances = last_distributions(model, histories, block, offsets, education, known, int(offset))
+        chances = chances.reshape(len(block), -1, chances.shape[1])
+        cumulated = chances.cumsum(axis=2)
+        share = luck[:, :, record, None] * cumulated[:, :, -1:]
+        chosen = (cumulated <= share).sum(axis=2).clip(max=chances.shape[2] - 1)
+        drawn = np.concatenate([drawn, chosen[:, :, None]], axis=2)
+    return list(drawn)
+
+
+def _checked(name: str, probabilities: np.ndarray) -> np.ndarray:
+    if not np.isfinite(probabilities).all():
+        raise NumericalError(f"{name}: the model gave probabilities that are not finite. Score it again.")
+    return probabilities / probabilities.sum(axis=1, keepdims=True)
+
+
+def _predictions(
+    name: str, questions: pd.DataFrame, panel: CareerPanel, log_probs: np.ndarray
+) -> Predictions:
+    columns = ["dataset", "worker_id", "year", "transition_type", "occupation"]
+    table = questions[columns].reset_index(drop=True)
+    realised = panel.outcomes.indices(table["occupation"])
+    table["log_prob"] = np.minimum(log_probs[np.arange(len(table)), realised], 0.0)
+    table["log_valid_mass"] = 0.0
+    table["origin_year"] = questions["origin_year"].to_numpy()
+    return Predictions(name, table, panel.outcomes, np.minimum(log_probs, 0.0).astype(np.float32))

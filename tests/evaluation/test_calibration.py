@@ -1,0 +1,235 @@
+"""Calibration of binary tasks: what a perfect model has, and what one that is too sure of itself has."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+
+from labor_llm.errors import InputError
+from labor_llm.evaluation.binary_tasks import CHANGE, UNEMPLOYMENT, BinaryEvents
+from labor_llm.evaluation.calibration import (
+    calibration_errors,
+    expected_calibration_error,
+    quantile_bins,
+    reliability_curve,
+    reliability_curves,
+)
+from labor_llm.evaluation.recalibration import recalibration
+
+
+def made_events(workers: int = 300, seed: int = 0, heat: float = 1.0, records: int = 8) -> BinaryEvents:
+    """Events drawn with known probabilities that differ by worker; `heat` divides the logit that is stated."""
+    rng = np.random.default_rng(seed)
+    worker = np.repeat(np.arange(workers), records)
+    logit = rng.normal(-1, 1, workers)[worker] + rng.normal(0, 0.5, len(worker))
+    outcome = rng.random(len(worker)) < 1 / (1 + np.exp(-logit))
+    table = pd.DataFrame(
+        {
+            "worker_id": [f"w{i:04d}" for i in worker],
+            "year": np.arange(len(worker)),
+            "transition_type": "moving",
+            "outcome": outcome,
+            "half": np.where(worker % 2, "odd", "even"),
+        }
+    )
+    stated = 1 / (1 + np.exp(-logit / heat))
+    return BinaryEvents(UNEMPLOYMENT, "toy", "with_history", table, ("m",), stated[:, None], (True,))
+
+
+def test_curve_by_hand() -> None:
+    events = made_events(60)
+    events.probabilities[:, 0] = np.where(events.table["half"] == "odd", 0.2, 0.6)
+    got = reliability_curve(events, bins=10, draws=50, simulations=500)
+    # Two distinct probabilities make two bins, however many are asked for.
+    np.testing.assert_allclose(got["predicted"], [0.2, 0.6])
+    shares = events.table.groupby("half")["outcome"].mean()
+    np.testing.assert_allclose(got["observed"], [shares["odd"], shares["even"]])
+    assert got["transitions"].tolist() == [240, 240]
+    assert got["workers"].tolist() == [30, 30]
+    # 95 % of the shares of 240 draws with 0.2: about 1.96 binomial standard errors.
+    half_width = 1.96 * np.sqrt(0.2 * 0.8 / 240)
+    np.testing.assert_allclose(
+        got.loc[0, ["perfect_low", "perfect_high"]].astype(float),
+        [0.2 - half_width, 0.2 + half_width],
+        atol=0.01,
+    )
+
+
+def test_curves_of_one_task_on_every_data_set_that_has_it() -> None:
+    events = made_events(60)
+    other = dataclasses.replace(events, dataset="other")
+    change = dataclasses.replace(events, task=CHANGE)
+    got = reliability_curves([events, change, other], UNEMPLOYMENT, draws=5, simulations=5)
+    assert got["dataset"].unique().tolist() == ["toy", "other"]
+    assert set(got["task"]) == {"unemployment"}
+    with pytest.raises(InputError, match="no data set has it"):
+        reliability_curves([events], CHANGE)
+
+
+def test_a_perfect_model_lies_in_its_band_in_95_percent_of_bins() -> None:
+    inside = []
+    for seed in range(40):
+        got = reliability_curve(made_events(200, seed=seed), bins=10, draws=2, simulations=300)
+        inside += (
+            (got["observed"] >= got["perfect_low"]) & (got["observed"] <= got["perfect_high"])
+        ).tolist()
+    # 400 bins: three binomial standard errors are 3.3 percentage points.
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.033)
+
+
+def test_bands_from_resampled_workers_cover_the_true_share() -> None:
+    covered = []
+    for seed in range(60):
+        events = made_events(200, seed=seed)
+        got = reliability_curve(events, bins=5, draws=200, simulations=2)
+        covered += ((got["ci_low"] < got["predicted"]) & (got["predicted"] < got["ci_high"])).tolist()
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.045)
+
+
+def test_bins_have_eleven_workers_and_every_value() -> None:
+    rng = np.random.default_rng(0)
+    values = np.sort(rng.random(100))
+    workers = np.arange(100) // 5
+    codes, edges = quantile_bins(values, 10, workers)
+    assert len(edges) - 1 == len(set(codes)) == 1
+    codes, edges = quantile_bins(values, 10)
+    assert np.bincount(codes).tolist() == [10] * 10
+    assert (np.diff(edges) > 0).all()
+    tied, _ = quantile_bins(np.array([0.1] * 90 + [0.5] * 10), 10)
+    assert np.bincount(tied).tolist() == [90, 10]
+    # A bin needs eleven workers with the event and eleven without it.
+    values, outcomes = np.arange(200.0), np.arange(200) >= 90
+    codes, edges = quantile_bins(values, 10, np.arange(200), outcomes)
+    assert edges.tolist() == [0.0, 199.0]
+    outcomes = np.arange(200) % 2 == 0
+    codes, _ = quantile_bins(values, 10, np.arange(200), outcomes)
+    assert min(np.bincount(codes[outcomes]).min(), np.bincount(codes[~outcomes]).min()) >= 11
+    assert codes.max() == 4
+    with pytest.raises(InputError, match="0 bins"):
+        quantile_bins(values, 0)
+
+
+def test_expected_calibration_error_by_hand_and_its_perfect_model() -> None:
+    chances = np.array([0.05, 0.05, 0.55, 0.55, 0.55, 0.95])
+    outcomes = np.array([0, 1, 1, 0, 0, 1], dtype=bool)
+    units = (np.arange(6), 6)
+    got = expected_calibration_error(chances, outcomes, units, bins=10, draws=20, simulations=4000)
+    # Bins: |1 - 0.1| + |1 - 1.65| + |1 - 0.95| over six transitions.
+    assert got["calibration_error"] == pytest.approx((0.9 + 0.65 + 0.05) / 6)
+    assert got["bins"] == 3
+    # E|events - n p| in each bin: two draws with 0.05, three with 0.55, one with 0.95.
+    pairs = 2 * 0.05 * 0.95 * 0.9 + 0.05**2 * 1.9 + 0.95**2 * 0.1
+    threes = sum(
+        p * abs(k - 1.65) for k, p in enumerate([0.45**3, 3 * 0.55 * 0.45**2, 3 * 0.55**2 * 0.45, 0.55**3])
+    )
+    one = 0.95 * 0.05 * 2
+    assert got["perfect_mean"] == pytest.approx((pairs + threes + one) / 6, rel=0.03)
+    with pytest.raises(InputError, match="'deciles' is not known"):
+        expected_calibration_error(chances, outcomes, units, binning="deciles")
+
+
+def test_error_of_a_perfect_model_is_that_of_the_reference_and_of_a_wrong_one_far_above() -> None:
+    perfect = calibration_errors([made_events(400)], draws=50).iloc[0]
+    assert perfect["calibration_error"] < perfect["perfect_high"]
+    wrong = calibration_errors([made_events(400, heat=0.4)], draws=50).iloc[0]
+    assert wrong["calibration_error"] > 3 * wrong["perfect_high"]
+    # Errors of resampled workers lie above the error that is estimated: their percentiles would cover nothing.
+    assert not {"ci_low", "ci_high"} & set(wrong.index)
+    smaller = calibration_errors([made_events(40)], draws=5).iloc[0]
+    assert smaller["perfect_mean"] > 2 * perfect["perfect_mean"]
+
+
+def test_recalibration_agrees_with_statsmodels() -> None:
+    events = made_events(150, heat=0.6)
+    got = recalibration([events]).iloc[0]
+    logit = np.log(events.probabilities[:, 0] / (1 - events.probabilities[:, 0]))
+    groups = pd.factorize(events.table["worker_id"])[0]
+    expected = sm.Logit(events.outcomes, sm.add_constant(logit)).fit(
+        disp=0, tol=1e-12, cov_type="cluster", cov_kwds={"groups": groups}
+    )
+    np.testing.assert_allclose(got[["intercept", "slope"]].astype(float), expected.params, rtol=1e-6)
+    np.testing.assert_allclose(got[["intercept_se", "slope_se"]].astype(float), expected.bse, rtol=1e-5)
+    large = sm.GLM(events.outcomes, np.ones(len(logit)), sm.families.Binomial(), offset=logit).fit(
+        tol=1e-12, cov_type="cluster", cov_kwds={"groups": groups}
+    )
+    assert got["in_the_large"] == pytest.approx(large.params[0], rel=1e-6)
+    assert got["in_the_large_se"] == pytest.approx(large.bse[0], rel=1e-5)
+
+
+@pytest.mark.parametrize("heat", [0.5, 1.0, 2.0])
+def test_slope_is_the_heat_of_the_model(heat: float) -> None:
+    got = recalibration([made_events(600, heat=heat)]).iloc[0]
+    assert got["slope"] == pytest.approx(heat, abs=3 * got["slope_se"])
+    assert got["slope_se"] < 0.12 * heat
+
+
+def test_what_cannot_be_recalibrated_is_stated() -> None:
+    events = made_events(30)
+    events.probabilities[3, 0] = 0.0
+    events.table.loc[events.table["half"] == "odd", "outcome"] = False
+    got = recalibration([events], by="half").set_index("half")
+    assert got.loc["even", "reason"] == "a probability of exactly zero or one in 1 transitions"
+    assert got.loc["odd", "reason"] == "only one outcome occurs"
+    assert got[["slope", "slope_se", "in_the_large"]].isna().all(axis=None)
+    events.probabilities[:, 0] = 0.3
+    assert recalibration([events])["reason"][0] == "all probabilities are equal"
+    events.probabilities[::2, 0] += 1e-9
+    assert recalibration([events])["reason"][0] == "all probabilities are equal"
+    events.probabilities[:, 0] = np.where(events.outcomes, 0.6, 0.4)
+    assert "separate" in recalibration([events])["reason"][0]
+
+
+def stated_events(stated: list[float], occurred: list[int]) -> BinaryEvents:
+    """One record of each of twelve workers per probability and outcome."""
+    table = pd.DataFrame(
+        {
+            "worker_id": [f"w{worker:02d}" for _ in stated for worker in range(12)],
+            "year": 1980,
+            "outcome": np.repeat(np.array(occurred, dtype=bool), 12),
+        }
+    )
+    return BinaryEvents(
+        UNEMPLOYMENT, "toy", "with_history", table, ("m",), np.repeat(stated, 12)[:, None], (True,)
+    )
+
+
+@pytest.mark.parametrize("occurred", [[0, 0, 0, 1, 1], [1, 1, 1, 0, 0]])
+def test_outcomes_that_share_one_probability_alone_have_no_slope(occurred: list[int]) -> None:
+    # Both outcomes at 0.3, one below and the other above: the steeper the slope, the likelier what happened.
+    got = recalibration([stated_events([0.2, 0.25, 0.3, 0.3, 0.4], occurred)]).iloc[0]
+    assert "separate" in got["reason"]
+    assert got[["intercept", "slope", "slope_se", "in_the_large"]].isna().all()
+
+
+def test_tiny_probabilities_have_an_intercept_in_the_large() -> None:
+    got = recalibration([stated_events([1e-25, 1e-25, 1e-24, 1e-24], [0, 1, 0, 1])]).iloc[0]
+    # One half happens at either probability: slope 0, and odds of one in the middle of the two log odds.
+    assert got["reason"] == ""
+    assert got["slope"] == pytest.approx(0.0, abs=1e-6)
+    assert got["in_the_large"] == pytest.approx(24.5 * np.log(10.0), rel=1e-6)
+
+
+def test_a_fit_that_does_not_converge_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labor_llm.evaluation.recalibration.ITERATIONS", 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        got = recalibration([made_events(30, heat=0.3)]).iloc[0]
+    assert got["reason"] == "the fit of intercept and slope did not converge"
+    assert np.isnan(got["slope"])
+
+
+def test_one_worker_has_errors_but_no_intervals() -> None:
+    events = made_events(1)
+    events.table["outcome"] = np.arange(len(events.table)) % 2 == 0
+    got = recalibration([events]).iloc[0]
+    assert np.isfinite(got["slope"])
+    assert np.isnan(got["slope_se"])
+    error = calibration_errors([events], draws=5).iloc[0]
+    assert np.isfinite(error["calibration_error"])
+    assert np.isnan(error["test_se"])
+    assert reliability_curve(events, draws=5)["ci_low"].isna().all()

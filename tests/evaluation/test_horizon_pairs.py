@@ -1,0 +1,125 @@
+"""Tables over several models and horizons, on the chain whose powers are known and on the market."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from labor_llm.careers import CareerPanel, transitions
+from labor_llm.errors import InputError
+from labor_llm.evaluation.horizon_pairs import (
+    HorizonPair,
+    agreement_by_model,
+    by_label,
+    horizon_pairs,
+    stay_bins,
+    truth_by_model,
+)
+from labor_llm.evaluation.horizons import (
+    compounded_predictions,
+    direct_predictions,
+    draw_questions,
+    drawn_questions,
+    horizon_questions,
+)
+from labor_llm.predictions import Predictions, from_matrix
+
+
+def test_the_true_model_compounded_is_the_truth(chain_panel: CareerPanel, chain_model: type) -> None:
+    some = chain_panel.restrict(chain_panel.workers[:60])
+    asked = drawn_questions(some, [2, 3], 60, seed=1, step=1)
+    models = by_label({"o": chain_model(name="oracle"), "w": chain_model(heat=3.0, name="warm")})
+    pairs = horizon_pairs(models, some, asked, paths=8, seed=1)
+    assert [(pair.model, pair.years, pair.exact) for pair in pairs] == [
+        ("oracle", 2, True), ("warm", 2, True), ("oracle", 3, False), ("warm", 3, False),
+    ]  # fmt: skip
+    agreement = agreement_by_model(pairs, draws=30)
+    assert agreement["model"].tolist() == ["oracle", "warm"] * 2
+    assert (agreement["path_error"] > 0).tolist() == [False, False, True, True]
+    assert agreement["exact"].tolist() == [True, True, False, False]
+    truth = truth_by_model(pairs, "oracle", draws=30).set_index("model")
+    assert truth["years"].tolist() == [2, 2]
+    assert truth.loc["oracle", "compounded_variation"] == 0.0
+    power = np.linalg.matrix_power(models["oracle"].matrix[:-1], 2)
+    origin = some.outcomes.indices(asked[2]["origin"])
+    expected = 0.5 * np.abs(power - models["oracle"].matrix[:-1])[origin].sum(axis=1).mean()
+    assert truth.loc["oracle", "direct_variation"] == pytest.approx(expected, abs=1e-6)
+    assert truth.loc["warm", "compounded_variation"] > 0.05
+    assert truth_by_model(pairs, "nobody").empty
+
+
+def test_a_model_that_answers_some_questions_is_held_against_their_truth(
+    chain_panel: CareerPanel, chain_model: type
+) -> None:
+    some = chain_panel.restrict(chain_panel.workers[:60])
+    asked = drawn_questions(some, [2], 60, seed=1)
+    oracle = horizon_pairs({"oracle": chain_model()}, some, asked, paths=8)
+    few = {2: draw_questions(asked[2], 20, seed=1)}
+    warm = horizon_pairs({"warm": chain_model(heat=3.0)}, some, few, paths=8)
+    truth = truth_by_model(oracle + warm, "oracle", draws=30).set_index("model")
+    assert truth["transitions"].tolist() == [60, 20]
+
+
+def test_drawn_paths_favor_direct_predictions_where_the_two_ways_are_the_same(
+    chain_panel: CareerPanel, chain_model: type
+) -> None:
+    class Knowing(chain_model):  # type: ignore[misc, valid-type]
+        """The chain, which knows that a gap of two years is two steps."""
+
+        def predict(self, panel: CareerPanel) -> Predictions:
+            table = transitions(panel)
+            gap = (table["year"] - table["previous_year"]).fillna(1).to_numpy(dtype=int)
+            first = table["previous"].isna().to_numpy()
+            previous = np.array(panel.outcomes.indices(table["previous"].fillna(table["occupation"])))
+            one = self.matrix[:-1]
+            chances = np.where((gap == 2)[:, None], (one @ one)[previous], one[previous])
+            chances[first] = self.matrix[-1]
+            return from_matrix(self.name, table, panel.outcomes, np.log(chances))
+
+    # Sharper than the chain: what comes after each path differs more, and with it the average over few.
+    model = Knowing(heat=0.5)
+    asked = drawn_questions(chain_panel, [2], 300, seed=1)[2]
+    direct = direct_predictions(model, chain_panel, asked)
+    pairs = [
+        HorizonPair(name, 2, direct, compounded_predictions(model, chain_panel, asked, paths, seed=1))
+        for name, paths in (("sum", None), ("paths", 4))
+    ]
+    got = agreement_by_model(pairs, draws=200).set_index("model")
+    assert got.loc["sum", "log_prob_difference"] == pytest.approx(0.0, abs=1e-6)
+    assert got.loc["paths", "ci_low"] > 0.0
+    # So the table and the sentence pass over it.
+    assert got["exact"].tolist() == [True, False]
+
+
+def test_bins_hold_eleven_workers_and_all_questions(chain_panel: CareerPanel, chain_model: type) -> None:
+    some = chain_panel.restrict(chain_panel.workers[:60])
+    asked = drawn_questions(some, [2], 60, seed=1)
+    pairs = horizon_pairs({"chain": chain_model()}, some, asked, paths=8)
+    got = stay_bins(pairs, asked, bins=20)
+    assert 1 < len(got) < 20
+    assert got["workers"].min() >= 11
+    assert got["questions"].sum() == 60
+    matrix = chain_model().matrix[:-1]
+    origin = some.outcomes.indices(asked[2]["origin"])
+    means = (got[["direct", "compounded"]].mul(got["questions"], axis=0)).sum() / 60
+    assert means["direct"] == pytest.approx(np.diag(matrix)[origin].mean(), abs=1e-6)
+    assert means["compounded"] == pytest.approx(np.diag(matrix @ matrix)[origin].mean(), abs=1e-6)
+
+
+def test_questions_with_a_record_at_every_step(chain_panel: CareerPanel) -> None:
+    some = chain_panel.restrict(chain_panel.workers[:20])
+    gaps = CareerPanel(some.frame[some.frame["year"] != 1982].reset_index(drop=True), some.outcomes, "chain")
+    asked = horizon_questions(gaps, 2, step=1)
+    pairs = set(zip(asked["origin_year"], asked["year"], strict=True))
+    assert (1981, 1983) not in pairs
+    assert (1983, 1985) in pairs
+    assert (1981, 1983) in set(
+        horizon_questions(gaps, 2)[["origin_year", "year"]].itertuples(index=False, name=None)
+    )
+    drawn = draw_questions(horizon_questions(some, 2), 30, seed=3)
+    assert len(drawn) == 30
+    assert drawn.equals(drawn.sort_values(["worker_id", "year"], ignore_index=True))
+    with pytest.raises(InputError, match="fewer than 11 workers"):
+        draw_questions(horizon_questions(some, 2), 5)
+    with pytest.raises(InputError, match="different numbers of years"):
+        drawn_questions(some, [2, 2], 30)

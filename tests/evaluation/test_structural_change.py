@@ -1,0 +1,137 @@
+"""Nothing of the years after the last one of training reaches a model, and only they are scored."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from labor_llm.careers import CareerPanel, split_workers
+from labor_llm.errors import InputError
+from labor_llm.evaluation.structural_change import (
+    ALL_YEARS,
+    UP_TO,
+    before_and_after,
+    performance_by_year,
+    scored_after,
+    train_up_to,
+)
+from labor_llm.occupations import OutcomeSpace
+from labor_llm.predictions import Predictions
+
+
+def test_training_ends_and_testing_begins_at_the_year(chain_panel: CareerPanel, chain_model: type) -> None:
+    splits = split_workers(chain_panel, seed=1)
+    got = train_up_to(chain_panel, splits, 1983)
+    for part in (got.train, got.validation):
+        assert part.frame["year"].max() == 1983
+    assert all(splits[worker] == "train" for worker in got.train.workers)
+    assert all(splits[worker] == "test" for worker in got.test.workers)
+    # Whole careers of those who have something to be scored.
+    assert (got.test.frame.groupby("worker_id")["year"].max() > 1983).all()
+    assert got.test.frame["year"].min() == 1980
+    predictions = chain_model().predict(got.test)
+    later = scored_after(predictions, got.last_year)
+    assert later.table["year"].min() == 1984
+    rows = (predictions.table["year"] > 1983).to_numpy()
+    np.testing.assert_array_equal(later.log_probs, predictions.log_probs[rows])
+
+
+@pytest.mark.parametrize("year", [1979, 1990])
+def test_a_year_that_leaves_nothing_is_refused(chain_panel: CareerPanel, year: int) -> None:
+    with pytest.raises(InputError, match="The panel has 1980 to 198"):
+        train_up_to(chain_panel, split_workers(chain_panel, seed=1), year)
+
+
+def test_there_is_nothing_to_score_after_the_last_record(chain_panel: CareerPanel, chain_model: type) -> None:
+    with pytest.raises(InputError, match="no transition after 2000"):
+        scored_after(chain_model().predict(chain_panel), 2000)
+
+
+def trainings(workers_by_year: dict[int, range]) -> dict[str, dict[str, Predictions]]:
+    """A model's two trainings; in each year the workers of the range have one record, of 1/2 or 1/4."""
+    rows = [(f"w{worker:02d}", year) for year, workers in workers_by_year.items() for worker in workers]
+    table = pd.DataFrame(rows, columns=["worker_id", "year"]).assign(
+        dataset="d", transition_type="moving", occupation="1", log_valid_mass=np.nan
+    )
+    space = OutcomeSpace(("1", "2"), ("Cooks", "Bakers"))
+    return {
+        "m": {
+            name: Predictions("m", table.assign(log_prob=np.log(probability)), space)
+            for name, probability in ((ALL_YEARS, 0.5), (UP_TO, 0.25))
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("workers_by_year", "message"),
+    [
+        (
+            {1980: range(20), 1981: range(10)},
+            "workers have transitions after 1980.* so choose an earlier last_year",
+        ),
+        (
+            {1980: range(10), 1981: range(20)},
+            "workers have transitions up to 1980.* so choose a later last_year",
+        ),
+    ],
+)
+def test_a_period_of_few_workers_is_refused_as_the_other_one_would_tell_it(
+    workers_by_year: dict[int, range], message: str
+) -> None:
+    for measure in (before_and_after, performance_by_year):
+        with pytest.raises(InputError, match=rf"^m: fewer than 11 test {message}") as refused:
+            measure(trainings(workers_by_year), 1980, draws=10)
+        assert "10" not in str(refused.value), "the count is what must not be told"
+
+
+def test_years_of_few_workers_are_taken_together_and_never_over_the_end_of_training() -> None:
+    given = trainings(
+        {
+            1979: range(20),
+            1980: range(
+                6
+            ),  # with a part of the same persons in 1981 too few: persons, not records, are counted
+            1981: range(8),
+            1982: range(15),
+            1983: range(3),  # the last ones of a side go with those before them
+            1984: range(12),
+            1985: range(11),
+            1986: range(10),
+        }
+    )
+    got = performance_by_year(given, 1983, draws=10)
+    early = got[got["training"] == UP_TO]
+    assert early["years"].tolist() == ["1979", "1980-1983", "1984", "1985-1986"]
+    assert early["year"].tolist() == [1979, 1981.5, 1984, 1985.5]
+    assert early["workers"].tolist() == [20, 15, 12, 11]
+    assert early["transitions"].sum() == 85, "nothing is left out that could be computed from the rest"
+    assert early["difference"].to_numpy() == pytest.approx(np.full(4, 2.0))
+
+
+def test_before_and_after_by_hand(chain_panel: CareerPanel, chain_model: type) -> None:
+    exact, warm = (chain_model(heat=heat).predict(chain_panel) for heat in (1.0, 3.0))
+    given = {"chain": {ALL_YEARS: exact, UP_TO: warm}}
+    got = before_and_after(given, 1983, draws=50).set_index(["period", "training"])
+    last = int(chain_panel.frame["year"].max())
+    assert list(got.index.unique("period")) == ["1980-1983", f"1984-{last}"]
+    after = (exact.table["year"] > 1983).to_numpy()
+    perplexities = [np.exp(-one.table["log_prob"][after].mean()) for one in (exact, warm)]
+    row = got.loc[(f"1984-{last}", ALL_YEARS)]
+    assert row["perplexity"] == pytest.approx(perplexities[0])
+    assert row["difference"] == pytest.approx(perplexities[1] - perplexities[0])
+    assert 0 < row["difference_low"] < row["difference"] < row["difference_high"]
+    assert np.isnan(got.loc[(f"1984-{last}", UP_TO), "difference"])
+    years = performance_by_year(given, 1983, draws=20)
+    counted = years[years["training"] == UP_TO].set_index("year")["transitions"]
+    assert counted.to_dict() == chain_panel.frame.groupby("year").size()[counted.index].to_dict()
+    assert years["workers"].min() >= 11
+    whole, until = (years[years["training"] == name].set_index("year") for name in (ALL_YEARS, UP_TO))
+    assert until["difference"].to_numpy() == pytest.approx(
+        (until["perplexity"] - whole["perplexity"]).to_numpy()
+    )
+    assert whole["difference"].isna().all()
+    with pytest.raises(InputError, match="no predictions of the training up to 1983"):
+        before_and_after({"chain": {ALL_YEARS: exact}}, 1983)
+    with pytest.raises(InputError, match="no transition after 2000"):
+        before_and_after(given, 2000)
