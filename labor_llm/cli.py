@@ -211,8 +211,8 @@ def score(
 
     from labor_llm.evaluation.perplexity import perplexity
     from labor_llm.language_models import load_language_model
+    from labor_llm.predictions import named_column
     from labor_llm.scoring.careers import score_panel
-    from labor_llm.scoring.named_titles import named_column
     from labor_llm.scoring.rounding import measured_error
 
     if named and titles != "named":
@@ -255,8 +255,8 @@ def book(
     """Build the book of a profile that has been run, into book/_build/html, warnings as errors."""
     from labor_llm.book import build_book, stage_book
     from labor_llm.profile import load_profile
-    from labor_llm.replication import notebook_runs
     from labor_llm.results import open_results, project_root
+    from labor_llm.study_runs import notebook_runs
 
     chosen = load_profile(profile)
     results = open_results(chosen.results)

@@ -52,7 +52,7 @@ def convert(
         survey, raw, crosswalks, name, option or (), column_map, other_versions
     )
     texts = {CONVERSION: conversion.to_json()}
-    store_careers(out, careers, SURVEYS[survey].name, split_seed, texts=texts)
+    store_careers(out, careers, SURVEYS[survey].name, split_seed, texts=texts, persons=SURVEYS[survey].name)
     for line in conversion.lines():
         typer.echo(line)
     typer.echo(f"{out}: {len(careers.workers):,} workers, {len(careers.frame):,} records.")

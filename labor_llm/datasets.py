@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from labor_llm.artefacts import MANIFEST, verify
+from labor_llm.career_variants import CareerVariant
 from labor_llm.careers import SPLITS, CareerPanel, read_careers, read_panel, split_workers, write_panel
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
@@ -16,10 +17,13 @@ from labor_llm.surveys.conversion import convert_survey
 from labor_llm.surveys.conversion_report import CONVERSION
 from labor_llm.surveys.registry import SURVEYS, survey_options
 from labor_llm.surveys.wage_panel import read_wage_panel
+from labor_llm.training_data import TrainingCareers, TrainingData, refuse_same_persons, training_careers
 
 PACKAGED_DATASETS: dict[str, Callable[[], CareerPanel]] = {"wage_panel": read_wage_panel}
 _PACKAGED_LABELS = {"wage_panel": "NLSY79 men, 1980-87"}
 
+# What a panel's manifest calls those whose careers it holds, whatever name of the survey its resumes state.
+_PERSONS = "persons"
 _BOTH_FILES = "Give both of its files: panel (careers) and titles (occupations)"
 
 
@@ -128,14 +132,16 @@ def convert_dataset(
             source.survey,
         )  # fmt: skip
         texts = {CONVERSION: conversion.to_json()}
-        return store_careers(results.panel(dataset), careers, label, split_seed, texts=texts)
+        persons = SURVEYS[source.reader].name
+        return store_careers(results.panel(dataset), careers, label, split_seed, texts=texts, persons=persons)
     inputs: dict[str, Path] = {}
     if kind == "own":
         inputs = {"panel": project_root() / source.panel, "titles": project_root() / source.titles}
         careers = read_careers(inputs["panel"], inputs["titles"], dataset, source.survey)
     else:
         careers = packaged_careers(dataset, source.survey)
-    return store_careers(results.panel(dataset), careers, label, split_seed, inputs)
+    persons = packaged_careers(dataset).survey if kind == "packaged" else ""
+    return store_careers(results.panel(dataset), careers, label, split_seed, inputs, persons=persons)
 
 
 def _convert_simulated(results: Results, dataset: str, source: DatasetSource, split_seed: int) -> Path:
@@ -156,9 +162,10 @@ def _convert_simulated(results: Results, dataset: str, source: DatasetSource, sp
         MARKET_FILE: (folder / MARKET_FILE).read_text(encoding="utf-8"),
     }
     label = source.label or f"{name[0].upper()}{name[1:]}"
-    return store_careers(
-        results.panel(dataset), careers, label, split_seed, inputs={"simulation": folder}, texts=texts
-    )
+    # Another seed makes other persons.
+    persons = f"simulated {SURVEYS[source.reader].name}, seed {source.simulation_seed}"
+    inputs = {"simulation": folder}
+    return store_careers(results.panel(dataset), careers, label, split_seed, inputs, texts, persons)
 
 
 def store_careers(
@@ -168,6 +175,7 @@ def store_careers(
     split_seed: int,
     inputs: Mapping[str, Path] | None = None,
     texts: Mapping[str, str] | None = None,
+    persons: str = "",
 ) -> Path:
     """Split the workers of a panel and store it as an artefact.
 
@@ -178,13 +186,15 @@ def store_careers(
         split_seed: seed of the split by worker.
         inputs: files that it was made from, by name; their checksums are stored.
         texts: further files, content by name.
+        persons: the survey that the careers are from, whatever name of it their resumes state; empty if not known.
 
     Raises:
         InputError: if a split would have too few workers for any number to be shown.
     """
     splits = split_workers(careers, split_seed)
     _check_enough_workers(careers.dataset, splits)
-    write_panel(folder, careers, splits, {"label": label, "split_seed": split_seed}, inputs, texts)
+    described = {"label": label, "split_seed": split_seed} | ({_PERSONS: persons} if persons else {})
+    write_panel(folder, careers, splits, described, inputs, texts)
     return folder
 
 
@@ -224,6 +234,34 @@ def open_datasets(
     return [panel for panel, _ in opened.values()], {name: splits for name, (_, splits) in opened.items()}
 
 
+def open_training_careers(
+    results: Results, dataset: str, data: TrainingData, variant: CareerVariant | None = None
+) -> TrainingCareers:
+    """Return the careers that a model of a data set is fine-tuned on, in a variant as text.
+
+    Args:
+        results: where the data sets lie.
+        dataset: the model's own data set.
+        data: which of its training workers, and of which other data sets.
+        variant: titles and header; the paper's main ones if not given.
+
+    Raises:
+        As `open_dataset`, `CareerVariant.of_all`, `training_careers` and `refuse_same_persons`, which knows converted
+        surveys by what was read, under any name.
+    """
+    names = [dataset, *data.others]
+    panels, splits = open_datasets(results, names)
+    manifests = {name: verify(results.panel(name))["parameters"] for name in names}
+    refuse_same_persons([(name, manifests[name].get(_PERSONS, manifests[name]["survey"])) for name in names])
+    own, *others = (variant or CareerVariant()).of_all(panels)
+    return training_careers(own, splits[dataset], data, [(other, splits[other.dataset]) for other in others])
+
+
 def dataset_label(results: Results, dataset: str) -> str:
     """Return what tables call a converted data set."""
     return str(verify(results.panel(dataset))["parameters"]["label"])
+
+
+def dataset_labels(results: Results, datasets: Sequence[str]) -> dict[str, str]:
+    """Return what tables call several converted data sets, by short name."""
+    return {dataset: dataset_label(results, dataset) for dataset in datasets}

@@ -15,6 +15,7 @@ import pandas as pd
 from labor_llm.errors import InputError
 
 MINIMUM_PERSONS = 11
+POOLED = "other groups pooled"
 
 Persons = int | pd.Series | Mapping[str, int] | Literal["none"]
 
@@ -38,6 +39,27 @@ def require_enough_persons(persons: Persons, rows: list[str], exhibit: str) -> N
         return
     for number, (row, count) in enumerate(zip(rows, _counts_by_row(persons, rows, exhibit), strict=True), 1):
         _require_one(count, f"{exhibit}, row {number} ({row})")
+
+
+def pool_small_groups(persons: pd.Series) -> dict[str, str]:
+    """Name, for each group, the group that it is shown in: itself, or `POOLED`.
+
+    Groups below `MINIMUM_PERSONS` are pooled, and the next larger ones with them until the pool is large
+    enough: a single group that is left out could be computed from the others.
+
+    Args:
+        persons: number of persons by group.
+    """
+    ascending = persons.sort_values(kind="stable")
+    small = int((ascending < MINIMUM_PERSONS).sum())
+    pooled = small
+    while small and pooled < len(ascending) and _too_few(ascending.iloc[:pooled]):
+        pooled += 1
+    return {str(name): POOLED if rank < pooled else str(name) for rank, name in enumerate(ascending.index)}
+
+
+def _too_few(pool: pd.Series) -> bool:
+    return len(pool) < 2 or int(pool.sum()) < MINIMUM_PERSONS
 
 
 def _counts_by_row(persons: Persons, rows: list[str], exhibit: str) -> list[object]:

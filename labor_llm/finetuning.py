@@ -17,6 +17,7 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -39,6 +40,7 @@ from labor_llm.locks import only_run_into, unfinished
 from labor_llm.sources import code_checksum
 from labor_llm.templates import resumes
 from labor_llm.tokenization import EncodedResume, encode_resume
+from labor_llm.training_data import MANIFEST_ENTRY, TrainingCareers, training_careers
 from labor_llm.training_state import remove_states
 
 _MOMENTS = 2  # AdamW keeps two numbers a weight
@@ -52,6 +54,7 @@ def fine_tune(
     folder: Path,
     inputs: dict[str, Path] | None = None,
     replace: bool = True,
+    described: Mapping[str, Any] | None = None,
 ) -> Path:
     """Fine-tune a language model on resumes and store it as the artefact `folder`.
 
@@ -64,6 +67,7 @@ def fine_tune(
             holds the state of an unfinished run, and its `learning_curve.csv` grows while it runs (`tail -f`).
         inputs: artefacts that the resumes come from, for the manifest.
         replace: whether another stored result at `folder` may be replaced.
+        described: what the manifest says of the careers; nothing of a person.
 
     Returns:
         The folder; at once, if it holds the result of the same weights, settings, careers, thread count and
@@ -108,7 +112,12 @@ def fine_tune(
         whole = processes.whole_model(run.model)
         with processes.together():
             if processes.is_main:
-                parameters = {"base": base, "identity": identity, **dataclasses.asdict(settings)}
+                parameters = {
+                    "base": base,
+                    "identity": identity,
+                    **dataclasses.asdict(settings),
+                    **(described or {}),
+                }
                 with writing(folder, parameters, inputs) as aside:
                     run.model.save_pretrained(aside, state_dict=whole)
                     _save_beside_model(language_model, base, settings, aside)
@@ -139,12 +148,40 @@ def fine_tune_panel(
 
     Returns, raises: as `fine_tune`.
     """
+    return fine_tune_careers(base, training_careers(panel, splits), settings, folder, inputs, replace)
+
+
+def fine_tune_careers(
+    base: str,
+    careers: TrainingCareers,
+    settings: FineTuningSettings,
+    folder: Path,
+    inputs: dict[str, Path] | None = None,
+    replace: bool = True,
+) -> Path:
+    """Fine-tune on chosen careers, of one data set or of several (`labor_llm.training_data`).
+
+    Args:
+        base: the base model, as in `load_language_model`.
+        careers: those to train on, and those to choose the checkpoint on. What they are, in numbers, stands in the
+            manifest of the model.
+        settings: method, schedule and precision.
+        folder: where the model will stand.
+        inputs: artefacts that the panels come from.
+        replace: whether another stored result at `folder` may be replaced.
+
+    Returns, raises: as `fine_tune`.
+    """
     tokenizer = load_tokenizer(base)
-    train, validation = (
-        [encode_resume(tokenizer, resume) for resume in resumes(panel.split(splits, name))]
-        for name in ("train", "validation")
-    )
-    return fine_tune(base, train, validation, settings, folder, inputs, replace)
+    # A panel that counts several times is encoded once.
+    encoded = {
+        id(panel): [encode_resume(tokenizer, resume) for resume in resumes(panel)]
+        for panel in (careers.own, *careers.added, careers.validation)
+    }
+    train = [resume for panel in careers.panels for resume in encoded[id(panel)]]
+    validation = encoded[id(careers.validation)]
+    described = {MANIFEST_ENTRY: careers.described()}
+    return fine_tune(base, train, validation, settings, folder, inputs, replace, described)
 
 
 def read_learning_curve(folder: Path) -> pd.DataFrame:

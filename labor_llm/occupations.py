@@ -49,7 +49,7 @@ class OutcomeSpace:
                         f"{'A title' if column == 'title' else 'A code'} is one line of plain text: "
                         "change it in the file."
                     )
-        _check_unique(self.source, "title", [_comparable(title) for title in self.titles])
+        _check_unique(self.source, "title", [comparable_title(title) for title in self.titles])
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -166,7 +166,7 @@ def title_problem(text: str) -> str | None:
     return None
 
 
-def _comparable(title: str) -> str:
+def comparable_title(title: str) -> str:
     """Titles that differ only by case, width or composition of characters count as the same title."""
     return " ".join(unicodedata.normalize("NFKC", title).casefold().split())
 

@@ -22,6 +22,8 @@ from labor_llm.results import Results
 TRANSITION_COLUMNS = ("dataset", "worker_id", "year", "transition_type", "occupation")
 COLUMNS = (*TRANSITION_COLUMNS, "log_prob", "log_valid_mass")
 UNRESOLVED = "unresolved"
+# The named title that stands for the previous record's occupation, whichever it is.
+STAY = "stay"
 _MATRIX, _UPPER = "log_probs.npy", "log_probs_upper.npy"
 # Float32 sums over hundreds of titles may exceed one by rounding; more than this is a fault.
 MASS_TOLERANCE = 1e-4
@@ -86,6 +88,25 @@ class Predictions:
         With bounded scoring, among the known ones: the most that it can be.
         """
         return self.table["log_prob"] - self.table["log_valid_mass"]
+
+    def select(self, rows: np.ndarray) -> Predictions:
+        """Return the predictions of some of the transitions, with their rows of the matrices.
+
+        Args:
+            rows: bool [rows of `table`].
+        """
+        full = np.asarray(rows)[self.scored_in_full.to_numpy()]
+        log_probs, upper = (
+            None if matrix is None else matrix[full] for matrix in (self.log_probs, self.upper)
+        )
+        return Predictions(
+            self.model, self.table[rows].reset_index(drop=True), self.outcomes, log_probs, upper
+        )
+
+
+def named_column(name: str) -> str:
+    """Return the column of a table that holds a named title's log-probability: of `STAY` or an occupation's code."""
+    return f"log_prob_{name}"
 
 
 def from_matrix(

@@ -14,7 +14,7 @@ def project_root() -> Path:
 
 @dataclass(frozen=True)
 class Results:
-    """The folders of one run: `<root>/<dataset>/{panel,models,predictions}`, exhibits and notebooks."""
+    """The folders of one run: `<root>/<dataset>/{panel,models,predictions,...}`, exhibits and notebooks."""
 
     root: Path
 
@@ -33,6 +33,22 @@ class Results:
     def predictions(self, dataset: str, name: str) -> Path:
         """Return the artefact folder of one model's predictions on a data set."""
         return self.root / dataset / "predictions" / name
+
+    def refits(self, dataset: str, name: str) -> Path:
+        """Return the folder of one model's predictions after refits on resampled training workers of a data set."""
+        return self.root / dataset / "refits" / name
+
+    def permuted(self, dataset: str, name: str) -> Path:
+        """Return the artefact folder of one model's predictions of careers with other workers' covariates."""
+        return self.root / dataset / "permuted_covariates" / name
+
+    def history(self, dataset: str, name: str) -> Path:
+        """Return the folder of one model's predictions from histories of several lengths, an artefact each."""
+        return self.root / dataset / "history_length" / name
+
+    def horizons(self, dataset: str, name: str) -> Path:
+        """Return the folder of one model's predictions over several years, an artefact each."""
+        return self.root / dataset / "horizons" / name
 
     @property
     def exhibits(self) -> Path:

@@ -20,7 +20,7 @@ records are prefixes of one text, so a career is rendered once and cut, never re
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -46,7 +46,7 @@ class Resume:
 
     Attributes:
         worker_id: the worker.
-        text: header, one line a record, closing line.
+        text: the template's preamble if it has one, header, one line a record, closing line.
         spans: for each record in order, the characters [start, end) of its continuation in `text`:
             the space, the title and the end of the line. `text[:start]` is the prompt.
     """
@@ -67,9 +67,19 @@ class ResumeTemplate:
     Attributes:
         birth_year: whether the header states the year of birth (the paper's main model does); the
             line is left out for a worker whose year of birth is not known.
+        preamble: whole lines that stand before the header, the same for every worker (`labor_llm.prompts`); a part
+            of every prompt. It may hold resumes of persons, so it is never shown with the template.
+
+    Raises:
+        InputError: if the preamble does not end with the end of a line.
     """
 
     birth_year: bool = True
+    preamble: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        if self.preamble and not self.preamble.endswith(END_OF_LINE):
+            raise InputError("The text before a resume must end with the end of a line.")
 
     def header(self, survey: str, worker: pd.Series) -> str:
         """Return the lines before the first record.
@@ -112,7 +122,7 @@ class ResumeTemplate:
         """
         if career.empty:
             raise InputError("A career without records has no resume; leave the worker out of the panel.")
-        text = self.header(survey, career.iloc[0])
+        text = self.preamble + self.header(survey, career.iloc[0])
         spans = []
         for year, education, title in zip(career["year"], career["education"], titles, strict=True):
             text += self.line_start(year, education)

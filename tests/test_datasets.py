@@ -10,10 +10,18 @@ import pytest
 
 from labor_llm.artefacts import checksum_of, verify
 from labor_llm.careers import CareerPanel, split_workers
-from labor_llm.datasets import DatasetSource, convert_dataset, dataset_label, open_dataset, open_datasets
+from labor_llm.datasets import (
+    DatasetSource,
+    convert_dataset,
+    dataset_label,
+    open_dataset,
+    open_datasets,
+    open_training_careers,
+)
 from labor_llm.errors import ArtefactError, InputError
 from labor_llm.occupations import OutcomeSpace
 from labor_llm.results import Results, open_results, project_root
+from labor_llm.training_data import TrainingData
 
 
 @pytest.fixture
@@ -111,6 +119,18 @@ def test_the_packaged_data_set_is_converted_when_it_is_first_opened(results: Res
     assert set(splits) == {"wage_panel"}
     assert len(splits["wage_panel"]) == 545
     assert verify(results.panel("wage_panel"))["parameters"]["split_seed"] == 1
+
+
+def test_the_same_persons_are_not_pooled_under_another_name_of_their_survey(
+    results: Results, own: dict[str, str]
+) -> None:
+    convert_dataset(results, "wage_panel", DatasetSource(survey="Young men"))
+    convert_dataset(results, "own", DatasetSource(survey="NLSY 79", **own))
+    with pytest.raises(InputError, match="wage_panel and own are both of the survey NLSY79, so a person"):
+        open_training_careers(results, "wage_panel", TrainingData(others={"own": 0.5}))
+    convert_dataset(results, "own", DatasetSource(survey="ACME", **own))
+    got = open_training_careers(results, "wage_panel", TrainingData(others={"own": 0.5}))
+    assert (got.own.survey, got.added[0].survey) == ("Young men", "ACME")
 
 
 def test_own_careers_that_were_not_converted_say_what_to_run(results: Results) -> None:

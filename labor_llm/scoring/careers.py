@@ -20,17 +20,20 @@ from labor_llm.careers import CareerPanel
 from labor_llm.errors import InputError
 from labor_llm.language_models import LanguageModel, load_language_model
 from labor_llm.predictions import (
+    STAY,
     TRANSITION_COLUMNS,
     UNRESOLVED,
     Predictions,
+    named_column,
     read_predictions,
     write_predictions,
 )
 from labor_llm.progress import progress
+from labor_llm.prompts import Preamble
 from labor_llm.scoring.all_titles import MEMORY, all_title_log_probs
 from labor_llm.scoring.bounded import bounded_title_log_probs, concatenated, rounded_up
 from labor_llm.scoring.identity import result_identity, shard_key
-from labor_llm.scoring.named_titles import STAY, named_column, named_columns_of, named_title_log_probs
+from labor_llm.scoring.named_titles import named_columns_of, named_title_log_probs
 from labor_llm.scoring.prepared import PreparedCareers, prepare_careers
 from labor_llm.scoring.question import Question, ask_for
 from labor_llm.scoring.realised import realised_log_probs
@@ -115,6 +118,7 @@ def score_panel(
     line_ends: str = "all",
     memory_mib: int = MEMORY // MIB,
     replace: bool = True,
+    preamble: Preamble | None = None,
 ) -> Predictions:
     """Score a panel with a model and store the predictions as the artefact `folder`.
 
@@ -140,6 +144,7 @@ def score_panel(
         line_ends: as in `score_careers`.
         memory_mib: as `memory` in `score_careers`, in MiB.
         replace: whether a finished result of other options, careers or weights at `folder` may be replaced.
+        preamble: what stands before each resume (`labor_llm.prompts`); nothing if not given. Its text is never stored.
 
     Raises:
         BusyError: if a run with another model, careers or options works on the folder now.
@@ -147,13 +152,17 @@ def score_panel(
     """
     workers = _chosen_workers(panel, all_titles_workers, seed)
     question = ask_for(panel, ask, workers, named, tolerance)
-    options = {
+    options: dict[str, object] = {
         "dtype": dtype,
         "quantization": quantization,
         "too_long": too_long,
         "line_ends": line_ends,
         "memory_mib": memory_mib,
     }
+    template = None
+    if preamble is not None and preamble.text:
+        template = ResumeTemplate(preamble=preamble.text)
+        options["preamble"] = preamble.described()
     identity = result_identity(panel, model, label, question, options, __file__)
     if is_current(folder, identity):
         return read_predictions(folder)
@@ -163,7 +172,7 @@ def score_panel(
         if is_current(folder, identity):  # another run has finished meanwhile
             return read_predictions(folder)
         language_model = load_language_model(model, dtype, quantization)
-        prepared = prepare_careers(language_model, panel, too_long=too_long, line_ends=line_ends)
+        prepared = prepare_careers(language_model, panel, template, too_long, line_ends)
         predictions = _score(language_model, prepared, label, question, unfinished, memory)
         parameters = {
             "base": model, **options, "ask": str(question.ask), "named": list(question.named),

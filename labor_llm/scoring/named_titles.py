@@ -13,18 +13,13 @@ import numpy as np
 from labor_llm.errors import InputError
 from labor_llm.language_models import LanguageModel
 from labor_llm.occupations import OutcomeSpace
+from labor_llm.predictions import STAY
 from labor_llm.scoring.all_titles import MEMORY, all_title_log_probs
 from labor_llm.scoring.shortening import ReadableCareer
 from labor_llm.scoring.title_trie import build_title_trie
 from labor_llm.tokenization import EncodedResume
 
-STAY = "stay"
 _NONE = -1
-
-
-def named_column(name: str) -> str:
-    """Return the column of the predictions' table that holds a named title's log-probability."""
-    return f"log_prob_{name}"
 
 
 def check_names(names: Sequence[str], outcomes: OutcomeSpace) -> None:

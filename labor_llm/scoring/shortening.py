@@ -10,7 +10,7 @@
 What is computed: the log-probability of a title given the header and the longest unbroken run of records before
 it that fits. A record whose prompt fits whole is scored exactly as in a model of unlimited context; one further
 down sees as few records less as the context demands, each record its own number. The text is that of the
-template for a career which begins later: no line is ever cut.
+template for a career which begins later: no line is ever cut. What a template puts before the header stays too.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def _dropped(
             if first == record:
                 raise InputError(
                     f"Worker {whole.worker_id}: the header, one record and the longest title do not fit, as the model "
-                    f"reads {context:,} tokens. Use a model with a longer context."
+                    f"reads {context:,} tokens. Use a model with a longer context, or less text before the resume."
                 )
             first += 1
         numbers.append(first)
