@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 
 import pandas as pd
@@ -56,24 +57,33 @@ def comparison_numbers(
     Returns:
         `<key>_label`, `<key>_perplexity` and `<key>_test_se` for every key, `best_baseline` (its name),
         `difference_to_best_baseline` with `_se`, `fine_tuned_verdict` (in words), and the numbers of
-        test transitions and workers.
+        test transitions and workers. What is not finite, after a probability of zero, is a word, as neither a
+        sentence nor JSON holds such a number.
     """
     rows = bootstrap[bootstrap["dataset"] == dataset].set_index("model")
     numbers: dict[str, object] = {}
     for key, model in models.items():
         numbers[f"{key}_label"] = model
-        numbers[f"{key}_perplexity"] = float(rows.at[model, "perplexity"])
-        numbers[f"{key}_test_se"] = float(rows.at[model, "test_se"])
+        numbers[f"{key}_perplexity"] = _number_or_word(rows.at[model, "perplexity"])
+        numbers[f"{key}_test_se"] = _number_or_word(rows.at[model, "test_se"])
     pairs = differences[differences["dataset"] == dataset].set_index("model")
     pair = pairs.loc[models["fine_tuned"]]
     return numbers | {
         "best_baseline": models["best_baseline"],
-        "difference_to_best_baseline": float(pair["difference"]),
-        "difference_to_best_baseline_se": float(pair["test_se"]),
+        "difference_to_best_baseline": _number_or_word(pair["difference"]),
+        "difference_to_best_baseline_se": _number_or_word(pair["test_se"]),
         "fine_tuned_verdict": compare_in_words(pair["difference"], pair["ci_low"], pair["ci_high"]),
         "headline_test_transitions": int(rows.at[models["fine_tuned"], "transitions"]),
         "headline_test_workers": int(rows.at[models["fine_tuned"], "workers"]),
     }
+
+
+def _number_or_word(value: float) -> float | str:
+    if math.isnan(value):
+        return "not defined"
+    if math.isinf(value):
+        return "\u221e" if value > 0 else "\u2212\u221e"
+    return float(value)
 
 
 def headline_models(

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from labor_llm.baselines import EmpiricalTransitions, MultinomialLogit
+from labor_llm.baselines import Baseline
 from labor_llm.careers import SPLITS, TRANSITION_TYPES, CareerPanel
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.exhibits.tables import DisplayTable
@@ -111,9 +111,7 @@ def _fewest_workers(part: pd.DataFrame) -> int:
     return int(with_mass or part["worker_id"].nunique())
 
 
-def baseline_tuning(
-    fitted: Mapping[str, EmpiricalTransitions | MultinomialLogit], validation_workers: int
-) -> DisplayTable:
+def baseline_tuning(fitted: Mapping[str, Baseline], validation_workers: int) -> DisplayTable:
     """List what the validation workers chose for each baseline, and the best and the worst of its grid.
 
     Args:
@@ -126,7 +124,7 @@ def baseline_tuning(
         rows.append(
             {
                 "Baseline": model.name,
-                "Chosen": _choice(model),
+                "Chosen": model.chosen,
                 "Candidates": len(grid),
                 "Validation perplexity": grid.min(),
                 "Worst candidate": grid.max(),
@@ -137,8 +135,20 @@ def baseline_tuning(
     return DisplayTable(frame, pd.Series([validation_workers] * len(frame)), formats)
 
 
-def _choice(model: EmpiricalTransitions | MultinomialLogit) -> str:
-    if isinstance(model, EmpiricalTransitions):
-        return f"{model.smoothing_.replace('_', ' ')}, strength {model.strength_:g}"
-    weights = " : ".join(f"{weight:g}" for weight in model.feature_weights_)
-    return f"C = {model.regularisation_:g}, weights {weights}"
+def embedding_tuning(tried: pd.DataFrame, validation_workers: int) -> DisplayTable:
+    """List the penalties that were tried for the logit on embeddings, and mark the one that is kept.
+
+    Args:
+        tried: as `labor_llm.baselines.embedding_logit.stored_tuning` returns it.
+        validation_workers: how many workers the choice rests on.
+    """
+    kept = tried["validation_perplexity"].idxmin()
+    frame = pd.DataFrame(
+        {
+            "C": [f"{value:g}" for value in tried["regularisation"]],
+            "Iterations": tried["iterations"],
+            "Validation perplexity": tried["validation_perplexity"],
+            "Kept": ["yes" if row == kept else "" for row in tried.index],
+        }
+    )
+    return DisplayTable(frame, pd.Series([validation_workers] * len(frame)), {"Validation perplexity": ".2f"})

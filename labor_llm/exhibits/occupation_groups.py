@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from labor_llm.careers import CareerPanel
 
@@ -55,3 +55,10 @@ def occupation_groups(panel: CareerPanel, major_groups: Mapping[str, str]) -> di
         frequent = set(records.index[: MOST_GROUPS - 1])
         groups = {code: group if group in frequent else OTHER_GROUPS for code, group in groups.items()}
     return groups
+
+
+def groups_by_dataset(
+    panels: Sequence[CareerPanel], major_groups: Mapping[str, str]
+) -> dict[str, dict[str, str]]:
+    """Return `occupation_groups` of several panels, by the name of the data set."""
+    return {panel.dataset: occupation_groups(panel, major_groups) for panel in panels}

@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 
 from labor_llm.careers import SPLITS, TRANSITION_TYPES, CareerPanel, transitions
-from labor_llm.disclosure import MINIMUM_PERSONS
+from labor_llm.disclosure import MINIMUM_PERSONS, POOLED, pool_small_groups
 from labor_llm.errors import InputError
 from labor_llm.predictions import Predictions
 
-POOLED = "other groups pooled"
+NOT_COMPARABLE = "not comparable with"
 _QUANTILES = (0.10, 0.25, 0.50, 0.75, 0.90)
 _STATIC_ROWS = {"gender": "Gender", "ethnicity": "Ethnicity", "region": "Region"}
 
@@ -84,11 +84,12 @@ def transition_type_shares(panels: Sequence[CareerPanel]) -> pd.DataFrame:
 
 
 def main_comparison(bootstrap: pd.DataFrame, labels: Mapping[str, str] | None = None) -> DisplayTable:
-    """Put the perplexity of every model with its TestSE side by side, two columns a data set.
+    """Put the perplexity of every model with its standard errors side by side, two or three columns a data set.
 
     Args:
         bootstrap: as `evaluation.bootstrap_perplexity` returns it: `dataset`, `model`, `perplexity`,
-            `test_se`, `transitions`, `workers`.
+            `test_se`, `transitions`, `workers`; where `evaluation.training_bootstrap.combined_errors` has added
+            `train_se`, it is shown, empty for models that were not refitted.
         labels: how to call a model or data set; its name where there is none.
     """
     models = bootstrap["model"].drop_duplicates()
@@ -102,6 +103,9 @@ def main_comparison(bootstrap: pd.DataFrame, labels: Mapping[str, str] | None = 
         frame[f"{prefix}Perplexity"] = pd.Series([*part["perplexity"].reindex(models), *counts], dtype=object)
         frame[f"{prefix}TestSE"] = pd.Series([*part["test_se"].reindex(models), "", ""], dtype=object)
         formats |= {f"{prefix}Perplexity": ".2f", f"{prefix}TestSE": "({:.2f})"}
+        if "train_se" in part:
+            frame[f"{prefix}TrainSE"] = pd.Series([*part["train_se"].reindex(models), "", ""], dtype=object)
+            formats[f"{prefix}TrainSE"] = "[{:.2f}]"
         workers.append(counts[1])
     return DisplayTable(frame, pd.Series([min(workers)] * len(frame)), formats)
 
@@ -111,7 +115,8 @@ def paired_differences(differences: pd.DataFrame, labels: Mapping[str, str] | No
 
     Args:
         differences: as `evaluation.bootstrap_differences` returns it: `dataset`, `model`, `reference`,
-            `difference`, `test_se`, `ci_low`, `ci_high`, `z`, `workers`.
+            `difference`, `test_se`, `ci_low`, `ci_high`, `z`, `workers`; and `train_se` and `total_se` where there
+            are refits.
         labels: how to call a model or data set; its name where there is none.
     """
     rows = difference_labels(differences, labels)
@@ -129,6 +134,10 @@ def paired_differences(differences: pd.DataFrame, labels: Mapping[str, str] | No
         "TestSE": "({:.2f})",
         "z": ".1f",
     }
+    if "train_se" in rows:
+        frame.insert(3, "TrainSE", rows["train_se"])
+        frame.insert(4, "Both", rows["total_se"])
+        formats |= {"TrainSE": "[{:.2f}]", "Both": ".2f"}
     return _with_dataset(frame, rows, labels, formats)
 
 
@@ -138,6 +147,38 @@ def difference_labels(differences: pd.DataFrame, labels: Mapping[str, str] | Non
     reference = _labelled(differences["reference"], labels)
     names = [f"{left} \u2212 {right}" for left, right in zip(model, reference, strict=True)]
     return differences.assign(label=names).reset_index(drop=True)
+
+
+def family_errors(
+    by_worker: pd.DataFrame, by_family: pd.DataFrame, labels: Mapping[str, str] | None = None
+) -> DisplayTable:
+    """Put the test-set bootstrap errors of resampled workers beside those of resampled families.
+
+    Args:
+        by_worker: as `evaluation.bootstrap_perplexity` returns it.
+        by_family: as `evaluation.families.bootstrap_families` does: models of data sets without families are not in
+            it, and have empty cells.
+        labels: how to call a model or data set; its name where there is none.
+    """
+    keys = ["dataset", "model"]
+    rows = by_worker.merge(
+        by_family[[*keys, "test_se", "families"]], on=keys, how="left", suffixes=("", "_families")
+    )
+    frame = pd.DataFrame(
+        {
+            "Model": _labelled(rows["model"], labels),
+            "Perplexity": rows["perplexity"],
+            "TestSE, workers": rows["test_se"],
+            "TestSE, families": rows["test_se_families"],
+            "Ratio": rows["test_se_families"] / rows["test_se"],
+            "Workers": rows["workers"],
+            "Families": rows["families"].astype("Int64"),
+        }
+    )
+    formats = dict.fromkeys(["Perplexity", "Ratio"], ".2f") | dict.fromkeys(
+        ["TestSE, workers", "TestSE, families"], "({:.2f})"
+    )
+    return _with_dataset(frame, rows, labels, formats)
 
 
 def transition_types(bootstrap: pd.DataFrame, labels: Mapping[str, str] | None = None) -> DisplayTable:
@@ -200,6 +241,46 @@ def value_of_fine_tuning(
     )
 
 
+def beside_reference(
+    bootstrap: pd.DataFrame,
+    differences: pd.DataFrame,
+    labels: Mapping[str, str] | None = None,
+    described: pd.DataFrame | None = None,
+    nats: bool = False,
+) -> DisplayTable:
+    """Put each model's perplexity beside its paired difference to a reference model, which has none.
+
+    Args:
+        bootstrap: as `evaluation.bootstrap_perplexity` returns it.
+        differences: as `evaluation.bootstrap_differences` returns it; without rows if there is no other model.
+        labels: how to call a model or data set; its name where there is none.
+        described: `dataset`, `model` and further columns of each model, shown behind its name as they are called.
+        nats: whether the difference is of the mean log-probability of a transition (nats, above zero the model is
+            better) instead of the perplexity; for perplexities of other orders of magnitude.
+    """
+    keys, prefix = ["dataset", "model"], "log_prob_" if nats else ""
+    shown = {
+        f"{prefix}difference": "Gain in nats" if nats else "Difference",
+        f"{prefix}test_se": "TestSE (gain)" if nats else "TestSE (difference)",
+        f"{prefix}ci_low": "95 % from",
+        f"{prefix}ci_high": "95 % to",
+    }
+    paired = differences.reindex(columns=[*keys, *shown]).rename(columns=shown)
+    rows = bootstrap.merge(paired.astype(dict.fromkeys(keys, object)), on=keys, how="left", indicator=True)
+    reference = rows["_merge"] == "left_only"
+    frame = pd.DataFrame({"Model": _labelled(rows["model"], labels)})
+    if described is not None:
+        more = rows[keys].merge(described, on=keys, how="left").drop(columns=keys)
+        frame = pd.concat([frame, more], axis=1)
+    frame = frame.assign(Perplexity=rows["perplexity"], TestSE=rows["test_se"])
+    for name in shown.values():
+        frame[name] = rows[name].astype(object).mask(reference, "")
+    formats = {
+        name: "({:.2f})" if "SE" in name else ".2f" for name in ("Perplexity", "TestSE", *shown.values())
+    }
+    return _with_dataset(frame, rows, labels, formats)
+
+
 def valid_mass_quantiles(
     predictions: Sequence[Predictions], labels: Mapping[str, str] | None = None
 ) -> pd.DataFrame:
@@ -226,33 +307,16 @@ def valid_mass_quantiles(
 
 
 def compare_in_words(difference: float, ci_low: float, ci_high: float) -> str:
-    """Return 'lower than', 'higher than' or 'not distinguishable from': does the 95 % interval hold zero?"""
-    if not ci_low <= difference <= ci_high:
-        raise InputError(f"difference {difference} is not inside its interval from {ci_low} to {ci_high}.")
+    """Return 'lower than', 'higher than' or 'not distinguishable from': does the 95 % interval hold zero?
+
+    The interval alone tells: it is made of percentiles of the samples, and the estimate may lie outside it.
+    `NOT_COMPARABLE` where one of the three is not finite, as after a probability of zero.
+    """
+    if not np.isfinite([difference, ci_low, ci_high]).all():
+        return NOT_COMPARABLE
     if ci_low <= 0.0 <= ci_high:
         return "not distinguishable from"
-    return "lower than" if difference < 0 else "higher than"
-
-
-def pool_small_groups(persons: pd.Series) -> dict[str, str]:
-    """Name, for each group, the group that it is shown in: itself, or `POOLED`.
-
-    Groups below `MINIMUM_PERSONS` are pooled, and the next larger ones with them until the pool is large
-    enough: a single group that is left out could be computed from the others.
-
-    Args:
-        persons: number of persons by group.
-    """
-    ascending = persons.sort_values(kind="stable")
-    small = int((ascending < MINIMUM_PERSONS).sum())
-    pooled = small
-    while small and pooled < len(ascending) and _too_few(ascending.iloc[:pooled]):
-        pooled += 1
-    return {str(name): POOLED if rank < pooled else str(name) for rank, name in enumerate(ascending.index)}
-
-
-def _too_few(pool: pd.Series) -> bool:
-    return len(pool) < 2 or int(pool.sum()) < MINIMUM_PERSONS
+    return "lower than" if ci_high < 0.0 else "higher than"
 
 
 def _sizes(panel: CareerPanel, splits: Mapping[str, str]) -> list[tuple[str, object, int]]:

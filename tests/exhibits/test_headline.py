@@ -1,3 +1,6 @@
+from pathlib import Path
+
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -10,6 +13,7 @@ from labor_llm.exhibits.headline import (
     headline_models,
     valid_mass_numbers,
 )
+from labor_llm.exhibits.publishing import fill, read_numbers, record_numbers
 
 BOOTSTRAP = pd.DataFrame(
     {
@@ -46,6 +50,29 @@ def test_the_numbers_of_the_landing_page() -> None:
         "fine_tuned_verdict": "lower than", "headline_test_transitions": 40, "headline_test_workers": 20,
     }  # fmt: skip
     assert set(comparison_formats(got)) == {key for key, value in got.items() if isinstance(value, float)}
+
+
+def test_a_probability_of_zero_is_told_and_recorded(tmp_path: Path) -> None:
+    zero = BOOTSTRAP["model"] == "Tuned"
+    bootstrap = BOOTSTRAP.assign(
+        perplexity=BOOTSTRAP["perplexity"].mask(zero, np.inf), test_se=BOOTSTRAP["test_se"].mask(zero, np.nan)
+    )
+    differences = pd.DataFrame(
+        {
+            "dataset": "a", "model": ["Tuned"], "reference": "Logit", "difference": np.inf, "test_se": np.nan,
+            "ci_low": np.nan, "ci_high": np.nan,
+        }
+    )  # fmt: skip
+    got = comparison_numbers(bootstrap, differences, "a", MODELS)
+    assert got["fine_tuned_verdict"] == "not comparable with"
+    assert (got["fine_tuned_perplexity"], got["fine_tuned_test_se"]) == ("\u221e", "not defined")
+    assert (got["difference_to_best_baseline"], got["difference_to_best_baseline_se"]) == (
+        "\u221e",
+        "not defined",
+    )
+    record_numbers("07", got, tmp_path, persons=20, formats=comparison_formats(got))
+    assert read_numbers(tmp_path)["fine_tuned_perplexity"] == "\u221e"
+    assert fill("{se:.2f}", {"se": got["fine_tuned_test_se"]}, "07") == "not defined"
 
 
 def test_models_are_told_by_their_labels() -> None:

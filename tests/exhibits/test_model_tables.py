@@ -5,6 +5,7 @@ from labor_llm.baselines import fit_baselines
 from labor_llm.careers import split_workers
 from labor_llm.exhibits.model_tables import (
     baseline_tuning,
+    embedding_tuning,
     fine_tuning_settings,
     resume_lengths,
     scored_transitions,
@@ -89,3 +90,12 @@ def test_reproduced_values_have_the_form_of_the_comparison(panel) -> None:
         ["fine_tuned", "Ours", "model", "perplexity", np.exp(2.0)],
         ["individuals", "Ours", "none", "count", 12.0],
     ]
+
+
+def test_the_penalty_that_is_kept_is_marked():
+    tried = pd.DataFrame(
+        {"regularisation": [1e-4, 1e-3], "iterations": [9, 20], "validation_perplexity": [8.0, 7.0]}
+    )
+    table = embedding_tuning(tried, validation_workers=54)
+    assert table.frame[["C", "Kept"]].to_numpy().tolist() == [["0.0001", ""], ["0.001", "yes"]]
+    assert table.persons.tolist() == [54, 54]

@@ -16,7 +16,7 @@ WORDS = {"model": "m", "dataset": "d"}
 
 
 def show(folder, **changes):
-    arguments = {"persons": 11, "formats": FORMATS, "numbers": {"draws": 1000}} | changes
+    arguments = {"persons": 11, "formats": FORMATS, "numbers": {"draws": 1000, "refits": "none"}} | changes
     return show_table("tab-main-comparison", arguments.pop("frame", FRAME), folder, **arguments)
 
 
@@ -53,7 +53,7 @@ def test_a_table_is_written_in_full_and_shown_rounded_and_escaped(tmp_path):
         ({"persons": "all"}, "'none'"),
         ({"formats": {"Perplexty": ".2f"}}, "'Perplexty'"),
         ({"numbers": {}}, "{draws}"),
-        ({"numbers": {"draws": 1, "extra": 2}}, "'extra'"),
+        ({"numbers": {"draws": 1, "refits": "none", "extra": 2}}, "'extra'"),
         ({"frame": FRAME.set_index("Model")}, "reset_index"),
         ({"frame": FRAME.iloc[:0]}, "empty"),
     ],
@@ -69,7 +69,9 @@ def test_numbers_among_empty_cells_are_flush_right(tmp_path):
     frame = pd.DataFrame(
         {"Model": ["a", "b", "c"], "TestSE": pd.Series(["", "", 0.5], dtype=object), "Word": "x"}
     )
-    shown = show_table("tab-main-comparison", frame, tmp_path, persons=30, numbers={"draws": 100})
+    shown = show_table(
+        "tab-main-comparison", frame, tmp_path, persons=30, numbers={"draws": 100, "refits": "none"}
+    )
     assert "| :--- | ---: | :--- |" in shown.markdown
 
 

@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 
 from labor_llm.careers import career_panel
-from labor_llm.errors import InputError
 from labor_llm.exhibits import tables
+from labor_llm.exhibits.publishing import show_table
 from labor_llm.occupations import OutcomeSpace
 
 OUTCOMES = OutcomeSpace(("a", "b"), ("Title A", "Title B"))
@@ -81,6 +81,25 @@ def test_main_comparison_of_one_and_of_two_data_sets():
     two = tables.main_comparison(pd.concat([bootstrap(), bootstrap(dataset="e", workers=12)]))
     assert list(two.frame.columns) == ["Model", "d: Perplexity", "d: TestSE", "e: Perplexity", "e: TestSE"]
     assert two.persons.tolist() == [12, 12, 12, 12]
+    refitted = tables.main_comparison(bootstrap(train_se=[0.3, np.nan]))
+    assert refitted.frame["TrainSE"].tolist()[0] == 0.3
+    assert refitted.formats["TrainSE"] == "[{:.2f}]"
+
+
+def test_differences_with_both_errors_can_be_shown(tmp_path):
+    differences = pd.DataFrame(
+        {
+            "dataset": "d", "model": ["x", "y"], "reference": "z", "difference": [1.0, -2.0], "test_se": [0.3, 0.5],
+            "ci_low": [0.4, -3.0], "ci_high": [1.6, -1.0], "z": [3.3, -4.0], "workers": [30, 30],
+            "train_se": [0.4, np.nan], "total_se": [0.5, np.nan],
+        }
+    )  # fmt: skip
+    table = tables.paired_differences(differences)
+    shown = show_table("tab-paired-differences", table.frame, tmp_path, persons=table.persons, formats=table.formats,
+                       numbers={"draws": 100, "refits": "2 of x"})  # fmt: skip
+    row = next(line for line in shown.markdown.splitlines() if line.startswith("| x"))
+    cells = [cell.strip("| \\").replace("\\", "") for cell in row.split(" | ")]
+    assert cells[1:] == ["1.00", "(0.30)", "[0.40]", "0.50", "0.40", "1.60", "3.3"]
 
 
 def test_no_type_of_transition_is_shown_if_one_has_too_few_workers():
@@ -101,5 +120,15 @@ def test_words_for_a_difference():
     assert tables.compare_in_words(-3.0, -4.0, -2.0) == "lower than"
     assert tables.compare_in_words(3.0, 2.0, 4.0) == "higher than"
     assert tables.compare_in_words(-1.0, -3.0, 0.5) == "not distinguishable from"
-    with pytest.raises(InputError):
-        tables.compare_in_words(np.nan, -1.0, 1.0)
+    # The estimate may lie outside the percentiles of the samples: the interval tells.
+    assert tables.compare_in_words(0.1, 0.2, 0.5) == "higher than"
+    assert tables.compare_in_words(0.1, -0.5, -0.2) == "lower than"
+    assert tables.compare_in_words(0.6, -0.2, 0.5) == "not distinguishable from"
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [(np.inf, np.nan, np.nan), (np.nan, np.nan, np.nan), (np.inf, 1.0, np.inf), (-1.0, np.nan, np.nan)],
+)
+def test_a_probability_of_zero_leaves_nothing_to_compare(unknown):
+    assert tables.compare_in_words(*unknown) == tables.NOT_COMPARABLE == "not comparable with"
