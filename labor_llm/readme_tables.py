@@ -9,9 +9,10 @@ from __future__ import annotations
 from labor_llm.artefacts import atomic_path
 from labor_llm.errors import InputError
 from labor_llm.exhibits.catalogue import Exhibit, read_catalogue
+from labor_llm.notebook_runs import NotebookRun
 from labor_llm.profile import Profile, load_profile
-from labor_llm.replication import NotebookRun, notebook_runs
 from labor_llm.results import project_root
+from labor_llm.study_runs import notebook_runs
 
 BEGIN = "<!-- exhibits: begin, written by `python -m labor_llm.readme_tables` -->"
 END = "<!-- exhibits: end -->"

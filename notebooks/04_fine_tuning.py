@@ -23,6 +23,10 @@
 # all tokens (or on the titles alone), the learning rate rising shortly and then falling linearly to zero. The checkpoint
 # with the lowest loss on the validation workers is kept. The paper fine-tunes Llama-2 with batches of 32 careers, a learning
 # rate of 1e-5 and 3 or 5 epochs; a small model on few careers takes smaller batches and larger steps.
+#
+# The training careers may be a random part of them, with those of other data sets added, or end with a year; no test or
+# validation worker of any data set is trained on. The titles may be replaced by numbers or other words, and the year of birth
+# left out. Codes stay as they are, so what such a model predicts is comparable; it has to be scored with the same titles.
 
 # %% tags=["parameters"]
 dataset: str = "wage_panel"  # data set
@@ -46,18 +50,33 @@ seed: int = 1  # of the order of careers, the adapter's start and dropout
 loss: str = "all tokens"  # all tokens, or titles
 layout: str = "packed"  # packed (careers without padding), or padded for models whose attention cannot be exchanged
 tokens_at_once: int = 2048  # the most tokens in one pass; less needs less memory
+train_workers: int = 0  # so many of the training workers, drawn at random; 0 for all
+other_datasets: list[str] = []  # data sets whose training workers are added
+other_share: float = 1.0  # share of their training workers that is added
+own_repeats: int = 1  # how often the own careers occur in an epoch; those of other data sets occur once
+last_year: int = 0  # records up to this year alone, of training and validation workers; 0 for all
+data_seed: int = 1  # of the draw of training workers
+title_form: str = "literal"  # titles: literal, numeric (job_000), perturbed (other words) or shuffled among occupations
+title_seed: int = 1  # of numbers, wordings and places
+birth_year: bool = True  # whether the year of birth is stated
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.datasets import dataset_label, open_dataset
+from labor_llm.career_variants import CareerVariant
+from labor_llm.datasets import dataset_label, open_training_careers
 from labor_llm.exhibits import figures, model_tables
 from labor_llm.exhibits.publishing import show_figure, show_table, show_text
-from labor_llm.finetuning import fine_tune_panel, read_learning_curve
+from labor_llm.finetuning import fine_tune_careers, read_learning_curve
 from labor_llm.finetuning_settings import FineTuningSettings
 from labor_llm.results import open_results
+from labor_llm.training_data import TrainingData
 
 folders = open_results(results)
-careers, splits = open_dataset(folders, dataset)
+variant = CareerVariant(title_form, title_seed, birth_year)
+data = TrainingData(train_workers, dict.fromkeys(other_datasets, other_share), own_repeats, last_year, data_seed)
+careers = open_training_careers(folders, dataset, data, variant)
+
+# %%
 settings = FineTuningSettings(
     method=method, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size, warmup_share=warmup_share,
     weight_decay=weight_decay, max_gradient_norm=max_gradient_norm, precision=precision, quantization=quantization,
@@ -66,10 +85,14 @@ settings = FineTuningSettings(
 )
 
 # %%
-variant = f"{dataset}-{name}"
+exhibit = f"{dataset}-{name}"
 words = {"dataset": dataset_label(folders, dataset), "model": label}
 table = model_tables.fine_tuning_settings(model, settings)
-show_table("tab-fine-tuning-settings", table, folders.exhibits, persons="none", variant=variant, numbers=words)
+show_table("tab-fine-tuning-settings", table, folders.exhibits, persons="none", variant=exhibit, numbers=words)
+
+# %%
+workers = min(careers.workers, len(careers.validation.workers))
+show_text(careers.sentence(), persons=workers)
 
 # %% [markdown]
 # The next cell does the work. It writes checkpoints aside; if it is stopped, the same run goes on from the newest one and
@@ -77,18 +100,18 @@ show_table("tab-fine-tuning-settings", table, folders.exhibits, persons="none", 
 # folder beside the model's, whose name ends in `.unfinished`.
 
 # %%
-inputs = {"panel": folders.panel(dataset)}
-folder = fine_tune_panel(model, careers, splits, settings, folders.model(dataset, name), inputs)
+added = dict(zip(other_datasets, map(folders.panel, other_datasets), strict=True))
+inputs = {"panel": folders.panel(dataset), **added}
+folder = fine_tune_careers(model, careers, settings, folders.model(dataset, name), inputs)
 
 # %%
 curve = read_learning_curve(folder)
-workers = list(splits.values())
-show_figure("fig-learning-curve", figures.learning_curve(curve), folders.exhibits, variant=variant,
-            persons=min(workers.count("train"), workers.count("validation")), numbers=words)
+show_figure("fig-learning-curve", figures.learning_curve(curve), folders.exhibits, variant=exhibit,
+            persons=workers, numbers=words)
 
 # %%
 kept = curve[curve["kept"] & (curve["split"] == "validation")].iloc[0]
 show_text(
     "The checkpoint after {step:,} steps ({epoch:.2f} epochs) is kept, with a validation loss of {loss:.4f} nats per token.",
-    persons=workers.count("validation"), step=int(kept["step"]), epoch=kept["epoch"], loss=kept["loss"],
+    persons=workers, step=int(kept["step"]), epoch=kept["epoch"], loss=kept["loss"],
 )

@@ -27,6 +27,9 @@
 # For all titles the career is read once, and the tree of titles hangs on each prompt, so nothing is computed twice. With a
 # tolerance above zero the tree is followed where the probability is, until what is left of it is below the tolerance; then
 # every title has a certified interval instead of a number.
+#
+# Before each resume may stand the list of all titles, or whole resumes of some training workers, the same for everybody:
+# prompts that tell a model off the shelf what is wanted of it. These resumes are given to the model and nowhere stored.
 
 # %% tags=["parameters"]
 dataset: str = "wage_panel"  # data set
@@ -42,31 +45,45 @@ line_ends: str = "all"  # score the end of the line with all titles, or where ne
 memory_mib: int = 1024  # memory in MiB that scoring all titles may take beside the model
 dtype: str = "float32"  # arithmetic: float32 or bfloat16
 quantization: str = "none"  # of the weights: none, 8bit or 4bit
-seed: int = 1  # of the draw of workers for whom every title is scored
+prompt: str = "plain"  # what stands before each resume: plain (nothing), titles (their list) or examples
+examples: int = 3  # with examples, resumes of so many training workers
+test_workers: int = -1  # how many test workers are scored, drawn at random, at least 11; -1 for all
+seed: int = 1  # of the draws of workers: examples, test workers, those for whom every title is scored
+title_form: str = "literal"  # titles, those that the model was fine-tuned on: literal, numeric, perturbed or shuffled
+title_seed: int = 1  # of numbers, wordings and places
+birth_year: bool = True  # whether the year of birth is stated
+refits: int = 0  # fine-tune a fine-tuned model again on so many resamples of its training workers (TrainSE); 0 for none
+refit_seed: int = 1  # of the samples, which are the same for all models
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
 from pathlib import Path
 
+from labor_llm.career_variants import CareerVariant
 from labor_llm.datasets import dataset_label, open_dataset
 from labor_llm.exhibits.model_tables import scored_transitions
 from labor_llm.exhibits.publishing import show_table, show_text
+from labor_llm.finetuning_refits import refit_language_model
 from labor_llm.language_models import load_language_model
+from labor_llm.prompts import preamble
 from labor_llm.results import open_results
 from labor_llm.scoring.agreement import largest_disagreement
 from labor_llm.scoring.careers import score_panel
 from labor_llm.scoring.rounding import measured_error
+from labor_llm.worker_samples import sampled
 
 folders = open_results(results)
 careers, splits = open_dataset(folders, dataset)
+careers = CareerVariant(title_form, title_seed, birth_year).of(careers)
 name = name or Path(model).name.lower()
 label = label or name
 
 # %%
+before = preamble(prompt, careers, splits, examples, seed)
+test = sampled(careers.split(splits, "test"), test_workers, seed)
 predictions = score_panel(
-    careers.split(splits, "test"), model, label, folders.predictions(dataset, name), all_titles_workers,
-    dtype, quantization, inputs={"panel": folders.panel(dataset)}, seed=seed, ask=titles, named=named,
-    too_long=too_long, tolerance=tolerance, line_ends=line_ends, memory_mib=memory_mib,
+    test, model, label, folders.predictions(dataset, name), all_titles_workers, dtype, quantization, inputs={"panel": folders.panel(dataset)}, seed=seed, ask=titles, named=named,
+    too_long=too_long, tolerance=tolerance, line_ends=line_ends, memory_mib=memory_mib, preamble=before,
 )
 
 # %%
@@ -84,3 +101,13 @@ show_text("The largest difference between the two is {difference:.1e} nats.", pe
 
 # %%
 show_text(measured_error(scorer, careers).sentence(), persons="none")
+
+# %% [markdown]
+# How much would the result change with other training workers? If asked for, the model is fine-tuned again, with its own
+# settings, on training workers drawn with replacement. Each refit takes as long as the fine-tuning itself.
+
+# %%
+made = refit_language_model(
+    Path(model), label, careers, splits, refits, folders.refits(dataset, name), dtype, quantization, refit_seed,
+    too_long, line_ends, test,
+)

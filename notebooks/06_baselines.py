@@ -19,20 +19,42 @@
 # %% [markdown]
 # # Baselines
 #
-# Two models that an economist would try first. *Empirical transition frequencies* ask only for the previous occupation.
-# The *multinomial logit* adds the occupation before that, years in the occupation, gaps and number of earlier records,
-# schooling, gender, ethnicity, region, calendar year and age. Smoothing and penalties are chosen on the validation workers
-# from a wide grid, so that the baselines are as strong as they can be made: frequencies may shrink towards the pooled shares
-# of stayers and destinations, and the covariates of the logit may be penalised more than the previous occupation.
+# Models that know nothing of the words in a title. *Empirical transition frequencies* ask only for the previous occupation,
+# *second-order transitions* for the last two. The *multinomial logit* adds years in the occupation, gaps and number of earlier
+# records, schooling, gender, ethnicity, region, calendar year and age; the *two-stage logit* asks first whether a worker stays,
+# and then where a mover goes, with the features of the regressions that CAREER was compared with; the *bag of jobs* sees the whole
+# history, but not its order. *CAREER* is a transformer over occupations with the same two stages. Smoothing, penalties and
+# stopping are chosen on the validation workers from wide grids, so that the baselines are as strong as they can be made.
 
 # %% tags=["parameters"]
 dataset: str = "wage_panel"  # data set
 baselines: list[str] = ["empirical-transitions", "multinomial-logit"]  # which baselines are fitted
+career_layers: int = 12  # layers of CAREER
+career_width: int = 192  # width of its stream
+career_heads: int = 3  # heads of its attention
+career_inner_width: int = 768  # width of its feed-forward layers
+career_dropout: float = 0.1  # its dropout
+career_logit_bound: float = 10.0  # its logits are held within plus and minus this
+career_covariates: list[str] = ["education", "gender", "ethnicity", "region", "age"]  # what enters beside occupations and years
+career_epochs: int = 100  # the most passes over the training careers
+career_patience: int = 5  # it stops after so many evaluations without gain
+career_evaluations_per_epoch: int = 1  # how often it is evaluated
+career_batch_size: int = 32  # careers a step
+career_learning_rate: float = 5e-4  # peak of its learning rate
+career_warmup_steps: int = 500  # steps in which it rises
+career_weight_decay: float = 0.01  # of AdamW
+career_precision: str = "float32"  # float32 or bfloat16
+career_seed: int = 1  # of its weights, order of careers and dropout
+refitted: list[str] = []  # baselines that are fitted again on resampled training workers, for TrainSE
+refits: int = 10  # how often
+refit_seed: int = 1  # of the samples, which are the same for all models
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
 from labor_llm.baselines import fit_baselines
+from labor_llm.baselines.career import CareerSettings
 from labor_llm.baselines.oracle import known_probabilities
+from labor_llm.baselines.refits import refit_baselines
 from labor_llm.datasets import dataset_label, open_dataset
 from labor_llm.exhibits.model_tables import baseline_tuning
 from labor_llm.exhibits.publishing import show_table, show_text
@@ -43,7 +65,13 @@ folders = open_results(results)
 careers, splits = open_dataset(folders, dataset)
 
 # %%
-fitted = fit_baselines(baselines, careers, splits)
+settings = CareerSettings(
+    layers=career_layers, width=career_width, heads=career_heads, inner_width=career_inner_width, dropout=career_dropout,
+    epochs=career_epochs, patience=career_patience, batch_size=career_batch_size, learning_rate=career_learning_rate,
+    warmup_steps=career_warmup_steps, weight_decay=career_weight_decay, precision=career_precision, seed=career_seed,
+)
+options = {"career": {"settings": settings, "folder": folders.model(dataset, "career")}}
+fitted = fit_baselines(baselines, careers, splits, options)
 
 # %%
 table = baseline_tuning(fitted, validation_workers=list(splits.values()).count("validation"))
@@ -63,3 +91,11 @@ show_text(
     "{models} predictions for {transitions:,} transitions of {workers:,} test workers are stored.",
     persons=len(test.workers), models=len(predictions), transitions=len(test.frame), workers=len(test.workers),
 )
+
+# %% [markdown]
+# How much would a result change with other training workers? Some baselines are fitted again, with all that they choose on
+# the validation workers, on training workers drawn with replacement. The main comparison shows the spread as TrainSE.
+
+# %%
+places = {name: folders.refits(dataset, name) for name in refitted}
+made = refit_baselines(places, careers, splits, refits, options, refit_seed)

@@ -22,11 +22,14 @@
 # How well does each model predict the next occupation of workers it has never seen? Perplexity is the exponential of the
 # mean negative log-probability per transition. A language model's probability is that of the title as text, not divided by the
 # mass on valid titles, so every bit of probability that it wastes on other text counts against it. Standard errors come from
-# resampling test workers, and differences between models are taken on the same samples.
+# resampling test workers (TestSE), and differences between models are taken on the same samples; for models that were fitted
+# again on resampled training workers there is TrainSE too, which tells what another training sample would change.
 
 # %% tags=["parameters"]
 datasets: list[str] = ["wage_panel"]  # data sets
 models: list[str] = ["empirical-transitions", "multinomial-logit", "smollm2-off-the-shelf", "smollm2-fine-tuned"]  # in the order of the tables
+partial: list[str] = []  # models that some of the data sets do without
+refitted: list[str] = []  # those that were fitted again on resampled training workers, for TrainSE
 fine_tuned: str = "smollm2-fine-tuned"  # the model that the text is about
 off_the_shelf: str = "smollm2-off-the-shelf"  # the same model without fine-tuning
 draws: int = 1000  # bootstrap samples
@@ -38,27 +41,31 @@ from labor_llm.baselines import BASELINES
 from labor_llm.baselines.oracle import ORACLE
 from labor_llm.datasets import dataset_label
 from labor_llm.evaluation.bootstrap import bootstrap_differences, bootstrap_perplexity
+from labor_llm.evaluation.families import bootstrap_families
+from labor_llm.evaluation.total_error import refits_in_words, stored_refits_of, with_train_errors
 from labor_llm.exhibits import figures, tables
 from labor_llm.exhibits.headline import (
-    best_baselines,
-    comparison_formats,
-    comparison_numbers,
-    headline_models,
+           best_baselines,
+           comparison_formats,
+           comparison_numbers,
+           headline_models,
 )
 from labor_llm.exhibits.publishing import record_numbers, show_figure, show_table, show_text
 from labor_llm.predictions import model_labels, read_all_predictions
 from labor_llm.results import open_results
 
 folders = open_results(results)
-predictions = read_all_predictions(folders, datasets, models, optional=[ORACLE])
+predictions = read_all_predictions(folders, datasets, models, optional=[ORACLE, *partial])
 labels = model_labels(folders, datasets, models)
-names = {dataset: dataset_label(folders, dataset) for dataset in datasets}
 
 # %%
-bootstrap = bootstrap_perplexity(predictions, draws, seed)
+names = {dataset: dataset_label(folders, dataset) for dataset in datasets}
+refits = stored_refits_of(folders, predictions, refitted)
+by_worker = bootstrap_perplexity(predictions, draws, seed)
+bootstrap = with_train_errors(by_worker, refits)
 table = tables.main_comparison(bootstrap, names)
 show_table("tab-main-comparison", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
-           numbers={"draws": draws})
+           numbers={"draws": draws, "refits": refits_in_words(refits)})
 
 # %% [markdown]
 # The yardstick for the paired differences is, for each data set, the baseline with the lowest perplexity on these same test
@@ -67,10 +74,10 @@ show_table("tab-main-comparison", table.frame, folders.exhibits, persons=table.p
 
 # %%
 references = best_baselines(bootstrap, [label for model, label in labels.items() if model in BASELINES])
-differences = bootstrap_differences(predictions, references, draws, seed)
+differences = with_train_errors(bootstrap_differences(predictions, references, draws, seed), refits, references)
 table = tables.paired_differences(differences, names)
 show_table("tab-paired-differences", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
-           numbers={"draws": draws})
+           numbers={"draws": draws, "refits": refits_in_words(refits)})
 
 # %% [markdown]
 # In the figure the model off the shelf is left out, as its distance would push all others onto the line.
@@ -91,6 +98,18 @@ show_text(
     se=numbers["difference_to_best_baseline_se"], transitions=numbers["headline_test_transitions"],
     workers=numbers["headline_test_workers"],
 )
+
+# %% [markdown]
+# ## Families
+#
+# The PSID follows families, and members of one family are not independent of each other. Where whole families are resampled
+# instead of workers, the standard error allows for that; the two are close where few families have several members in
+# the test split.
+
+# %%
+table = tables.family_errors(by_worker, bootstrap_families(folders, predictions, draws, seed), names)
+show_table("tab-family-errors", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
+           numbers={"draws": draws})
 
 # %% [markdown]
 # ## By type of transition

@@ -22,19 +22,21 @@
 # Off the shelf, a language model knows English but neither the survey's list of job titles nor how careers run: it spends
 # probability on text that is no valid title. Fine-tuning can teach both. Dividing by the mass on valid titles (the normalised
 # perplexity) tells how much of the gain is the list alone. Every title is scored for a random part of the test workers; all
-# numbers of this chapter rest on the transitions of those workers, so its perplexities differ from the main comparison's.
+# numbers of the first section rest on the transitions of those workers, so its perplexities differ from the main comparison's.
+# The second section asks how much of the gain a better prompt brings.
 
 # %% tags=["parameters"]
 datasets: list[str] = ["wage_panel"]  # data sets
 fine_tuned: str = "smollm2-fine-tuned"  # the fine-tuned model
 off_the_shelf: str = "smollm2-off-the-shelf"  # the same model without fine-tuning
+prompted: list[str] = []  # predictions of the model off the shelf with other prompts
 draws: int = 1000  # bootstrap samples
 seed: int = 1  # of the samples
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.evaluation.bootstrap import bootstrap_perplexity
-from labor_llm.evaluation.comparison import scored_in_full
+from labor_llm.evaluation.bootstrap import bootstrap_differences, bootstrap_perplexity
+from labor_llm.evaluation.comparison import in_common, scored_in_full
 from labor_llm.exhibits import figures, tables
 from labor_llm.exhibits.headline import valid_mass_numbers
 from labor_llm.exhibits.publishing import record_numbers, show_figure, show_table, show_text
@@ -61,6 +63,29 @@ show_text(
 
 # %%
 show_figure("fig-valid-mass", figures.valid_mass(masses), folders.exhibits, persons=masses["workers"])
+
+# %% [markdown]
+# ## Prompts
+#
+# A prompt, too, can tell a model what is wanted: the list of all job titles before each resume, or whole resumes of some
+# training workers, the same for everybody, as examples. The model itself is that off the shelf. Only the titles that occurred
+# are scored here, unnormalised, on the transitions that every model of a data set has. The perplexities differ by orders of
+# magnitude, so the gain over the plain prompt is given in nats: by how much the mean log-probability of a transition rises.
+
+# %%
+asked = [off_the_shelf, *prompted, fine_tuned]
+realised = in_common(read_all_predictions(folders, datasets, asked, optional=prompted))
+compared = bootstrap_perplexity(realised, draws, seed)
+differences = bootstrap_differences(realised, realised[0].model, draws, seed)
+table = tables.beside_reference(compared, differences, nats=True)
+show_table("tab-prompts", table.frame, folders.exhibits, persons=table.persons, formats=table.formats)
+
+# %%
+show_text(
+    "On the first data set {transitions:,} transitions of {workers:,} test workers are compared.",
+    persons=int(compared["workers"].iloc[0]), transitions=int(compared["transitions"].iloc[0]),
+    workers=int(compared["workers"].iloc[0]),
+)
 
 # %% tags=["remove-cell"]
 models = {"off_the_shelf": predictions[0].model, "fine_tuned": predictions[1].model}

@@ -23,6 +23,7 @@ def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_tiny_run_prints_and_writes_its_rows(tmp_path: Path) -> None:
     command = [
         sys.executable,

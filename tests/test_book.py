@@ -39,7 +39,9 @@ def results(tmp_path):
     """A run of two notebooks with invented numbers, one of them run for two models."""
     run = Results(tmp_path / "results")
     frame = pd.DataFrame({"Model": ["A | B_1 <b>"], "Perplexity": [8.5]})
-    table = show_table("tab-main-comparison", frame, run.exhibits, persons=20, numbers={"draws": 100})
+    table = show_table(
+        "tab-main-comparison", frame, run.exhibits, persons=20, numbers={"draws": 100, "refits": "none"}
+    )
     write(run, "07_main_comparison", executed(table))
     for model in ("one", "two"):
         words = {"model": model, "dataset": "d"}

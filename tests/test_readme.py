@@ -157,10 +157,10 @@ def test_the_example_careers_and_the_example_profile_are_valid(tmp_path):
     panel = read_careers(tmp_path / "careers.csv", tmp_path / "titles.csv", dataset="example")
     assert len(panel.frame) == 4
 
-    demo = yaml.safe_load((ROOT / "labor_llm" / "profiles" / "demo.yaml").read_text(encoding="utf-8"))
+    own = yaml.safe_load((ROOT / "labor_llm" / "profiles" / "own_careers.yaml").read_text(encoding="utf-8"))
     datasets, models = map(yaml.safe_load, blocks(README, "yaml"))
-    demo["language_models"] |= models["language_models"]
-    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(demo | datasets), encoding="utf-8")
+    own["language_models"] |= models["language_models"]
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(own | datasets), encoding="utf-8")
     profile = load_profile(str(tmp_path / "mine.yaml"))
     assert profile.results == "results/mine"
     assert list(profile.datasets) == ["my_careers"]

@@ -18,9 +18,10 @@ from labor_llm.execution import execute_notebook
 from labor_llm.occupations import OutcomeSpace
 from labor_llm.predictions import read_all_predictions
 from labor_llm.profile import Profile, load_profile
-from labor_llm.replication import notebook_runs, replicate
+from labor_llm.replication import replicate
 from labor_llm.results import open_results, project_root
 from labor_llm.sources import sources_of
+from labor_llm.study_runs import notebook_runs
 
 NOTEBOOKS = project_root() / "notebooks"
 
@@ -34,13 +35,19 @@ def small_profile(
 ) -> Profile:
     """A user's own careers (two CSV files), a simulated survey and an own model (a folder), said in one YAML file."""
     folder = tmp_path_factory.mktemp("own")
-    records.to_csv(folder / "careers.csv", index=False)
+    # A record a year, as the chapter on horizons asks of careers; the other tests' skip years.
+    years = 1980 + records.groupby("worker_id").cumcount()
+    records.assign(year=years.astype(str)).to_csv(folder / "careers.csv", index=False)
     outcomes.frame().to_csv(folder / "titles.csv", index=False)
     model = folder / "model"
     shutil.copytree(tiny_model_folder, model)
     config = json.loads((model / "config.json").read_text())
     # Careers of a simulated survey are longer than the other tests'.
     (model / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 4096}))
+    tiny = {"base": str(model), "datasets": ["own"]}
+    tuned = {
+        "fine_tuning": {"epochs": 2, "learning_rate": 5.0e-3, "batch_size": 8, "precision": "float32"},
+    }
     small = {
         "description": "Invented careers and a tiny model",
         "results": str(folder / "results"),
@@ -60,23 +67,34 @@ def small_profile(
             },
         },
         "language_models": {
-            "tiny": {
-                "label": "Tiny, off the shelf",
-                "base": str(model),
-                "all_titles_workers": 12,
+            "tiny": {"label": "Tiny, off the shelf", **tiny, "all_titles_workers": 24},
+            "tiny-fine-tuned": {"label": "Tiny, fine-tuned", **tiny, **tuned},
+            "tiny-numeric": {"label": "Tiny, numeric", **tiny, **tuned, "resumes": {"titles": "numeric"}},
+            "tiny-pooled": {
+                "label": "Tiny, pooled",
+                **tiny,
+                **tuned,
+                "training": {"others": ["simulated"], "share": 0.2},
             },
-            "tiny-fine-tuned": {
-                "label": "Tiny, fine-tuned",
-                "base": str(model),
-                "fine_tuning": {
-                    "epochs": 2,
-                    "learning_rate": 5.0e-3,
-                    "batch_size": 8,
-                    "precision": "float32",
-                },
-            },
+            "tiny-early": {"label": "Tiny, early", **tiny, **tuned, "training": {"last_year": 1982}},
+            "tiny-told": {"label": "Tiny, told", **tiny, "titles": "realised", "prompt": {"form": "titles"}},
+        },
+        "studies": {
+            "titles": ["tiny-fine-tuned", "tiny-numeric"],
+            "pooled_data": ["tiny-fine-tuned", "tiny-pooled"],
+            "prompts": ["tiny-told"],
+            "last_year": 1982,
+            "until_last_year": {"tiny-early": "tiny-fine-tuned"},
+        },
+        "parameters": {
+            "12_history_length": {"lengths": [1, 2], "workers": -1},
+            "13_horizons": {"horizons": [2], "questions": 40, "paths": 5},
+            "14_demographics": {"workers": 24, "permutation_seeds": [1]},
+            "15_structural_change-own": {"baselines": ["empirical-transitions"]},
         },
         "baselines": ["empirical-transitions", "multinomial-logit"],
+        "refitted": ["empirical-transitions", "tiny-fine-tuned"],
+        "refits": 2,
         "fine_tuned": "tiny-fine-tuned",
         "off_the_shelf": "tiny",
         "draws": 100,
@@ -135,7 +153,7 @@ def test_what_a_failed_notebook_had_stored_is_used_by_the_next_run(
 ) -> None:
     """The first notebook stores the panel and then cannot write its table, as a folder stands in its place."""
     small = yaml.safe_load(Path(small_profile.results).with_name("small.yaml").read_text(encoding="utf-8"))
-    small |= {"results": str(tmp_path / "results"), "datasets": {"own": small["datasets"]["own"]}}
+    small["results"] = str(tmp_path / "results")
     (tmp_path / "stopped.yaml").write_text(yaml.safe_dump(small), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     results = open_results(str(tmp_path / "results"))

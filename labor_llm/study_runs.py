@@ -1,0 +1,165 @@
+"""All runs of a profile: those of its data sets and models, and the chapters that compare them.
+
+The list is a function of the profile; the workflow engine (Snakemake, in `workflow/Snakefile`) decides what has
+to run again and in which order, and runs each by `execute_notebook`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from labor_llm.baselines.oracle import ORACLE
+from labor_llm.errors import InputError
+from labor_llm.notebook_runs import (
+    NotebookRun,
+    conversion_run,
+    made_by,
+    manifest_of,
+    named_from_checkout,
+    notebook_run,
+    runs_of_dataset,
+)
+from labor_llm.profile import Profile
+from labor_llm.results import open_results, project_root
+
+# Fitted again in the chapter on demographics, if the profile has it.
+_PLAIN = "multinomial-logit"
+
+
+def notebook_runs(profile: Profile) -> list[NotebookRun]:
+    """Return all runs of a profile in an order in which they can be run one by one.
+
+    Raises:
+        InputError: if the profile gives parameters for something that is no notebook or run, or all runs of a
+            notebook such as follow from its other fields.
+    """
+    results = open_results(profile.results)
+    runs: list[NotebookRun] = [conversion_run(profile, results, dataset) for dataset in profile.datasets]
+    panels = [manifest_of(results.panel(dataset)) for dataset in profile.datasets]
+    names = {"datasets": list(profile.datasets)}
+    runs.append(notebook_run(profile, "02_data_description", names, needs=panels))
+    for dataset in profile.datasets:
+        runs += runs_of_dataset(profile, results, dataset)
+    # Of models on data sets: predictions, and those of the last refit.
+    predictions = [path for path in made_by(runs) if {"predictions", "refits"} & set(path.parts)]
+    runs += _comparisons(profile, panels + predictions)
+    runs += sorted(_studies_of_models(profile) + _studies_of_careers(profile), key=lambda run: run.name)
+    measured = sorted(project_root().glob("benchmarks/measured/*/manifest.json"))
+    runs.append(notebook_run(profile, "17_speed_and_memory", {}, needs=measured))
+    runs.append(notebook_run(profile, "18_larger_runs", {}, needs=measured))
+    known = {name for run in runs for name in (run.name, run.notebook)} | _notebooks()
+    if unknown := [name for name in profile.parameters if name not in known]:
+        raise InputError(f"parameters: {unknown[0]!r} is no notebook, and no run of this profile.")
+    runs = [run for run in runs if run.notebook not in profile.leave_out]
+    executed = [results.notebooks / f"{run.name}.ipynb" for run in runs]
+    base = profile.language_models[profile.fine_tuned].base
+    told = {"datasets": _with_the_models_of_the_text(profile), **_models_of_the_text(profile)}
+    report = {**told, "base_model": base}
+    runs.append(notebook_run(profile, "19_replication_report", report, needs=executed))
+    return runs
+
+
+def _comparisons(profile: Profile, needs: Sequence[Path]) -> list[NotebookRun]:
+    """Return the chapters that put all models of the main comparison side by side."""
+    datasets = list(profile.datasets)
+    common = {**_models_of_the_text(profile), **_bootstrap(profile)}
+    in_full = [
+        name for name in datasets
+        if profile.datasets[name].all_titles_workers != 0 and name in _with_the_models_of_the_text(profile)
+    ]  # fmt: skip
+    known = [ORACLE] if any(entry.simulated_workers for entry in profile.datasets.values()) else []
+    models = [*profile.baselines, *profile.compared_models, *known]
+    partial = [name for name in profile.compared_models if len(profile.datasets_of(name)) < len(datasets)]
+    judged = {"datasets": datasets, "models": models, "fine_tuned": profile.fine_tuned, **_bootstrap(profile)}
+    main = {
+        **common, "datasets": datasets, "models": models, "partial": partial, "refitted": profile.refitted
+    }  # fmt: skip
+    value = {**common, "datasets": in_full, "prompted": profile.studies.prompts}
+    return [
+        notebook_run(profile, "07_main_comparison", main, needs=needs),
+        notebook_run(profile, "08_value_of_fine_tuning", value, needs=needs),
+        notebook_run(profile, "09_binary_tasks_and_calibration", {**judged, "partial": partial}, needs=needs),
+    ]
+
+
+def _studies_of_models(profile: Profile) -> list[NotebookRun]:
+    """Return the chapters on variants of the fine-tuned model, about the first data set."""
+    results, dataset, runs = open_results(profile.results), next(iter(profile.datasets)), []
+    of_first = {"dataset": dataset, **_bootstrap(profile)}
+    if titles := profile.studies.titles:
+        parameters = {**of_first, "literal": titles[0], "variants": titles[1:]}
+        parameters["title_seed"] = profile.language_models[titles[1]].resumes.seed
+        needs = [manifest_of(results.predictions(dataset, model)) for model in titles]
+        runs.append(notebook_run(profile, "10_titles", parameters, needs=needs))
+    if pooled := profile.studies.pooled_data:
+        parameters = {**of_first, "reference": pooled[0], "models": pooled[1:]}
+        needs = [manifest_of(results.predictions(dataset, model)) for model in pooled]
+        runs.append(notebook_run(profile, "11_pooled_data", parameters, needs=needs))
+    if profile.studies.last_year:
+        early = profile.studies.until_last_year
+        needs = [manifest_of(results.predictions(dataset, model)) for pair in early.items() for model in pair]
+        parameters = {
+            **of_first, "last_year": profile.studies.last_year, "baselines": profile.baselines,
+            "models": list(early.values()), "models_until": list(early),
+        }  # fmt: skip
+        needs += [manifest_of(results.predictions(dataset, name)) for name in profile.baselines]
+        runs.append(notebook_run(profile, "15_structural_change", parameters, dataset, needs=needs))
+    return runs
+
+
+def _studies_of_careers(profile: Profile) -> list[NotebookRun]:
+    """Return the chapters that ask models about careers that were cut or changed, or lie further ahead."""
+    results, first = open_results(profile.results), next(iter(profile.datasets))
+    entry = profile.language_models[profile.fine_tuned]
+    model = named_from_checkout(results.model(first, profile.fine_tuned))
+    of_model = {"dtype": entry.dtype, "quantization": entry.quantization}
+    named = {"name": profile.fine_tuned, "label": entry.label}
+    fitted = [
+        manifest_of(results.predictions(first, name)) for name in (*profile.baselines, profile.fine_tuned)
+    ]
+    baselines = {"baselines": profile.baselines}
+    history = {"dataset": first, "model": model, **named, **baselines, **of_model, **_bootstrap(profile)}
+    runs = [notebook_run(profile, "12_history_length", history, first, needs=fitted)]
+    for dataset, source in profile.datasets.items():
+        if dataset != first and not source.simulated_workers:
+            continue
+        of_dataset = {"dataset": dataset, **baselines, **_bootstrap(profile)}
+        if dataset == first:
+            of_dataset |= {"language_model": model, **named, **of_model}
+            needs = fitted
+        else:
+            of_dataset |= {"language_model_questions": 0}
+            needs = [manifest_of(results.predictions(dataset, name)) for name in profile.baselines]
+        runs.append(notebook_run(profile, "13_horizons", of_dataset, dataset, needs=needs))
+    plain = next(name for name in (_PLAIN, *profile.baselines) if name in profile.baselines)
+    shown = [name for name in profile.baselines if name in (plain, "career")]
+    demographics = {
+        "datasets": [first], "models": [*shown, profile.fine_tuned], "permuted_dataset": first,
+        "fine_tuned": profile.fine_tuned, "baseline": plain, "model": model, "line_ends": entry.line_ends, **of_model,
+        **_bootstrap(profile),
+    }  # fmt: skip
+    runs.append(notebook_run(profile, "14_demographics", demographics, needs=fitted))
+    compared = [*profile.baselines, profile.fine_tuned]
+    embeddings = {"dataset": first, "model": model, "compared": compared, **_bootstrap(profile)}
+    makes = [manifest_of(results.predictions(first, "embedding-logit"))]
+    runs.append(notebook_run(profile, "16_embeddings", embeddings, needs=fitted, makes=makes))
+    return runs
+
+
+def _notebooks() -> set[str]:
+    return {path.stem for path in (project_root() / "notebooks").glob("*.ipynb")}
+
+
+def _bootstrap(profile: Profile) -> dict[str, Any]:
+    return {"draws": profile.draws, "seed": profile.bootstrap_seed}
+
+
+def _with_the_models_of_the_text(profile: Profile) -> list[str]:
+    tuned, plain = (set(profile.datasets_of(name)) for name in (profile.fine_tuned, profile.off_the_shelf))
+    return [dataset for dataset in profile.datasets if dataset in tuned & plain]
+
+
+def _models_of_the_text(profile: Profile) -> dict[str, Any]:
+    return {"fine_tuned": profile.fine_tuned, "off_the_shelf": profile.off_the_shelf}

@@ -1,0 +1,138 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,mystnb
+#     notebook_metadata_filter: kernelspec,jupytext,labor_llm
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   labor_llm:
+#     parameters: checked
+# ---
+
+# %% [markdown]
+# # Binary tasks and calibration
+#
+# Perplexity asks for the very title. Often less is asked: will the worker change occupation, be unemployed, be out of the labor
+# force? Each of these events is decided by one title, so its probability is read off the model's distribution over titles and no
+# model is trained for it. Two things are measured: whether transitions with the event get higher probabilities than those
+# without it (the area under the ROC curve, AUC), and whether the probabilities are right as numbers (calibration). A model can
+# rank perfectly and be wrong by a factor of two throughout.
+#
+# The probability of a title other than the realised one is needed, so language models take part where all titles, or the
+# named ones, were scored, and all models of a data set are compared on the transitions that all of them have.
+
+# %% tags=["parameters"]
+datasets: list[str] = ["wage_panel"]  # data sets
+models: list[str] = ["empirical-transitions", "multinomial-logit", "smollm2-off-the-shelf", "smollm2-fine-tuned"]  # in the order of the tables
+partial: list[str] = []  # models that some of the data sets do without
+fine_tuned: str = "smollm2-fine-tuned"  # the model that the text is about
+draws: int = 1000  # bootstrap samples
+seed: int = 1  # of the samples, and of the simulated perfect model
+results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
+
+# %%
+from labor_llm.baselines import BASELINES
+from labor_llm.baselines.oracle import ORACLE
+from labor_llm.datasets import dataset_labels, open_datasets
+from labor_llm.evaluation.binary_tasks import CHANGE
+from labor_llm.evaluation.calibration import BINS, calibration_errors, reliability_curves
+from labor_llm.evaluation.calibration_summary import distribution_calibration
+from labor_llm.evaluation.ranking import bootstrap_auc
+from labor_llm.evaluation.recalibration import recalibration
+from labor_llm.evaluation.shared_events import differences_to_best, shared_events, with_all_titles
+from labor_llm.exhibits import binary_task_tables as tables
+from labor_llm.exhibits import calibration_figures
+from labor_llm.exhibits.occupation_groups import groups_by_dataset
+from labor_llm.exhibits.publishing import show_figure, show_table, show_text
+from labor_llm.occ1990dd import major_groups
+from labor_llm.predictions import model_labels, read_all_predictions
+from labor_llm.results import open_results
+
+# %%
+folders = open_results(results)
+predictions = read_all_predictions(folders, datasets, models, optional=[ORACLE, *partial])
+labels = model_labels(folders, datasets, models)
+names = dataset_labels(folders, datasets)
+panels, _ = open_datasets(folders, datasets)
+events, left_out = shared_events(predictions, panels)
+
+# %%
+table = tables.task_events(events, names)
+show_table("tab-binary-events", table.frame, folders.exhibits, persons=table.persons, formats=table.formats)
+
+# %%
+show_text("{left_out}", persons="none", left_out=tables.left_out_in_words(left_out, names))
+
+# %% [markdown]
+# ## Ranking
+#
+# The records of one worker depend on each other, so standard errors come from resampling workers, not records. The event of a
+# few workers says little, however many records there are: the table above tells how many workers stand behind each number.
+# Who was unemployed or out of the labor force in the record before is among the transitions, and often still is in the next one:
+# part of the AUC of these two tasks is persistence.
+
+# %%
+areas = bootstrap_auc(events, draws=draws, seed=seed)
+table = tables.task_areas(areas, names)
+show_table("tab-binary-tasks", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
+           numbers={"draws": draws})
+
+# %% [markdown]
+# Differences between models are much better known than each AUC alone, as all models are judged on the same samples. The yardstick
+# is, for each task, the baseline with the highest AUC on these same transitions, a choice that favors the baselines.
+
+# %%
+differences = differences_to_best(events, [label for model, label in labels.items() if model in BASELINES], draws, seed)
+table = tables.area_differences(differences, names)
+show_table("tab-auc-differences", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
+           numbers={"draws": draws})
+
+# %%
+show_text("{sentence}", persons=int(table.persons.min()), sentence=tables.model_in_words(differences, labels[fine_tuned], names))
+
+# %% [markdown]
+# ## Calibration
+#
+# A model is calibrated if, of the transitions to which it gives a probability of 0.3, three in ten have the event. In the figure
+# such a model's points scatter about the diagonal, because events are few; the grey band shows by how much. Points below
+# the diagonal mean that the model expects more moves than there are.
+
+# %%
+curves = reliability_curves(events, CHANGE, draws=draws, seed=seed)
+show_figure("fig-reliability", calibration_figures.reliability_curves(curves, names), folders.exhibits,
+            persons=curves["workers"], numbers={"draws": draws})
+
+# %% [markdown]
+# A slope below one means probabilities that are too extreme, one above it probabilities that are too timid; with a slope of
+# one, an intercept below zero means that the event is expected too often. The calibration error is above zero even for a model
+# that is right, and the more so the fewer transitions there are: it is large only against the values of the perfect model beside it.
+
+# %%
+recalibrated = recalibration(events)
+errors = calibration_errors(events, draws=draws, seed=seed)
+table = tables.task_calibration(recalibrated, errors, names)
+show_table("tab-binary-calibration", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
+           numbers={"bins": BINS})
+
+# %% [markdown]
+# An event sums up one title. Whether the whole distribution is right shows in three ways: how often the most probable title occurs
+# against how often it is expected to; how often each group of occupations does; and by which power the probabilities would have
+# to be raised to fit workers that the power was not chosen on (its inverse is the temperature). A temperature that gains nothing is one that
+# the model does not need.
+
+# %%
+complete, without = with_all_titles(predictions)
+show_text("{left_out}", persons="none", left_out=tables.left_out_in_words(without, names))
+
+# %%
+measured = distribution_calibration(complete, groups_by_dataset(panels, major_groups()), draws, seed)
+table = tables.distribution_table(measured, names)
+show_table("tab-distribution-calibration", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
+           numbers={"draws": draws})

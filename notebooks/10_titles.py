@@ -1,0 +1,77 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,mystnb
+#     notebook_metadata_filter: kernelspec,jupytext,labor_llm
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   labor_llm:
+#     parameters: checked
+# ---
+
+# %% [markdown]
+# # Titles: words, numbers, other words
+#
+# A fine-tuned language model may use what the words of a job title mean, or learn from the careers alone which title follows
+# which, as it would for codes. To tell the two apart the same model is fine-tuned on the same careers with other titles:
+# numbers assigned at random, the titles in other words (abbreviated, by synonyms, in another order), and the titles shuffled
+# among the occupations, so that they are English and wrong. If meaning is of use, numbers and shuffled titles do worse than
+# the literal ones, and other words do about as well. One further model reads careers that do not state the year of birth.
+#
+# Occupations, workers and transitions are the same for all of them, and a perplexity is of the occupation that occurred, whatever
+# it is called; so the perplexities are compared transition by transition.
+
+# %% tags=["parameters"]
+dataset: str = "wage_panel"  # data set
+literal: str = "smollm2-fine-tuned"  # predictions of the model with literal titles, the reference
+variants: list[str] = []  # predictions of models with other titles, or without the year of birth
+title_seed: int = 1  # of the examples of titles; the seed of the models that are compared
+draws: int = 1000  # bootstrap samples
+seed: int = 1  # of the samples
+results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
+
+# %%
+from labor_llm.datasets import dataset_label, open_dataset
+from labor_llm.evaluation.bootstrap import bootstrap_differences, bootstrap_perplexity
+from labor_llm.evaluation.comparison import in_common
+from labor_llm.exhibits.publishing import show_table, show_text
+from labor_llm.exhibits.tables import beside_reference
+from labor_llm.exhibits.title_examples import title_examples
+from labor_llm.predictions import read_all_predictions
+from labor_llm.results import open_results
+
+folders = open_results(results)
+careers, splits = open_dataset(folders, dataset)
+predictions = in_common(read_all_predictions(folders, [dataset], [literal, *variants]))
+
+# %% [markdown]
+# The next table shows what the models were given. A title has the same number, wording and place in every model of one seed.
+
+# %%
+words = {"dataset": dataset_label(folders, dataset)}
+show_table("tab-title-forms", title_examples(careers, title_seed), folders.exhibits, persons="none", numbers=words)
+
+# %% [markdown]
+# A difference is the model's perplexity minus that of the model with literal titles; above zero the literal titles are better.
+# Its standard error is of the difference itself, as the same test workers are drawn for both. It does not cover chance in
+# fine-tuning: another order of the careers, or another assignment of numbers, gives other models.
+
+# %%
+bootstrap = bootstrap_perplexity(predictions, draws, seed)
+differences = bootstrap_differences(predictions, predictions[0].model, draws, seed)
+table = beside_reference(bootstrap, differences)
+show_table("tab-titles", table.frame, folders.exhibits, persons=table.persons, formats=table.formats, numbers=words)
+
+# %%
+show_text(
+    "All models are compared on the same {transitions:,} transitions of {workers:,} test workers.",
+    persons=int(bootstrap["workers"].min()), transitions=int(bootstrap["transitions"].min()),
+    workers=int(bootstrap["workers"].min()),
+)

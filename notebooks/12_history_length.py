@@ -1,0 +1,94 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,mystnb
+#     notebook_metadata_filter: kernelspec,jupytext,labor_llm
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   labor_llm:
+#     parameters: checked
+# ---
+
+# %% [markdown]
+# # How much history is needed
+#
+# Long careers are costly to collect. How well is the next job predicted if a model sees only the last $k$ records of a worker's
+# history? Each record that is to be predicted is given to the model behind its last $k$ records alone, as if the career had begun
+# with them; gender, ethnicity, region, year of birth and the education of each record are shown as ever. The models are those of
+# the other chapters, fitted on whole careers, and are not told that anything was left out.
+#
+# Records late in a career tend to be easier to predict, and only they have long histories. All values of $k$ are therefore compared on
+# the same transitions: those with more records before them than the largest $k$. A second table shows the others by how many
+# records they have.
+
+# %% tags=["parameters"]
+dataset: str = "wage_panel"  # data set
+model: str = "results/demo/wage_panel/models/smollm2-fine-tuned"  # folder of a (fine-tuned) language model, or as in 05
+name: str = "smollm2-fine-tuned"  # short name of its predictions
+label: str = "SmolLM2-135M, fine-tuned"  # what tables call it
+baselines: list[str] = ["second-order-transitions", "bag-of-jobs", "career"]  # baselines to be shown the same
+lengths: list[int] = [1, 2, 4]  # numbers of records shown, beside all of them
+workers: int = 40  # how many test workers with enough history, drawn at random; -1 for all
+dtype: str = "float32"  # arithmetic of the language model: float32 or bfloat16
+quantization: str = "none"  # of its weights: none, 8bit or 4bit
+draws: int = 1000  # bootstrap samples
+seed: int = 1  # of the samples and of the draw of workers
+results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
+
+# %%
+from labor_llm.baselines.fitted_again import fit_baselines_again, predict_baselines
+from labor_llm.datasets import dataset_label, open_dataset
+from labor_llm.evaluation.history_length import history_lengths, history_lengths_by_available
+from labor_llm.exhibits import history_length_tables, study_figures
+from labor_llm.exhibits.publishing import show_figure, show_table, show_text
+from labor_llm.exhibits.study_numbers import history_sentence
+from labor_llm.history_windows import workers_with_history
+from labor_llm.results import open_results
+from labor_llm.scoring.windows import score_windows
+
+folders = open_results(results)
+careers, splits = open_dataset(folders, dataset)
+test = workers_with_history(careers.split(splits, "test"), max(lengths), workers, seed)
+
+# %% [markdown]
+# The language model scores the titles that occurred. What it has scored is stored, and read when the chapter is run again.
+
+# %%
+scored = score_windows(test, lengths, model, label, folders.history(dataset, name), dtype, quantization,
+                       inputs={"panel": folders.panel(dataset)})
+fitted = fit_baselines_again(baselines, careers, splits, folders)
+predictions = {label: scored} | predict_baselines(fitted, test, lengths)
+
+# %%
+compared = history_lengths(predictions, test, draws, seed)
+table = history_length_tables.history_lengths(compared)
+show_table(
+    "tab-history-length", table.frame, folders.exhibits, persons=table.persons, formats=table.formats, variant=dataset,
+    numbers={"dataset": dataset_label(folders, dataset), "transitions": f"{compared['transitions'].min():,}",
+             "workers": f"{compared['workers'].min():,}", "longest": max(lengths), "draws": f"{draws:,}"},
+)
+
+# %%
+show_text(history_sentence(compared, label), persons=int(compared["workers"].min()))
+
+# %%
+show_figure("fig-history-length", study_figures.history_lengths(compared), folders.exhibits, persons=compared["workers"],
+            variant=dataset, numbers={"dataset": dataset_label(folders, dataset), "draws": f"{draws:,}"})
+
+# %% [markdown]
+# A model that looks at the last two records only, such as second-order transitions, cannot gain from a third: it tells that the
+# comparison does what it says. What a longer history adds for a fixed number of records available is a column of the next table;
+# down its rows the careers are later ones, so perplexity changes for other reasons too.
+
+# %%
+groups = history_lengths_by_available(predictions, test, draws, seed)
+table = history_length_tables.history_available(groups)
+show_table("tab-history-available", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
+           variant=dataset, numbers={"dataset": dataset_label(folders, dataset), "draws": f"{draws:,}"})

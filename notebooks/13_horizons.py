@@ -1,0 +1,122 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,mystnb
+#     notebook_metadata_filter: kernelspec,jupytext,labor_llm
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   labor_llm:
+#     parameters: checked
+# ---
+
+# %% [markdown]
+# # Two years ahead: direct and compounded predictions
+#
+# What will a worker do the year after next? A model that predicts the record of a stated year can be asked *directly*, the year
+# between left out of the history. Or its predictions one year ahead are *compounded*:
+#
+# $$P(y_{t+2} = k \mid h_t) = \sum_j P(y_{t+1} = j \mid h_t)\, P(y_{t+2} = k \mid h_t, y_{t+1} = j).$$
+#
+# Every possible next year is put behind the worker's history and the model is asked again, as a model that looks at more than the
+# last record is not a matrix to be squared. With one year between the sum is exact. With more, or where each answer is costly, paths
+# of the years between are drawn from the model itself and its last distributions are averaged over them. The education of the
+# records between is that of the panel.
+#
+# A model that is right agrees with itself: the two ways then give the same distribution. How far they differ, and which is nearer
+# to what happens, says how well a model has learned what a gap of two years means, which careers with a record every year never
+# show. A question is a pair of a worker's records so many years apart, with a record each year between.
+
+# %% tags=["parameters"]
+dataset: str = "wage_panel"  # data set
+horizons: list[int] = [2, 3]  # years ahead
+step: int = 1  # years from one record to the next
+baselines: list[str] = ["empirical-transitions", "second-order-transitions", "career"]  # models that are fitted again
+questions: int = 150  # questions to each model and horizon, drawn at random; -1 for all
+paths: int = 50  # paths of the years between where the sum is not exact
+language_model: str = "results/demo/wage_panel/models/smollm2-fine-tuned"  # folder of a (fine-tuned) model, or as in 05
+name: str = "smollm2-fine-tuned"  # short name of its predictions
+label: str = "SmolLM2-135M, fine-tuned"  # what tables call it
+language_model_questions: int = 20  # questions to the language model, first horizon; at least 11 workers; 0 leaves it out
+language_model_paths: int = 4  # paths for each of them
+dtype: str = "float32"  # arithmetic of the language model: float32 or bfloat16
+quantization: str = "none"  # of its weights: none, 8bit or 4bit
+bins: int = 10  # of the figure
+draws: int = 1000  # bootstrap samples
+seed: int = 1  # of the samples, questions and paths
+results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
+
+# %%
+from labor_llm.baselines.fitted_again import fit_baselines_again
+from labor_llm.baselines.oracle import LABEL as ORACLE
+from labor_llm.baselines.oracle import known_oracle
+from labor_llm.datasets import dataset_label, open_dataset
+from labor_llm.evaluation.horizon_pairs import (
+    agreement_by_model,
+    by_label,
+    horizon_pairs,
+    stay_bins,
+    truth_by_model,
+)
+from labor_llm.evaluation.horizons import drawn_questions
+from labor_llm.exhibits import horizon_tables, study_figures
+from labor_llm.exhibits.publishing import show_figure, show_table, show_text
+from labor_llm.exhibits.study_numbers import horizon_sentence
+from labor_llm.results import open_results
+from labor_llm.scoring.horizons import language_model_pair
+
+# %%
+folders = open_results(results)
+careers, splits = open_dataset(folders, dataset)
+test = careers.split(splits, "test")
+asked = drawn_questions(test, horizons, questions, seed, step)
+
+# %% [markdown]
+# For a simulated data set the market's own probabilities, compounded, are the truth; they stand beside the models as those of an
+# oracle. The language model answers fewer questions, as each takes the probabilities of all titles after every path; what it has
+# answered is stored. Its perplexity is among valid titles, and as its questions are others, comparable within its row alone.
+
+# %%
+answered = language_model_pair(
+    test, asked[horizons[0]], language_model_questions, language_model, label, folders.horizons(dataset, name),
+    paths=language_model_paths, seed=seed, step=step, dtype=dtype, quantization=quantization,
+    inputs={"panel": folders.panel(dataset)},
+)
+
+# %%
+models = by_label(fit_baselines_again(baselines, careers, splits, folders) | known_oracle(folders.panel(dataset)))
+pairs = horizon_pairs(models, test, asked, paths, seed, step) + answered
+
+# %%
+agreement = agreement_by_model(pairs, draws, seed)
+table = horizon_tables.horizon_perplexities(agreement)
+numbers = {"dataset": dataset_label(folders, dataset), "draws": f"{draws:,}"}
+show_table("tab-horizon-perplexity", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
+           variant=dataset, numbers=numbers)
+
+# %%
+show_text(horizon_sentence(agreement), persons=int(agreement["workers"].min()))
+
+# %% [markdown]
+# That two sets of predictions correlate says little of how far apart they are: the occupation at the origin is the most probable one
+# in nearly all of them. Total variation is the largest difference in the probability of any event; the Kullback-Leibler divergence
+# is the log-probability that is lost on average if the direct prediction holds and the compounded one is used. Where few paths are
+# drawn, their scatter adds to both, and the logarithm of an average over them is too low on average. For that reason the table above
+# leaves their difference empty: direct predictions would win even where the two ways are the same.
+
+# %%
+truth = truth_by_model(pairs, ORACLE, draws, seed)
+table = horizon_tables.horizon_agreement(agreement, truth)
+show_table("tab-horizon-agreement", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
+           variant=dataset, numbers=numbers)
+
+# %%
+binned = stay_bins(pairs, asked, bins)
+show_figure("fig-horizons", study_figures.horizon_bins(binned), folders.exhibits, persons=binned["workers"],
+            variant=dataset, numbers={"dataset": dataset_label(folders, dataset)})

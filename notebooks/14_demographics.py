@@ -1,0 +1,140 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,mystnb
+#     notebook_metadata_filter: kernelspec,jupytext,labor_llm
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   labor_llm:
+#     parameters: checked
+# ---
+
+# %% [markdown]
+# # Demographics
+#
+# Two questions. Is a model as good for every group of workers: does it predict careers of women, of minorities, of the less
+# educated as well as those of others, and are its probabilities as right for them? And what does a model make of what the resume
+# says of the worker before the first job: gender, ethnicity, region?
+#
+# A higher perplexity in a group does not by itself mean that the model neglects it, as its careers may be harder to predict for anyone;
+# so models are put side by side within each group, on the same transitions.
+
+# %% tags=["parameters"]
+datasets: list[str] = ["wage_panel"]  # data sets of the comparison by group
+models: list[str] = ["multinomial-logit", "smollm2-fine-tuned"]  # of that comparison, in the order of the tables
+permuted_dataset: str = "wage_panel"  # data set whose covariates are exchanged
+fine_tuned: str = "smollm2-fine-tuned"  # short name of the language model that is scored again
+model: str = ""  # its folder; if empty, that of the fine-tuned model in the results
+baseline: str = "multinomial-logit"  # baseline that is fitted again and predicts the same permutations
+covariates: list[str] = ["gender", "ethnicity", "region"]  # which are exchanged, one at a time and together
+permutation_seeds: list[int] = [1, 2]  # one permutation each
+workers: int = 48  # test workers among whom covariates are exchanged; -1 for all
+dtype: str = "float32"  # arithmetic of the language model, as it was scored with
+quantization: str = "none"  # of its weights, likewise
+line_ends: str = "all"  # scoring of the end of the line, likewise
+draws: int = 1000  # bootstrap samples
+seed: int = 1  # of the samples, and of the draw of workers
+results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
+
+# %%
+import pandas as pd
+
+from labor_llm.baselines import fit_baselines
+from labor_llm.datasets import dataset_labels, open_dataset, open_datasets
+from labor_llm.evaluation.group_performance import group_performance
+from labor_llm.evaluation.permuted_covariates import permuted_panels, value_of_covariates, varying_covariates
+from labor_llm.evaluation.rescored_careers import (
+    by_permutation,
+    careers_to_score,
+    of_workers,
+    predicted_permutations,
+    random_workers,
+)
+from labor_llm.exhibits import demographics_tables as tables
+from labor_llm.exhibits import figures
+from labor_llm.exhibits.binary_task_tables import left_out_in_words
+from labor_llm.exhibits.publishing import show_figure, show_table, show_text
+from labor_llm.predictions import read_all_predictions
+from labor_llm.results import open_results
+from labor_llm.scoring.careers import score_panel
+
+# %%
+folders = open_results(results)
+predictions = read_all_predictions(folders, datasets, models)
+names = dataset_labels(folders, [*datasets, permuted_dataset])
+panels, _ = open_datasets(folders, datasets)
+measured, left_out = group_performance(predictions, panels, draws=draws, seed=seed)
+
+# %% [markdown]
+# ## By group
+
+# %%
+table = tables.group_perplexity(measured, names)
+show_table("tab-group-perplexity", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
+           numbers={"draws": draws})
+
+# %%
+show_text("{left_out}", persons="none", left_out=left_out_in_words(left_out, names))
+
+# %% [markdown]
+# Whether a worker changes occupation is the event that most workers have, so it bears a comparison of small groups. The calibration
+# error of a small group is large even for a model that is right; the columns of the perfect model tell how large it would be on
+# average, and what it would exceed in one of twenty cases.
+
+# %%
+table = tables.group_tasks(measured, names)
+show_table("tab-group-tasks", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
+           numbers={"draws": draws})
+
+# %% [markdown]
+# ## The value of covariates
+#
+# Each test worker is given the gender, ethnicity or region of another one, drawn at random, and the career is predicted again. A model
+# that makes good use of the covariate predicts worse. How often each value occurs stays as it is, and covariates that are
+# exchanged together come from the same other worker, so that no combination is made that nobody has. The difference mixes
+# two things: what the covariate tells, and what a false one misleads to.
+#
+# A resume that permutations make several times is scored once, and stored.
+
+# %%
+careers, splits = open_dataset(folders, permuted_dataset)
+test = random_workers(careers.split(splits, "test"), workers, seed)
+kept, constant = varying_covariates(test, covariates)
+permuted = permuted_panels(test, kept, permutation_seeds)
+show_text("{left_out}", persons=len(test.workers), left_out=left_out_in_words(constant, names))
+
+# %%
+(own,) = read_all_predictions(folders, [permuted_dataset], [fine_tuned])
+scored = score_panel(
+    careers_to_score(test, permuted), model or str(folders.model(permuted_dataset, fine_tuned)), own.model,
+    folders.permuted(permuted_dataset, fine_tuned), dtype=dtype, quantization=quantization,
+    inputs={"panel": folders.panel(permuted_dataset)}, ask="realised", line_ends=line_ends,
+)
+language_model = value_of_covariates(of_workers(own, test), by_permutation(own, test, permuted, scored), draws=draws, seed=seed)
+
+# %% [markdown]
+# The baseline knows the same covariates as indicators, and is fitted on the training workers as in the chapter on baselines.
+
+# %%
+fitted = fit_baselines([baseline], careers, splits)[baseline]
+logit = value_of_covariates(fitted.predict(test), predicted_permutations(fitted, permuted), draws=draws, seed=seed)
+values = pd.concat([language_model, logit], ignore_index=True)
+
+# %%
+table = tables.covariate_values(values)
+show_table("tab-value-of-covariates", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
+           numbers={"draws": draws, "dataset": names[permuted_dataset], "permutations": len(permutation_seeds)})
+
+# %%
+show_figure("fig-value-of-covariates", figures.paired_differences(tables.covariate_labels(values, names[permuted_dataset])),
+            folders.exhibits, persons=values["workers"], numbers={"draws": draws})
+
+# %%
+show_text("{sentence}", persons=int(values["workers"].min()), sentence=tables.covariates_in_words(values, own.model))

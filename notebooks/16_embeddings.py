@@ -1,0 +1,78 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,mystnb
+#     notebook_metadata_filter: kernelspec,jupytext,labor_llm
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   labor_llm:
+#     parameters: checked
+# ---
+
+# %% [markdown]
+# # Embeddings of the history
+#
+# A language model can serve without predicting titles at all: its last hidden state at the end of a prompt is a vector that
+# sums up the history, and a multinomial logit on this vector predicts the next occupation. This was an approach of the paper's
+# first version. The language model stays as it is; the logit has one vector of coefficients an occupation, is penalised, and the
+# penalty is chosen on the validation workers. Its probabilities add up to one over the occupations, so nothing is lost on
+# text that is no valid title. What is left between it and the fine-tuned model is what the state does not hold, or holds in a
+# form that no linear function reads.
+
+# %% tags=["parameters"]
+dataset: str = "wage_panel"  # data set
+model: str = "smollm2-135m-instruct"  # what embeds the histories: packaged model, folder or hub id
+name: str = "embedding-logit"  # short name of the predictions
+label: str = "Logit on embeddings"  # what tables call them
+regularisations: list[float] = [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1]  # values of C that are tried; larger is less shrinkage
+compared: list[str] = ["multinomial-logit", "smollm2-off-the-shelf", "smollm2-fine-tuned"]  # predictions beside them
+draws: int = 1000  # bootstrap samples
+seed: int = 1  # of the samples
+results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
+
+# %%
+from labor_llm.baselines.embedding_logit import predict_by_embeddings, stored_tuning
+from labor_llm.datasets import dataset_label, open_dataset
+from labor_llm.evaluation.bootstrap import bootstrap_differences, bootstrap_perplexity
+from labor_llm.evaluation.comparison import in_common
+from labor_llm.exhibits.model_tables import embedding_tuning
+from labor_llm.exhibits.publishing import show_table
+from labor_llm.exhibits.tables import beside_reference
+from labor_llm.predictions import read_all_predictions
+from labor_llm.results import open_results
+
+folders = open_results(results)
+careers, splits = open_dataset(folders, dataset)
+
+# %% [markdown]
+# One pass over each career gives the states of all its records; each component is scaled to variance one. The predictions of
+# the test workers are stored beside those of the other models.
+
+# %%
+folder = folders.predictions(dataset, name)
+inputs = {"panel": folders.panel(dataset)}
+predicted = predict_by_embeddings(careers, splits, model, label, folder, regularisations, inputs)
+
+# %%
+words = {"dataset": dataset_label(folders, dataset), "model": label}
+tuning = embedding_tuning(stored_tuning(folder), validation_workers=list(splits.values()).count("validation"))
+show_table("tab-embedding-tuning", tuning.frame, folders.exhibits, persons=tuning.persons, formats=tuning.formats,
+           numbers=words)
+
+# %% [markdown]
+# Beside it stand the logit on hand-made features and the language model itself, scored by the titles' words. A difference is the
+# model's perplexity minus that of the logit on embeddings, on the same draws of test workers: below zero the model is better.
+
+# %%
+predictions = in_common([predicted, *read_all_predictions(folders, [dataset], compared)])
+bootstrap = bootstrap_perplexity(predictions, draws, seed)
+differences = bootstrap_differences(predictions, label, draws, seed)
+table = beside_reference(bootstrap, differences)
+show_table("tab-embeddings", table.frame, folders.exhibits, persons=table.persons, formats=table.formats, numbers=words)

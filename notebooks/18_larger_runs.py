@@ -1,0 +1,70 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,mystnb
+#     notebook_metadata_filter: kernelspec,jupytext,labor_llm
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   labor_llm:
+#     parameters: checked
+# ---
+
+# %% [markdown]
+# # A larger run
+#
+# The other chapters show what the run that made this book found. What takes a machine of this size hours is done apart: each
+# comparison was stored, as aggregates with checksums, by the program that its note names, and anyone who holds the survey can
+# run that program again.
+
+# %% tags=["parameters"]
+stored: str = "benchmarks/measured/nlsy79_comparison"  # folder of the stored comparison, from the top of the repository
+results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
+
+# %%
+from labor_llm.exhibits import figures, tables
+from labor_llm.exhibits.publishing import show_figure, show_table
+from labor_llm.exhibits.stored_comparisons import read_comparison
+from labor_llm.results import open_results, project_root
+
+folders = open_results(results)
+comparison = read_comparison(project_root() / stored)
+names = {comparison.about["dataset"]: comparison.about["survey"]}
+
+# %% [markdown]
+# ## Careers of the NLSY79
+#
+# All models are trained on the same workers. CAREER is trained on them alone, and once more from weights that were first
+# trained on simulated workers of the other two surveys; those follow a market that was made up, so the transfer can teach it
+# no more than what careers look like in general.
+
+# %%
+table = tables.main_comparison(comparison.perplexity, names)
+show_table("tab-larger-main", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
+           numbers=comparison.told("survey", "date", "train", "validation", "test", "epochs", "batch_size", "learning_rate",
+                                   "draws", "processor", "cores", "versions"))
+
+# %% [markdown]
+# Differences are those of each model from the fine-tuned language model, on the same samples of test workers; where one is
+# positive, the fine-tuned model predicts better.
+
+# %%
+table = tables.paired_differences(comparison.differences, names)
+show_table("tab-larger-differences", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
+           numbers=comparison.told("reference", "draws", "test", "simulated"))
+
+# %%
+shown = tables.difference_labels(comparison.differences).replace({"dataset": names})
+show_figure("fig-larger-differences", figures.paired_differences(shown), folders.exhibits, persons=shown["workers"],
+            numbers=comparison.told("draws", "test"))
+
+# %%
+table = tables.transition_types(comparison.by_type, names)
+show_table("tab-larger-transition-types", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
+           numbers=comparison.told("draws"))
