@@ -32,6 +32,7 @@ model: str = "smollm2-135m-instruct"  # what embeds the histories: packaged mode
 name: str = "embedding-logit"  # short name of the predictions
 label: str = "Logit on embeddings"  # what tables call them
 regularisations: list[float] = [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1]  # values of C that are tried; larger is less shrinkage
+dtype: str = "float32"  # arithmetic of the language model: float32 or bfloat16
 compared: list[str] = ["multinomial-logit", "smollm2-off-the-shelf", "smollm2-fine-tuned"]  # predictions beside them
 draws: int = 1000  # bootstrap samples
 seed: int = 1  # of the samples
@@ -58,7 +59,7 @@ careers, splits = open_dataset(folders, dataset)
 # %%
 folder = folders.predictions(dataset, name)
 inputs = {"panel": folders.panel(dataset)}
-predicted = predict_by_embeddings(careers, splits, model, label, folder, regularisations, inputs)
+predicted = predict_by_embeddings(careers, splits, model, label, folder, regularisations, inputs, dtype)
 
 # %%
 words = {"dataset": dataset_label(folders, dataset), "model": label}

@@ -126,6 +126,7 @@ def predict_by_embeddings(
     folder: Path,
     regularisations: Sequence[float] = REGULARISATIONS,
     inputs: dict[str, Path] | None = None,
+    dtype: str = "float32",
 ) -> Predictions:
     """Fit the logit on a panel's training workers and store its predictions of the test workers at `folder`.
 
@@ -139,15 +140,16 @@ def predict_by_embeddings(
         folder: where the predictions will stand; what was tried and chosen stands in their manifest.
         regularisations: as in `EmbeddingLogit`.
         inputs: artefacts for the manifest.
+        dtype: arithmetic of the language model, 'float32' or 'bfloat16'.
 
     Raises:
         As `EmbeddingLogit.fit` and `load_language_model`.
     """
-    options = {"regularisations": list(regularisations), "splits": sorted(splits.items())}
+    options = {"regularisations": list(regularisations), "dtype": dtype, "splits": sorted(splits.items())}
     identity = result_identity(panel, model, label, Question(Asked.ALL), options, __file__)
     if is_current(folder, identity):
         return read_predictions(folder)
-    logit = EmbeddingLogit(load_language_model(model), regularisations, name=label)
+    logit = EmbeddingLogit(load_language_model(model, dtype), regularisations, name=label)
     logit.fit(panel.split(splits, "train"), panel.split(splits, "validation"))
     predictions = logit.predict(panel.split(splits, "test"))
     parameters = {
