@@ -77,6 +77,11 @@ class Predictions:
             )
 
     @property
+    def dataset(self) -> str:
+        """Short name of the data set that the transitions are of."""
+        return str(self.table["dataset"].iloc[0])
+
+    @property
     def scored_in_full(self) -> pd.Series:
         """Boolean: the rows for which every title was scored."""
         return self.table["log_valid_mass"].notna()

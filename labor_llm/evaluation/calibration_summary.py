@@ -46,7 +46,7 @@ def distribution_calibration(
     """
     rows = []
     for prediction in predictions:
-        dataset = str(prediction.table["dataset"].iloc[0])
+        dataset = prediction.dataset
         top = top_title_calibration(prediction, draws=draws, seed=seed).iloc[0]
         classwise = classwise_calibration(prediction, groups[dataset], minimum_events, draws, seed)
         classes = mean_classwise_error(classwise).iloc[0]

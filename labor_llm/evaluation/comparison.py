@@ -231,7 +231,7 @@ def _on_shared(
     predictions: Sequence[Predictions], found: Sequence[set[tuple[object, ...]]], did: str, remedy: str
 ) -> list[Predictions]:
     """Return the predictions on those of their transitions that all models of a data set have found."""
-    datasets = [str(prediction.table["dataset"].iloc[0]) for prediction in predictions]
+    datasets = [prediction.dataset for prediction in predictions]
     kept = []
     for prediction, dataset in zip(predictions, datasets, strict=True):
         shared = set.intersection(

@@ -11,8 +11,12 @@ import numpy as np
 import pandas as pd
 
 from labor_llm.errors import InputError
-from labor_llm.evaluation.distribution_calibration import fitted_temperature, with_temperature
-from labor_llm.evaluation.resampling import check_draws, resampled_sums, spread
+from labor_llm.evaluation.distribution_calibration import (
+    fitted_temperature,
+    gain_of_temperature,
+    with_temperature,
+)
+from labor_llm.evaluation.resampling import check_draws
 from labor_llm.predictions import Predictions
 
 
@@ -53,30 +57,18 @@ def cross_fitted_temperature(
         reason = reason or why
         held_out = part_of == part
         plain[held_out], tempered[held_out] = with_temperature(scored.select(held_out), temperature)
-    with np.errstate(invalid="ignore"):
-        gains = tempered - plain
-    error = low = high = np.nan
-    if np.isfinite(gains).all():
-        drawn = resampled_sums(np.column_stack([np.bincount(units, gains), np.bincount(units)]), draws, seed)
-        error, low, high = spread(drawn[:, 0] / drawn[:, 1], len(ids))
-    elif not reason:
+    measures = gain_of_temperature(plain, tempered, units, draws, seed)
+    if not np.isfinite(measures["gain"]) and not reason:
         reason = f"probability zero for {int(np.isneginf(plain).sum()):,} outcomes"
     return pd.DataFrame(
         [
             {
-                "dataset": str(scored.table["dataset"].iloc[0]),
+                "dataset": scored.dataset,
                 "model": scored.model,
                 "temperature": float(np.exp(np.mean(np.log(temperatures)))),
                 "temperature_from": min(temperatures),
                 "temperature_to": max(temperatures),
-                "perplexity": np.exp(-plain.mean()),
-                "tempered_perplexity": np.exp(-tempered.mean()),
-                "gain": gains.mean(),
-                "test_se": error,
-                "ci_low": low,
-                "ci_high": high,
-                "transitions": len(units),
-                "workers": len(ids),
+                **measures,
                 "reason": reason,
             }
         ]

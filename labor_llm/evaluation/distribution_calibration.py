@@ -205,34 +205,48 @@ def temperature_calibration(
         )
     temperature, reason = fitted_temperature(validation)
     plain, tempered = with_temperature(test, temperature)
-    units, ids = pd.factorize(table["worker_id"], sort=True)
+    units, _ = pd.factorize(table["worker_id"], sort=True)
+    measures = gain_of_temperature(plain, tempered, units, draws, seed)
+    if not np.isfinite(measures["gain"]) and not reason:
+        reason = f"probability zero for {int(np.isneginf(plain).sum()):,} outcomes of test workers"
+    return pd.DataFrame([_identity(test) | {"temperature": temperature} | measures | {"reason": reason}])
+
+
+def gain_of_temperature(
+    plain: np.ndarray, tempered: np.ndarray, workers: np.ndarray, draws: int, seed: int
+) -> dict[str, float]:
+    """Return what a temperature changes, with the error of another sample of workers.
+
+    Args:
+        plain: normalised log-probabilities of the realised titles, nats, [transitions].
+        tempered: the same with the temperature.
+        workers: the number of each transition's worker, from 0 without gaps.
+        draws: bootstrap samples of workers.
+        seed: of the samples.
+
+    Returns:
+        `perplexity`, `tempered_perplexity`, `gain` (mean of the differences, nats per transition) with `test_se`,
+        `ci_low` and `ci_high`, `transitions`, `workers`; the gain and its error are NaN where a difference is not
+        defined.
+    """
     # Where the outcome has probability zero, it has so at every temperature, and the gain is not defined.
     with np.errstate(invalid="ignore"):
         gains = tempered - plain
+    counts = np.bincount(workers)
     error, low, high = np.nan, np.nan, np.nan
     if np.isfinite(gains).all():
-        columns = np.column_stack([np.bincount(units, gains), np.bincount(units)])
-        drawn = resampled_sums(columns, draws, seed)
-        error, low, high = spread(drawn[:, 0] / drawn[:, 1], len(ids))
-    elif not reason:
-        reason = f"probability zero for {int(np.isneginf(plain).sum()):,} outcomes of test workers"
-    return pd.DataFrame(
-        [
-            _identity(test)
-            | {
-                "temperature": temperature,
-                "perplexity": np.exp(-plain.mean()),
-                "tempered_perplexity": np.exp(-tempered.mean()),
-                "gain": gains.mean(),
-                "test_se": error,
-                "ci_low": low,
-                "ci_high": high,
-                "transitions": len(table),
-                "workers": len(ids),
-                "reason": reason,
-            }
-        ]
-    )
+        drawn = resampled_sums(np.column_stack([np.bincount(workers, gains), counts]), draws, seed)
+        error, low, high = spread(drawn[:, 0] / drawn[:, 1], len(counts))
+    return {
+        "perplexity": np.exp(-plain.mean()),
+        "tempered_perplexity": np.exp(-tempered.mean()),
+        "gain": gains.mean(),
+        "test_se": error,
+        "ci_low": low,
+        "ci_high": high,
+        "transitions": len(workers),
+        "workers": len(counts),
+    }
 
 
 def with_temperature(predictions: Predictions, temperature: float) -> tuple[np.ndarray, np.ndarray]:
@@ -327,4 +341,4 @@ def _own(log_probs: np.ndarray, columns: np.ndarray) -> np.ndarray:
 
 
 def _identity(predictions: Predictions) -> dict[str, Any]:
-    return {"dataset": str(predictions.table["dataset"].iloc[0]), "model": predictions.model}
+    return {"dataset": predictions.dataset, "model": predictions.model}

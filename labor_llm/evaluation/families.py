@@ -36,7 +36,7 @@ def bootstrap_families(
     """
     of_families, families = [], {}
     for each in predictions:
-        dataset = str(each.table["dataset"].iloc[0])
+        dataset = each.dataset
         conversion = read_conversion(results.panel(dataset))
         if conversion is None or conversion.survey != _FOLLOWS_FAMILIES:
             continue

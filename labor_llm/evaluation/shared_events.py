@@ -127,7 +127,7 @@ def by_dataset(predictions: Sequence[Predictions]) -> dict[str, list[Predictions
     """Return the predictions of each data set, in the order in which the data sets first occur."""
     found: dict[str, list[Predictions]] = {}
     for prediction in predictions:
-        found.setdefault(str(prediction.table["dataset"].iloc[0]), []).append(prediction)
+        found.setdefault(prediction.dataset, []).append(prediction)
     return found
 
 

@@ -38,9 +38,9 @@ def stored_refits_of(
         MismatchError: if refits are of other transitions than the model's predictions, or of none of these models,
             as when workers were split anew and the refits not made again.
     """
-    own = {(_dataset(each), each.model): each for each in predictions}
+    own = {(each.dataset, each.model): each for each in predictions}
     found = []
-    for dataset in dict.fromkeys(_dataset(each) for each in predictions):
+    for dataset in dict.fromkeys(each.dataset for each in predictions):
         for model in models:
             folder = results.refits(dataset, model)
             if not folder.is_dir():
@@ -54,10 +54,6 @@ def stored_refits_of(
                 )
             found.append(refits)
     return found
-
-
-def _dataset(predictions: Predictions) -> str:
-    return str(predictions.table["dataset"].iloc[0])
 
 
 def _keys(predictions: Predictions) -> pd.Index:
@@ -103,7 +99,7 @@ def refits_in_words(refits: Sequence[Sequence[Predictions]]) -> str:
 def _by_dataset(refits: Sequence[Sequence[Predictions]]) -> dict[str, list[Sequence[Predictions]]]:
     parts: dict[str, list[Sequence[Predictions]]] = {}
     for model in refits:
-        parts.setdefault(str(model[0].table["dataset"].iloc[0]), []).append(model)
+        parts.setdefault(model[0].dataset, []).append(model)
     return parts
 
 
