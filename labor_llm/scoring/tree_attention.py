@@ -207,7 +207,8 @@ class PackedTree:
 
 def additive_mask(seen: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Return 0 where a key is seen and the most negative number elsewhere, shape of `seen`."""
-    return torch.where(seen, 0.0, torch.finfo(dtype).min).to(dtype)
+    mask = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
+    return mask.masked_fill_(~seen, torch.finfo(dtype).min)
 
 
 class _Counted:

@@ -1,5 +1,8 @@
 """Two ways to the same number: the fast scorers against one forward pass for every prompt and title."""
 
+import copy
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -30,6 +33,15 @@ def test_all_titles_agree_for_every_memory_budget(
         for record in range(len(resume.spans))
     ]
     assert np.abs(got - expected).max() < TOLERANCE
+
+
+def test_all_titles_are_those_of_double_precision(tiny_model: LanguageModel, panel: CareerPanel) -> None:
+    """The reference rounds as the fast scorer does; twice as many digits tell what is right."""
+    encoded = encode_resume(tiny_model.tokenizer, max(resumes(panel), key=lambda resume: len(resume.spans)))
+    trie = build_title_trie(encode_titles(tiny_model.tokenizer, panel.outcomes))
+    precise = dataclasses.replace(tiny_model, model=copy.deepcopy(tiny_model.model).double())
+    difference = all_title_log_probs(tiny_model, encoded, trie) - all_title_log_probs(precise, encoded, trie)
+    assert 0 < np.abs(difference).max() < TOLERANCE
 
 
 def test_realised_titles_agree_with_all_titles_and_the_reference(
