@@ -6,17 +6,18 @@
 Measured on simulated careers of 5 to 25 yearly records and the 333 titles of occ1990dd, in seconds a transition:
 
 * `all-titles`: every title of every record, exactly, against the plain reference scorer, lm-evaluation-harness and
-  minicons, one text and 32 texts at a time; then the same with the end of the line scored only for titles that
-  begin another one (`line_ends='needed'`), by all contenders;
+  minicons, one text and 32 texts at a time, and llama.cpp, which shares a prompt between titles; then the same
+  with the end of the line scored only for titles that begin another one (`line_ends='needed'`), by all contenders;
 * `bounded`: the same with an unresolved probability of 0.01 and 0.001, by a model that is fine-tuned on other
   simulated careers first (or one that is given), against exact scoring and lm-evaluation-harness;
 * `realised`: the titles that occurred, against the reference scorer on each prompt and title apart;
 * `growth`: more careers, longer careers, and the memory taken under a budget;
 * `precision`: bfloat16, 8 and 4 bits, against float32: speed, and error in nats.
 
-Peers need a whole forward pass a title: they score a random sample of titles, one batch of 32 or a few one at a time,
-for the record half way through each career, and their time is scaled to all titles and records. What all
-contenders do, they do in turn, and medians over rounds are told. A peer that is not installed is named. Linux only.
+Peers that need a whole forward pass a title score a random sample of titles, one batch of 32 or a few one at a time,
+llama.cpp all of them, for the record half way through each career; their time is scaled to all titles and
+records. What all contenders do, they do in turn, and medians over rounds are told. A peer that is not installed is
+named. Linux only.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ LEAST = {
         for peer in ("lm_eval", "minicons")
         for batch, least in ((1, 60.0), (BATCH, 50.0))
     },
+    **{f"{name}; peer llama_cpp, prompt shared": 1.0 for name in ("all titles", ALONE)},
     "all titles, unresolved 0.01; peer lm_eval": 150.0,
     "realised titles; peer the plain reference": 8.0,
     "memory beside the model": 1.0,
@@ -123,9 +125,9 @@ def benchmark(
         found, model = _fine_tuning(folder, base, model, sizes)
         rows += found
         sharp = make_workload(model, sizes.years, sizes.rounds, sizes.sample, sizes.clock)
-        peers, unable = available_peers(sharp.language_model)
-        rows += bounded(sharp, [peer for peer in peers if peer.name.startswith("lm_eval")][:1])
-        missing += [line for line in unable if line.startswith("lm_eval") and line not in missing]
+        (_, *peers), unable = available_peers(sharp.language_model, ["lm_eval"])
+        rows += bounded(sharp, peers[:1])
+        missing += [line for line in unable if line not in missing]
     rows.append(row("load average of the machine after", os.getloadavg()[0], "processes"))
     return rows, missing
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from measurement import Row, row
-from scoring_peers import BATCH, Peer
+from scoring_peers import BATCH, ROUNDING, Peer
 from scoring_workload import Career, Workload
 
 from labor_llm.errors import MismatchError
@@ -17,8 +17,6 @@ from labor_llm.scoring.realised import realised_log_probs
 from labor_llm.scoring.reference import reference_log_prob
 
 TOLERANCES = (1e-2, 1e-3)
-# What float32 may differ by from one way of computing to another, nats.
-ROUNDING = 1e-3
 _SEED = 1
 
 
@@ -28,7 +26,12 @@ def exact(work: Workload, career: Career) -> np.ndarray:
 
 
 def sampled(work: Workload, peer: Peer) -> np.ndarray:
-    """Return the titles that a peer scores, the same for every career: one full batch, or the first few of it."""
+    """Return the titles that a peer scores, the same for every career: one full batch, or the first few of it.
+
+    Who shares the prompt between titles scores them all: a part of them would not cost a part of the time.
+    """
+    if peer.batch is None:
+        return np.arange(len(work.titles))
     drawn = np.random.default_rng(_SEED).permutation(len(work.titles))[:BATCH]
     return drawn[: work.sample] if peer.batch == 1 else drawn
 
@@ -67,7 +70,7 @@ def all_titles(work: Workload, peers: Sequence[Peer], name: str = "all titles") 
             for career in work.careers
             for worker in [career.resume.worker_id]
         )
-        if difference > ROUNDING:
+        if difference > peer.rounding:
             raise MismatchError(f"{peer.name} gives other log-probabilities: by up to {difference:.2g} nats.")
         rows.append(row(f"{beside}: largest difference, {len(titles)} titles", difference, "nats"))
     return rows

@@ -1,8 +1,6 @@
 """Other software that gives the log-probability of a title after a prompt, called the way its users call it.
 
 None of it is a dependency of the package: what is not installed is named, with the command that installs it.
-llama.cpp is not among them: its Python binding has no wheel on the package index, compiling takes minutes, and
-its key cache is not float32 by default.
 """
 
 from __future__ import annotations
@@ -12,12 +10,21 @@ import dataclasses
 import importlib.util
 from collections.abc import Callable, Sequence
 
+from llama_cpp_peer import LlamaCpp
+
+from labor_llm.errors import InputError
 from labor_llm.language_models import LanguageModel
 from labor_llm.scoring.reference import text_log_prob
 
 # What each is imported and installed as.
-PEERS = {"lm_eval": "lm-eval==0.4.13", "minicons": "minicons==0.3.39"}
+PEERS = {
+    "lm_eval": "lm-eval==0.4.13",
+    "minicons": "minicons==0.3.39",
+    "llama_cpp": "llama-cpp-python==0.3.36",
+}
 BATCH = 32
+# What float32 may differ by from one way of computing to another, and with llama.cpp's flash attention, nats.
+ROUNDING, FLASH_ROUNDING = 1e-3, 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,28 +33,43 @@ class Peer:
 
     Attributes:
         name: what tables call it.
-        batch: texts in one forward pass.
+        batch: texts in one forward pass, or None if the prompt is shared by all of them.
         score: takes a prompt and texts that follow it, and returns their log-probabilities, nats.
+        rounding: the most that these may differ by from those of others.
     """
 
     name: str
-    batch: int
+    batch: int | None
     score: Callable[[str, Sequence[str]], list[float]]
+    rounding: float = ROUNDING
 
 
-def available_peers(language_model: LanguageModel) -> tuple[list[Peer], list[str]]:
-    """Return the peers that are installed, on the weights of a model, and a line for each that is not.
+def available_peers(
+    language_model: LanguageModel, modules: Sequence[str] = tuple(PEERS)
+) -> tuple[list[Peer], list[str]]:
+    """Return the peers that are installed, on the weights of a model, and a line for each that cannot take part.
 
     The plain reference scorer of the package comes first and is always there.
+
+    Args:
+        language_model: the model.
+        modules: of `PEERS`, who is asked.
     """
     peers = [Peer("the plain reference", 1, _reference(language_model))]
-    makers = {"lm_eval": _lm_eval, "minicons": _minicons}
+    makers = {
+        "lm_eval": lambda: [_lm_eval(language_model, batch) for batch in (1, BATCH)],
+        "minicons": lambda: [_minicons(language_model, batch) for batch in (1, BATCH)],
+        "llama_cpp": lambda: [_llama_cpp(language_model, flash) for flash in (True, False)],
+    }
     missing = []
-    for module, requirement in PEERS.items():
+    for module in modules:
         if importlib.util.find_spec(module) is None:
-            missing.append(f"{module}: not installed: pip install {requirement}")
-        else:
-            peers += [makers[module](language_model, batch) for batch in (1, BATCH)]
+            missing.append(f"{module}: not installed: pip install {PEERS[module]}")
+            continue
+        try:
+            peers += makers[module]()
+        except InputError as error:
+            missing.append(f"{module}: {error}")
     return peers, missing
 
 
@@ -93,3 +115,10 @@ def _minicons(language_model: LanguageModel, batch: int) -> Peer:
         return found
 
     return Peer(f"minicons, batch size {batch}", batch, score)
+
+
+def _llama_cpp(language_model: LanguageModel, flash: bool) -> Peer:
+    score = LlamaCpp(language_model, flash).score
+    if flash:
+        return Peer("llama_cpp, prompt shared", None, score, FLASH_ROUNDING)
+    return Peer("llama_cpp, prompt shared, no flash attention", None, score)

@@ -42,7 +42,8 @@ formats = dict.fromkeys(["Value", "Its value", "Ratio"], ".4g")
 # %% [markdown]
 # ## Scoring
 #
-# The peers score one title after the other, each with its whole prompt; their time is that of a sample of titles, scaled.
+# llama.cpp shares a prompt between the titles and scores them all. The other peers score one title after the other, each with
+# its whole prompt; their time is that of a sample of titles, scaled.
 
 # %%
 show_table("tab-speed-scoring", benchmark_table(stored / "scoring"), folders.exhibits, persons="none", formats=formats,

@@ -13,10 +13,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
+from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
-from labor_llm.errors import MismatchError
+from labor_llm.errors import InputError, MismatchError
 from labor_llm.scoring.bounded import bounded_title_log_probs
 from labor_llm.scoring.reference import reference_log_prob
+from labor_llm.templates import continuation
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 YEARS = [5, 6]
@@ -30,7 +33,7 @@ UNITS = {
 def modules(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """The modules of the benchmark."""
     monkeypatch.syspath_prepend(str(FOLDER))
-    names = ("measurement", "scoring_workload", "scoring_peers", "scoring_comparisons")
+    names = ("measurement", "scoring_workload", "scoring_peers", "scoring_comparisons", "llama_cpp_peer")
     return SimpleNamespace(**{name: importlib.import_module(name) for name in names})
 
 
@@ -73,7 +76,9 @@ def test_each_part_runs_to_its_end_and_its_rows_are_of_one_form(
     names = {row["name"] for row in rows}
     assert all(any(name.startswith(start) for name in names) for start in starts)
     if parts.startswith("all-titles"):
-        for module, requirement in (("lm_eval", "lm-eval==0.4.13"), ("minicons", "minicons==0.3.39")):
+        for module, requirement in (
+            ("lm_eval", "lm-eval==0.4.13"), ("minicons", "minicons==0.3.39"), ("llama_cpp", "llama-cpp-python==0.3.36"),
+        ):  # fmt: skip
             installed = importlib.util.find_spec(module) is not None
             assert any(module in name for name in names) == installed
             assert (f"{module}: not installed: pip install {requirement}" in done.stdout) != installed
@@ -97,19 +102,43 @@ def test_careers_have_the_lengths_asked_for_and_are_not_those_that_are_trained_o
     assert scored["occupation"].tolist() != trained["occupation"].tolist()
 
 
-@pytest.mark.parametrize("module", ["lm_eval", "minicons"])
+@pytest.mark.parametrize("module", ["lm_eval", "minicons", "llama_cpp"])
 def test_a_peer_gives_the_log_probabilities_of_the_reference(
     modules: SimpleNamespace, work, module: str
 ) -> None:
     pytest.importorskip(module)
-    peers, _ = modules.scoring_peers.available_peers(work.language_model)
+    peers, missing = modules.scoring_peers.available_peers(work.language_model, [module])
     career = work.careers[0]
     prompt, titles = career.resume.prompt(career.middle), list(work.titles[:33])
     expected = [reference_log_prob(work.language_model, prompt, title) for title in titles]
-    mine = [peer for peer in peers if peer.name.startswith(module)]
-    assert [peer.batch for peer in mine] == [1, modules.scoring_peers.BATCH]
-    for peer in mine:
-        assert peer.score(prompt, titles) == pytest.approx(expected, abs=1e-3)
+    assert not missing
+    assert [peer.batch for peer in peers[1:]] == (
+        [None, None] if module == "llama_cpp" else [1, modules.scoring_peers.BATCH]
+    )
+    for peer in peers[1:]:
+        assert peer.name.startswith(module)
+        assert peer.score(prompt, [continuation(title) for title in titles]) == pytest.approx(
+            expected, abs=peer.rounding
+        )
+
+
+def test_weights_written_for_llama_cpp_are_those_of_the_model(
+    modules: SimpleNamespace, tiny_model, tmp_path: Path
+) -> None:
+    modules.llama_cpp_peer.write_gguf(tiny_model.model, tmp_path / "model.gguf")
+    # Read back by transformers, which knows the layout of the format by itself.
+    back = AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file="model.gguf", dtype=torch.float32)
+    assert back.config.rope_parameters["rope_theta"] == tiny_model.model.config.rope_parameters["rope_theta"]
+    for name, weights in tiny_model.model.state_dict().items():
+        torch.testing.assert_close(back.state_dict()[name], weights, atol=0, rtol=0)
+
+
+def test_a_model_of_another_kind_is_named_and_not_compared(modules: SimpleNamespace, tmp_path: Path) -> None:
+    other = GPT2LMHeadModel(GPT2Config(n_layer=1, n_head=1, n_embd=8, vocab_size=16, n_positions=8))
+    with pytest.raises(
+        InputError, match=r"GPT2LMHeadModel: llama\.cpp is compared on models of the Llama kind only"
+    ):
+        modules.llama_cpp_peer.write_gguf(other, tmp_path / "model.gguf")
 
 
 def test_a_sample_is_scaled_to_all_titles_and_records(modules: SimpleNamespace, work) -> None:
