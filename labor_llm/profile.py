@@ -114,8 +114,9 @@ class Profile(Strict):
     `refitted` are the baselines and fine-tuned models that are fitted again on resampled training workers (TrainSE),
     `refits` how often. `leave_out` names notebooks that are not run, such as that on horizons for careers without
     records at even distances; `parameters` are those of notebooks, by notebook or run, that do not follow from
-    other fields; `minutes` the forecast by notebook or run. `results`, if given, is the folder of the results (from
-    the checkout); `results/<file name>` otherwise.
+    other fields; `minutes` the forecast by notebook or run. `cores_per_run` are the cores that one run of a notebook
+    takes, so that several go on at once where there are more; a run takes all cores without it. `results`, if given,
+    is the folder of the results (from the checkout); `results/<file name>` otherwise.
     """
 
     name: Key
@@ -153,6 +154,7 @@ class Profile(Strict):
     ] = Field(default_factory=list)
     parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
     minutes: dict[str, float] = Field(default_factory=dict)
+    cores_per_run: Annotated[int, Field(ge=1)] | None = None
     results: Text
 
     @model_validator(mode="after")
@@ -202,6 +204,10 @@ class Profile(Strict):
         """Names of the language models of the main comparison, in the order of the file."""
         apart = self._models_of_studies()
         return [name for name in self.language_models if name not in apart]
+
+    def threads(self, cores: int) -> int:
+        """Return the threads of one run of a notebook, given the cores for all that run at once."""
+        return min(cores, self.cores_per_run or cores)
 
     def datasets_of(self, model: str) -> list[str]:
         """Return the names of the data sets that a language model is run on.

@@ -25,8 +25,8 @@ def replicate(profile: Profile, source: str, cores: int, dry_run: bool = False) 
     Args:
         profile: the profile.
         source: name or path that it was loaded from.
-        cores: CPU cores to use; also the thread count of the numerical libraries, which is part of a
-            result's identity.
+        cores: CPU cores to use. The threads of the numerical libraries, which are part of a result's identity, are
+            as many, or `cores_per_run` of the profile.
         dry_run: only say what would run.
 
     Raises:
@@ -53,7 +53,7 @@ def replicate(profile: Profile, source: str, cores: int, dry_run: bool = False) 
     ]  # fmt: skip
     environment = {
         **os.environ,
-        "OMP_NUM_THREADS": str(cores),
+        "OMP_NUM_THREADS": str(profile.threads(cores)),
         "TOKENIZERS_PARALLELISM": "false",
         # The progress bars of other libraries ask for widgets that a log cannot show.
         "PYTHONWARNINGS": "ignore:IProgress not found",

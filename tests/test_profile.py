@@ -130,6 +130,14 @@ def test_parameters_are_of_a_notebook_or_a_run_and_do_not_stand_for_other_fields
         runs({"13_horizon": {"questions": 50}})
 
 
+@pytest.mark.parametrize(("own", "cores", "threads"), [(None, 4, 4), (1, 4, 1), (2, 4, 2), (8, 4, 4)])
+def test_a_run_takes_all_cores_unless_the_profile_says_how_many(
+    tmp_path: Path, own: int | None, cores: int, threads: int
+) -> None:
+    profile = load_profile(str(profile_file(tmp_path, lambda content: content.update(cores_per_run=own))))
+    assert profile.threads(cores) == threads
+
+
 @pytest.mark.parametrize("notebook", ["04_fine_tuning", "05_next_job_scoring"])
 def test_a_notebook_can_be_told_everything_that_a_profile_can_say(notebook: str) -> None:
     path = project_root() / "notebooks" / f"{notebook}.ipynb"
@@ -321,6 +329,7 @@ BAD_FIELDS = [
         "fine_tuned",
         "resumes of another form",
     ),
+    (field(cores_per_run=0), "cores_per_run", "greater than or equal to 1"),
     (model(line_ends="needed"), "language_models: line_ends must be the same for all", "compared"),
     (model(memory_mib=0), "language_models.small.memory_mib", "1"),
     (model(dtype="float16"), "language_models.small.dtype", "'float32' or 'bfloat16'"),

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from filelock import FileLock
 
+from labor_llm.artefacts import verify
 from labor_llm.book import build_book, stage_book
 from labor_llm.careers import read_panel
 from labor_llm.errors import BusyError, InputError, LaborLLMError
@@ -153,16 +154,18 @@ def test_what_a_failed_notebook_had_stored_is_used_by_the_next_run(
 ) -> None:
     """The first notebook stores the panel and then cannot write its table, as a folder stands in its place."""
     small = yaml.safe_load(Path(small_profile.results).with_name("small.yaml").read_text(encoding="utf-8"))
-    small["results"] = str(tmp_path / "results")
+    small |= {"results": str(tmp_path / "results"), "cores_per_run": 1}
     (tmp_path / "stopped.yaml").write_text(yaml.safe_dump(small), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     results = open_results(str(tmp_path / "results"))
     obstacle = results.exhibits / "tab-splits-own.csv" / "in the way"
     obstacle.mkdir(parents=True)
     with pytest.raises(LaborLLMError, match="01_data_conversion"):
-        replicate(load_profile("stopped.yaml"), "stopped.yaml", cores=1)
+        replicate(load_profile("stopped.yaml"), "stopped.yaml", cores=2)
     panel, _ = read_panel(results.panel("own"))
     assert len(panel.workers) == 160
+    # Of the two cores a run takes one.
+    assert verify(results.panel("own"))["environment"]["threads"] == "1"
 
 
 def test_own_careers_are_checked_before_anything_runs(small_profile: Profile, tmp_path: Path) -> None:
