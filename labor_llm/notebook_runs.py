@@ -28,7 +28,8 @@ class NotebookRun:
         parameters: what it is run with.
         needs: files that other runs make and this one reads.
         makes: files that it makes, apart from the executed notebook.
-        minutes: forecast for two cores.
+        minutes: forecast, on the cores that a run takes.
+        overridden: whether the profile's own parameters replace some that follow from its other fields.
     """
 
     name: str
@@ -37,6 +38,7 @@ class NotebookRun:
     needs: list[Path] = field(default_factory=list)
     makes: list[Path] = field(default_factory=list)
     minutes: float = _DEFAULT_MINUTES
+    overridden: bool = False
 
 
 def notebook_run(
@@ -83,6 +85,7 @@ def notebook_run(
         needs=list(needs),
         makes=[*makes, *exhibits],
         minutes=profile.minutes.get(name, profile.minutes.get(notebook, _DEFAULT_MINUTES)),
+        overridden=bool(given.keys() & parameters.keys()),
     )
 
 

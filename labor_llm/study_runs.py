@@ -6,10 +6,12 @@ to run again and in which order, and runs each by `execute_notebook`.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from labor_llm.baselines.fitted_again import CAREER
 from labor_llm.baselines.oracle import ORACLE
 from labor_llm.errors import InputError
 from labor_llm.notebook_runs import (
@@ -53,6 +55,11 @@ def notebook_runs(profile: Profile) -> list[NotebookRun]:
     if unknown := [name for name in profile.parameters if name not in known]:
         raise InputError(f"parameters: {unknown[0]!r} is no notebook, and no run of this profile.")
     runs = [run for run in runs if run.notebook not in profile.leave_out]
+    # What a profile's own parameters make a run read is not known here: it waits for all that is made before.
+    runs = [
+        dataclasses.replace(run, needs=made_by(runs[:number])) if run.overridden else run
+        for number, run in enumerate(runs)
+    ]
     executed = [results.notebooks / f"{run.name}.ipynb" for run in runs]
     base = profile.language_models[profile.fine_tuned].base
     told = {"datasets": _with_the_models_of_the_text(profile), **_models_of_the_text(profile)}
@@ -86,25 +93,24 @@ def _comparisons(profile: Profile, needs: Sequence[Path]) -> list[NotebookRun]:
 
 def _studies_of_models(profile: Profile) -> list[NotebookRun]:
     """Return the chapters on variants of the fine-tuned model, about the first data set."""
-    results, dataset, runs = open_results(profile.results), next(iter(profile.datasets)), []
+    dataset, runs = next(iter(profile.datasets)), []
     of_first = {"dataset": dataset, **_bootstrap(profile)}
     if titles := profile.studies.titles:
         parameters = {**of_first, "literal": titles[0], "variants": titles[1:]}
         parameters["title_seed"] = profile.language_models[titles[1]].resumes.seed
-        needs = [manifest_of(results.predictions(dataset, model)) for model in titles]
+        needs = _read(profile, dataset, titles)
         runs.append(notebook_run(profile, "10_titles", parameters, needs=needs))
     if pooled := profile.studies.pooled_data:
         parameters = {**of_first, "reference": pooled[0], "models": pooled[1:]}
-        needs = [manifest_of(results.predictions(dataset, model)) for model in pooled]
+        needs = _read(profile, dataset, pooled)
         runs.append(notebook_run(profile, "11_pooled_data", parameters, needs=needs))
     if profile.studies.last_year:
         early = profile.studies.until_last_year
-        needs = [manifest_of(results.predictions(dataset, model)) for pair in early.items() for model in pair]
+        needs = _read(profile, dataset, [*early.values(), *early, *profile.baselines])
         parameters = {
             **of_first, "last_year": profile.studies.last_year, "baselines": profile.baselines,
             "models": list(early.values()), "models_until": list(early),
         }  # fmt: skip
-        needs += [manifest_of(results.predictions(dataset, name)) for name in profile.baselines]
         runs.append(notebook_run(profile, "15_structural_change", parameters, dataset, needs=needs))
     return runs
 
@@ -116,9 +122,7 @@ def _studies_of_careers(profile: Profile) -> list[NotebookRun]:
     model = named_from_checkout(results.model(first, profile.fine_tuned))
     of_model = {"dtype": entry.dtype, "quantization": entry.quantization}
     named = {"name": profile.fine_tuned, "label": entry.label}
-    fitted = [
-        manifest_of(results.predictions(first, name)) for name in (*profile.baselines, profile.fine_tuned)
-    ]
+    fitted = _read(profile, first, [*profile.baselines, profile.fine_tuned])
     baselines = {"baselines": profile.baselines}
     history = {"dataset": first, "model": model, **named, **baselines, **of_model, **_bootstrap(profile)}
     runs = [notebook_run(profile, "12_history_length", history, first, needs=fitted)]
@@ -131,7 +135,7 @@ def _studies_of_careers(profile: Profile) -> list[NotebookRun]:
             needs = fitted
         else:
             of_dataset |= {"language_model_questions": 0}
-            needs = [manifest_of(results.predictions(dataset, name)) for name in profile.baselines]
+            needs = _read(profile, dataset, profile.baselines)
         runs.append(notebook_run(profile, "13_horizons", of_dataset, dataset, needs=needs))
     plain = next(name for name in (_PLAIN, *profile.baselines) if name in profile.baselines)
     shown = [name for name in profile.baselines if name in (plain, "career")]
@@ -146,6 +150,15 @@ def _studies_of_careers(profile: Profile) -> list[NotebookRun]:
     makes = [manifest_of(results.predictions(first, "embedding-logit"))]
     runs.append(notebook_run(profile, "16_embeddings", embeddings, needs=fitted, makes=makes))
     return runs
+
+
+def _read(profile: Profile, dataset: str, names: Sequence[str]) -> list[Path]:
+    """Return what a chapter reads of a data set: its careers, and predictions and stored weights of models."""
+    results = open_results(profile.results)
+    trained = {CAREER} | {name for name, entry in profile.language_models.items() if entry.fine_tuning}
+    folders = [results.panel(dataset), *(results.predictions(dataset, name) for name in dict.fromkeys(names))]
+    folders += [results.model(dataset, name) for name in dict.fromkeys(names) if name in trained]
+    return [manifest_of(folder) for folder in folders]
 
 
 def _notebooks() -> set[str]:

@@ -67,7 +67,8 @@ careers, splits = open_dataset(folders, dataset)
 # %%
 settings = CareerSettings(
     layers=career_layers, width=career_width, heads=career_heads, inner_width=career_inner_width, dropout=career_dropout,
-    epochs=career_epochs, patience=career_patience, batch_size=career_batch_size, learning_rate=career_learning_rate,
+    logit_bound=career_logit_bound, covariates=tuple(career_covariates), epochs=career_epochs, patience=career_patience,
+    evaluations_per_epoch=career_evaluations_per_epoch, batch_size=career_batch_size, learning_rate=career_learning_rate,
     warmup_steps=career_warmup_steps, weight_decay=career_weight_decay, precision=career_precision, seed=career_seed,
 )
 options = {"career": {"settings": settings, "folder": folders.model(dataset, "career")}}

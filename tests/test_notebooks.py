@@ -56,6 +56,16 @@ def test_both_forms_hold_the_same_cells(path: Path, notebook: nbformat.NotebookN
     assert text.metadata["kernelspec"] == notebook.metadata["kernelspec"]
 
 
+def test_every_parameter_is_used(notebook: nbformat.NotebookNode) -> None:
+    """One that is declared and not read would be accepted and ignored."""
+    trees = [ast.parse(cell.source) for cell in code_cells(notebook)]
+    read = {
+        node.id for tree in trees for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    }  # fmt: skip
+    assert sorted(set(declared_parameters(notebook)) - read) == []
+
+
 def test_no_output_is_stored(notebook: nbformat.NotebookNode) -> None:
     nbformat.validate(notebook)
     assert [cell.outputs for cell in code_cells(notebook)] == [[]] * len(code_cells(notebook))

@@ -15,7 +15,7 @@ from labor_llm.errors import InputError
 from labor_llm.finetuning_settings import FineTuningSettings
 from labor_llm.notebook_parameters import check_parameters, declared_parameters
 from labor_llm.profile import Profile, load_profile
-from labor_llm.results import project_root
+from labor_llm.results import open_results, project_root
 from labor_llm.study_runs import notebook_runs
 
 PACKAGED = ("demo", "nlsy79", "nlsy97", "own_careers", "paper", "psid81")
@@ -128,6 +128,37 @@ def test_parameters_are_of_a_notebook_or_a_run_and_do_not_stand_for_other_fields
         runs({"13_horizons": {"language_model_questions": 12}})
     with pytest.raises(InputError, match="'13_horizon' is no notebook"):
         runs({"13_horizon": {"questions": 50}})
+
+
+def test_a_chapter_waits_for_all_that_it_reads() -> None:
+    """Runs may go on side by side, so that the order of the list alone does not make one wait for another."""
+
+    def needs(parameters: dict[str, dict[str, Any]]) -> dict[str, set[str]]:
+        profile = load_profile("demo").model_copy(update={"parameters": parameters})
+        folder = open_results(profile.results).root
+        return {
+            run.name: {
+                str(path.parent.relative_to(folder)) for path in run.needs if path.is_relative_to(folder)
+            }
+            for run in notebook_runs(profile)
+        }
+
+    usual = needs({})
+    for chapter in (
+        "12_history_length-wage_panel",
+        "13_horizons-wage_panel",
+        "14_demographics",
+        "16_embeddings",
+    ):
+        assert usual[chapter] >= {
+            "wage_panel/panel", "wage_panel/models/career", "wage_panel/models/smollm2-fine-tuned",
+            "wage_panel/predictions/smollm2-fine-tuned", "wage_panel/predictions/career",
+        }  # fmt: skip
+        assert not any(name.startswith("simulated_psid") for name in usual[chapter])
+    assert "wage_panel/models/smollm2-numeric-titles" in usual["10_titles"]
+    # What a profile says in place of what follows from its fields may make a chapter read anything.
+    told = needs({"14_demographics": {"datasets": ["wage_panel", "simulated_psid"]}})
+    assert told["14_demographics"] >= usual["14_demographics"] | {"simulated_psid/predictions/career"}
 
 
 @pytest.mark.parametrize(("own", "cores", "threads"), [(None, 4, 4), (1, 4, 1), (2, 4, 2), (8, 4, 4)])
