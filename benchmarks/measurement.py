@@ -176,8 +176,11 @@ def interleaved(
     items: Sequence[Any],
     rounds: int,
     clock: Callable[[], float] = time.perf_counter,
+    before: Mapping[str, Callable[[Any], Any]] | None = None,
 ) -> dict[str, np.ndarray]:
     """Return the seconds that each step takes for each item, float64 [rounds, items], all in this process.
+
+    What a step has `before` it is done right before it, and not timed.
 
     In every round each item is given to all steps one after the other, the next time in the opposite order, so that
     whatever else the machine does meets all of them alike. `time.process_time` as the clock counts the processor's
@@ -192,6 +195,8 @@ def interleaved(
                 flush=True,
             )
             for name in list(steps) if turn % 2 == 0 else reversed(steps):
+                if before and name in before:
+                    before[name](item)
                 start = clock()
                 steps[name](item)
                 seconds[name][turn, number] = clock() - start

@@ -15,9 +15,9 @@ Measured on simulated careers of 5 to 25 yearly records and the 333 titles of oc
 * `precision`: bfloat16, 8 and 4 bits, against float32: speed, and error in nats.
 
 Peers that need a whole forward pass a title score a random sample of titles, one batch of 32 or a few one at a time,
-llama.cpp all of them, for the record half way through each career; their time is scaled to all titles and
-records. What all contenders do, they do in turn, and medians over rounds are told. A peer that is not installed is
-named. Linux only.
+llama.cpp all of them once it has read the record before, for the record half way through each career; their time is
+scaled to all titles and records. What all contenders do, they do in turn, and medians over rounds are told. A peer
+that is not installed is named. Linux only.
 """
 
 from __future__ import annotations

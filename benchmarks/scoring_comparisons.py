@@ -58,7 +58,15 @@ def all_titles(work: Workload, peers: Sequence[Peer], name: str = "all titles") 
             peer.score(career.resume.prompt(career.middle), texts)
         )
 
-    seconds = work.seconds({"own": own} | {peer.name: functools.partial(other, peer) for peer in peers})
+    def preparing(peer: Peer, career: Career) -> None:
+        resume, middle = career.resume, career.middle
+        texts = work.continuations(sampled(work, peer))
+        peer.prepare(resume.prompt(middle - 1), resume.prompt(middle), texts)
+
+    seconds = work.seconds(
+        {"own": own} | {peer.name: functools.partial(other, peer) for peer in peers},
+        {peer.name: functools.partial(preparing, peer) for peer in peers if peer.prepare},
+    )
     taken = work.per_transition(seconds["own"])
     rows = [row(name, taken, work.unit), row(f"{name}: beginnings run", len(work.trie), "nodes/transition")]
     for peer in peers:

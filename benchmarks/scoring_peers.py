@@ -36,12 +36,15 @@ class Peer:
         batch: texts in one forward pass, or None if the prompt is shared by all of them.
         score: takes a prompt and texts that follow it, and returns their log-probabilities, nats.
         rounding: the most that these may differ by from those of others.
+        prepare: what it has done before in a run over a whole career, and is not timed: takes the prompt of the
+            record before, and what `score` will be given.
     """
 
     name: str
     batch: int | None
     score: Callable[[str, Sequence[str]], list[float]]
     rounding: float = ROUNDING
+    prepare: Callable[[str, str, Sequence[str]], None] | None = None
 
 
 def available_peers(
@@ -118,7 +121,7 @@ def _minicons(language_model: LanguageModel, batch: int) -> Peer:
 
 
 def _llama_cpp(language_model: LanguageModel, flash: bool) -> Peer:
-    score = LlamaCpp(language_model, flash).score
+    model = LlamaCpp(language_model, flash)
     if flash:
-        return Peer("llama_cpp, prompt shared", None, score, FLASH_ROUNDING)
-    return Peer("llama_cpp, prompt shared, no flash attention", None, score)
+        return Peer("llama_cpp, prompt shared", None, model.score, FLASH_ROUNDING, model.prepare)
+    return Peer("llama_cpp, prompt shared, float32", None, model.score, prepare=model.prepare)

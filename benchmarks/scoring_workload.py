@@ -107,9 +107,13 @@ class Workload:
         """What times are told in."""
         return UNITS[self.clock]
 
-    def seconds(self, steps: Mapping[str, Callable[[Career], object]]) -> dict[str, np.ndarray]:
-        """Return the seconds that each step takes for each career, float64 [rounds, careers]."""
-        return interleaved(steps, self.careers, self.rounds, CLOCKS[self.clock])
+    def seconds(
+        self,
+        steps: Mapping[str, Callable[[Career], object]],
+        before: Mapping[str, Callable[[Career], object]] | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Return the seconds that each step takes for each career, without what it has before: [rounds, careers]."""
+        return interleaved(steps, self.careers, self.rounds, CLOCKS[self.clock], before)
 
     @property
     def transitions(self) -> int:
