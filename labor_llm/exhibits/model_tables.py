@@ -8,17 +8,21 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from labor_llm.baselines import Baseline
 from labor_llm.careers import SPLITS, TRANSITION_TYPES, CareerPanel
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.exhibits.tables import DisplayTable
-from labor_llm.finetuning_settings import FineTuningSettings
 from labor_llm.predictions import UNRESOLVED, Predictions
-from labor_llm.tokenization import EncodedResume
+
+# Named in signatures alone: at run time transformers and scikit-learn would be imported for tables of careers.
+if TYPE_CHECKING:
+    from labor_llm.baselines import Baseline
+    from labor_llm.finetuning_settings import FineTuningSettings
+    from labor_llm.tokenization import EncodedResume
 
 
 def split_description(panel: CareerPanel, splits: Mapping[str, str]) -> DisplayTable:
