@@ -21,7 +21,8 @@
 #
 # What the paper reports beside what this run gives, and what this run was made with. The published values are those that
 # are at hand in a summary of the paper; every other cell of its tables is not available to us and is not shown.
-# Two values may be compared only where survey and base model are the same.
+# Two values may be compared only where survey and base model are the same. Values that stand alone here belong to the chapters
+# on the main comparison, tasks, titles, pooled data and horizons, which show ours.
 
 # %% tags=["parameters"]
 datasets: list[str] = ["wage_panel"]  # data sets

@@ -20,7 +20,8 @@ COMPARED_COLUMNS = [
     "our_dataset", "our_model", "our_value", "comparable", "verdict", "source", "note",
 ]  # fmt: skip
 COMPARABLE = "comparable"
-NOT_RUN = "not run in this profile"
+# Chapters of their own may show it, on other data: a perplexity of other titles, a rise, a correlation.
+NOT_RUN = "not set beside ours here"
 _LABELS = {
     "fine_tuned": "Fine-tuned",
     "career": "CAREER",

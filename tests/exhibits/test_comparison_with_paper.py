@@ -54,7 +54,7 @@ def test_a_value_is_comparable_only_with_the_same_survey_and_base_model():
         verdicts["predicting_unemployment", "not stated"]
         == "not comparable: survey not stated, model not stated"
     )
-    assert verdicts["fine_tuned_pooled", "Llama-2-7B"] == "not run in this profile"
+    assert verdicts["fine_tuned_pooled", "Llama-2-7B"] == "not set beside ours here"
     assert got["comparable"].sum() == 1
 
 
