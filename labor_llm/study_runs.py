@@ -57,7 +57,7 @@ def notebook_runs(profile: Profile) -> list[NotebookRun]:
     runs = [run for run in runs if run.notebook not in profile.leave_out]
     # What a profile's own parameters make a run read is not known here: it waits for all that is made before.
     runs = [
-        dataclasses.replace(run, needs=made_by(runs[:number])) if run.overridden else run
+        dataclasses.replace(run, needs=[*run.needs, *made_by(runs[:number])]) if run.overridden else run
         for number, run in enumerate(runs)
     ]
     executed = [results.notebooks / f"{run.name}.ipynb" for run in runs]
@@ -138,7 +138,7 @@ def _studies_of_careers(profile: Profile) -> list[NotebookRun]:
             needs = _read(profile, dataset, profile.baselines)
         runs.append(notebook_run(profile, "13_horizons", of_dataset, dataset, needs=needs))
     plain = next(name for name in (_PLAIN, *profile.baselines) if name in profile.baselines)
-    shown = [name for name in profile.baselines if name in (plain, "career")]
+    shown = [name for name in profile.baselines if name in (plain, CAREER)]
     demographics = {
         "datasets": [first], "models": [*shown, profile.fine_tuned], "permuted_dataset": first,
         "fine_tuned": profile.fine_tuned, "baseline": plain, "model": model, "line_ends": entry.line_ends, **of_model,

@@ -161,6 +161,17 @@ def test_a_chapter_waits_for_all_that_it_reads() -> None:
     assert told["14_demographics"] >= usual["14_demographics"] | {"simulated_psid/predictions/career"}
 
 
+def test_a_run_that_is_told_otherwise_still_needs_the_files_of_its_user(tmp_path: Path) -> None:
+    told = {"01_data_conversion-own": {"split_seed": 9}}
+    usual, other = (
+        {run.name: run for run in notebook_runs(load_profile(str(profile_file(tmp_path, change))))}
+        for change in (None, lambda content: content.update(parameters=told))
+    )
+    needed = usual["01_data_conversion-own"].needs
+    assert needed
+    assert set(other["01_data_conversion-own"].needs) >= set(needed)
+
+
 @pytest.mark.parametrize(("own", "cores", "threads"), [(None, 4, 4), (1, 4, 1), (2, 4, 2), (8, 4, 4)])
 def test_a_run_takes_all_cores_unless_the_profile_says_how_many(
     tmp_path: Path, own: int | None, cores: int, threads: int
