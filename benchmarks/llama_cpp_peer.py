@@ -10,6 +10,9 @@ is compiled when it is installed: a C++ compiler and cmake are needed, and a few
 from __future__ import annotations
 
 import ctypes
+import functools
+import itertools
+import operator
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +20,7 @@ from pathlib import Path
 import gguf
 import numpy as np
 import torch
-from transformers import LlamaForCausalLM, PreTrainedModel
+from transformers import LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from labor_llm.errors import InputError
 from labor_llm.language_models import LanguageModel
@@ -68,6 +71,20 @@ def _turned_pairwise(weights: np.ndarray, head: int) -> np.ndarray:
     return weights.reshape(-1, 2, head // 2, weights.shape[1]).swapaxes(1, 2).reshape(weights.shape)
 
 
+def _encoded(
+    tokenizer: PreTrainedTokenizerBase, prompt: str, texts: tuple[str, ...]
+) -> tuple[list[int], list[list[int]]]:
+    """Return the tokens of the prompt and of each text, split where the encoding of both together is."""
+    begin, titles = [], []
+    for text in texts:
+        whole = Resume("", prompt + text, ((len(prompt), len(prompt + text)),))
+        encoded = encode_resume(tokenizer, whole)
+        start, end = encoded.spans[0]
+        begin = encoded.ids[:start].tolist()
+        titles.append(encoded.ids[start:end].tolist())
+    return begin, titles
+
+
 class LlamaCpp:
     """A model in llama.cpp, for as long as the process lasts."""
 
@@ -83,7 +100,7 @@ class LlamaCpp:
         """
         import llama_cpp
 
-        self._api, self._tokenizer = llama_cpp, language_model.tokenizer
+        self._api = llama_cpp
         # It tells every step of loading on standard error; the callback must live as long as the library.
         self._silent = llama_cpp.llama_log_callback(lambda level, text, data: None)
         llama_cpp.llama_log_set(self._silent, ctypes.c_void_p(0))
@@ -96,7 +113,8 @@ class LlamaCpp:
         config = language_model.model.config
         self._vocabulary, self._longest = config.vocab_size, config.max_position_embeddings
         self._kept: list[int] = []
-        self._encodings: dict[tuple[str, tuple[str, ...]], tuple[list[int], list[list[int]]]] = {}
+        # Remembered for a prompt and the one before, so that what was prepared is not encoded on the clock.
+        self._encoded = functools.lru_cache(maxsize=2)(functools.partial(_encoded, language_model.tokenizer))
         settings = llama_cpp.llama_context_default_params()
         # Room for a prompt and for titles of 32 tokens.
         settings.n_ctx = config.max_position_embeddings + 32 * TITLES
@@ -121,13 +139,12 @@ class LlamaCpp:
             prompt: the prompt, which is encoded with the texts, as ours are before the clock starts.
             texts: what will be scored after it.
         """
-        self._encodings[prompt, tuple(texts)] = self._encoded(prompt, texts)
-        self._read(self._encoded(before, texts[:1])[0])
+        self._encoded(prompt, tuple(texts))
+        self._read(self._encoded(before, tuple(texts[:1]))[0])
 
     def score(self, prompt: str, texts: Sequence[str]) -> list[float]:
         """Return the log-probability of each text after the prompt, nats."""
-        known = self._encodings.pop((prompt, tuple(texts)), None)
-        begin, titles = known or self._encoded(prompt, texts)
+        begin, titles = self._encoded(prompt, tuple(texts))
         first = torch.log_softmax(self._read(begin), dim=-1)
         found = first[[ids[0] for ids in titles]].double().numpy()
         api, memory = self._api, self._memory
@@ -140,24 +157,12 @@ class LlamaCpp:
                 api.llama_memory_seq_rm(memory, sequence, -1, -1)
         return found.tolist()
 
-    def _encoded(self, prompt: str, texts: Sequence[str]) -> tuple[list[int], list[list[int]]]:
-        """Return the tokens of the prompt and of each text, split where the encoding of both together is."""
-        begin, titles = [], []
-        for text in texts:
-            whole = Resume("", prompt + text, ((len(prompt), len(prompt + text)),))
-            encoded = encode_resume(self._tokenizer, whole)
-            start, end = encoded.spans[0]
-            begin = encoded.ids[:start].tolist()
-            titles.append(encoded.ids[start:end].tolist())
-        return begin, titles
-
     def _read(self, begin: Sequence[int]) -> torch.Tensor:
         """Decode what is new of a prompt, its last token at least, and return the logits after it [vocabulary]."""
         if len(begin) > self._longest:
             raise InputError(f"A prompt of {len(begin)} tokens is longer than the model can read.")
-        common = 0
-        while common < min(len(begin) - 1, len(self._kept)) and begin[common] == self._kept[common]:
-            common += 1
+        same = map(operator.eq, begin[:-1], self._kept)
+        common = sum(1 for _ in itertools.takewhile(bool, same))
         self._api.llama_memory_seq_rm(self._memory, 0, common, -1)
         self._kept = list(begin)
         for start in range(common, len(begin), TOKENS):

@@ -115,11 +115,15 @@ def test_a_peer_gives_the_log_probabilities_of_the_reference(
     assert [peer.batch for peer in peers[1:]] == (
         [None, None] if module == "llama_cpp" else [1, modules.scoring_peers.BATCH]
     )
+    texts = [continuation(title) for title in titles]
     for peer in peers[1:]:
         assert peer.name.startswith(module)
-        assert peer.score(prompt, [continuation(title) for title in titles]) == pytest.approx(
-            expected, abs=peer.rounding
-        )
+        assert peer.score(prompt, texts) == pytest.approx(expected, abs=peer.rounding)
+        if peer.prepare:
+            # It keeps what it has read: a longer prompt, the shortest, the one of the record before.
+            for record in (career.transitions - 1, 0, career.middle - 1):
+                peer.prepare(career.resume.prompt(record), prompt, texts)
+                assert peer.score(prompt, texts) == pytest.approx(expected, abs=peer.rounding)
 
 
 def test_weights_written_for_llama_cpp_are_those_of_the_model(

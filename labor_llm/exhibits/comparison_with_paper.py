@@ -21,7 +21,7 @@ COMPARED_COLUMNS = [
 ]  # fmt: skip
 COMPARABLE = "comparable"
 # Chapters of their own may show it, on other data: a perplexity of other titles, a rise, a correlation.
-NOT_RUN = "not set beside ours here"
+NOT_BESIDE = "not set beside ours here"
 _LABELS = {
     "fine_tuned": "Fine-tuned",
     "career": "CAREER",
@@ -123,7 +123,7 @@ def _as_given(value: float) -> float | int:
 
 def _verdict(row: dict[str, object]) -> str:
     if not row["our_dataset"]:
-        return NOT_RUN
+        return NOT_BESIDE
     reasons = []
     if row["paper_dataset"] == _UNKNOWN:
         reasons.append("survey not stated")
