@@ -38,19 +38,18 @@ import torch
 from measurement import Row, report, row, store, write_json
 from transformers import DataCollatorForLanguageModeling, Trainer, TrainingArguments
 
-from labor_llm.careers import career_panel
+from labor_llm.careers.occupations import outcome_space
+from labor_llm.careers.panel import career_panel
 from labor_llm.errors import LaborLLMError, MismatchError
-from labor_llm.finetuning_batches import packed, padded, training_career
-from labor_llm.finetuning_loss import NextTokenLoss, pack_careers
-from labor_llm.finetuning_run import FineTuningRun
-from labor_llm.finetuning_settings import FineTuningSettings
-from labor_llm.language_models import LanguageModel, load_language_model, load_tokenizer
-from labor_llm.occ1990dd import outcome_space
-from labor_llm.simulation.careers import simulate_careers
+from labor_llm.finetuning.batches import packed, padded, training_career
+from labor_llm.finetuning.loss import NextTokenLoss, pack_careers
+from labor_llm.finetuning.settings import FineTuningSettings
+from labor_llm.finetuning.steps import FineTuningRun
+from labor_llm.models.loading import LanguageModel, load_language_model, load_tokenizer
+from labor_llm.simulation.careers import SCHEDULES, simulate_careers
 from labor_llm.simulation.market import Market
-from labor_llm.simulation.schedules import SCHEDULES
-from labor_llm.templates import resumes
-from labor_llm.tokenization import EncodedResume, encode_resume
+from labor_llm.text.templates import resumes
+from labor_llm.text.tokenization import EncodedResume, encode_resume
 
 MODEL = "smollm2-135m-instruct"
 LEARNING_RATE = 1e-5

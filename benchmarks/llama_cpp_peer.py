@@ -23,9 +23,9 @@ import torch
 from transformers import LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from labor_llm.errors import InputError
-from labor_llm.language_models import LanguageModel
-from labor_llm.templates import Resume
-from labor_llm.tokenization import encode_resume
+from labor_llm.models.loading import LanguageModel
+from labor_llm.text.templates import Resume
+from labor_llm.text.tokenization import encode_resume
 
 # Titles that share a prompt at a time, and tokens of one batch: what was fastest on two cores.
 TITLES, TOKENS = 64, 1024

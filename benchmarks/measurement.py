@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from labor_llm.artefacts import atomic_path, writing
 from labor_llm.errors import MismatchError, ResourceError
+from labor_llm.store.artefacts import atomic_path, writing
 
 # Imported before a process is forked; the last is what checking a career panel loads when it is first done.
 PRELOADED = (
-    "labor_llm.simulation.survey_files",
+    "labor_llm.simulation.files.writing",
     "labor_llm.surveys.conversion",
     "pandera.backends.pandas.register",
     "pandera.backends.pandas.builtin_checks",

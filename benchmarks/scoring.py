@@ -40,7 +40,7 @@ from scoring_peers import BATCH, PEERS, available_peers
 from scoring_workload import CLOCKS, fine_tuned, make_workload
 
 from labor_llm.errors import LaborLLMError
-from labor_llm.finetuning import read_learning_curve
+from labor_llm.finetuning.fit import read_learning_curve
 
 PARTS = ("all-titles", "bounded", "realised", "growth", "precision")
 BASE = "smollm2-135m-instruct"

@@ -12,7 +12,7 @@ from scoring_comparisons import exact
 from scoring_workload import Workload, make_workload
 
 from labor_llm.errors import LaborLLMError
-from labor_llm.language_models import load_language_model
+from labor_llm.models.loading import load_language_model
 from labor_llm.scoring.all_titles import MEMORY, all_title_log_probs
 
 PRECISIONS = (("bfloat16", "none"), ("bfloat16", "8bit"), ("bfloat16", "4bit"))

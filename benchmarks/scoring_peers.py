@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from llama_cpp_peer import LlamaCpp
 
 from labor_llm.errors import InputError
-from labor_llm.language_models import LanguageModel
+from labor_llm.models.loading import LanguageModel
 from labor_llm.scoring.reference import text_log_prob
 
 # What each is imported and installed as.

@@ -11,17 +11,21 @@ import numpy as np
 import pandas as pd
 from measurement import interleaved
 
-from labor_llm.careers import CareerPanel, career_panel
-from labor_llm.finetuning import fine_tune
-from labor_llm.finetuning_settings import FineTuningSettings
-from labor_llm.language_models import LanguageModel, load_language_model, load_tokenizer
-from labor_llm.occ1990dd import outcome_space
+from labor_llm.careers.occupations import outcome_space
+from labor_llm.careers.panel import CareerPanel, career_panel
+from labor_llm.finetuning.fit import fine_tune
+from labor_llm.finetuning.settings import FineTuningSettings
+from labor_llm.models.loading import LanguageModel, load_language_model, load_tokenizer
 from labor_llm.scoring.title_trie import TitleTrie, build_title_trie
-from labor_llm.simulation.careers import simulate_careers
+from labor_llm.simulation.careers import SCHEDULES, simulate_careers
 from labor_llm.simulation.market import Market
-from labor_llm.simulation.schedules import SCHEDULES
-from labor_llm.templates import END_OF_LINE, Resume, continuation, resumes
-from labor_llm.tokenization import EncodedResume, encode_resume, encode_titles, without_needless_line_ends
+from labor_llm.text.templates import END_OF_LINE, Resume, continuation, resumes
+from labor_llm.text.tokenization import (
+    EncodedResume,
+    encode_resume,
+    encode_titles,
+    without_needless_line_ends,
+)
 
 # A cohort that is interviewed every year from 1979 to 2010: a career of 25 years has 25 records.
 SCHEDULE = dataclasses.replace(

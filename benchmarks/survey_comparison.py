@@ -24,20 +24,20 @@ from typing import Any
 import numpy as np
 from measurement import machine
 
-from labor_llm import baselines
-from labor_llm.artefacts import verify
-from labor_llm.baselines import BASELINES, Baseline, Career
-from labor_llm.baselines.career import CareerSettings
-from labor_llm.baselines.career.fit import fit_career
-from labor_llm.careers import CareerPanel, read_panel, split_workers, write_panel
+from labor_llm.baselines import registry as baselines
+from labor_llm.baselines.career.fit import Career, fit_career
+from labor_llm.baselines.career.settings import CareerSettings
+from labor_llm.baselines.registry import BASELINES, Baseline
+from labor_llm.careers.panel import CareerPanel, read_panel, split_workers, write_panel
+from labor_llm.careers.predictions import Predictions, read_predictions, write_predictions
 from labor_llm.errors import InputError, LaborLLMError, MismatchError
-from labor_llm.exhibits.stored_comparisons import StoredComparison, store_comparison
-from labor_llm.finetuning import fine_tune_panel
-from labor_llm.finetuning_settings import FineTuningSettings
-from labor_llm.predictions import Predictions, read_predictions, write_predictions
+from labor_llm.exhibits.headline import StoredComparison, store_comparison
+from labor_llm.finetuning.fit import fine_tune_panel
+from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.scoring.careers import score_panel
-from labor_llm.simulation.survey_files import CROSSWALKS, RAW, write_simulated_survey
-from labor_llm.sources import code_checksum
+from labor_llm.simulation.files.writing import CROSSWALKS, RAW, write_simulated_survey
+from labor_llm.store.artefacts import verify
+from labor_llm.store.staleness import code_checksum
 from labor_llm.surveys.conversion import convert_survey
 from labor_llm.surveys.registry import SURVEYS
 

@@ -31,13 +31,12 @@ from measurement import Measurement, Row, in_own_process, measured, report, row,
 from wide_files import COHORT, SAMPLE, WIDE, write_cohort, write_wide_psid, zip_cohort
 
 from labor_llm.errors import InputError, LaborLLMError, MismatchError
-from labor_llm.simulation.psid_files import INDIVIDUAL_FILE
-from labor_llm.simulation.survey_files import CROSSWALKS, RAW, write_simulated_survey
+from labor_llm.simulation.files.writing import CROSSWALKS, RAW, write_simulated_survey
 from labor_llm.surveys.conversion import convert_survey
-from labor_llm.surveys.nls_extracts import read_nls
-from labor_llm.surveys.nlsy79 import nlsy79_variables
-from labor_llm.surveys.psid_fixed_width import read_fixed_width
-from labor_llm.surveys.psid_layouts import read_layout
+from labor_llm.surveys.nls.extracts import read_nls
+from labor_llm.surveys.nls.nlsy79 import nlsy79_variables
+from labor_llm.surveys.psid.layouts import read_fixed_width, read_layout
+from labor_llm.surveys.psid.waves import INDIVIDUAL_FILE
 from labor_llm.surveys.variables import variables_of
 
 SURVEYS = ("psid", "nlsy79", "nlsy97")

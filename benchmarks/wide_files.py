@@ -10,10 +10,10 @@ from pathlib import Path
 
 from measurement import Measurement, measured
 
-from labor_llm.artefacts import atomic_path
-from labor_llm.simulation.psid_files import write_packaged
-from labor_llm.simulation.survey_files import RAW
-from labor_llm.surveys.psid_files import read_psid
+from labor_llm.simulation.files.psid import write_packaged
+from labor_llm.simulation.files.writing import RAW
+from labor_llm.store.artefacts import atomic_path
+from labor_llm.surveys.psid.files import read_psid
 from labor_llm.surveys.variables import variables_of
 
 # Below the folder of the benchmark, beside one folder a survey.

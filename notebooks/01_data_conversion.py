@@ -42,11 +42,11 @@ split_seed: int = 1  # seed of the split of workers
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.careers import read_panel
-from labor_llm.datasets import DatasetSource, convert_dataset, dataset_label
-from labor_llm.exhibits.model_tables import split_description
+from labor_llm.careers.panel import read_panel
+from labor_llm.exhibits.models import split_description
 from labor_llm.exhibits.publishing import show_table, show_text
-from labor_llm.results import open_results
+from labor_llm.store.results import open_results
+from labor_llm.workflow.datasets import DatasetSource, convert_dataset, dataset_label
 
 folders = open_results(results)
 

@@ -28,13 +28,14 @@ datasets: list[str] = ["wage_panel"]  # data sets, in the order of the tables
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.datasets import dataset_label, open_datasets
-from labor_llm.exhibits import data_figures, data_report, figures, tables
+from labor_llm.careers.occupations import major_groups
+from labor_llm.exhibits import data as data_report
+from labor_llm.exhibits import data_figures, figures, tables
 from labor_llm.exhibits.headline import data_numbers
 from labor_llm.exhibits.publishing import record_numbers, show_figure, show_table
-from labor_llm.occ1990dd import major_groups
-from labor_llm.results import open_results
-from labor_llm.surveys.conversion_report import read_conversion
+from labor_llm.store.results import open_results
+from labor_llm.surveys.report import read_conversion
+from labor_llm.workflow.datasets import dataset_label, open_datasets
 
 folders = open_results(results)
 panels, splits = open_datasets(folders, datasets)

@@ -31,13 +31,13 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 # %%
 from IPython.display import Code
 
-from labor_llm.datasets import dataset_label, open_dataset
-from labor_llm.exhibits.model_tables import resume_lengths
+from labor_llm.exhibits.models import resume_lengths
 from labor_llm.exhibits.publishing import show_table
-from labor_llm.language_models import load_tokenizer
-from labor_llm.results import open_results
-from labor_llm.templates import invented_resume, resumes
-from labor_llm.tokenization import encode_resume, encode_titles
+from labor_llm.models.loading import load_tokenizer
+from labor_llm.store.results import open_results
+from labor_llm.text.templates import invented_resume, resumes
+from labor_llm.text.tokenization import encode_resume, encode_titles
+from labor_llm.workflow.datasets import dataset_label, open_dataset
 
 folders = open_results(results)
 careers, splits = open_dataset(folders, dataset)

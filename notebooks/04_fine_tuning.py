@@ -62,14 +62,15 @@ birth_year: bool = True  # whether the year of birth is stated
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.career_variants import CareerVariant
-from labor_llm.datasets import dataset_label, open_training_careers
-from labor_llm.exhibits import figures, model_tables
+from labor_llm.careers.samples import TrainingData
+from labor_llm.exhibits import figures
+from labor_llm.exhibits import models as model_tables
 from labor_llm.exhibits.publishing import show_figure, show_table, show_text
-from labor_llm.finetuning import fine_tune_careers, read_learning_curve
-from labor_llm.finetuning_settings import FineTuningSettings
-from labor_llm.results import open_results
-from labor_llm.training_data import TrainingData
+from labor_llm.finetuning.fit import fine_tune_careers, read_learning_curve
+from labor_llm.finetuning.settings import FineTuningSettings
+from labor_llm.store.results import open_results
+from labor_llm.text.variants import CareerVariant
+from labor_llm.workflow.datasets import dataset_label, open_training_careers
 
 folders = open_results(results)
 variant = CareerVariant(title_form, title_seed, birth_year)

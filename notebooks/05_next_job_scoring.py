@@ -59,18 +59,17 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 # %%
 from pathlib import Path
 
-from labor_llm.career_variants import CareerVariant
-from labor_llm.datasets import dataset_label, open_dataset
-from labor_llm.exhibits.model_tables import scored_transitions
+from labor_llm.careers.samples import sampled
+from labor_llm.exhibits.models import scored_transitions
 from labor_llm.exhibits.publishing import show_table, show_text
-from labor_llm.finetuning_refits import refit_language_model
-from labor_llm.language_models import load_language_model
-from labor_llm.prompts import preamble
-from labor_llm.results import open_results
-from labor_llm.scoring.agreement import largest_disagreement
+from labor_llm.finetuning.refits import refit_language_model
+from labor_llm.models.loading import load_language_model
 from labor_llm.scoring.careers import score_panel
-from labor_llm.scoring.rounding import measured_error
-from labor_llm.worker_samples import sampled
+from labor_llm.scoring.checks import largest_disagreement, measured_error
+from labor_llm.store.results import open_results
+from labor_llm.text.prompts import preamble
+from labor_llm.text.variants import CareerVariant
+from labor_llm.workflow.datasets import dataset_label, open_dataset
 
 folders = open_results(results)
 careers, splits = open_dataset(folders, dataset)

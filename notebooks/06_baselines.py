@@ -51,15 +51,15 @@ refit_seed: int = 1  # of the samples, which are the same for all models
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.baselines import fit_baselines
-from labor_llm.baselines.career import CareerSettings
+from labor_llm.baselines.career.settings import CareerSettings
 from labor_llm.baselines.oracle import known_probabilities
 from labor_llm.baselines.refits import refit_baselines
-from labor_llm.datasets import dataset_label, open_dataset
-from labor_llm.exhibits.model_tables import baseline_tuning
+from labor_llm.baselines.registry import fit_baselines
+from labor_llm.careers.predictions import write_all_predictions
+from labor_llm.exhibits.models import baseline_tuning
 from labor_llm.exhibits.publishing import show_table, show_text
-from labor_llm.predictions import write_all_predictions
-from labor_llm.results import open_results
+from labor_llm.store.results import open_results
+from labor_llm.workflow.datasets import dataset_label, open_dataset
 
 folders = open_results(results)
 careers, splits = open_dataset(folders, dataset)

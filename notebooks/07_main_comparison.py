@@ -37,22 +37,22 @@ seed: int = 1  # of the samples
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.baselines import BASELINES
 from labor_llm.baselines.oracle import ORACLE
-from labor_llm.datasets import dataset_label
-from labor_llm.evaluation.bootstrap import bootstrap_differences, bootstrap_perplexity
+from labor_llm.baselines.registry import BASELINES
+from labor_llm.careers.predictions import model_labels, read_all_predictions
 from labor_llm.evaluation.families import bootstrap_families
+from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity
 from labor_llm.evaluation.total_error import refits_in_words, stored_refits_of, with_train_errors
 from labor_llm.exhibits import figures, tables
 from labor_llm.exhibits.headline import (
-           best_baselines,
-           comparison_formats,
-           comparison_numbers,
-           headline_models,
+    best_baselines,
+    comparison_formats,
+    comparison_numbers,
+    headline_models,
 )
 from labor_llm.exhibits.publishing import record_numbers, show_figure, show_table, show_text
-from labor_llm.predictions import model_labels, read_all_predictions
-from labor_llm.results import open_results
+from labor_llm.store.results import open_results
+from labor_llm.workflow.datasets import dataset_label
 
 folders = open_results(results)
 predictions = read_all_predictions(folders, datasets, models, optional=[ORACLE, *partial])

@@ -35,13 +35,13 @@ seed: int = 1  # of the samples
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.evaluation.bootstrap import bootstrap_differences, bootstrap_perplexity
+from labor_llm.careers.predictions import read_all_predictions
 from labor_llm.evaluation.comparison import in_common, scored_in_full
+from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity
 from labor_llm.exhibits import figures, tables
 from labor_llm.exhibits.headline import valid_mass_numbers
 from labor_llm.exhibits.publishing import record_numbers, show_figure, show_table, show_text
-from labor_llm.predictions import read_all_predictions
-from labor_llm.results import open_results
+from labor_llm.store.results import open_results
 
 folders = open_results(results)
 predictions = scored_in_full(read_all_predictions(folders, datasets, [off_the_shelf, fine_tuned]))

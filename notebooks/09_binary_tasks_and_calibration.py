@@ -38,22 +38,22 @@ seed: int = 1  # of the samples, and of the simulated perfect model
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.baselines import BASELINES
 from labor_llm.baselines.oracle import ORACLE
-from labor_llm.datasets import dataset_labels, open_datasets
+from labor_llm.baselines.registry import BASELINES
+from labor_llm.careers.occupations import major_groups
+from labor_llm.careers.predictions import model_labels, read_all_predictions
 from labor_llm.evaluation.binary_tasks import CHANGE
 from labor_llm.evaluation.calibration import BINS, calibration_errors, reliability_curves
-from labor_llm.evaluation.calibration_summary import distribution_calibration
+from labor_llm.evaluation.distribution_calibration import distribution_calibration
 from labor_llm.evaluation.ranking import bootstrap_auc
 from labor_llm.evaluation.recalibration import recalibration
 from labor_llm.evaluation.shared_events import differences_to_best, shared_events, with_all_titles
-from labor_llm.exhibits import binary_task_tables as tables
-from labor_llm.exhibits import calibration_figures
-from labor_llm.exhibits.occupation_groups import groups_by_dataset
+from labor_llm.exhibits import tasks as calibration_figures
+from labor_llm.exhibits import tasks as tables
+from labor_llm.exhibits.data import groups_by_dataset
 from labor_llm.exhibits.publishing import show_figure, show_table, show_text
-from labor_llm.occ1990dd import major_groups
-from labor_llm.predictions import model_labels, read_all_predictions
-from labor_llm.results import open_results
+from labor_llm.store.results import open_results
+from labor_llm.workflow.datasets import dataset_labels, open_datasets
 
 # %%
 folders = open_results(results)

@@ -43,15 +43,16 @@ seed: int = 1  # of the samples and of the draw of workers
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.baselines.fitted_again import fit_baselines_again, predict_baselines
-from labor_llm.datasets import dataset_label, open_dataset
+from labor_llm.baselines.refits import fit_baselines_again, predict_baselines
+from labor_llm.careers.windows import workers_with_history
 from labor_llm.evaluation.history_length import history_lengths, history_lengths_by_available
-from labor_llm.exhibits import history_length_tables, study_figures
+from labor_llm.exhibits import figures as study_figures
+from labor_llm.exhibits import studies as history_length_tables
 from labor_llm.exhibits.publishing import show_figure, show_table, show_text
-from labor_llm.exhibits.study_numbers import history_sentence
-from labor_llm.history_windows import workers_with_history
-from labor_llm.results import open_results
+from labor_llm.exhibits.studies import history_sentence
 from labor_llm.scoring.windows import score_windows
+from labor_llm.store.results import open_results
+from labor_llm.workflow.datasets import dataset_label, open_dataset
 
 folders = open_results(results)
 careers, splits = open_dataset(folders, dataset)

@@ -53,23 +53,24 @@ seed: int = 1  # of the samples, questions and paths
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.baselines.fitted_again import fit_baselines_again
 from labor_llm.baselines.oracle import LABEL as ORACLE
 from labor_llm.baselines.oracle import known_oracle
-from labor_llm.datasets import dataset_label, open_dataset
-from labor_llm.evaluation.horizon_pairs import (
+from labor_llm.baselines.refits import fit_baselines_again
+from labor_llm.careers.horizons import drawn_questions
+from labor_llm.evaluation.horizons import (
     agreement_by_model,
     by_label,
     horizon_pairs,
     stay_bins,
     truth_by_model,
 )
-from labor_llm.evaluation.horizons import drawn_questions
-from labor_llm.exhibits import horizon_tables, study_figures
+from labor_llm.exhibits import figures as study_figures
+from labor_llm.exhibits import studies as horizon_tables
 from labor_llm.exhibits.publishing import show_figure, show_table, show_text
-from labor_llm.exhibits.study_numbers import horizon_sentence
-from labor_llm.results import open_results
+from labor_llm.exhibits.studies import horizon_sentence
 from labor_llm.scoring.horizons import language_model_pair
+from labor_llm.store.results import open_results
+from labor_llm.workflow.datasets import dataset_label, open_dataset
 
 # %%
 folders = open_results(results)

@@ -46,24 +46,26 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 # %%
 import pandas as pd
 
-from labor_llm.baselines import fit_baselines
-from labor_llm.datasets import dataset_labels, open_dataset, open_datasets
-from labor_llm.evaluation.group_performance import group_performance
-from labor_llm.evaluation.permuted_covariates import permuted_panels, value_of_covariates, varying_covariates
-from labor_llm.evaluation.rescored_careers import (
+from labor_llm.baselines.registry import fit_baselines
+from labor_llm.careers.predictions import read_all_predictions
+from labor_llm.evaluation.covariates import (
     by_permutation,
     careers_to_score,
     of_workers,
+    permuted_panels,
     predicted_permutations,
     random_workers,
+    value_of_covariates,
+    varying_covariates,
 )
-from labor_llm.exhibits import demographics_tables as tables
+from labor_llm.evaluation.groups import group_performance
 from labor_llm.exhibits import figures
-from labor_llm.exhibits.binary_task_tables import left_out_in_words
+from labor_llm.exhibits import studies as tables
 from labor_llm.exhibits.publishing import show_figure, show_table, show_text
-from labor_llm.predictions import read_all_predictions
-from labor_llm.results import open_results
+from labor_llm.exhibits.tasks import left_out_in_words
 from labor_llm.scoring.careers import score_panel
+from labor_llm.store.results import open_results
+from labor_llm.workflow.datasets import dataset_labels, open_dataset, open_datasets
 
 # %%
 folders = open_results(results)

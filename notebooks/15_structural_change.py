@@ -40,13 +40,14 @@ seed: int = 1  # of the samples and of the third training's workers
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.baselines.trained_until import predictions_by_training, stored_by_training
-from labor_llm.datasets import dataset_label, open_dataset
+from labor_llm.baselines.refits import predictions_by_training, stored_by_training
 from labor_llm.evaluation.structural_change import before_and_after, performance_by_year
-from labor_llm.exhibits import structural_change_tables, study_figures
+from labor_llm.exhibits import figures as study_figures
+from labor_llm.exhibits import studies as structural_change_tables
 from labor_llm.exhibits.publishing import show_figure, show_table, show_text
-from labor_llm.exhibits.study_numbers import structural_change_sentence
-from labor_llm.results import open_results
+from labor_llm.exhibits.studies import structural_change_sentence
+from labor_llm.store.results import open_results
+from labor_llm.workflow.datasets import dataset_label, open_dataset
 
 folders = open_results(results)
 careers, splits = open_dataset(folders, dataset)

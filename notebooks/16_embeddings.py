@@ -40,14 +40,14 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 
 # %%
 from labor_llm.baselines.embedding_logit import predict_by_embeddings, stored_tuning
-from labor_llm.datasets import dataset_label, open_dataset
-from labor_llm.evaluation.bootstrap import bootstrap_differences, bootstrap_perplexity
+from labor_llm.careers.predictions import read_all_predictions
 from labor_llm.evaluation.comparison import in_common
-from labor_llm.exhibits.model_tables import embedding_tuning
+from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity
+from labor_llm.exhibits.models import embedding_tuning
 from labor_llm.exhibits.publishing import show_table
 from labor_llm.exhibits.tables import beside_reference
-from labor_llm.predictions import read_all_predictions
-from labor_llm.results import open_results
+from labor_llm.store.results import open_results
+from labor_llm.workflow.datasets import dataset_label, open_dataset
 
 folders = open_results(results)
 careers, splits = open_dataset(folders, dataset)

@@ -31,9 +31,9 @@ tokens: int = 2048  # tokens run at once in fine-tuning, on each GPU
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.exhibits.benchmark_tables import MEMORY_PARTS, benchmark_machine, benchmark_table, memory_table
+from labor_llm.exhibits.models import MEMORY_PARTS, benchmark_machine, benchmark_table, memory_table
 from labor_llm.exhibits.publishing import show_table
-from labor_llm.results import open_results, project_root
+from labor_llm.store.results import open_results, project_root
 
 folders = open_results(results)
 stored = project_root() / benchmarks

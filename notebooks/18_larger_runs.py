@@ -29,9 +29,9 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 
 # %%
 from labor_llm.exhibits import figures, tables
+from labor_llm.exhibits.headline import read_comparison
 from labor_llm.exhibits.publishing import show_figure, show_table
-from labor_llm.exhibits.stored_comparisons import read_comparison
-from labor_llm.results import open_results, project_root
+from labor_llm.store.results import open_results, project_root
 
 folders = open_results(results)
 comparison = read_comparison(project_root() / stored)

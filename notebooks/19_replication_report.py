@@ -32,13 +32,14 @@ off_the_shelf: str = "smollm2-off-the-shelf"  # the same model without fine-tuni
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.artefacts import environment
-from labor_llm.datasets import dataset_label, open_datasets
-from labor_llm.exhibits import comparison_with_paper, run_record
+from labor_llm.careers.predictions import read_all_predictions
+from labor_llm.exhibits import report as comparison_with_paper
+from labor_llm.exhibits import report as run_record
 from labor_llm.exhibits.publishing import show_table
-from labor_llm.exhibits.reproduced import reproduced_values
-from labor_llm.predictions import read_all_predictions
-from labor_llm.results import open_results
+from labor_llm.exhibits.report import reproduced_values
+from labor_llm.store.artefacts import environment
+from labor_llm.store.results import open_results
+from labor_llm.workflow.datasets import dataset_label, open_datasets
 
 folders = open_results(results)
 predictions = {

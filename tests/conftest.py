@@ -12,10 +12,10 @@ from hypothesis import settings
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from labor_llm.careers import CareerPanel, career_panel
-from labor_llm.language_models import LanguageModel, load_language_model
-from labor_llm.occupations import OutcomeSpace
-from labor_llm.templates import resumes
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.panel import CareerPanel, career_panel
+from labor_llm.models.loading import LanguageModel, load_language_model
+from labor_llm.text.templates import resumes
 
 # A busy machine is no fault of the code: no example may fail because it took long.
 settings.register_profile("no deadline", deadline=None)

@@ -19,7 +19,7 @@ from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 from labor_llm.errors import InputError, MismatchError
 from labor_llm.scoring.bounded import bounded_title_log_probs
 from labor_llm.scoring.reference import reference_log_prob
-from labor_llm.templates import continuation
+from labor_llm.text.templates import continuation
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 YEARS = [5, 6]

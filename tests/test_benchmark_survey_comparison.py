@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from labor_llm.exhibits.stored_comparisons import read_comparison
-from labor_llm.simulation.survey_files import CROSSWALKS, RAW, write_simulated_survey
+from labor_llm.exhibits.headline import read_comparison
+from labor_llm.simulation.files.writing import CROSSWALKS, RAW, write_simulated_survey
 
 # Eight models, one of them fine-tuned.
 pytestmark = pytest.mark.slow

@@ -9,8 +9,8 @@ import jupytext
 import nbformat
 import pytest
 
-from labor_llm.notebook_parameters import declared_parameters
-from labor_llm.results import project_root
+from labor_llm.store.results import project_root
+from labor_llm.workflow.parameters import declared_parameters
 
 FOLDER = project_root() / "notebooks"
 NAMES = [

@@ -17,25 +17,24 @@ import pytest
 import typer.main
 import yaml
 
-from labor_llm.career_schema import COLUMNS as CAREER_COLUMNS
-from labor_llm.careers import read_careers
-from labor_llm.cli import app
-from labor_llm.crosswalks import KNOWN_VERSIONS
-from labor_llm.crosswalks.patch import patch_table
+from labor_llm.careers.occupations import TITLE_COLUMNS, doubtful_titles
+from labor_llm.careers.panel import COLUMNS as CAREER_COLUMNS
+from labor_llm.careers.panel import read_careers
+from labor_llm.careers.predictions import COLUMNS as PREDICTION_COLUMNS
+from labor_llm.careers.predictions import UNRESOLVED
+from labor_llm.commands.main import app
+from labor_llm.crosswalks.files import KNOWN_VERSIONS
+from labor_llm.crosswalks.mapping import patch_table
 from labor_llm.disclosure import MINIMUM_PERSONS
-from labor_llm.notebook_parameters import check_parameters
-from labor_llm.occ1990dd import doubtful_titles
-from labor_llm.occupations import TITLE_COLUMNS
-from labor_llm.packaged_models import PACKAGED_MODELS
-from labor_llm.predictions import COLUMNS as PREDICTION_COLUMNS
-from labor_llm.predictions import UNRESOLVED
-from labor_llm.profile import DatasetEntry, load_profile
-from labor_llm.readme_tables import with_exhibit_table
-from labor_llm.simulation.schedules import SCHEDULES
-from labor_llm.surveys.conversion_report import Conversion
-from labor_llm.surveys.conversion_rules import STEPS, RecordOptions
-from labor_llm.surveys.nls_codebooks import read_column_map
+from labor_llm.models.folders import PACKAGED_MODELS
+from labor_llm.simulation.careers import SCHEDULES
+from labor_llm.surveys.nls.codebooks import read_column_map
 from labor_llm.surveys.registry import SURVEYS
+from labor_llm.surveys.report import Conversion
+from labor_llm.surveys.rules import STEPS, RecordOptions
+from labor_llm.workflow.parameters import check_parameters
+from labor_llm.workflow.profile import DatasetEntry, load_profile
+from labor_llm.workflow.readme import with_exhibit_table
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -116,7 +115,7 @@ def test_every_file_of_the_repository_has_its_line_in_the_tree():
 
 
 def test_the_list_of_exhibits_is_that_of_the_catalogue():
-    assert with_exhibit_table(README) == README, "run `python -m labor_llm.readme_tables`"
+    assert with_exhibit_table(README) == README, "run `python -m labor_llm.workflow.readme`"
 
 
 @pytest.mark.parametrize(("page", "words"), commands("labor-llm"), ids=lambda value: str(value)[:60])

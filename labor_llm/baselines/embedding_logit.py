@@ -2,7 +2,7 @@
 
     P(j | history) = exp(a_j + b_j'h) / sum_k exp(a_k + b_k'h),
 
-where h is the model's last hidden state at the end of the record's prompt (`labor_llm.scoring.prompt_states`), each
+where h is the model's last hidden state at the end of the record's prompt (`labor_llm.scoring.passes`), each
 component scaled to variance one over the training records. The language model stays as it is; a and b are estimated by
 penalised maximum likelihood, the penalty chosen by the perplexity of the validation workers.
 """
@@ -16,16 +16,15 @@ import numpy as np
 import pandas as pd
 from sklearn.preprocessing import StandardScaler
 
-from labor_llm.artefacts import is_current, verify
-from labor_llm.baselines.fitting_panels import check_fitting_panels, check_outcomes
 from labor_llm.baselines.logit import fit_logit, occupation_probabilities
-from labor_llm.careers import CareerPanel, transitions
+from labor_llm.baselines.panels import check_fitting_panels, check_outcomes
+from labor_llm.careers.panel import CareerPanel, transitions
+from labor_llm.careers.predictions import Predictions, from_matrix, read_predictions, write_predictions
 from labor_llm.errors import InputError
-from labor_llm.language_models import LanguageModel, load_language_model
-from labor_llm.predictions import Predictions, from_matrix, read_predictions, write_predictions
-from labor_llm.scoring.identity import result_identity
-from labor_llm.scoring.prompt_states import history_embeddings
-from labor_llm.scoring.question import Asked, Question
+from labor_llm.models.loading import LanguageModel, load_language_model
+from labor_llm.scoring.passes import history_embeddings
+from labor_llm.scoring.question import Asked, Question, result_identity
+from labor_llm.store.artefacts import is_current, verify
 
 # Hundreds of components for few records: penalties far above those of hand-made features.
 REGULARISATIONS = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
@@ -35,7 +34,7 @@ class EmbeddingLogit:
     """Multinomial logit on embeddings, tuned on the validation workers.
 
     An occupation that no training record has gets Laplace's share, as in
-    `labor_llm.baselines.logit.MultinomialLogit`.
+    `labor_llm.baselines.registry.logit.MultinomialLogit`.
 
     Args:
         language_model: what embeds the histories.

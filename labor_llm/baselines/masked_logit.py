@@ -44,7 +44,7 @@ class MaskedLogit:
 
         One that no training row chose cannot be estimated. It gets Laplace's share 1/(n + K) of n training rows
         and K alternatives, after which each row is scaled to add up to one (the rule of
-        `labor_llm.baselines.logit.MultinomialLogit`).
+        `labor_llm.baselines.registry.logit.MultinomialLogit`).
 
         Args:
             X: [rows, features].

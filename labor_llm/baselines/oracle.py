@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from labor_llm.artefacts import verify
-from labor_llm.baselines.fitting_panels import check_outcomes
-from labor_llm.careers import CareerPanel, transitions
-from labor_llm.predictions import Predictions, from_matrix
+from labor_llm.baselines.panels import check_outcomes
+from labor_llm.careers.panel import CareerPanel, transitions
+from labor_llm.careers.predictions import Predictions, from_matrix
 from labor_llm.simulation.market import MARKET_FILE, Market
+from labor_llm.store.artefacts import verify
 
 # Short name in profiles and folders, and the name that tables show.
 ORACLE = "oracle"

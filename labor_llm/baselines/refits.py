@@ -1,20 +1,178 @@
-"""Baselines fitted again on resampled training workers, for their TrainSE."""
+"""Baselines fitted again for a further chapter: all are quick but CAREER, which is stored and read.
+
+A fit uses no random numbers and chooses from the same candidates, so a baseline is the one whose predictions
+notebook 06 has stored. CAREER takes its size and training from the one that notebook 06 has stored.
+
+Baselines trained on the years up to one, and on as many records of all years, for the chapter on structural change.
+
+A model that is trained up to a year has seen fewer records as well as older ones. A third training, on all years of
+so many training workers that there are as many records, tells the one from the other.
+
+Baselines fitted again on resampled training workers, for their TrainSE.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from labor_llm.artefacts import environment
-from labor_llm.baselines import BASELINES, Baseline
-from labor_llm.careers import CareerPanel
-from labor_llm.errors import InputError
-from labor_llm.evaluation.training_bootstrap import training_refits
-from labor_llm.predictions import Predictions
-from labor_llm.sources import code_checksum
+import numpy as np
+import pandas as pd
+
+from labor_llm.baselines.career.fit import load_career
+from labor_llm.baselines.registry import BASELINES, Baseline, fit_baselines
+from labor_llm.careers.panel import CareerPanel
+from labor_llm.careers.predictions import Predictions, read_predictions
+from labor_llm.careers.refits import training_refits
+from labor_llm.careers.samples import ALL_YEARS, AS_MANY, UP_TO, train_up_to
+from labor_llm.careers.windows import predict_windows
+from labor_llm.errors import ArtefactError, InputError
+from labor_llm.store.artefacts import MANIFEST, environment
+from labor_llm.store.results import Results
+from labor_llm.store.staleness import code_checksum
+
+CAREER = "career"
+
+
+def fit_baselines_again(
+    names: Sequence[str],
+    panel: CareerPanel,
+    splits: Mapping[str, str],
+    results: Results,
+    variant: str = "",
+) -> dict[str, Baseline]:
+    """Return fitted baselines by name, CAREER read if it was trained on these careers.
+
+    Args:
+        names: keys of `labor_llm.baselines.registry.BASELINES`.
+        panel: all workers, or the careers of some of them or up to a year.
+        splits: the split of each worker.
+        results: where CAREER lies.
+        variant: with other careers than notebook 06, a word for them: CAREER is trained on them, with the settings
+            of notebook 06, and stored as `career-<variant>`.
+
+    Raises:
+        ArtefactError: if CAREER is asked for and notebook 06 has not made it.
+        InputError: as `fit_baselines`.
+    """
+    if CAREER not in names:
+        return fit_baselines(names, panel, splits)
+    stored = results.model(panel.dataset, CAREER)
+    if not (stored / MANIFEST).is_file():
+        raise ArtefactError(
+            f"{stored}: CAREER was not made yet. Run notebooks/06_baselines with it, or leave it out of `baselines`."
+        )
+    folder = results.model(panel.dataset, f"{CAREER}-{variant}") if variant else stored
+    options = {CAREER: {"settings": load_career(stored).settings, "folder": folder}}
+    return fit_baselines(names, panel, splits, options)
+
+
+def predict_baselines(
+    fitted: Mapping[str, Baseline], panel: CareerPanel, lengths: Sequence[int]
+) -> dict[str, dict[int | None, Predictions]]:
+    """Return what fitted baselines say with each length of history, by the name that tables show.
+
+    Args:
+        fitted: as `labor_llm.baselines.registry.fit_baselines` returns them.
+        panel: careers whose records are predicted.
+        lengths: numbers of records shown, as in `labor_llm.careers.windows.predict_windows`.
+
+    Raises:
+        InputError: as `predict_windows`.
+    """
+    return {baseline.name: predict_windows(baseline.predict, panel, lengths) for baseline in fitted.values()}
+
+
+def as_many_records(
+    panel: CareerPanel, splits: Mapping[str, str], records: int, seed: int = 0
+) -> CareerPanel:
+    """Return whole careers of some training workers, drawn at random, with about so many records; others as they are.
+
+    Raises:
+        InputError: if the training workers have fewer records, or not one of them is drawn.
+    """
+    lengths = panel.split(splits, "train").frame.groupby("worker_id", sort=True).size()
+    if lengths.sum() < records:
+        raise InputError(
+            f"{panel.dataset}: {lengths.sum():,} records of training workers, {records:,} asked for."
+        )
+    shuffled = lengths.iloc[np.random.default_rng(seed).permutation(len(lengths))]
+    kept = shuffled.index[: int(np.abs(shuffled.cumsum().to_numpy() - records).argmin()) + 1]
+    others = [worker for worker, split in splits.items() if split != "train"]
+    return panel.restrict([*kept, *others])
+
+
+def predictions_by_training(
+    names: Sequence[str],
+    panel: CareerPanel,
+    splits: Mapping[str, str],
+    last_year: int,
+    results: Results,
+    seed: int = 0,
+) -> dict[str, dict[str, Predictions]]:
+    """Return each baseline's predictions for the test workers, by what it was trained on.
+
+    Args:
+        names: keys of `labor_llm.baselines.registry.BASELINES`.
+        panel: all workers.
+        splits: the split of each worker.
+        last_year: of the training that ends early.
+        results: where CAREER lies, as `fit_baselines_again` says.
+        seed: of the workers of the third training.
+
+    Returns:
+        By the baseline's name in tables and `ALL_YEARS`, `UP_TO` or `AS_MANY`, predictions of all their records.
+
+    Raises:
+        InputError: as `train_up_to`, `as_many_records` and `fit_baselines`.
+    """
+    early = train_up_to(panel, splits, last_year)
+    until = CareerPanel(
+        pd.concat([early.train.frame, early.validation.frame], ignore_index=True),
+        panel.outcomes,
+        panel.survey,
+    )
+    as_many = as_many_records(panel, splits, len(early.train.frame), seed)
+    test = panel.split(splits, "test")
+    found: dict[str, dict[str, Predictions]] = {}
+    for training, careers, variant in (
+        (ALL_YEARS, panel, ""),
+        (AS_MANY, as_many, f"as-many-as-until-{last_year}"),
+        (UP_TO, until, f"until-{last_year}"),
+    ):
+        for baseline in fit_baselines_again(names, careers, splits, results, variant).values():
+            found.setdefault(baseline.name, {})[training] = baseline.predict(test)
+    return found
+
+
+def stored_by_training(
+    dataset: str, models: Sequence[str], models_until: Sequence[str], results: Results
+) -> dict[str, dict[str, Predictions]]:
+    """Return stored predictions of models that were trained on all years, and of the same trained up to a year.
+
+    Args:
+        dataset: short name of the data set.
+        models: short names of the predictions of models trained on all years.
+        models_until: those of the same models trained up to the year, in the same order.
+        results: where notebook 05 has stored them.
+
+    Raises:
+        InputError: if there are not as many of both.
+        ArtefactError: if predictions are missing.
+    """
+    if len(models) != len(models_until):
+        raise InputError(
+            f"{len(models)} models of all years and {len(models_until)} of the years up to one: name them in pairs."
+        )
+    found = {}
+    for name, name_until in zip(models, models_until, strict=True):
+        whole = read_predictions(results.predictions(dataset, name))
+        until = read_predictions(results.predictions(dataset, name_until))
+        found[whole.model] = {ALL_YEARS: whole, UP_TO: until}
+    return found
 
 
 def refit_baselines(
@@ -34,7 +192,7 @@ def refit_baselines(
         panel: all workers.
         splits: the split of each worker.
         refits: at least two.
-        options: as in `labor_llm.baselines.fit_baselines`; a `folder` among them is left aside.
+        options: as in `labor_llm.baselines.registry.fit_baselines`; a `folder` among them is left aside.
         seed: of the samples, which are the same for all baselines.
 
     Raises:

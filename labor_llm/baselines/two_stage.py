@@ -8,16 +8,36 @@ With s the log-odds of staying and u_j the utility of occupation j, both functio
 A first record has no previous occupation: nobody can stay, and P(j) is proportional to exp(u_j) for all j.
 (In the authors' code a first record can "stay" in the start symbol, and the softmax has room for symbols that
 are no occupations; the mass there is lost. Here all mass is on the outcome space.)
+
+Two-stage logit: a binary logit of staying, and a logit of the destination among the other occupations.
+
+The form is that of `labor_llm.baselines.registry.two_stage`, with s and u linear in features. Both stages are penalised
+(squared L2 norm); as the log-likelihood is the sum of the two stages', each has its own C, chosen on the
+validation workers. First records enter the second stage alone, with no occupation closed.
 """
 
 from __future__ import annotations
 
+import itertools
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 import torch
+from scipy.sparse import csr_matrix, hstack
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
 from torch.nn.functional import logsigmoid
 
-from labor_llm.occupations import OutcomeSpace
+from labor_llm.baselines.masked_logit import MaskedLogit, fit_masked_logit
+from labor_llm.baselines.panels import check_fitting_panels, check_outcomes
+from labor_llm.baselines.two_stage_features import BagFeatures, FeatureSet, RegressionFeatures
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.panel import CareerPanel, transitions
+from labor_llm.careers.predictions import Predictions, from_matrix
+from labor_llm.errors import InputError, NumericalError
 
 # In place of the previous occupation's column where there is none.
 FIRST = -1
@@ -48,3 +68,176 @@ def two_stage_log_probs(utilities: torch.Tensor, stay: torch.Tensor, previous: t
     stay = stay[..., None]
     leave = logsigmoid(-stay).masked_fill(first, 0.0)
     return torch.where(here, logsigmoid(stay), leave + moves)
+
+
+# From strong shrinkage to weak, each fit beginning where the one before ended.
+STAY_REGULARISATIONS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+DESTINATION_REGULARISATIONS = (0.1, 0.3, 1.0, 3.0, 10.0)
+# Factors of the last occupation, earlier ones and the covariates: a column multiplied by m is penalised 1/m^2 as much.
+FEATURE_WEIGHTS = (1.0, 0.5, 0.25)
+
+
+@dataclass(frozen=True)
+class _Records:
+    """Features [records, columns], and the columns of the realised and the previous occupation, int [records]."""
+
+    X: csr_matrix
+    realised: np.ndarray
+    previous: np.ndarray
+
+    @property
+    def stayed(self) -> np.ndarray:
+        """Boolean [records]; False at a first record."""
+        return self.realised == self.previous
+
+
+class TwoStageLogit:
+    """Two-stage logit on the features of CAREER's regression, tuned on the validation workers.
+
+    Args:
+        stay_regularisations: the values of C to try in the first stage (larger is less shrinkage).
+        destination_regularisations: those to try in the second.
+        feature_weights: factors of the last occupation, of earlier ones and of the covariates.
+        tolerance: largest component of the gradient (per record) at which L-BFGS stops.
+        max_iterations: of L-BFGS; reaching them is an error, not a warning.
+        name: the model's name in its predictions.
+
+    Attributes:
+        stay_: scikit-learn's binary logit of staying, class 1.
+        destination_: the `MaskedLogit` of destinations.
+        stay_regularisation_, destination_regularisation_: the two values of C kept.
+        validation_perplexity_: the whole grid, columns `stay_regularisation`, `destination_regularisation`,
+            `validation_perplexity`.
+    """
+
+    features: type[FeatureSet] = RegressionFeatures
+
+    def __init__(
+        self,
+        stay_regularisations: Sequence[float] = STAY_REGULARISATIONS,
+        destination_regularisations: Sequence[float] = DESTINATION_REGULARISATIONS,
+        feature_weights: tuple[float, float, float] = FEATURE_WEIGHTS,
+        tolerance: float = 1e-4,
+        max_iterations: int = 5000,
+        name: str = "two_stage_logit",
+    ) -> None:
+        for given in (stay_regularisations, destination_regularisations):
+            if not given or min(given) <= 0:
+                raise InputError(f"regularisations: {tuple(given)} found; give one or more, all above zero.")
+        self.stay_regularisations = tuple(sorted(stay_regularisations))
+        self.destination_regularisations = tuple(sorted(destination_regularisations))
+        self.feature_weights = feature_weights
+        self.tolerance, self.max_iterations = tolerance, max_iterations
+        self.name = name
+
+    def fit(self, train: CareerPanel, validation: CareerPanel) -> TwoStageLogit:
+        """Estimate both stages on the training workers and choose each C on the validation workers.
+
+        Raises:
+            InputError: if a panel is empty, a worker is in both, or in training nobody stays, nobody moves, or all
+                who move go to one occupation.
+            MismatchError: if the outcome spaces differ.
+            NumericalError: if L-BFGS does not converge.
+        """
+        check_fitting_panels(self.name, train, validation)
+        self.outcomes_ = train.outcomes
+        self._fitted_features = self.features().fit(train)
+        known, held = self._stages(train), self._stages(validation)
+        stays, moves = self._fit_stay(known, held), self._fit_destination(known, held)
+        records = len(validation.frame)
+        grid = [
+            (stay, destination, np.exp(-(stays[stay][0] + moves[destination][0]) / records))
+            for stay, destination in itertools.product(stays, moves)
+        ]
+        self.validation_perplexity_ = pd.DataFrame(
+            grid, columns=["stay_regularisation", "destination_regularisation", "validation_perplexity"]
+        )
+        best = min(grid, key=lambda candidate: candidate[2])
+        self.stay_regularisation_, self.destination_regularisation_, _ = best
+        self.stay_, self.destination_ = stays[best[0]][1], moves[best[1]][1]
+        return self
+
+    @property
+    def chosen(self) -> str:
+        """What the validation workers chose, in words."""
+        return f"C = {self.stay_regularisation_:g} of staying, {self.destination_regularisation_:g} of destinations"
+
+    def predict(self, panel: CareerPanel) -> Predictions:
+        """Return the log-probability of every occupation for every record of a panel.
+
+        Raises:
+            MismatchError: if the panel's outcome space is not the fitted one.
+        """
+        check_outcomes(self.name, self.outcomes_, panel)
+        table = transitions(panel)
+        previous = previous_columns(table, self.outcomes_)
+        X = self._design(panel)
+        destinations = self.destination_.log_probabilities(X, previous, len(self.outcomes_))
+        log_probs = two_stage_log_probs(
+            torch.from_numpy(destinations),
+            torch.from_numpy(self.stay_.decision_function(X)),
+            torch.from_numpy(previous),
+        )
+        return from_matrix(self.name, table, self.outcomes_, log_probs.numpy())
+
+    def _design(self, panel: CareerPanel) -> csr_matrix:
+        blocks = self._fitted_features.blocks(panel)
+        weighted = [block * weight for block, weight in zip(blocks, self.feature_weights, strict=True)]
+        return csr_matrix(hstack(weighted, format="csr"), dtype=np.float64)
+
+    def _stages(self, panel: CareerPanel) -> _Records:
+        table = transitions(panel)
+        realised = np.asarray(self.outcomes_.indices(table["occupation"]))
+        return _Records(self._design(panel), realised, previous_columns(table, self.outcomes_))
+
+    def _fit_stay(self, known: _Records, held: _Records) -> dict[float, tuple[float, LogisticRegression]]:
+        """Return for each C the validation log-likelihood (nats) and the logit of staying."""
+        later, held_later = known.previous != FIRST, held.previous != FIRST
+        X, stayed = known.X[later], known.stayed[later]
+        if len(np.unique(stayed)) < 2:
+            raise InputError(
+                f"{self.name}: {'everybody' if stayed.any() else 'nobody'} stays in the training records; "
+                "give more workers, or use a model without a stage for staying."
+            )
+        sign = np.where(held.stayed[held_later], 1.0, -1.0)
+        fits = {}
+        for regularisation in self.stay_regularisations:
+            logit = LogisticRegression(C=regularisation, tol=self.tolerance, max_iter=self.max_iterations)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", ConvergenceWarning)
+                try:
+                    logit.fit(X, stayed)
+                except ConvergenceWarning as warning:
+                    raise NumericalError(
+                        f"{self.name}, C = {regularisation:g}: the logit of staying has not converged in "
+                        f"{self.max_iterations:,} iterations. Raise max_iterations, or leave this C out."
+                    ) from warning
+            # scikit-learn refuses to predict for no rows at all.
+            odds = logit.decision_function(held.X[held_later]) if held_later.any() else np.zeros(0)
+            fits[regularisation] = -np.logaddexp(0.0, -sign * odds).sum(), logit
+        return fits
+
+    def _fit_destination(self, known: _Records, held: _Records) -> dict[float, tuple[float, MaskedLogit]]:
+        """Return for each C the validation log-likelihood (nats) and the logit of destinations."""
+        moved, held_moved = ~known.stayed, ~held.stayed
+        X, realised, previous = known.X[moved], known.realised[moved], known.previous[moved]
+        rows, columns = np.arange(held_moved.sum()), held.realised[held_moved]
+        fits, logit = {}, None
+        for regularisation in self.destination_regularisations:
+            logit = fit_masked_logit(
+                X, realised, previous, regularisation, logit, self.tolerance, self.max_iterations
+            )
+            log_probs = logit.log_probabilities(
+                held.X[held_moved], held.previous[held_moved], len(self.outcomes_)
+            )
+            fits[regularisation] = log_probs[rows, columns].sum(), logit
+        return fits
+
+
+class BagOfJobs(TwoStageLogit):
+    """Two-stage logit on the shares of earlier occupations: the history without its order but for the last job.
+
+    Arguments and attributes as in `TwoStageLogit`.
+    """
+
+    features: type[FeatureSet] = BagFeatures

@@ -25,8 +25,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from labor_llm.baselines.logit_features import logit_features
-from labor_llm.careers import CareerPanel, transitions
+from labor_llm.baselines.logit import logit_features
+from labor_llm.careers.panel import CareerPanel, transitions
 
 _STATIC = ["gender", "ethnicity", "region"]
 # The last occupation, earlier ones, and all covariates, each [records, columns of its own].
@@ -102,7 +102,7 @@ def regression_features(panel: CareerPanel) -> pd.DataFrame:
     """Return one row of features per record, in panel order.
 
     Returns:
-        The columns of `labor_llm.baselines.logit_features.logit_features`, and `records_in_occupation` (earlier
+        The columns of `labor_llm.baselines.logit.logit_features`, and `records_in_occupation` (earlier
         records of the current spell in the previous occupation), `year_skipped` and `education_changed` (0 or 1,
         against the record before; 0 at a first record).
     """

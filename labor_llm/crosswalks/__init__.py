@@ -4,19 +4,3 @@ The crosswalks are fetched (`fetch_crosswalks`) or taken from a folder of the us
 is stated; their content is compared with a checksum. `load_crosswalks` gives the `Crosswalks` that map codes of a
 Census frame. Where Dorn has no row, `patch.csv` may have one, with reason and source.
 """
-
-from labor_llm.crosswalks.download import Fetched, fetch_crosswalks
-from labor_llm.crosswalks.files import KNOWN_VERSIONS, VINTAGES, Version, write_crosswalks
-from labor_llm.crosswalks.mapping import FRAME_FILES, Crosswalks, load_crosswalks
-
-__all__ = [
-    "FRAME_FILES",
-    "KNOWN_VERSIONS",
-    "VINTAGES",
-    "Crosswalks",
-    "Fetched",
-    "Version",
-    "fetch_crosswalks",
-    "load_crosswalks",
-    "write_crosswalks",
-]

@@ -1,4 +1,14 @@
-"""Crosswalks of several Census frames: occ1990dd codes of the surveys' occupation codes, and what has none.
+"""Tell codes of another Census frame from those of the frame that they are said to be.
+
+Most numbers below 1000 are a code in several frames, so a wrong frame maps without complaint to wrong occupations.
+The frames do differ in which numbers they use; over many records that shows.
+
+The patch table: occupation codes for which Dorn's crosswalks have no row, each with reason and source.
+
+A row's code is the one that stands in the survey. Rows of census2002 serve census2000 too, whose codes are the
+first three of their four digits. A row without a target says why there is none.
+
+Crosswalks of several Census frames: occ1990dd codes of the surveys' occupation codes, and what has none.
 
 Which files a frame needs is in `FRAME_FILES`. The four digits of census2002 are the three of census2000 and a zero.
 """
@@ -7,13 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from labor_llm.careers.occupations import read_text_csv
 from labor_llm.crosswalks.files import (
     KNOWN_VERSIONS,
     LARGEST_CODE,
@@ -29,9 +40,95 @@ from labor_llm.crosswalks.files import (
     find_files,
     read_crosswalk,
 )
-from labor_llm.crosswalks.patch import patch_of
-from labor_llm.crosswalks.wrong_frame import NOT_REPORTED, occupation_counts, sign_of_wrong_frame
 from labor_llm.errors import InputError
+
+# Fewer codes than this say nothing, and a list that knows nearly all of them is the right one.
+FEWEST_CODES = 20
+SURELY_RIGHT = 0.995
+# Files of the right frame reach 0.95 and more, with uncoded answers and the survey's own codes among the rest.
+SURELY_WRONG = 0.8
+SMALLEST_GAIN = 0.01
+# What surveys write where there is no occupation: not asked, not reported, never worked.
+NOT_REPORTED = (990, 999), (9900, 9999)
+
+
+def occupation_counts(codes: pd.Series, size: int) -> np.ndarray:
+    """Return how often each code occurs (position: the code), without missing and not-reported ones.
+
+    Codes of `size` and above count at the last position, which no list knows.
+    """
+    values = pd.to_numeric(codes).dropna().to_numpy(dtype="int64")
+    values = values[values > 0]
+    for first, last in NOT_REPORTED:
+        values = values[(values < first) | (values > last)]
+    return np.bincount(np.minimum(values, size), minlength=size + 1)
+
+
+def sign_of_wrong_frame(frame: str, counts: np.ndarray, known: Mapping[str, np.ndarray]) -> str | None:
+    """Return in plain words why codes are not those of a frame, or None if there is no sign of it.
+
+    Codes known to another frame alone are set against codes known to this frame alone: under the right frame the
+    former are stray, so that an excess of three standard errors (sign test) and one percent of the records is a sign.
+    Where no other frame is better, a frame that knows fewer than 80 percent is wrong by itself.
+
+    Args:
+        frame: the frame that the codes are said to be of.
+        counts: how often each code occurs, of `occupation_counts`.
+        known: for each frame at hand whether it knows a code, one entry shorter than `counts`.
+    """
+    total = int(counts.sum())
+    lists = {name: np.append(codes, False) for name, codes in known.items()}
+    own = lists[frame]
+    share = counts[own].sum() / total if total else 1.0
+    if total < FEWEST_CODES or share >= SURELY_RIGHT:
+        return None
+    best, gain = None, 0
+    for name, other in lists.items():
+        theirs, ours = int(counts[other & ~own].sum()), int(counts[own & ~other].sum())
+        excess = theirs - ours
+        if excess > max(gain, 3 * np.sqrt(theirs + ours), SMALLEST_GAIN * total):
+            best, gain = name, excess
+    found = f"{share:.1%} of {total:,} codes are in the list of {frame}"
+    if best is not None:
+        return (
+            f"{found}, {counts[lists[best]].sum() / total:.1%} in that of {best}: they look like {best} codes"
+        )
+    if share < SURELY_WRONG:
+        return f"{found}, and no other frame at hand knows more of them{_digits(frame, counts)}"
+    return None
+
+
+def _digits(frame: str, counts: np.ndarray) -> str:
+    """Name a number of digits that the frame's codes do not have."""
+    long = counts[1000:].sum() / counts.sum()
+    if frame in ("census2002", "census2010"):
+        return ": they have three digits, not four" if long < 0.5 else ""
+    return ": they have four digits, not three" if long > 0.5 else ""
+
+
+COLUMNS = ("frame", "code", "census_title", "occ1990dd", "reason", "source")
+_TABLE = Path(__file__).with_name("patch.csv")
+
+
+@cache
+def patch_table() -> pd.DataFrame:
+    """Return the patch table: the columns `COLUMNS`, `code` int64, `occ1990dd` Int64 (NA: no target)."""
+    table = read_text_csv(_TABLE, COLUMNS)[list(COLUMNS)]
+    table["code"] = table["code"].astype("int64")
+    table["occ1990dd"] = pd.to_numeric(table["occ1990dd"].replace("", None)).astype("Int64")
+    return table
+
+
+def patch_of(frame: str) -> dict[int, int | None]:
+    """Return the targets (None: there is none) of the patch for a frame, by code."""
+    table = patch_table()
+    rows = table[table["frame"] == ("census2002" if frame == "census2000" else frame)]
+    codes = rows["code"] // 10 if frame == "census2000" else rows["code"]
+    return {
+        int(code): None if pd.isna(target) else int(target)
+        for code, target in zip(codes, rows["occ1990dd"], strict=True)
+    }
+
 
 # The first file makes the frame, a second adds codes that the first lacks; our patch has those codes too.
 FRAME_FILES: Mapping[str, tuple[str, ...]] = {

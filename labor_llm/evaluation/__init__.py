@@ -11,15 +11,3 @@ Binary tasks: `binary_tasks`, `ranking`, `calibration`, `recalibration`; all tit
 Years ahead: `horizons`, `horizon_agreement`, `horizon_pairs`. Whom and when: `subgroups`, `permuted_covariates`,
 `structural_change`, `history_length`. All resample workers by `resampling`.
 """
-
-from labor_llm.evaluation.bootstrap import bootstrap_differences, bootstrap_perplexity
-from labor_llm.evaluation.perplexity import perplexity, perplexity_table
-from labor_llm.evaluation.resampling import worker_weights
-
-__all__ = [
-    "bootstrap_differences",
-    "bootstrap_perplexity",
-    "perplexity",
-    "perplexity_table",
-    "worker_weights",
-]

@@ -8,7 +8,7 @@ changes occupations or stays in the labor force"):
 
 Probabilities are normalised over the valid titles where every title was scored: unnormalised ones mix the
 mass on text that is no title into the ranking. Where only named titles were scored
-(`labor_llm.scoring.named_titles`) they are unnormalised, and the result says so.
+(`labor_llm.scoring.realised`) they are unnormalised, and the result says so.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ from typing import Literal, get_args
 import numpy as np
 import pandas as pd
 
-from labor_llm.careers import CareerPanel
+from labor_llm.careers.panel import CareerPanel
+from labor_llm.careers.predictions import STAY, Predictions, named_column, panel_columns
 from labor_llm.errors import InputError, MismatchError, NumericalError
 from labor_llm.evaluation.comparison import compare, sorted_rows
-from labor_llm.evaluation.description import panel_columns
-from labor_llm.predictions import STAY, Predictions, named_column
 
 # Realised title and mass may come from different forward passes, whose float32 sums differ by rounding.
 _TOLERANCE = 1e-3

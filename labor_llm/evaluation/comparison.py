@@ -15,8 +15,8 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from labor_llm.careers.predictions import TRANSITION_COLUMNS, Predictions
 from labor_llm.errors import InputError, MismatchError
-from labor_llm.predictions import TRANSITION_COLUMNS, Predictions
 
 TRANSITION = ["dataset", "worker_id", "year"]
 
@@ -112,7 +112,7 @@ def compare(predictions: Sequence[Predictions], columns: Sequence[str | None] = 
                 found = ", ".join(prediction.table.columns)
                 raise InputError(
                     f"by: {column!r} is no column of the predictions; found {found}. Add it with "
-                    "labor_llm.evaluation.description.described."
+                    "labor_llm.careers.predictions.described."
                 )
     parts: dict[str, dict[str, pd.DataFrame]] = {}
     for prediction in predictions:

@@ -8,11 +8,22 @@ likely on validation workers, with what it gains on test workers (Guo et al. 201
 neural networks", ICML). T above one means that the model is too sure of itself.
 
 All of it is of probabilities among the valid titles, on the transitions for which every title was scored.
+
+The temperature where no validation predictions are stored: fitted on some test workers, tried on the others.
+
+The test workers are divided at random. For each part the temperature is fitted on all other parts
+(`distribution_calibration.fitted_temperature`) and applied to it, so that no worker's outcomes choose the temperature
+that they are judged with. The gain is over all parts.
+
+Calibration of the whole distribution over titles, several models in one table.
+
+Three numbers a model: the error of its most probable title, that of its groups of occupations, and the temperature
+that would have been right (`labor_llm.evaluation.distribution_calibration`, `cross_fitted_temperature`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,17 +31,16 @@ import pandas as pd
 import scipy.optimize
 import scipy.special
 
+from labor_llm.careers.predictions import Predictions, normalised_blocks
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError, MismatchError
 from labor_llm.evaluation.calibration import BINS, SIMULATIONS, Binning, expected_calibration_error
 from labor_llm.evaluation.resampling import check_draws, resampled_sums, spread
-from labor_llm.predictions import Predictions
 
 OTHERS = "all other titles"
 MINIMUM_EVENTS = 50
 # Natural logarithm of the lowest and highest temperature that are tried.
 _RANGE = (-4.0, 4.0)
-_BLOCK = 32_768
 
 
 def top_title_calibration(
@@ -267,28 +277,6 @@ def with_temperature(predictions: Predictions, temperature: float) -> tuple[np.n
     return plain, tempered
 
 
-def normalised_blocks(predictions: Predictions) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield the log-probabilities of all titles among the valid ones, float64 [block, titles], rows by rows.
-
-    The rows are those of the table for which every title was scored, in its order.
-
-    Raises:
-        InputError: if there are none, or bounded scoring left titles open.
-    """
-    matrix = predictions.log_probs
-    if matrix is None or not len(matrix):
-        raise InputError(
-            f"{predictions.model}: no transition has the score of every title. Score all titles."
-        )
-    if predictions.upper is not None and not np.array_equal(predictions.upper, matrix):
-        raise InputError(
-            f"{predictions.model}: bounded scoring left titles open. Score all titles with tolerance 0."
-        )
-    for start in range(0, len(matrix), _BLOCK):
-        block = matrix[start : start + _BLOCK].astype(np.float64)
-        yield slice(start, start + len(block)), block - scipy.special.logsumexp(block, axis=1, keepdims=True)
-
-
 def _scored(predictions: Predictions) -> tuple[pd.DataFrame, np.ndarray]:
     """Return the rows of the table that are scored in full, and the column of their realised title."""
     table = predictions.table[predictions.scored_in_full].reset_index(drop=True)
@@ -342,3 +330,111 @@ def _own(log_probs: np.ndarray, columns: np.ndarray) -> np.ndarray:
 
 def _identity(predictions: Predictions) -> dict[str, Any]:
     return {"dataset": predictions.dataset, "model": predictions.model}
+
+
+def cross_fitted_temperature(
+    predictions: Predictions, folds: int = 5, draws: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """Return the temperature of a model and what it gains on workers that it was not fitted on.
+
+    Args:
+        predictions: of test workers, with the scores of every title for some of them.
+        folds: parts that the workers are divided into.
+        draws: bootstrap samples of workers, with the temperatures held fixed.
+        seed: of the division and of the samples.
+
+    Returns:
+        One row: `dataset`, `model`, `temperature` (geometric mean over the parts), `temperature_from` and
+        `temperature_to` (lowest and highest), `perplexity` (normalised), `tempered_perplexity`, `gain` (mean
+        log-probability with temperature minus without, nats per transition) with `test_se`, `ci_low`, `ci_high`,
+        `transitions`, `workers`, and `reason` (empty, or why there is no temperature).
+
+    Raises:
+        InputError: if no transition has the score of every title, there are fewer than two parts, or fewer workers
+            than parts.
+    """
+    check_draws(draws)
+    scored = predictions.select(predictions.scored_in_full.to_numpy())
+    units, ids = pd.factorize(scored.table["worker_id"], sort=True)
+    if not 2 <= folds <= len(ids):
+        raise InputError(
+            f"temperature: {folds} parts of {len(ids):,} workers; give at least two, and no more than workers."
+        )
+    part_of = (np.random.default_rng((seed, 5)).permutation(len(ids)) % folds)[units]
+    temperatures, reason = [], ""
+    plain, tempered = np.empty(len(units)), np.empty(len(units))
+    for part in range(folds):
+        temperature, why = fitted_temperature(scored.select(part_of != part))
+        temperatures.append(temperature)
+        reason = reason or why
+        held_out = part_of == part
+        plain[held_out], tempered[held_out] = with_temperature(scored.select(held_out), temperature)
+    measures = gain_of_temperature(plain, tempered, units, draws, seed)
+    if not np.isfinite(measures["gain"]) and not reason:
+        reason = f"probability zero for {int(np.isneginf(plain).sum()):,} outcomes"
+    return pd.DataFrame(
+        [
+            {
+                "dataset": scored.dataset,
+                "model": scored.model,
+                "temperature": float(np.exp(np.mean(np.log(temperatures)))),
+                "temperature_from": min(temperatures),
+                "temperature_to": max(temperatures),
+                **measures,
+                "reason": reason,
+            }
+        ]
+    )
+
+
+def distribution_calibration(
+    predictions: Sequence[Predictions],
+    groups: Mapping[str, Mapping[str, str]],
+    draws: int = 1000,
+    seed: int = 0,
+    minimum_events: int = 20,
+) -> pd.DataFrame:
+    """Measure the calibration of the whole distribution over titles, one row a data set and model.
+
+    Args:
+        predictions: with the scores of every title, as `shared_events.with_all_titles` returns them.
+        groups: for each data set the group of each occupation code, such as the headings of occ1990dd.
+        draws: bootstrap samples of workers.
+        seed: of the samples, of the simulated perfect model and of the division of workers for the temperature.
+        minimum_events: groups of occupations with fewer are taken together.
+
+    Returns:
+        Columns `dataset`, `model`; `top_error` and `top_perfect` (of the most probable title); `class_error` and
+        `class_perfect` (mean over `classes` groups of occupations of |observed - expected share|); `temperature`
+        with `temperature_from`, `temperature_to`; `gain` (nats per transition) with `test_se`; `reason` (empty,
+        or why there is no temperature); `transitions`, `workers`.
+
+    Raises:
+        InputError: if a prediction has no scores of all titles, or an occupation no group.
+    """
+    rows = []
+    for prediction in predictions:
+        dataset = prediction.dataset
+        top = top_title_calibration(prediction, draws=draws, seed=seed).iloc[0]
+        classwise = classwise_calibration(prediction, groups[dataset], minimum_events, draws, seed)
+        classes = mean_classwise_error(classwise).iloc[0]
+        heat = cross_fitted_temperature(prediction, draws=draws, seed=seed).iloc[0]
+        rows.append(
+            {
+                "dataset": dataset,
+                "model": prediction.model,
+                "top_error": top["calibration_error"],
+                "top_perfect": top["perfect_mean"],
+                "class_error": classes["classwise_error"],
+                "class_perfect": classes["perfect_error"],
+                "classes": int(classes["titles"]),
+                **{
+                    name: heat[name]
+                    for name in ("temperature", "temperature_from", "temperature_to", "gain", "test_se")
+                },
+                "reason": heat["reason"],
+                "transitions": int(heat["transitions"]),
+                "workers": int(heat["workers"]),
+            }
+        )
+    return pd.DataFrame(rows)

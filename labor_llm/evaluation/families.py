@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from labor_llm.evaluation.bootstrap import bootstrap_perplexity
-from labor_llm.evaluation.description import psid_families, with_worker_column
-from labor_llm.predictions import Predictions
-from labor_llm.results import Results
-from labor_llm.surveys.conversion_report import read_conversion
+from labor_llm.careers.predictions import Predictions, psid_families, with_worker_column
+from labor_llm.evaluation.perplexity import bootstrap_perplexity
+from labor_llm.store.results import Results
+from labor_llm.surveys.report import read_conversion
 
 _FAMILY = "family"
 # Of the surveys that are converted, the only one that follows families.

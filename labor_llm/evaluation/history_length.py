@@ -12,12 +12,11 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 
-from labor_llm.careers import CareerPanel
+from labor_llm.careers.panel import CareerPanel
+from labor_llm.careers.predictions import Predictions, described
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
-from labor_llm.evaluation.bootstrap import bootstrap_differences, bootstrap_perplexity
-from labor_llm.evaluation.description import described
-from labor_llm.predictions import Predictions
+from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity
 
 # What the whole history is called where a number of records stands otherwise.
 ALL = "all"
@@ -30,7 +29,7 @@ def history_lengths(
     """Return the perplexity of each model with each length of history, on the same transitions.
 
     Args:
-        models: by name, predictions as `labor_llm.history_windows.predict_windows` returns them.
+        models: by name, predictions as `labor_llm.careers.windows.predict_windows` returns them.
         panel: that they are of.
         draws: bootstrap samples of workers.
         seed: of the samples.

@@ -1,268 +1,321 @@
-"""Predictions over two years or more: asked for directly, or compounded from predictions one year ahead.
+"""How far direct and compounded predictions agree, and which of them is nearer the truth.
 
-A model that predicts the next record at a stated year can be asked for the year after next directly, by leaving
-the year between out of the history. Or the year between is predicted first and summed over,
+The paper reports one correlation of the two (0.93); what it was taken over is not known to us, so three are
+given. A correlation says nothing of how far apart two distributions are, so total variation and the
+Kullback-Leibler divergences stand beside it, and the difference in log-probability of what happened, paired by
+worker.
 
-    P(y_{t+2} = k | h_t) = sum_j P(y_{t+1} = j | h_t) P(y_{t+2} = k | h_t, y_{t+1} = j),
+That difference is of no use where compounded predictions are averages over a few drawn paths: the logarithm of such
+an average is too low on average, so that direct predictions win even where the two are the same.
 
-where every possible history is given to the model again: multiplying one transition matrix by itself would be
-wrong for a model that looks at more than the last record. The sum is exact with one year between. With more,
-paths of the years between are drawn from the model itself, and the model's last distributions are averaged over
-paths (Rao-Blackwell): counting where paths end would leave zeros and scatter more.
-
-Rules. Probabilities are among the valid titles. The record between lies `step` years after the last one, and
-so on; its education is the panel's where the panel has a record in that year (`education='observed'`), otherwise
-or with 'carried' the last known one. The education of the predicted record is the panel's. The numbers that draw
-a path depend on the seed, worker, year and path alone.
+Several models over several horizons: direct and compounded predictions of each, and tables of how they compare.
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
+import scipy.special
 
-from labor_llm.careers import CareerPanel
-from labor_llm.disclosure import MINIMUM_PERSONS
-from labor_llm.errors import InputError, NumericalError
-from labor_llm.evaluation.horizon_histories import (
-    NOTHING_BETWEEN,
+from labor_llm.careers.horizons import (
+    PATH_ERROR,
     Education,
-    Histories,
+    HorizonPair,
     NextJobModel,
-    blocks,
-    last_distributions,
+    compounded_predictions,
+    direct_predictions,
 )
-from labor_llm.predictions import Predictions
+from labor_llm.careers.panel import CareerPanel
+from labor_llm.careers.predictions import Predictions
+from labor_llm.disclosure import MINIMUM_PERSONS
+from labor_llm.errors import InputError
+from labor_llm.evaluation.comparison import compare, sorted_rows
+from labor_llm.evaluation.resampling import check_draws, resampled_sums, spread
 
 
-def horizon_questions(panel: CareerPanel, years: int = 2, step: int | None = None) -> pd.DataFrame:
-    """Return the pairs of a worker's records that lie a number of years apart.
-
-    The later record is predicted from the earlier one and all before it; records between are not looked at.
+def horizon_agreement(
+    direct: Predictions, compounded: Predictions, draws: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """Return how two sets of predictions of the same transitions agree.
 
     Args:
-        panel: careers.
-        years: at least two.
-        step: only pairs between which there is a record every so many years. In a simulated market, whose careers go
-            from record to record, what is compounded in such steps from its probabilities is then the truth.
+        direct: with the scores of all titles.
+        compounded: the same transitions and titles.
+        draws: bootstrap samples of workers.
+        seed: of the samples.
 
     Returns:
-        Columns `dataset`, `worker_id`, `year` (of the record to be predicted), `origin_year` (last year known),
-        `transition_type` ('moving' or 'staying' since then), `occupation`, `origin` (occupation then).
+        One row: `dataset`, `direct`, `compounded` (names); `correlation` of the probabilities of what happened,
+        `log_correlation` of their logarithms, `entry_correlation` of the probabilities of all titles;
+        `total_variation` (mean over transitions, 0 to 1) with `total_variation_se`; `kl_direct_compounded` and
+        `kl_compounded_direct` (mean, nats; infinite where one says zero and the other does not);
+        `direct_perplexity`, `compounded_perplexity`; `log_prob_difference` (mean of direct minus compounded, nats)
+        with `test_se`, `ci_low`, `ci_high`; `transitions`, `workers`. A correlation of constants is NaN.
 
     Raises:
-        InputError: if fewer than two years are asked for, or there is no such pair.
+        InputError: if every title was not scored, or below two draws.
+        MismatchError: if the transitions differ.
     """
-    if years < 2:
+    check_draws(draws)
+    comparison, first, second = _side_by_side(direct, compounded)
+    log_probs = comparison.log_probs
+    with np.errstate(invalid="ignore"):
+        differences = log_probs[:, 0] - log_probs[:, 1]
+    variation = 0.5 * np.abs(np.exp(first) - np.exp(second)).sum(axis=1)
+    codes, ids = comparison.units("worker_id")
+    drawn = resampled_sums(
+        np.column_stack(
+            [np.bincount(codes, np.where(np.isfinite(v), v, 0.0)) for v in (differences, variation)]
+            + [np.bincount(codes)]
+        ),
+        draws,
+        seed,
+    )
+    error, low, high = spread(drawn[:, 0] / drawn[:, 2], len(ids))
+    if not np.isfinite(differences).all():
+        error, low, high = np.nan, np.nan, np.nan
+    variation_error, _, _ = spread(drawn[:, 1] / drawn[:, 2], len(ids))
+    perplexities = np.exp(-log_probs.mean(axis=0))
+    row: dict[str, Any] = {
+        "dataset": comparison.dataset,
+        "direct": direct.model,
+        "compounded": compounded.model,
+        "correlation": _correlation(*np.exp(log_probs).T),
+        "log_correlation": _correlation(*log_probs.T),
+        "entry_correlation": _correlation(np.exp(first).ravel(), np.exp(second).ravel()),
+        "total_variation": variation.mean(),
+        "total_variation_se": variation_error,
+        "kl_direct_compounded": _divergence(first, second).mean(),
+        "kl_compounded_direct": _divergence(second, first).mean(),
+        "direct_perplexity": perplexities[0],
+        "compounded_perplexity": perplexities[1],
+        "log_prob_difference": differences.mean(),
+        "test_se": error,
+        "ci_low": low,
+        "ci_high": high,
+        "transitions": len(log_probs),
+        "workers": len(ids),
+    }
+    return pd.DataFrame([row])
+
+
+def distance_to_truth(
+    truth: Predictions, predictions: Sequence[Predictions], draws: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """Return how far predictions are from true probabilities, such as the oracle's, compounded.
+
+    Returns:
+        One row a model: `dataset`, `model`, `total_variation` with `test_se`, `kl` (of the truth against the model,
+        mean in nats: the log-probability that the model loses on average), `excess_log_prob` (mean log-probability
+        of what happened under the truth minus under the model, which estimates `kl`), `transitions`, `workers`.
+
+    Raises:
+        InputError, MismatchError: as `horizon_agreement`.
+    """
+    rows = []
+    for prediction in predictions:
+        row = horizon_agreement(truth, prediction, draws, seed).iloc[0]
+        rows.append(
+            {
+                "dataset": row["dataset"],
+                "model": prediction.model,
+                "total_variation": row["total_variation"],
+                "test_se": row["total_variation_se"],
+                "kl": row["kl_direct_compounded"],
+                "excess_log_prob": row["log_prob_difference"],
+                "transitions": row["transitions"],
+                "workers": row["workers"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _side_by_side(direct: Predictions, compounded: Predictions) -> tuple[Any, np.ndarray, np.ndarray]:
+    """Return the comparison and both matrices of normalised log-probabilities in its order."""
+    comparisons = compare([direct, compounded])
+    if len(comparisons) != 1 or direct.outcomes.codes != compounded.outcomes.codes:
         raise InputError(
-            f"horizon: {years} years; give two or more. One year ahead is the model's own prediction."
+            "horizons: the two predictions are of different data sets or titles. Give two of one."
         )
-    frame = panel.frame[["dataset", "worker_id", "year", "occupation"]]
-    origin = frame.rename(columns={"year": "origin_year", "occupation": "origin"}).drop(columns="dataset")
-    pairs = frame.assign(origin_year=frame["year"] - years).merge(origin, on=["worker_id", "origin_year"])
-    for offset in range(step, years, step) if step else ():
-        between = frame[["worker_id", "year"]].assign(year=frame["year"] + years - offset)
-        pairs = pairs.merge(between, on=["worker_id", "year"])
-    if pairs.empty:
-        every = f" and one every {step} years between" if step else ""
-        raise InputError(
-            f"{panel.dataset}: no worker has two records {years} years apart{every}. Give another horizon."
-        )
-    same = pairs["occupation"] == pairs["origin"]
-    pairs["transition_type"] = np.where(same, "staying", "moving")
-    return pairs[
-        ["dataset", "worker_id", "year", "origin_year", "transition_type", "occupation", "origin"]
-    ].sort_values(["worker_id", "year"], ignore_index=True)
+    matrices = []
+    for prediction in (direct, compounded):
+        matrix = prediction.log_probs
+        if matrix is None or not prediction.scored_in_full.all() or prediction.upper is not None:
+            raise InputError(
+                f"{prediction.model}: not every title of every transition was scored. Score them all."
+            )
+        ordered = matrix[sorted_rows(prediction.model, prediction.table)].astype(np.float64)
+        matrices.append(ordered - scipy.special.logsumexp(ordered, axis=1, keepdims=True))
+    return comparisons[0], *matrices
 
 
-def draw_questions(questions: pd.DataFrame, number: int, seed: int = 0) -> pd.DataFrame:
-    """Return questions drawn at random without replacement, in their order; all of them if -1 or if there are no more.
-
-    The first hundred of a seed are among its first two hundred.
-
-    Raises:
-        InputError: if those drawn are of fewer than eleven workers.
-    """
-    if 0 <= number < len(questions):
-        drawn = np.sort(np.random.default_rng(seed).permutation(len(questions))[:number])
-        questions = questions.iloc[drawn].reset_index(drop=True)
-    if questions["worker_id"].nunique() < MINIMUM_PERSONS:
-        raise InputError(
-            f"{len(questions):,} questions are of fewer than {MINIMUM_PERSONS} workers; no number may rest on so few. "
-            "Ask for more questions, or for a shorter horizon."
-        )
-    return questions
+def _divergence(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the Kullback-Leibler divergence of each row, nats; a title of probability zero adds nothing."""
+    return scipy.special.rel_entr(np.exp(first), np.exp(second)).sum(axis=1)
 
 
-def drawn_questions(
-    panel: CareerPanel, horizons: Sequence[int], number: int, seed: int = 0, step: int | None = None
-) -> dict[int, pd.DataFrame]:
-    """Return questions by horizon in years: `draw_questions` of `horizon_questions`.
-
-    Raises:
-        InputError: as these, or if a horizon is asked for twice or there is none.
-    """
-    if not horizons or len(set(horizons)) != len(horizons):
-        raise InputError(f"horizons: {list(horizons)} found; give one or more different numbers of years.")
-    return {years: draw_questions(horizon_questions(panel, years, step), number, seed) for years in horizons}
+def _correlation(left: np.ndarray, right: np.ndarray) -> float:
+    if not (np.isfinite(left).all() and np.isfinite(right).all()) or np.ptp(left) == 0 or np.ptp(right) == 0:
+        return np.nan
+    return float(np.corrcoef(left, right)[0, 1])
 
 
-def direct_predictions(
-    model: NextJobModel, panel: CareerPanel, questions: pd.DataFrame, name: str = "direct"
-) -> Predictions:
-    """Return what the model says when the years between are left out of the history.
-
-    Args:
-        model: with the scores of all titles.
-        panel: that the questions are of.
-        questions: rows of `horizon_questions`, all or some.
-        name: of the predictions.
-
-    Raises:
-        InputError: without questions.
-        MismatchError: if the panel lacks a question's records, or the model did not score every title of one.
-    """
-    histories = Histories(panel, questions)
-    parts = [
-        last_distributions(
-            model, histories, block, np.empty(0, dtype=int), "carried", [NOTHING_BETWEEN] * len(block)
-        )
-        for block in blocks(histories, 1, 0)
-    ]
-    return _predictions(name, questions, panel, np.log(_checked(name, np.concatenate(parts))))
+_KEYS = ["worker_id", "year"]
 
 
-def compounded_predictions(
-    model: NextJobModel,
+class NamedModel(NextJobModel, Protocol):
+    """A next-job model that knows what tables call it."""
+
+    name: str
+
+
+def by_label(models: Mapping[str, NamedModel]) -> dict[str, NamedModel]:
+    """Return models by the name that tables show instead of the short one."""
+    return {model.name: model for model in models.values()}
+
+
+def horizon_pairs(
+    models: Mapping[str, NextJobModel],
     panel: CareerPanel,
-    questions: pd.DataFrame,
-    paths: int | None = None,
+    questions: Mapping[int, pd.DataFrame],
+    paths: int,
     seed: int = 0,
     step: int = 1,
     education: Education = "observed",
-    name: str = "compounded",
-) -> Predictions:
-    """Return the model's own predictions one step ahead, compounded to the year that is asked for.
+) -> list[HorizonPair]:
+    """Return direct and compounded predictions of each model over each horizon.
 
     Args:
-        model: with the scores of all titles.
+        models: by name in tables.
         panel: that the questions are of.
-        questions: rows of `horizon_questions`, all or some.
-        paths: how many paths of the years between are drawn; None sums over all titles, with one year between.
+        questions: by number of years, as `labor_llm.careers.horizons.horizon_questions` returns them.
+        paths: drawn where more than one record lies between; with one, all are summed over.
         seed: of the paths.
         step: years from one record to the next.
-        education: of the records between (see the module).
-        name: of the predictions.
-
-    Returns:
-        Predictions whose table has `origin_year`, and with paths `probability_se`: the Monte Carlo standard error of
-        the realised title's probability. The logarithm of an average over few paths is too low on average; more
-        paths, or the exact sum, tell by how much.
+        education: of the records between.
 
     Raises:
-        InputError: if the steps do not lead to the year, the exact sum is asked for over more than one, paths are
-            fewer than two, or there are no questions.
-        MismatchError: as `direct_predictions`.
+        As `direct_predictions` and `compounded_predictions`.
     """
-    histories = Histories(panel, questions)
-    between = _years_between(questions, step)
-    if education not in ("observed", "carried"):
-        raise InputError(f"education: {education!r} is not known; give 'observed' or 'carried'.")
-    if paths is None and between != 1:
-        raise InputError(
-            f"compounding over {between} years between is not exact in reasonable time. Give a number of paths."
-        )
-    if paths is not None and paths < 2:
-        raise InputError(f"paths: {paths} found; give at least two, or None for the exact sum.")
-    titles = len(panel.outcomes)
-    offsets = step * np.arange(1, between + 1)
-    results, errors = [], []
-    for block in blocks(histories, titles if paths is None else paths, between):
-        if paths is None:
-            first = last_distributions(
-                model,
-                histories,
-                block,
-                offsets[:0],
-                education,
-                [NOTHING_BETWEEN] * len(block),
-                offsets[0],
+    pairs = []
+    for years, asked in questions.items():
+        drawn = None if years == 2 * step else paths
+        for name, model in models.items():
+            direct = direct_predictions(model, panel, asked, f"{name}: direct")
+            compounded = compounded_predictions(
+                model, panel, asked, drawn, seed, step, education, f"{name}: compounded"
             )
-            every = [np.arange(titles)[:, None]] * len(block)
-            last = last_distributions(model, histories, block, offsets, education, every)
-            results.append(np.einsum("qj,qjk->qk", first, last.reshape(len(block), titles, titles)))
+            pairs.append(HorizonPair(name, years, direct, compounded))
+    return pairs
+
+
+def agreement_by_model(pairs: Sequence[HorizonPair], draws: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """Return `horizon_agreement` of each pair, with `model`, `years`, `path_error` and `exact`.
+
+    `path_error` is the mean Monte Carlo standard error of the realised title's compounded probability; 0 for a sum
+    over all paths, which is what `exact` says. Where it is not, the difference in log-probability favors direct
+    predictions by construction (`labor_llm.evaluation.horizons`) and is no evidence for them.
+    """
+    parts = []
+    for pair in pairs:
+        row = horizon_agreement(pair.direct, pair.compounded, draws, seed)
+        error = 0.0 if pair.exact else float(pair.compounded.table[PATH_ERROR].mean())
+        parts.append(row.assign(model=pair.model, years=pair.years, path_error=error, exact=pair.exact))
+    return pd.concat(parts, ignore_index=True)
+
+
+def truth_by_model(
+    pairs: Sequence[HorizonPair], oracle: str, draws: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """Return how far direct and compounded predictions are from the compounded truth of a simulated market.
+
+    Args:
+        pairs: of several models, the oracle among them; without it nothing is known.
+        oracle: its name.
+        draws: bootstrap samples of workers.
+        seed: of the samples.
+
+    Returns:
+        One row a pair whose horizon has an exact truth (paths would add their scatter to the distance): `model`,
+        `years`; `direct_variation`, `compounded_variation` (total variation) with `direct_se`, `compounded_se`;
+        `direct_kl`, `compounded_kl` (nats); `transitions`, `workers`. The oracle's compounded ones are the truth.
+        Without an oracle no rows.
+    """
+    truths = {pair.years: pair.compounded for pair in pairs if pair.model == oracle and pair.exact}
+    columns = [
+        "model", "years", "direct_variation", "direct_se", "direct_kl", "compounded_variation", "compounded_se",
+        "compounded_kl", "transitions", "workers",
+    ]  # fmt: skip
+    rows = []
+    for pair in pairs:
+        if pair.years not in truths:
             continue
-        drawn = _drawn_paths(model, histories, block, offsets, education, paths, seed)
-        last = last_distributions(model, histories, block, offsets, education, drawn)
-        last = last.reshape(len(block), paths, titles)
-        results.append(last.mean(axis=1))
-        realised = panel.outcomes.indices(questions["occupation"].iloc[block])
-        own = last[np.arange(len(block)), :, realised]
-        errors.append(own.std(axis=1, ddof=1) / np.sqrt(paths))
-    predictions = _predictions(name, questions, panel, np.log(_checked(name, np.concatenate(results))))
-    if errors:
-        predictions.table["probability_se"] = np.concatenate(errors)
-    return predictions
+        truth = _of_transitions(truths[pair.years], pair.direct)
+        row: dict[str, object] = {"model": pair.model, "years": pair.years}
+        for kind, prediction in (("direct", pair.direct), ("compounded", pair.compounded)):
+            if prediction is truths[pair.years]:
+                row |= {f"{kind}_variation": 0.0, f"{kind}_se": 0.0, f"{kind}_kl": 0.0}
+                continue
+            found = distance_to_truth(truth, [prediction], draws, seed).iloc[0]
+            row |= {
+                f"{kind}_variation": found["total_variation"],
+                f"{kind}_se": found["test_se"],
+                f"{kind}_kl": found["kl"],
+                "transitions": found["transitions"],
+                "workers": found["workers"],
+            }
+        rows.append(row)
+    return pd.DataFrame(rows, columns=columns)
 
 
-def _years_between(questions: pd.DataFrame, step: int) -> int:
-    spans = (questions["year"] - questions["origin_year"]).unique()
-    if step < 1 or len(spans) != 1 or spans[0] % step or spans[0] // step < 2:
-        raise InputError(
-            f"compounding in steps of {step} years does not fit horizons of {', '.join(map(str, sorted(spans)))} "
-            "years: give questions of one horizon, and a step that divides it at least twice."
-        )
-    return int(spans[0] // step) - 1
+def stay_bins(
+    pairs: Sequence[HorizonPair], questions: Mapping[int, pd.DataFrame], bins: int = 10
+) -> pd.DataFrame:
+    """Return the mean probability of the occupation at the origin, direct and compounded, in bins of the direct one.
+
+    Args:
+        pairs: of several models.
+        questions: by number of years, at least those of the pairs.
+        bins: of about equal numbers of questions; fewer where one would hold fewer than eleven workers.
+
+    Returns:
+        Columns `model`, `years`, `direct`, `compounded` (mean probabilities), `questions`, `workers`.
+    """
+    parts = []
+    for pair in pairs:
+        origins = questions[pair.years].set_index(_KEYS)["origin"]
+        table = pair.direct.table
+        keys = pd.MultiIndex.from_frame(table[_KEYS])
+        columns = table.assign(origin=origins.reindex(keys).to_numpy())
+        places = np.array(pair.direct.outcomes.indices(columns["origin"]))
+        rows = np.arange(len(columns))
+        for kind in ("direct", "compounded"):
+            columns[kind] = np.exp(getattr(pair, kind).log_probs[rows, places].astype(np.float64))
+        binned = _binned(columns, bins)
+        parts.append(binned.assign(model=pair.model, years=pair.years))
+    return pd.concat(parts, ignore_index=True)[
+        ["model", "years", "direct", "compounded", "questions", "workers"]
+    ]
 
 
-def _drawn_paths(
-    model: NextJobModel,
-    histories: Histories,
-    block: np.ndarray,
-    offsets: np.ndarray,
-    education: Education,
-    paths: int,
-    seed: int,
-) -> list[np.ndarray]:
-    """Return the titles of the records between on each path, int [paths, records], for each question."""
-    questions = histories.questions.iloc[block]
-    luck = np.stack(
-        [
-            np.random.default_rng((seed, zlib.crc32(str(worker).encode()), int(year))).random(
-                (paths, len(offsets))
-            )
-            for worker, year in zip(questions["worker_id"], questions["year"], strict=True)
-        ]
-    )
-    drawn = np.empty((len(block), paths, 0), dtype=int)
-    for record, offset in enumerate(offsets):
-        # All paths of a question begin with the same history, so the first step is asked once.
-        known = list(drawn) if record else [NOTHING_BETWEEN] * len(block)
-        chances = last_distributions(model, histories, block, offsets, education, known, int(offset))
-        chances = chances.reshape(len(block), -1, chances.shape[1])
-        cumulated = chances.cumsum(axis=2)
-        share = luck[:, :, record, None] * cumulated[:, :, -1:]
-        chosen = (cumulated <= share).sum(axis=2).clip(max=chances.shape[2] - 1)
-        drawn = np.concatenate([drawn, chosen[:, :, None]], axis=2)
-    return list(drawn)
+def _of_transitions(predictions: Predictions, others: Predictions) -> Predictions:
+    """Return the predictions of those transitions that others have too."""
+    wanted = pd.MultiIndex.from_frame(others.table[_KEYS])
+    return predictions.select(pd.MultiIndex.from_frame(predictions.table[_KEYS]).isin(wanted))
 
 
-def _checked(name: str, probabilities: np.ndarray) -> np.ndarray:
-    if not np.isfinite(probabilities).all():
-        raise NumericalError(f"{name}: the model gave probabilities that are not finite. Score it again.")
-    return probabilities / probabilities.sum(axis=1, keepdims=True)
-
-
-def _predictions(
-    name: str, questions: pd.DataFrame, panel: CareerPanel, log_probs: np.ndarray
-) -> Predictions:
-    columns = ["dataset", "worker_id", "year", "transition_type", "occupation"]
-    table = questions[columns].reset_index(drop=True)
-    realised = panel.outcomes.indices(table["occupation"])
-    table["log_prob"] = np.minimum(log_probs[np.arange(len(table)), realised], 0.0)
-    table["log_valid_mass"] = 0.0
-    table["origin_year"] = questions["origin_year"].to_numpy()
-    return Predictions(name, table, panel.outcomes, np.minimum(log_probs, 0.0).astype(np.float32))
+def _binned(columns: pd.DataFrame, bins: int) -> pd.DataFrame:
+    rank = columns["direct"].rank(method="first")
+    for number in range(bins, 0, -1):
+        groups = columns.groupby(pd.qcut(rank, number, labels=False))
+        if number == 1 or groups["worker_id"].nunique().min() >= MINIMUM_PERSONS:
+            break
+    return groups.agg(
+        direct=("direct", "mean"),
+        compounded=("compounded", "mean"),
+        questions=("year", "size"),
+        workers=("worker_id", "nunique"),
+    ).reset_index(drop=True)

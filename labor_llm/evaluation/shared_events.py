@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from labor_llm.careers import CareerPanel
+from labor_llm.careers.panel import CareerPanel
+from labor_llm.careers.predictions import STAY, Predictions, named_column
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError, MismatchError
 from labor_llm.evaluation.binary_tasks import BINARY_TASKS, BinaryEvents, BinaryTask, binary_events
 from labor_llm.evaluation.comparison import TRANSITION, scored_in_full
 from labor_llm.evaluation.ranking import area_under_curve, bootstrap_auc_differences
-from labor_llm.predictions import STAY, Predictions, named_column
 
 NO_STATE = "the data set has no such state"
 NOT_SCORED = "realised titles alone were scored"

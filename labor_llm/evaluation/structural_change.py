@@ -8,63 +8,17 @@ careers, whose records up to that year are history to the later ones that are sc
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from labor_llm.careers import SPLITS, CareerPanel
+from labor_llm.careers.predictions import Predictions
+from labor_llm.careers.samples import ALL_YEARS, UP_TO
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
-from labor_llm.evaluation.bootstrap import bootstrap_differences, bootstrap_perplexity
-from labor_llm.predictions import Predictions
+from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity
 
 PERIOD = "period"
-# What a model was trained on.
-ALL_YEARS, UP_TO, AS_MANY = "all years", "up to the last year", "all years, as many records"
-
-
-@dataclass(frozen=True)
-class SplitInTime:
-    """Panels for a model that knows nothing after a year.
-
-    Attributes:
-        train: training workers' records up to `last_year`.
-        validation: validation workers' records up to `last_year`.
-        test: test workers who have a record after it, with their whole careers.
-        last_year: the last year of training.
-    """
-
-    train: CareerPanel
-    validation: CareerPanel
-    test: CareerPanel
-    last_year: int
-
-
-def train_up_to(panel: CareerPanel, splits: Mapping[str, str], last_year: int) -> SplitInTime:
-    """Return the panels for training up to a year and testing after it.
-
-    Args:
-        panel: all workers.
-        splits: the split of each worker.
-        last_year: of training.
-
-    Raises:
-        InputError: if one of the three would have no records; names the years that the panel has.
-    """
-    parts = {name: panel.split(splits, name) for name in SPLITS}
-    kept = {name: _up_to(parts[name], last_year) for name in ("train", "validation")}
-    later = parts["test"].frame
-    later = later.loc[later["year"] > last_year, "worker_id"]
-    kept["test"] = parts["test"].restrict(set(later))
-    for name, part in kept.items():
-        if part.frame.empty:
-            years = f"{panel.frame['year'].min()} to {panel.frame['year'].max()}"
-            raise InputError(
-                f"{panel.dataset}: with {last_year} as the last year of training the {name} workers have no records. "
-                f"The panel has {years}: give a year between."
-            )
-    return SplitInTime(kept["train"], kept["validation"], kept["test"], last_year)
 
 
 def scored_after(predictions: Predictions, last_year: int) -> Predictions:
@@ -227,8 +181,3 @@ def _split_at(predictions: Predictions, last_year: int) -> Predictions:
 def _with_periods(predictions: Predictions, names: np.ndarray | pd.Series) -> Predictions:
     table = predictions.table.assign(**{PERIOD: names})
     return Predictions(predictions.model, table, predictions.outcomes)
-
-
-def _up_to(panel: CareerPanel, last_year: int) -> CareerPanel:
-    frame = panel.frame[panel.frame["year"] <= last_year].reset_index(drop=True)
-    return CareerPanel(frame, panel.outcomes, panel.survey)

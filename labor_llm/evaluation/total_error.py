@@ -3,7 +3,7 @@
 The two rest on independent samples, so their squares add up; the interval of the sum uses Student's t with
 Satterthwaite's degrees of freedom (Satterthwaite 1946, Biometrics Bulletin 2, 110-114), of which the many draws of
 TestSE count as infinitely many. That TrainSE errs on the safe side is told in
-`labor_llm.evaluation.training_bootstrap`.
+`labor_llm.evaluation.training_error`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,11 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
+from labor_llm.careers.predictions import Predictions
+from labor_llm.careers.refits import stored_refits
 from labor_llm.errors import InputError, MismatchError
-from labor_llm.evaluation.training_bootstrap import (
-    stored_refits,
-    train_difference_errors,
-    train_standard_errors,
-)
-from labor_llm.predictions import Predictions
-from labor_llm.results import Results
+from labor_llm.evaluation.training_error import train_difference_errors, train_standard_errors
+from labor_llm.store.results import Results
 
 
 def stored_refits_of(

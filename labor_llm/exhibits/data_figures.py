@@ -1,4 +1,4 @@
-"""Figures of the data report: functions of the tidy frames of `labor_llm.exhibits.data_report`.
+"""Figures of the data report: functions of the tidy frames of `labor_llm.exhibits.data`.
 
 They have the style of `labor_llm.exhibits.figures` and touch nothing else. A frame without rows gives a figure
 that says so, as an exhibit is made in every run.

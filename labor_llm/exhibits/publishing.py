@@ -19,7 +19,6 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
-from labor_llm.artefacts import atomic_path
 from labor_llm.disclosure import Persons, require_enough_persons
 from labor_llm.errors import ArtefactError, InputError
 from labor_llm.exhibits.catalogue import Exhibit, find_exhibit
@@ -32,6 +31,7 @@ from labor_llm.exhibits.formatting import (
     latex_table,
     markdown_table,
 )
+from labor_llm.store.artefacts import atomic_path
 
 NUMBERS_ENDING = ".numbers.json"
 _KEY = re.compile(r"[a-z][a-z0-9_]*")

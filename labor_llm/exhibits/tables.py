@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from labor_llm.careers import SPLITS, TRANSITION_TYPES, CareerPanel, transitions
+from labor_llm.careers.panel import SPLITS, TRANSITION_TYPES, CareerPanel, transitions
+from labor_llm.careers.predictions import Predictions
 from labor_llm.disclosure import MINIMUM_PERSONS, POOLED, pool_small_groups
 from labor_llm.errors import InputError
-from labor_llm.predictions import Predictions
 
 NOT_COMPARABLE = "not comparable with"
 _QUANTILES = (0.10, 0.25, 0.50, 0.75, 0.90)

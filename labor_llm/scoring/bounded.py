@@ -26,14 +26,13 @@ import numpy as np
 import torch
 
 from labor_llm.errors import InputError
-from labor_llm.language_models import LanguageModel
-from labor_llm.scoring.all_titles import MEMORY, POSITIONS, edge_log_probs, title_log_probs
-from labor_llm.scoring.career_pass import CareerPass, read_career
+from labor_llm.models.loading import LanguageModel
+from labor_llm.scoring.all_titles import MEMORY, POSITIONS, edge_log_probs, title_log_probs, token_log_probs
 from labor_llm.scoring.growing_tree import GrowingTree, KeyStore
-from labor_llm.scoring.output_head import token_log_probs
+from labor_llm.scoring.passes import CareerPass, read_career
 from labor_llm.scoring.title_trie import TitleTrie
 from labor_llm.scoring.tree_attention import DoesNotFitError, run_tree
-from labor_llm.tokenization import EncodedResume
+from labor_llm.text.tokenization import EncodedResume
 
 # Nodes run together: each is compared with the keys of all, so that many more would cost more than they save.
 _AT_ONCE = 192

@@ -15,11 +15,8 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
-from labor_llm.artefacts import check_replaceable, is_current
-from labor_llm.careers import CareerPanel
-from labor_llm.errors import InputError
-from labor_llm.language_models import LanguageModel, load_language_model
-from labor_llm.predictions import (
+from labor_llm.careers.panel import CareerPanel
+from labor_llm.careers.predictions import (
     STAY,
     TRANSITION_COLUMNS,
     UNRESOLVED,
@@ -28,19 +25,20 @@ from labor_llm.predictions import (
     read_predictions,
     write_predictions,
 )
+from labor_llm.errors import InputError
+from labor_llm.models.loading import LanguageModel, load_language_model
 from labor_llm.progress import progress
-from labor_llm.prompts import Preamble
 from labor_llm.scoring.all_titles import MEMORY, all_title_log_probs
 from labor_llm.scoring.bounded import bounded_title_log_probs, concatenated, rounded_up
-from labor_llm.scoring.identity import result_identity, shard_key
-from labor_llm.scoring.named_titles import named_columns_of, named_title_log_probs
-from labor_llm.scoring.prepared import PreparedCareers, prepare_careers
-from labor_llm.scoring.question import Question, ask_for
-from labor_llm.scoring.realised import realised_log_probs
-from labor_llm.scoring.shards import Arrays, Shards, shared_by_runs
-from labor_llm.scoring.shortening import ReadableCareer
+from labor_llm.scoring.passes import PreparedCareers, prepare_careers
+from labor_llm.scoring.question import Question, ask_for, result_identity, shard_key
+from labor_llm.scoring.realised import named_columns_of, named_title_log_probs, realised_log_probs
 from labor_llm.scoring.title_trie import TitleTrie, build_title_trie
-from labor_llm.templates import ResumeTemplate
+from labor_llm.store.artefacts import check_replaceable, is_current
+from labor_llm.store.shards import Arrays, Shards, shared_by_runs
+from labor_llm.text.prompts import Preamble
+from labor_llm.text.shortening import ReadableCareer
+from labor_llm.text.templates import ResumeTemplate
 
 _CAREERS_A_SHARD = 20
 MIB = 2**20
@@ -77,12 +75,12 @@ def score_careers(
             'all'. If not given, 'all' where `all_titles_for` names workers, else 'realised'.
         named: with `ask='named'`, 'stay' (the previous record's title) and occupation codes.
         too_long: what becomes of a career longer than the model can read: 'shorten' scores each record with the
-            longest history that fits, whole records and the header (`labor_llm.scoring.shortening`), says in the
+            longest history that fits, whole records and the header (`labor_llm.text.shortening`), says in the
             log how many, and leaves the others as they are; 'refuse' raises an error.
         tolerance: with `ask='all'`, probability that titles which are not followed to their end may have between
             them in a record (`labor_llm.scoring.bounded`); 0 for exact scoring.
         line_ends: whether the end of the line is scored with 'all' titles, or where 'needed', as
-            `labor_llm.scoring.prepared.prepare_careers` says.
+            `labor_llm.scoring.passes.prepare_careers` says.
 
     Returns:
         Predictions with `log_prob` for every record, and the valid mass and the matrix for the workers of
@@ -144,7 +142,7 @@ def score_panel(
         line_ends: as in `score_careers`.
         memory_mib: as `memory` in `score_careers`, in MiB.
         replace: whether a finished result of other options, careers or weights at `folder` may be replaced.
-        preamble: what stands before each resume (`labor_llm.prompts`); nothing if not given. Its text is never stored.
+        preamble: what stands before each resume (`labor_llm.text.prompts`); nothing if not given. Its text is not stored.
 
     Raises:
         BusyError: if a run with another model, careers or options works on the folder now.

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import torch
 
-from labor_llm.language_models import LanguageModel
-from labor_llm.templates import Resume, continuation
-from labor_llm.tokenization import encode_resume
+from labor_llm.models.loading import LanguageModel
+from labor_llm.text.templates import Resume, continuation
+from labor_llm.text.tokenization import encode_resume
 
 
 def reference_log_prob(language_model: LanguageModel, prompt: str, title: str) -> float:

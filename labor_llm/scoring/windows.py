@@ -14,19 +14,17 @@ import torch
 from filelock import FileLock
 from transformers import DynamicCache
 
-from labor_llm.artefacts import check_replaceable, is_current
-from labor_llm.careers import CareerPanel
-from labor_llm.history_windows import HistoryWindows, history_windows
-from labor_llm.language_models import LanguageModel, load_language_model
-from labor_llm.predictions import TRANSITION_COLUMNS, Predictions, read_predictions, write_predictions
+from labor_llm.careers.panel import CareerPanel
+from labor_llm.careers.predictions import TRANSITION_COLUMNS, Predictions, read_predictions, write_predictions
+from labor_llm.careers.windows import HistoryWindows, history_windows
+from labor_llm.models.loading import LanguageModel, load_language_model
 from labor_llm.progress import progress
-from labor_llm.scoring.career_pass import bare_model
 from labor_llm.scoring.careers import score_panel
-from labor_llm.scoring.identity import result_identity, shard_key
-from labor_llm.scoring.prepared import PreparedCareers, prepare_careers
-from labor_llm.scoring.question import Asked, Question
-from labor_llm.scoring.shards import Arrays, Shards, shared_by_runs
-from labor_llm.tokenization import EncodedResume
+from labor_llm.scoring.passes import PreparedCareers, bare_model, prepare_careers
+from labor_llm.scoring.question import Asked, Question, result_identity, shard_key
+from labor_llm.store.artefacts import check_replaceable, is_current
+from labor_llm.store.shards import Arrays, Shards, shared_by_runs
+from labor_llm.text.tokenization import EncodedResume
 
 _WORKERS_A_SHARD = 20
 
@@ -47,7 +45,7 @@ def score_windows(
 
     Args:
         panel: careers whose records are predicted.
-        lengths: numbers of records shown, as `labor_llm.history_windows.predict_windows`.
+        lengths: numbers of records shown, as `labor_llm.careers.windows.predict_windows`.
         model: as in `load_language_model`.
         label: what tables call the model.
         folder: in which the predictions of each length are stored, an artefact each: `last-1`, ..., `all`.
@@ -56,7 +54,7 @@ def score_windows(
         inputs: artefacts for the manifests.
 
     Returns:
-        As `labor_llm.history_windows.predict_windows`.
+        As `labor_llm.careers.windows.predict_windows`.
 
     Raises:
         As `predict_windows` and `labor_llm.scoring.careers.score_panel`.

@@ -1,1 +1,1 @@
-"""A simulated labor market with known transition probabilities, in the official raw formats."""
+"""A labor market whose transition probabilities are known; `files` writes its workers in the surveys' formats."""

@@ -26,14 +26,19 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 
-from labor_llm import occ1990dd
-from labor_llm.careers import CareerPanel
+from labor_llm.careers import occupations as occ1990dd
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import ArtefactError, InputError
-from labor_llm.occupations import OutcomeSpace
-from labor_llm.simulation.encoding import EncodedCareers, encode_careers
-from labor_llm.simulation.histories import NONE, Covariates, Histories
-from labor_llm.simulation.market_parameters import EDUCATION_LEVELS, STATES, MarketParameters
-from labor_llm.simulation.market_tables import draw_tables
+from labor_llm.simulation.parameters import EDUCATION_LEVELS, STATES, MarketParameters
+from labor_llm.simulation.tables import (
+    NONE,
+    Covariates,
+    EncodedCareers,
+    Histories,
+    draw_tables,
+    encode_careers,
+)
 
 KINDS = ("stay", "occupation", *STATES)
 FORMAT = 1

@@ -1,1 +1,1 @@
-"""Readers of surveys: one module a survey, its files in, a career panel out."""
+"""Official survey files to career panels: sources, rules, conversion, report; `nls` and `psid` read the files."""

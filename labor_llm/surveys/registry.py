@@ -11,14 +11,13 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from labor_llm.errors import InputError
-from labor_llm.surveys.conversion_rules import RecordOptions
-from labor_llm.surveys.interviews import SurveyInterviews
-from labor_llm.surveys.nls_cohorts import COHORT_SIZES
-from labor_llm.surveys.nls_extracts import read_nls
-from labor_llm.surveys.nlsy79 import Nlsy79Options, missing_years, nlsy79_interviews, nlsy79_variables
-from labor_llm.surveys.nlsy97 import Nlsy97Options, missing_rounds, nlsy97_interviews, nlsy97_variables
-from labor_llm.surveys.psid import PsidOptions, missing_waves, psid_interviews
-from labor_llm.surveys.psid_files import read_psid
+from labor_llm.surveys.nls.extracts import COHORT_SIZES, read_nls
+from labor_llm.surveys.nls.nlsy79 import Nlsy79Options, missing_years, nlsy79_interviews, nlsy79_variables
+from labor_llm.surveys.nls.nlsy97 import Nlsy97Options, missing_rounds, nlsy97_interviews, nlsy97_variables
+from labor_llm.surveys.psid.careers import PsidOptions, psid_interviews
+from labor_llm.surveys.psid.files import read_psid
+from labor_llm.surveys.psid.waves import missing_waves
+from labor_llm.surveys.rules import RecordOptions, SurveyInterviews
 from labor_llm.surveys.variables import RawSurvey, Variable, variables_of
 
 

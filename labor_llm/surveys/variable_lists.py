@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from labor_llm.artefacts import atomic_path
-from labor_llm.surveys.nls_codebooks import RESPONDENT
-from labor_llm.surveys.psid_waves import file_of
+from labor_llm.store.artefacts import atomic_path
+from labor_llm.surveys.nls.codebooks import RESPONDENT
+from labor_llm.surveys.psid.waves import file_of
 from labor_llm.surveys.registry import survey_named
 from labor_llm.surveys.variables import CROSS_ROUND, Variable, variables_of
 

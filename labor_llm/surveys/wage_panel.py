@@ -14,9 +14,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from labor_llm.careers import CareerPanel, career_panel
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.panel import CareerPanel, career_panel
 from labor_llm.errors import InputError
-from labor_llm.occupations import OutcomeSpace
 
 NAME = "wage_panel"
 SURVEY = "NLSY79"

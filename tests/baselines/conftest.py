@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 import pytest
 
-from labor_llm.careers import CareerPanel
-from labor_llm.occupations import OutcomeSpace
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.panel import CareerPanel
 
 TITLES = {"a": "Actors", "b": "Bakers", "c": "Clerks", "d": "Drivers"}
 

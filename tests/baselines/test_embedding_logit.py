@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from labor_llm.baselines.embedding_logit import EmbeddingLogit, predict_by_embeddings, stored_tuning
-from labor_llm.careers import CareerPanel, career_panel, split_workers, transitions
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.panel import CareerPanel, career_panel, split_workers, transitions
 from labor_llm.errors import InputError
 from labor_llm.evaluation.perplexity import perplexity
-from labor_llm.language_models import LanguageModel
-from labor_llm.occupations import OutcomeSpace
-from labor_llm.scoring.prompt_states import history_embeddings
-from labor_llm.templates import resumes
+from labor_llm.models.loading import LanguageModel
+from labor_llm.scoring.passes import history_embeddings
+from labor_llm.text.templates import resumes
 
 
 def test_states_are_those_of_each_prompt_on_its_own(tiny_model: LanguageModel, panel: CareerPanel) -> None:

@@ -5,16 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.extra.numpy import arrays
 
-from labor_llm.baselines.empirical import (
+from labor_llm.baselines.frequencies import (
     FIRST_RECORD,
     SMOOTHINGS,
     EmpiricalTransitions,
     smoothed_probabilities,
     transition_counts,
 )
-from labor_llm.careers import CareerPanel
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import InputError, MismatchError
-from labor_llm.occupations import OutcomeSpace
 
 SPACE = OutcomeSpace(("a", "b", "c"), ("Actors", "Bakers", "Clerks"))
 # Two workers: a a b and a b. Rows a, b, c and first records; occupation c never occurs.

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from labor_llm.baselines.empirical import EmpiricalTransitions
-from labor_llm.baselines.empirical_second_order import SecondOrderTransitions, pair_counts
+from labor_llm.baselines.frequencies import EmpiricalTransitions, SecondOrderTransitions, pair_counts
 from labor_llm.errors import MismatchError
 
 # Occupations a, b, c are columns 0, 1, 2; "none before" is 3, so the pair (i, j) has the number 4 i + j.

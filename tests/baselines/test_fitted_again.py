@@ -7,15 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from labor_llm.baselines import fit_baselines
-from labor_llm.baselines.career import CareerSettings
-from labor_llm.baselines.fitted_again import fit_baselines_again, predict_baselines
-from labor_llm.baselines.trained_until import as_many_records, predictions_by_training, stored_by_training
-from labor_llm.careers import CareerPanel, split_workers
+from labor_llm.baselines.career.settings import CareerSettings
+from labor_llm.baselines.refits import (
+    as_many_records,
+    fit_baselines_again,
+    predict_baselines,
+    predictions_by_training,
+    stored_by_training,
+)
+from labor_llm.baselines.registry import fit_baselines
+from labor_llm.careers.panel import CareerPanel, split_workers
+from labor_llm.careers.predictions import write_predictions
+from labor_llm.careers.samples import ALL_YEARS, AS_MANY, UP_TO, train_up_to
 from labor_llm.errors import ArtefactError, InputError
-from labor_llm.evaluation.structural_change import ALL_YEARS, AS_MANY, UP_TO, train_up_to
-from labor_llm.predictions import write_predictions
-from labor_llm.results import Results
+from labor_llm.store.results import Results
 
 NAMES = ["empirical-transitions", "career"]
 SMALL = CareerSettings(layers=1, width=8, heads=1, inner_width=16, epochs=1, warmup_steps=2)

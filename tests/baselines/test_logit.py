@@ -4,11 +4,10 @@ import pytest
 import statsmodels.api as sm
 from sklearn.linear_model import LogisticRegression
 
-from labor_llm.baselines.logit import MultinomialLogit, occupation_probabilities
-from labor_llm.baselines.logit_features import NONE, logit_features
-from labor_llm.careers import CareerPanel
+from labor_llm.baselines.logit import NONE, MultinomialLogit, logit_features, occupation_probabilities
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import InputError, MismatchError, NumericalError
-from labor_llm.occupations import OutcomeSpace
 
 CODES = ("a", "b", "c", "d")
 SPACE = OutcomeSpace(CODES, ("Actors", "Bakers", "Clerks", "Drivers"))

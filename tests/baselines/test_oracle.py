@@ -7,14 +7,13 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from labor_llm.baselines import EmpiricalTransitions
+from labor_llm.baselines.frequencies import EmpiricalTransitions
 from labor_llm.baselines.oracle import LABEL, Oracle, oracle_predictions
-from labor_llm.careers import CareerPanel, career_panel, split_workers, transitions
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.panel import CareerPanel, career_panel, split_workers, transitions
 from labor_llm.errors import MismatchError
-from labor_llm.occupations import OutcomeSpace
-from labor_llm.simulation.careers import simulate_careers
+from labor_llm.simulation.careers import NLSY79, simulate_careers
 from labor_llm.simulation.market import Market
-from labor_llm.simulation.schedules import NLSY79
 
 GROUPS = {
     "10": "Clerical",

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from labor_llm.baselines import EmpiricalTransitions, fit_baselines
+from labor_llm.baselines.frequencies import EmpiricalTransitions
 from labor_llm.baselines.refits import refit_baselines
-from labor_llm.careers import CareerPanel, split_workers
+from labor_llm.baselines.registry import fit_baselines
+from labor_llm.careers.panel import CareerPanel, split_workers
+from labor_llm.careers.refits import resampled_training, stored_refits
 from labor_llm.errors import InputError
-from labor_llm.evaluation.training_bootstrap import resampled_training, stored_refits
 
 
 def test_a_refit_is_the_fit_of_resampled_workers_and_is_not_done_twice(

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from labor_llm.baselines import BASELINES, fit_baselines
-from labor_llm.baselines.career import CareerSettings
-from labor_llm.careers import split_workers
+from labor_llm.baselines.career.settings import CareerSettings
+from labor_llm.baselines.registry import BASELINES, fit_baselines
+from labor_llm.careers.panel import split_workers
 from labor_llm.errors import InputError
-from labor_llm.exhibits.model_tables import baseline_tuning
+from labor_llm.exhibits.models import baseline_tuning
 
 TINY = CareerSettings(
     layers=1, width=16, heads=2, inner_width=32, epochs=2, warmup_steps=5, learning_rate=5e-3

@@ -8,11 +8,11 @@ from sklearn.linear_model import LogisticRegression
 from statsmodels.discrete.conditional_models import ConditionalLogit
 
 from labor_llm.baselines.masked_logit import fit_masked_logit
+from labor_llm.baselines.two_stage import BagOfJobs, TwoStageLogit
 from labor_llm.baselines.two_stage_features import BagFeatures, regression_features
-from labor_llm.baselines.two_stage_logit import BagOfJobs, TwoStageLogit
-from labor_llm.careers import CareerPanel
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import InputError, MismatchError, NumericalError
-from labor_llm.occupations import OutcomeSpace
 
 SPACE = OutcomeSpace(("a", "b", "c", "d"), ("Actors", "Bakers", "Clerks", "Drivers"))
 STAY, COLLEGE_STAYS, COLLEGE_TO_B = 0.5, 1.0, 1.5

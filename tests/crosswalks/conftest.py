@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 import pytest
 
-from labor_llm.crosswalks import VINTAGES, Version
-from labor_llm.crosswalks.files import content_checksum
+from labor_llm.crosswalks.files import VINTAGES, Version, content_checksum
 
 # Five codes a vintage, shifted so that no two vintages are alike; 0 is unknown as in some of Dorn's files.
 INVENTED = {

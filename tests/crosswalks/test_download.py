@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from labor_llm.crosswalks import VINTAGES, fetch_crosswalks, load_crosswalks, write_crosswalks
+from labor_llm.crosswalks.files import VINTAGES, fetch_crosswalks, write_crosswalks
+from labor_llm.crosswalks.mapping import load_crosswalks
 from labor_llm.errors import InputError
 
 

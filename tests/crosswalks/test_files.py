@@ -9,8 +9,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from labor_llm.crosswalks import KNOWN_VERSIONS, VINTAGES, load_crosswalks, write_crosswalks
-from labor_llm.crosswalks.files import content_checksum, find_files, read_crosswalk
+from labor_llm.crosswalks.files import (
+    KNOWN_VERSIONS,
+    VINTAGES,
+    content_checksum,
+    find_files,
+    read_crosswalk,
+    write_crosswalks,
+)
+from labor_llm.crosswalks.mapping import load_crosswalks
 from labor_llm.errors import InputError
 
 # Kind of writer: bytes of a crosswalk in one of the forms.

@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 
-from labor_llm.crosswalks import FRAME_FILES, Crosswalks, load_crosswalks, write_crosswalks
+from labor_llm.careers.occupations import occupation_codes
+from labor_llm.crosswalks.files import write_crosswalks
+from labor_llm.crosswalks.mapping import FRAME_FILES, Crosswalks, load_crosswalks
 from labor_llm.errors import InputError
-from labor_llm.occ1990dd import occupation_codes
-from labor_llm.surveys.interviews import FRAMES
+from labor_llm.surveys.rules import FRAMES
 
 TABLES = {
     "occ1970": {0: 999, 1: 23, 580: 905, 991: 991},

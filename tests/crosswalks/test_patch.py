@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from labor_llm.crosswalks import FRAME_FILES
-from labor_llm.crosswalks.patch import COLUMNS, patch_of, patch_table
-from labor_llm.occ1990dd import occupation_codes
+from labor_llm.careers.occupations import occupation_codes
+from labor_llm.crosswalks.mapping import COLUMNS, FRAME_FILES, patch_of, patch_table
 
 
 def test_every_row_has_a_reason_and_a_source() -> None:

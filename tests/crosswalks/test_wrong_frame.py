@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from labor_llm.crosswalks import FRAME_FILES, Crosswalks, load_crosswalks, write_crosswalks
+from labor_llm.crosswalks.files import write_crosswalks
+from labor_llm.crosswalks.mapping import FRAME_FILES, Crosswalks, load_crosswalks
 
 FRAMES = tuple(FRAME_FILES)
 

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from labor_llm.careers import CareerPanel, transitions
-from labor_llm.occupations import OutcomeSpace
-from labor_llm.predictions import Predictions, from_matrix
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.panel import CareerPanel, transitions
+from labor_llm.careers.predictions import Predictions, from_matrix
 
 SPACE = OutcomeSpace(
     ("10", "11", "12", "unemployed", "out_of_labor_force"),

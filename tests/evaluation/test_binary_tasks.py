@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from labor_llm.careers import CareerPanel, transitions
+from labor_llm.careers.panel import CareerPanel, transitions
+from labor_llm.careers.predictions import Predictions
 from labor_llm.errors import InputError, MismatchError, NumericalError
 from labor_llm.evaluation.binary_tasks import (
     BINARY_TASKS,
@@ -15,7 +16,6 @@ from labor_llm.evaluation.binary_tasks import (
     BinaryTask,
     binary_events,
 )
-from labor_llm.predictions import Predictions
 
 
 def test_probabilities_are_entries_of_the_distribution(chain_panel: CareerPanel, chain_model: type) -> None:

@@ -3,12 +3,12 @@ import pandas as pd
 import pytest
 import scipy.stats
 
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.predictions import Predictions
 from labor_llm.errors import InputError
 from labor_llm.evaluation import resampling
-from labor_llm.evaluation.bootstrap import bootstrap_differences, bootstrap_perplexity
+from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity
 from labor_llm.evaluation.resampling import resampled_means, worker_weights
-from labor_llm.occupations import OutcomeSpace
-from labor_llm.predictions import Predictions
 
 SPACE = OutcomeSpace(("a", "b"), ("Actors", "Bakers"))
 

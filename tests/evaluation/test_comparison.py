@@ -2,10 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.predictions import Predictions
 from labor_llm.errors import InputError, MismatchError
 from labor_llm.evaluation.comparison import compare, in_common, scored_in_full
-from labor_llm.occupations import OutcomeSpace
-from labor_llm.predictions import Predictions
 
 OUTCOMES = OutcomeSpace(("1", "2"), ("Cooks", "Bakers"))
 

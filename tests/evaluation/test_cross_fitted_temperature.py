@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from labor_llm.careers import CareerPanel
+from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import InputError
-from labor_llm.evaluation.cross_fitted_temperature import cross_fitted_temperature
-from labor_llm.evaluation.distribution_calibration import fitted_temperature, with_temperature
+from labor_llm.evaluation.distribution_calibration import (
+    cross_fitted_temperature,
+    fitted_temperature,
+    with_temperature,
+)
 
 
 @pytest.mark.parametrize("heat", [0.5, 1.0, 2.0])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from labor_llm.careers import CareerPanel
+from labor_llm.careers.panel import CareerPanel
+from labor_llm.careers.predictions import described, psid_families, with_worker_column
 from labor_llm.errors import InputError, MismatchError
-from labor_llm.evaluation.description import described, psid_families, with_worker_column
 
 
 def test_columns_follow_the_rows_whatever_their_order(chain_panel: CareerPanel, chain_model: type) -> None:

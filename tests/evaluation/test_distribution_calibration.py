@@ -7,7 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from labor_llm.careers import CareerPanel
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.panel import CareerPanel
+from labor_llm.careers.predictions import Predictions
 from labor_llm.errors import InputError, MismatchError
 from labor_llm.evaluation.distribution_calibration import (
     OTHERS,
@@ -17,8 +19,6 @@ from labor_llm.evaluation.distribution_calibration import (
     temperature_calibration,
     top_title_calibration,
 )
-from labor_llm.occupations import OutcomeSpace
-from labor_llm.predictions import Predictions
 
 
 @pytest.fixture(scope="module")

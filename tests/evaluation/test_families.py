@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from labor_llm.baselines import fit_baselines
-from labor_llm.datasets import DatasetSource, convert_dataset, open_dataset
-from labor_llm.evaluation.bootstrap import bootstrap_perplexity
+from labor_llm.baselines.registry import fit_baselines
 from labor_llm.evaluation.families import bootstrap_families
+from labor_llm.evaluation.perplexity import bootstrap_perplexity
 from labor_llm.exhibits.tables import family_errors
-from labor_llm.results import Results
+from labor_llm.store.results import Results
+from labor_llm.workflow.datasets import DatasetSource, convert_dataset, open_dataset
 
 
 def test_families_of_a_converted_psid_are_resampled_and_no_others(tmp_path: Path) -> None:

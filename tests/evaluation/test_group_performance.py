@@ -6,13 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from labor_llm.careers import CareerPanel
+from labor_llm.careers.panel import CareerPanel
+from labor_llm.careers.predictions import Predictions
 from labor_llm.errors import InputError
 from labor_llm.evaluation.binary_tasks import CHANGE
-from labor_llm.evaluation.group_performance import ONE_GROUP, TOO_SMALL, group_performance
+from labor_llm.evaluation.groups import ONE_GROUP, TOO_SMALL, group_performance, subgroup_performance
 from labor_llm.evaluation.shared_events import NOT_SCORED, LeftOut
-from labor_llm.evaluation.subgroups import subgroup_performance
-from labor_llm.predictions import Predictions
 
 
 def test_it_is_subgroup_performance_where_everything_is_there(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from labor_llm.careers import CareerPanel
+from labor_llm.careers.panel import CareerPanel
+from labor_llm.careers.windows import predict_windows
 from labor_llm.errors import InputError
 from labor_llm.evaluation.history_length import history_lengths, history_lengths_by_available
-from labor_llm.history_windows import predict_windows
 
 
 def test_all_lengths_rest_on_the_transitions_with_more_history(

@@ -5,24 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from labor_llm.careers import CareerPanel, transitions
-from labor_llm.errors import InputError
-from labor_llm.evaluation.horizon_pairs import (
+from labor_llm.careers.horizons import (
     HorizonPair,
-    agreement_by_model,
-    by_label,
-    horizon_pairs,
-    stay_bins,
-    truth_by_model,
-)
-from labor_llm.evaluation.horizons import (
     compounded_predictions,
     direct_predictions,
     draw_questions,
     drawn_questions,
     horizon_questions,
 )
-from labor_llm.predictions import Predictions, from_matrix
+from labor_llm.careers.panel import CareerPanel, transitions
+from labor_llm.careers.predictions import Predictions, from_matrix
+from labor_llm.errors import InputError
+from labor_llm.evaluation.horizons import (
+    agreement_by_model,
+    by_label,
+    horizon_pairs,
+    stay_bins,
+    truth_by_model,
+)
 
 
 def test_the_true_model_compounded_is_the_truth(chain_panel: CareerPanel, chain_model: type) -> None:

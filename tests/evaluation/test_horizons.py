@@ -7,17 +7,16 @@ import pandas as pd
 import pytest
 
 from labor_llm.baselines.oracle import Oracle
-from labor_llm.careers import CareerPanel, career_panel
+from labor_llm.careers.horizons import compounded_predictions, direct_predictions, horizon_questions
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.panel import CareerPanel, career_panel
+from labor_llm.careers.predictions import Predictions
 from labor_llm.errors import InputError, MismatchError
-from labor_llm.evaluation.horizon_agreement import distance_to_truth, horizon_agreement
-from labor_llm.evaluation.horizons import compounded_predictions, direct_predictions, horizon_questions
-from labor_llm.language_models import LanguageModel
-from labor_llm.occupations import OutcomeSpace
-from labor_llm.predictions import Predictions
+from labor_llm.evaluation.horizons import distance_to_truth, horizon_agreement
+from labor_llm.models.loading import LanguageModel
 from labor_llm.scoring.careers import score_careers
-from labor_llm.simulation.careers import simulate_careers
+from labor_llm.simulation.careers import NLSY79, simulate_careers
 from labor_llm.simulation.market import Market
-from labor_llm.simulation.schedules import NLSY79
 
 GROUPS = {"10": "Clerical", "11": "Clerical", "40": "Service", "70": "Trades"}
 CODES = (*GROUPS, "unemployed", "out_of_labor_force", "education")

@@ -6,16 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from labor_llm.careers import CareerPanel, transitions
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.panel import CareerPanel, transitions
+from labor_llm.careers.predictions import Predictions, from_matrix
 from labor_llm.errors import InputError, MismatchError
-from labor_llm.evaluation.permuted_covariates import (
-    TOGETHER,
-    permuted_panel,
-    permuted_panels,
-    value_of_covariates,
-)
-from labor_llm.occupations import OutcomeSpace
-from labor_llm.predictions import Predictions, from_matrix
+from labor_llm.evaluation.covariates import TOGETHER, permuted_panel, permuted_panels, value_of_covariates
 
 
 def by_worker(panel: CareerPanel) -> pd.DataFrame:

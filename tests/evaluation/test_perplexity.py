@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 from hypothesis import given
 
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.predictions import Predictions
 from labor_llm.errors import InputError, MismatchError, NumericalError
 from labor_llm.evaluation.perplexity import perplexity, perplexity_table
-from labor_llm.occupations import OutcomeSpace
-from labor_llm.predictions import Predictions
 
 SPACE = OutcomeSpace(("a", "b"), ("Actors", "Bakers"))
 

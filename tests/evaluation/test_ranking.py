@@ -10,7 +10,7 @@ import scipy.stats
 from hypothesis import given
 from sklearn.metrics import roc_auc_score
 
-from labor_llm.careers import CareerPanel
+from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import InputError
 from labor_llm.evaluation import ranking
 from labor_llm.evaluation.binary_tasks import CHANGE, UNEMPLOYMENT, BinaryEvents, binary_events

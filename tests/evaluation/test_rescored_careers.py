@@ -5,17 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from labor_llm.careers import CareerPanel, transitions
+from labor_llm.careers.panel import CareerPanel, transitions
+from labor_llm.careers.predictions import Predictions
 from labor_llm.errors import InputError, MismatchError
-from labor_llm.evaluation.permuted_covariates import TOGETHER, permuted_panels, varying_covariates
-from labor_llm.evaluation.rescored_careers import (
+from labor_llm.evaluation.covariates import (
+    TOGETHER,
     by_permutation,
     careers_to_score,
     of_workers,
+    permuted_panels,
     predicted_permutations,
     random_workers,
+    varying_covariates,
 )
-from labor_llm.predictions import Predictions
 
 WEIGHTS = {"female": 1.0, "male": 2.0, "hispanic": 0.3, "white": 0.1, "west": 0.05, "south": 0.01}
 

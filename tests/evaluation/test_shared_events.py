@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from labor_llm.careers import CareerPanel
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.panel import CareerPanel
+from labor_llm.careers.predictions import Predictions
 from labor_llm.errors import InputError, MismatchError
 from labor_llm.evaluation.binary_tasks import CHANGE, OUT_OF_LABOR_FORCE, UNEMPLOYMENT, binary_events
 from labor_llm.evaluation.ranking import bootstrap_auc_differences
@@ -21,8 +23,6 @@ from labor_llm.evaluation.shared_events import (
     shared_events,
     with_all_titles,
 )
-from labor_llm.occupations import OutcomeSpace
-from labor_llm.predictions import Predictions
 
 
 def realised(prediction: Predictions, name: str, rows: np.ndarray | None = None) -> Predictions:

@@ -6,18 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from labor_llm.careers import CareerPanel, split_workers
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.panel import CareerPanel, split_workers
+from labor_llm.careers.predictions import Predictions
+from labor_llm.careers.samples import ALL_YEARS, UP_TO, train_up_to
 from labor_llm.errors import InputError
-from labor_llm.evaluation.structural_change import (
-    ALL_YEARS,
-    UP_TO,
-    before_and_after,
-    performance_by_year,
-    scored_after,
-    train_up_to,
-)
-from labor_llm.occupations import OutcomeSpace
-from labor_llm.predictions import Predictions
+from labor_llm.evaluation.structural_change import before_and_after, performance_by_year, scored_after
 
 
 def test_training_ends_and_testing_begins_at_the_year(chain_panel: CareerPanel, chain_model: type) -> None:

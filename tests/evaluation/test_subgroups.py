@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from labor_llm.careers import CareerPanel
+from labor_llm.careers.panel import CareerPanel
 from labor_llm.disclosure import POOLED
 from labor_llm.evaluation.binary_tasks import CHANGE, UNEMPLOYMENT, binary_events
-from labor_llm.evaluation.subgroups import (
+from labor_llm.evaluation.groups import (
     COLUMNS,
     FEW_WITH_EVENT,
     FEW_WITHOUT_EVENT,

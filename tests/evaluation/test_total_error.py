@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from labor_llm.baselines import fit_baselines
 from labor_llm.baselines.refits import refit_baselines
-from labor_llm.careers import CareerPanel, split_workers
+from labor_llm.baselines.registry import fit_baselines
+from labor_llm.careers.panel import CareerPanel, split_workers
+from labor_llm.careers.predictions import Predictions
 from labor_llm.errors import MismatchError
-from labor_llm.evaluation.bootstrap import bootstrap_differences, bootstrap_perplexity
+from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity
 from labor_llm.evaluation.total_error import refits_in_words, stored_refits_of, with_train_errors
-from labor_llm.predictions import Predictions
-from labor_llm.results import Results
+from labor_llm.store.results import Results
 
 NAMES = ("empirical-transitions", "second-order-transitions")
 

@@ -10,20 +10,14 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from labor_llm.baselines import EmpiricalTransitions
-from labor_llm.baselines.empirical import transition_counts
-from labor_llm.careers import CareerPanel, split_workers
+from labor_llm.baselines.frequencies import EmpiricalTransitions, transition_counts
+from labor_llm.careers.horizons import NextJobModel
+from labor_llm.careers.panel import CareerPanel, split_workers
+from labor_llm.careers.refits import resampled_training, stored_refits, training_refits
 from labor_llm.errors import ArtefactError, InputError, MismatchError
-from labor_llm.evaluation.bootstrap import bootstrap_differences, bootstrap_perplexity
-from labor_llm.evaluation.horizon_histories import NextJobModel
+from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity
 from labor_llm.evaluation.total_error import combined_errors
-from labor_llm.evaluation.training_bootstrap import (
-    resampled_training,
-    stored_refits,
-    train_difference_errors,
-    train_standard_errors,
-    training_refits,
-)
+from labor_llm.evaluation.training_error import train_difference_errors, train_standard_errors
 
 
 def empirical(train: CareerPanel, validation: CareerPanel) -> EmpiricalTransitions:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from labor_llm.artefacts import writing
 from labor_llm.errors import ArtefactError
-from labor_llm.exhibits.benchmark_tables import benchmark_machine, benchmark_table, memory_table
-from labor_llm.memory import GIB, fine_tuning_need, llama_2
+from labor_llm.exhibits.models import benchmark_machine, benchmark_table, memory_table
+from labor_llm.models.memory import GIB, fine_tuning_need, llama_2
+from labor_llm.store.artefacts import writing
 
 ROWS = [
     {"name": "titles", "value": 333, "unit": "titles", "peer": None, "ratio": None},

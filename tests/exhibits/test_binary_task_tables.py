@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.predictions import from_matrix
 from labor_llm.evaluation.binary_tasks import CHANGE, UNEMPLOYMENT, BinaryEvents
 from labor_llm.evaluation.calibration import calibration_errors
-from labor_llm.evaluation.calibration_summary import distribution_calibration
+from labor_llm.evaluation.distribution_calibration import distribution_calibration
 from labor_llm.evaluation.ranking import bootstrap_auc, bootstrap_auc_differences
 from labor_llm.evaluation.recalibration import recalibration
 from labor_llm.evaluation.shared_events import LeftOut
-from labor_llm.exhibits import binary_task_tables as tables
-from labor_llm.occupations import OutcomeSpace
-from labor_llm.predictions import from_matrix
+from labor_llm.exhibits import tasks as tables
 
 
 def events(with_event: int = 12, workers: int = 40, dataset: str = "d", task=CHANGE) -> BinaryEvents:

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from labor_llm.errors import InputError
-from labor_llm.exhibits.calibration_figures import reliability_curves
+from labor_llm.exhibits.tasks import reliability_curves
 
 
 def curves(models: list[str], dataset: str = "d", bins: int = 3) -> pd.DataFrame:

@@ -2,12 +2,7 @@ import pandas as pd
 import pytest
 
 from labor_llm.errors import InputError
-from labor_llm.exhibits.comparison_with_paper import (
-    REPRODUCED_COLUMNS,
-    compare_with_paper,
-    published_table,
-    read_published,
-)
+from labor_llm.exhibits.report import REPRODUCED_COLUMNS, compare_with_paper, published_table, read_published
 
 # The only values of the paper that are known from a source; a change here needs one.
 PUBLISHED = [

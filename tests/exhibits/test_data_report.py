@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labor_llm.careers import CareerPanel, career_panel
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.panel import CareerPanel, career_panel
 from labor_llm.disclosure import MINIMUM_PERSONS, require_enough_persons
-from labor_llm.exhibits import data_report
-from labor_llm.occupations import OutcomeSpace
-from labor_llm.surveys.conversion_report import Conversion
+from labor_llm.exhibits import data as data_report
+from labor_llm.surveys.report import Conversion
 
 OUTCOMES = OutcomeSpace(tuple("abcd"), ("Managers in trade", "Managers in mining", "Cooks in trade", "Idle"))
 GROUPS = {"a": "Managers", "b": "Managers", "c": "Cooks", "d": "Idle"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from labor_llm.evaluation.permuted_covariates import TOGETHER
-from labor_llm.exhibits import demographics_tables as tables
+from labor_llm.evaluation.covariates import TOGETHER
+from labor_llm.exhibits import studies as tables
 
 
 def measured() -> pd.DataFrame:

@@ -1,9 +1,10 @@
 import numpy as np
 import pandas as pd
 
-from labor_llm.baselines import fit_baselines
-from labor_llm.careers import split_workers
-from labor_llm.exhibits.model_tables import (
+from labor_llm.baselines.registry import fit_baselines
+from labor_llm.careers.panel import split_workers
+from labor_llm.careers.predictions import Predictions
+from labor_llm.exhibits.models import (
     baseline_tuning,
     embedding_tuning,
     fine_tuning_settings,
@@ -11,10 +12,9 @@ from labor_llm.exhibits.model_tables import (
     scored_transitions,
     split_description,
 )
-from labor_llm.exhibits.reproduced import reproduced_values
-from labor_llm.finetuning_settings import FineTuningSettings
-from labor_llm.predictions import Predictions
-from labor_llm.tokenization import EncodedResume
+from labor_llm.exhibits.report import reproduced_values
+from labor_llm.finetuning.settings import FineTuningSettings
+from labor_llm.text.tokenization import EncodedResume
 
 
 def _scored(panel, workers: int, in_full: int) -> Predictions:

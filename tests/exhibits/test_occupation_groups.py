@@ -1,9 +1,8 @@
 import pandas as pd
 
-from labor_llm.careers import career_panel
-from labor_llm.exhibits.occupation_groups import MOST_GROUPS, OTHER_GROUPS, occupation_groups
-from labor_llm.occ1990dd import STATES, major_groups, outcome_space
-from labor_llm.occupations import OutcomeSpace
+from labor_llm.careers.occupations import STATES, OutcomeSpace, major_groups, outcome_space
+from labor_llm.careers.panel import career_panel
+from labor_llm.exhibits.data import MOST_GROUPS, OTHER_GROUPS, occupation_groups
 
 
 def panel(outcomes, occupations):

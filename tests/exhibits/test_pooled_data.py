@@ -8,16 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from labor_llm.artefacts import writing
-from labor_llm.careers import CareerPanel
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.panel import CareerPanel
+from labor_llm.careers.predictions import Predictions, write_predictions
 from labor_llm.errors import InputError
-from labor_llm.evaluation.bootstrap import bootstrap_differences, bootstrap_perplexity
-from labor_llm.exhibits.pooled_data import perplexity_by_training_careers, training_sizes
+from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity
+from labor_llm.exhibits.models import title_examples
+from labor_llm.exhibits.studies import perplexity_by_training_careers, training_sizes
 from labor_llm.exhibits.tables import beside_reference
-from labor_llm.exhibits.title_examples import title_examples
-from labor_llm.occupations import OutcomeSpace
-from labor_llm.predictions import Predictions, write_predictions
-from labor_llm.results import Results
+from labor_llm.store.artefacts import writing
+from labor_llm.store.results import Results
 
 OUTCOMES = OutcomeSpace(("1", "2"), ("Cooks", "Bakers"))
 

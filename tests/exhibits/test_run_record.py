@@ -3,7 +3,7 @@ import json
 import pytest
 
 from labor_llm.errors import ArtefactError
-from labor_llm.exhibits.run_record import environment_table, run_times
+from labor_llm.exhibits.report import environment_table, run_times
 
 
 def test_run_times_and_memory_of_finished_notebooks(tmp_path):

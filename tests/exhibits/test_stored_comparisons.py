@@ -5,14 +5,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from labor_llm.baselines import EmpiricalTransitions, SecondOrderTransitions
-from labor_llm.careers import split_workers
-from labor_llm.datasets import packaged_careers
+from labor_llm.baselines.frequencies import EmpiricalTransitions, SecondOrderTransitions
+from labor_llm.careers.panel import split_workers
+from labor_llm.careers.predictions import Predictions
 from labor_llm.errors import ArtefactError, InputError
-from labor_llm.evaluation.bootstrap import bootstrap_differences, bootstrap_perplexity
+from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity
 from labor_llm.exhibits import tables
-from labor_llm.exhibits.stored_comparisons import read_comparison, store_comparison
-from labor_llm.predictions import Predictions
+from labor_llm.exhibits.headline import read_comparison, store_comparison
+from labor_llm.workflow.datasets import packaged_careers
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from labor_llm.careers.samples import ALL_YEARS, AS_MANY, UP_TO
 from labor_llm.errors import InputError
-from labor_llm.evaluation.structural_change import ALL_YEARS, AS_MANY, UP_TO
-from labor_llm.exhibits import history_length_tables, horizon_tables, structural_change_tables, study_figures
-from labor_llm.exhibits.study_numbers import history_sentence, horizon_sentence, structural_change_sentence
+from labor_llm.exhibits import figures as study_figures
+from labor_llm.exhibits import studies as history_length_tables
+from labor_llm.exhibits import studies as horizon_tables
+from labor_llm.exhibits import studies as structural_change_tables
+from labor_llm.exhibits.studies import history_sentence, horizon_sentence, structural_change_sentence
 
 LENGTHS = pd.DataFrame(
     {

@@ -2,10 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from labor_llm.careers import career_panel
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.panel import career_panel
 from labor_llm.exhibits import tables
 from labor_llm.exhibits.publishing import show_table
-from labor_llm.occupations import OutcomeSpace
 
 OUTCOMES = OutcomeSpace(("a", "b"), ("Title A", "Title B"))
 

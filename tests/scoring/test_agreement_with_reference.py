@@ -6,16 +6,16 @@ import dataclasses
 import numpy as np
 import pytest
 
-from labor_llm.careers import CareerPanel
-from labor_llm.language_models import LanguageModel, load_language_model
-from labor_llm.scoring.agreement import largest_disagreement
+from labor_llm.careers.panel import CareerPanel
+from labor_llm.models.loading import LanguageModel, load_language_model
 from labor_llm.scoring.all_titles import all_title_log_probs
+from labor_llm.scoring.checks import largest_disagreement
 from labor_llm.scoring.realised import realised_log_probs
 from labor_llm.scoring.reference import reference_log_prob
 from labor_llm.scoring.title_trie import build_title_trie
 from labor_llm.surveys.wage_panel import read_wage_panel
-from labor_llm.templates import resumes
-from labor_llm.tokenization import encode_resume, encode_titles
+from labor_llm.text.templates import resumes
+from labor_llm.text.tokenization import encode_resume, encode_titles
 
 TOLERANCE = 1e-4  # nats, float32
 

@@ -12,13 +12,13 @@ from peft import LoraConfig, get_peft_model
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoModelForCausalLM, BloomConfig, GPTNeoConfig, LlamaConfig, PreTrainedConfig
 
-from labor_llm.careers import CareerPanel
+from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import MismatchError
-from labor_llm.language_models import LanguageModel
+from labor_llm.models.loading import LanguageModel
 from labor_llm.scoring.all_titles import all_title_log_probs
 from labor_llm.scoring.title_trie import TitleTrie, build_title_trie
-from labor_llm.templates import resumes
-from labor_llm.tokenization import EncodedResume, encode_resume, encode_titles
+from labor_llm.text.templates import resumes
+from labor_llm.text.tokenization import EncodedResume, encode_resume, encode_titles
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from labor_llm.careers import CareerPanel
+from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import InputError, MismatchError
-from labor_llm.language_models import LanguageModel
+from labor_llm.models.loading import LanguageModel
 from labor_llm.scoring.all_titles import all_title_log_probs
 from labor_llm.scoring.bounded import (
     BoundedScores,
@@ -22,10 +22,10 @@ from labor_llm.scoring.bounded import (
     bounded_title_log_probs,
     rounded_up,
 )
-from labor_llm.scoring.career_pass import CareerPass, read_career
+from labor_llm.scoring.passes import CareerPass, read_career
 from labor_llm.scoring.title_trie import TitleTrie, build_title_trie
-from labor_llm.templates import resumes
-from labor_llm.tokenization import EncodedResume, encode_resume, encode_titles
+from labor_llm.text.templates import resumes
+from labor_llm.text.tokenization import EncodedResume, encode_resume, encode_titles
 
 TOLERANCE = 1e-4  # nats, float32
 

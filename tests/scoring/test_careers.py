@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from labor_llm.artefacts import MANIFEST, verify
-from labor_llm.careers import CareerPanel
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.panel import CareerPanel
+from labor_llm.careers.predictions import read_predictions, write_predictions
 from labor_llm.errors import InputError
-from labor_llm.language_models import LanguageModel, load_language_model
-from labor_llm.occupations import OutcomeSpace
-from labor_llm.predictions import read_predictions, write_predictions
+from labor_llm.models.loading import LanguageModel, load_language_model
 from labor_llm.scoring import careers
 from labor_llm.scoring.careers import score_careers, score_panel
-from labor_llm.templates import resumes
-from labor_llm.tokenization import EncodedResume, encode_resume
+from labor_llm.store.artefacts import MANIFEST, verify
+from labor_llm.text.templates import resumes
+from labor_llm.text.tokenization import EncodedResume, encode_resume
 
 
 def test_predictions_have_a_row_a_record_and_a_matrix_for_the_workers_in_full(

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from labor_llm.careers import CareerPanel
-from labor_llm.evaluation.horizons import draw_questions, horizon_questions
-from labor_llm.language_models import LanguageModel
+from labor_llm.careers.horizons import draw_questions, horizon_questions
+from labor_llm.careers.panel import CareerPanel
+from labor_llm.models.loading import LanguageModel
 from labor_llm.scoring.careers import score_careers
-from labor_llm.scoring.horizons import language_model_pair, score_horizon
-from labor_llm.scoring.last_records import LastRecordScorer
+from labor_llm.scoring.horizons import LastRecordScorer, language_model_pair, score_horizon
 
 
 def test_the_last_records_score_as_in_whole_careers(panel: CareerPanel, tiny_model: LanguageModel) -> None:

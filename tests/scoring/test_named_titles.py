@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from labor_llm.careers import CareerPanel
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import InputError
-from labor_llm.language_models import LanguageModel
-from labor_llm.occupations import OutcomeSpace
-from labor_llm.scoring import named_titles
+from labor_llm.models.loading import LanguageModel
+from labor_llm.scoring import realised as named_titles
 from labor_llm.scoring.careers import score_careers
-from labor_llm.scoring.named_titles import check_names
+from labor_llm.scoring.realised import check_names
 from labor_llm.scoring.title_trie import TitleTrie
-from labor_llm.tokenization import EncodedResume
+from labor_llm.text.tokenization import EncodedResume
 
 UNEMPLOYED, OUT = "006", "007"
 

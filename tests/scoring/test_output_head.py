@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from labor_llm.scoring.output_head import COLUMNS, log_normalisers, token_log_probs
+from labor_llm.scoring.all_titles import COLUMNS, log_normalisers, token_log_probs
 
 
 @pytest.mark.parametrize("bias", [False, True])

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from labor_llm.careers import CareerPanel
-from labor_llm.language_models import LanguageModel, load_language_model
-from labor_llm.scoring.rounding import measured_error
+from labor_llm.careers.panel import CareerPanel
+from labor_llm.models.loading import LanguageModel, load_language_model
+from labor_llm.scoring.checks import measured_error
 
 
 def test_float32_has_no_error(tiny_model: LanguageModel, panel: CareerPanel) -> None:

@@ -25,16 +25,16 @@ from transformers import (
     Qwen2Tokenizer,
 )
 
-from labor_llm.careers import CareerPanel
-from labor_llm.language_models import LanguageModel
-from labor_llm.occupations import OutcomeSpace
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.panel import CareerPanel
+from labor_llm.models.loading import LanguageModel
 from labor_llm.scoring.all_titles import all_title_log_probs
 from labor_llm.scoring.careers import score_careers
 from labor_llm.scoring.realised import realised_log_probs
 from labor_llm.scoring.reference import reference_log_prob
 from labor_llm.scoring.title_trie import build_title_trie
-from labor_llm.templates import continuation, resumes
-from labor_llm.tokenization import check_split, encode_resume, encode_titles
+from labor_llm.text.templates import continuation, resumes
+from labor_llm.text.tokenization import check_split, encode_resume, encode_titles
 
 TOLERANCE = 1e-4  # nats, float32
 LLAMA_3 = (
@@ -242,7 +242,7 @@ def test_scores_do_not_depend_on_the_order_or_the_company_of_careers(
     language_model: LanguageModel, panel: CareerPanel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Scored without stored files: this model has no folder whose checksum could name them.
-    monkeypatch.setattr("labor_llm.scoring.identity.weights_checksum", str)
+    monkeypatch.setattr("labor_llm.scoring.question.weights_checksum", str)
     five, one = panel.restrict(panel.workers[:5]), panel.restrict(panel.workers[3:4])
     reversed_rows = five.frame.iloc[::-1].sort_values("year", kind="stable")
     order = list(reversed(five.workers))

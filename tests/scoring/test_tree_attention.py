@@ -19,13 +19,13 @@ from transformers import (
     Qwen2Config,
 )
 
-from labor_llm.language_models import LanguageModel
+from labor_llm.models.loading import LanguageModel
 from labor_llm.scoring import all_titles
 from labor_llm.scoring.all_titles import all_title_log_probs
-from labor_llm.scoring.career_pass import read_career
+from labor_llm.scoring.passes import read_career
 from labor_llm.scoring.title_trie import TitleTrie, build_title_trie
 from labor_llm.scoring.tree_attention import DoesNotFitError, run_tree
-from labor_llm.tokenization import EncodedResume
+from labor_llm.text.tokenization import EncodedResume
 
 VOCABULARY, END = 60, 7
 TOLERANCE = 1e-4  # nats, float32

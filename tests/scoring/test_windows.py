@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from labor_llm.careers import CareerPanel
-from labor_llm.history_windows import predict_windows
-from labor_llm.language_models import LanguageModel
+from labor_llm.careers.panel import CareerPanel
+from labor_llm.careers.windows import predict_windows
+from labor_llm.models.loading import LanguageModel
 from labor_llm.scoring.careers import score_careers
 from labor_llm.scoring.reference import reference_log_prob
 from labor_llm.scoring.windows import last_log_probs, score_windows
-from labor_llm.templates import ResumeTemplate
-from labor_llm.tokenization import encode_resume
+from labor_llm.text.templates import ResumeTemplate
+from labor_llm.text.tokenization import encode_resume
 
 
 def test_windows_score_as_prompts_of_the_last_records(

@@ -10,13 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labor_llm.careers import career_panel
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.panel import career_panel
 from labor_llm.errors import InputError
-from labor_llm.occupations import OutcomeSpace
-from labor_llm.simulation.careers import simulate_careers
+from labor_llm.simulation.careers import NLSY79, NLSY97, PSID81, SCHEDULES, Schedule, simulate_careers
 from labor_llm.simulation.market import Market
-from labor_llm.simulation.market_parameters import MarketParameters
-from labor_llm.simulation.schedules import NLSY79, NLSY97, PSID81, SCHEDULES, Schedule
+from labor_llm.simulation.parameters import MarketParameters
 
 GROUPS = {
     "10": "Clerical",

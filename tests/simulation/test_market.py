@@ -9,13 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.errors import ArtefactError, InputError
-from labor_llm.occupations import OutcomeSpace
-from labor_llm.simulation.careers import simulate_careers
-from labor_llm.simulation.histories import NONE, Histories
+from labor_llm.simulation.careers import PSID81, simulate_careers
 from labor_llm.simulation.market import Market
-from labor_llm.simulation.market_parameters import MarketParameters
-from labor_llm.simulation.schedules import PSID81
+from labor_llm.simulation.parameters import MarketParameters
+from labor_llm.simulation.tables import NONE, Histories
 
 GROUPS = {
     "10": "Clerical",

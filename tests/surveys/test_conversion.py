@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from labor_llm.errors import InputError
-from labor_llm.simulation.survey_files import CROSSWALKS, RAW, write_simulated_survey
+from labor_llm.simulation.files.writing import CROSSWALKS, RAW, write_simulated_survey
 from labor_llm.surveys.conversion import convert_survey
-from labor_llm.surveys.nls_codebooks import parse_sdf
+from labor_llm.surveys.nls.codebooks import parse_sdf
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from labor_llm.artefacts import sha256
-from labor_llm.crosswalks import Crosswalks, load_crosswalks, write_crosswalks
-from labor_llm.surveys.conversion_counts import count_conversion
-from labor_llm.surveys.conversion_rules import RecordOptions, coded_records
-from labor_llm.surveys.interviews import INTERVIEW_COLUMNS, SurveyInterviews
+from labor_llm.crosswalks.files import write_crosswalks
+from labor_llm.crosswalks.mapping import Crosswalks, load_crosswalks
+from labor_llm.store.artefacts import sha256
+from labor_llm.surveys.conversion import count_conversion
+from labor_llm.surveys.rules import INTERVIEW_COLUMNS, RecordOptions, SurveyInterviews, coded_records
 from labor_llm.surveys.variables import RawSurvey, Variable
 
 

@@ -10,15 +10,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from labor_llm.artefacts import writing
 from labor_llm.errors import ArtefactError, InputError
-from labor_llm.surveys.conversion_report import (
-    CONVERSION,
-    Conversion,
-    Step,
-    parse_conversion,
-    read_conversion,
-)
+from labor_llm.store.artefacts import writing
+from labor_llm.surveys.report import CONVERSION, Conversion, Step, parse_conversion, read_conversion
 
 COUNTS: dict[str, Any] = {
     "survey": "NLSY79",

@@ -5,11 +5,19 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from labor_llm.crosswalks import Crosswalks, load_crosswalks, write_crosswalks
+from labor_llm.crosswalks.files import write_crosswalks
+from labor_llm.crosswalks.mapping import Crosswalks, load_crosswalks
 from labor_llm.errors import InputError
-from labor_llm.surveys import conversion_report
-from labor_llm.surveys.conversion_rules import STEPS, RecordOptions, career_frame, coded_records, records_at
-from labor_llm.surveys.interviews import INTERVIEW_COLUMNS, SurveyInterviews
+from labor_llm.surveys import report as conversion_report
+from labor_llm.surveys.rules import (
+    INTERVIEW_COLUMNS,
+    STEPS,
+    RecordOptions,
+    SurveyInterviews,
+    career_frame,
+    coded_records,
+    records_at,
+)
 
 # Invented source codes: 11 and 12 are occ1990dd's 4 and 7, 580 is military, 13 is in no list.
 CODES = {11: 4, 12: 7, 580: 905}

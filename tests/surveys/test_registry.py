@@ -3,9 +3,9 @@
 import pytest
 
 from labor_llm.errors import InputError
-from labor_llm.surveys.conversion_rules import RecordOptions
-from labor_llm.surveys.nlsy79 import Nlsy79Options
+from labor_llm.surveys.nls.nlsy79 import Nlsy79Options
 from labor_llm.surveys.registry import SURVEYS, survey_named, survey_options
+from labor_llm.surveys.rules import RecordOptions
 
 
 @pytest.mark.parametrize("survey", list(SURVEYS))

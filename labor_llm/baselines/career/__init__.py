@@ -3,9 +3,3 @@
 References: K. Vafa, E. Palikot, T. Du, A. Kanodia, S. Athey and D. Blei (2024), "CAREER: A Foundation Model for
 Labor Sequence Data", Transactions on Machine Learning Research; their code, keyonvafa/career-code.
 """
-
-from labor_llm.baselines.career.baseline import Career
-from labor_llm.baselines.career.fit import FittedCareer, fit_career, load_career
-from labor_llm.baselines.career.settings import CareerSettings
-
-__all__ = ["Career", "CareerSettings", "FittedCareer", "fit_career", "load_career"]

@@ -2,6 +2,8 @@
 
 The transfer is the paper's: weights that were trained on other careers over the same occupations are the start of
 the training. Covariates that those careers lack are not known there; their embeddings begin afresh.
+
+CAREER in the form of a baseline: `fit(train, validation)` and `predict(panel)`.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import dataclasses
 import hashlib
 import json
 import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +22,22 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
-from labor_llm.artefacts import (
+from labor_llm.baselines.career.model import (
+    CareerTransformer,
+    EncodedCareer,
+    Levels,
+    encode,
+    levels_of,
+    padded,
+)
+from labor_llm.baselines.career.settings import CareerSettings
+from labor_llm.baselines.career.training import CareerRun, by_length
+from labor_llm.baselines.panels import check_fitting_panels, check_outcomes
+from labor_llm.careers.occupations import OutcomeSpace, read_titles
+from labor_llm.careers.panel import CareerPanel, transitions
+from labor_llm.careers.predictions import Predictions, from_matrix
+from labor_llm.errors import InputError, MismatchError
+from labor_llm.store.artefacts import (
     atomic_path,
     check_replaceable,
     checksum_of,
@@ -28,17 +46,8 @@ from labor_llm.artefacts import (
     verify,
     writing,
 )
-from labor_llm.baselines.career.encoding import EncodedCareer, Levels, encode, levels_of, padded
-from labor_llm.baselines.career.model import CareerTransformer
-from labor_llm.baselines.career.settings import CareerSettings
-from labor_llm.baselines.career.training import CareerRun, by_length
-from labor_llm.baselines.fitting_panels import check_fitting_panels, check_outcomes
-from labor_llm.careers import CareerPanel, transitions
-from labor_llm.errors import InputError, MismatchError
-from labor_llm.locks import only_run_into
-from labor_llm.occupations import OutcomeSpace, read_titles
-from labor_llm.predictions import Predictions, from_matrix
-from labor_llm.sources import code_checksum
+from labor_llm.store.results import only_run_into
+from labor_llm.store.staleness import code_checksum
 
 CURVE_FILE = "learning_curve.csv"
 _WEIGHTS, _MODEL, _TITLES = "weights.safetensors", "model.json", "titles.csv"
@@ -280,3 +289,62 @@ def _identity(
         for values in (career.covariates, career.realised):
             digest.update(values.numpy().tobytes() + b"|")
     return digest.hexdigest()
+
+
+class Career:
+    """CAREER, trained on the training workers and stopped by the validation workers.
+
+    Args:
+        settings: size and training; the authors' size if None.
+        folder: where the fitted model will stand, and from where an unfinished training goes on; if None it is
+            kept in memory alone, and nothing is left of an unfinished training.
+        pretrained: a stored CAREER to start from.
+        name: the model's name in its predictions.
+
+    Attributes:
+        fitted_: the fitted model.
+        validation_perplexity_: the learning curve, see `FittedCareer.curve`.
+    """
+
+    def __init__(
+        self,
+        settings: CareerSettings | None = None,
+        folder: Path | None = None,
+        pretrained: Path | None = None,
+        name: str = NAME,
+    ) -> None:
+        self.settings = settings or CareerSettings()
+        self.folder, self.pretrained, self.name = folder, pretrained, name
+
+    def fit(self, train: CareerPanel, validation: CareerPanel) -> Career:
+        """Train, or load what is stored in the folder of the same careers and settings.
+
+        Raises:
+            As `fit_career`.
+        """
+        with tempfile.TemporaryDirectory() as passing:
+            folder = self.folder or Path(passing) / "career"
+            fit_career(train, validation, self.settings, folder, self.pretrained)
+            self.fitted_: FittedCareer = load_career(folder)
+        return self
+
+    @property
+    def validation_perplexity_(self) -> pd.DataFrame:
+        """The learning curve, one row an evaluation."""
+        return self.fitted_.curve
+
+    @property
+    def chosen(self) -> str:
+        """What the validation workers chose, in words."""
+        curve = self.fitted_.curve
+        kept = curve[curve["kept"]].iloc[0]
+        size = f"{self.settings.layers} layers of width {self.settings.width}"
+        return f"{size}, epoch {kept['epoch']:.3g}" + (", pre-trained" if self.pretrained else "")
+
+    def predict(self, panel: CareerPanel) -> Predictions:
+        """Return the log-probability of every occupation for every record of a panel.
+
+        Raises:
+            MismatchError: if the panel's outcome space is not the fitted one.
+        """
+        return self.fitted_.predict(panel, self.name)

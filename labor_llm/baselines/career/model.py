@@ -1,9 +1,19 @@
-"""The transformer of CAREER: sums of embeddings in, log-odds of staying and utilities of occupations out.
+"""Careers as numbers: what CAREER reads at each record.
+
+At record t the model reads the occupation of record t-1 (a start symbol at the first), and the calendar year and
+covariates of record t itself, as the authors' code does and as a resume line states them before the title.
+
+Every covariate has levels that training shows, numbered from 1; 0 is "not known" and adds nothing to the input.
+It stands for the word 'unknown', a missing year of birth, a level that training did not show, and a covariate
+that a model was not given. Years and ages are consecutive numbers; one outside of those that training shows counts
+as the nearest (the authors copy the last year's embedding when they forecast).
+
+The transformer of CAREER: sums of embeddings in, log-odds of staying and utilities of occupations out.
 
     x_t = sqrt(d) E_occupation(y_{t-1}) + position_t + E_year(year_t) + sum over covariates E(covariate_t)
 
 goes through causal pre-norm layers and a last norm; a linear map without bias gives the utility of every
-occupation and, as its last column, the log-odds of staying, which `labor_llm.baselines.two_stage` combines.
+occupation and, as its last column, the log-odds of staying, which `labor_llm.baselines.registry.two_stage` combines.
 
 Source: keyonvafa/career-code, architecture `career` (dropout is here also within the feed-forward layers).
 """
@@ -11,13 +21,126 @@ Source: keyonvafa/career-code, architecture `career` (dropout is here also withi
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pad_sequence
 
-from labor_llm.baselines.career.encoding import Levels
 from labor_llm.baselines.career.settings import CareerSettings
-from labor_llm.baselines.two_stage import FIRST, two_stage_log_probs
+from labor_llm.baselines.two_stage import FIRST, previous_columns, two_stage_log_probs
+from labor_llm.careers.panel import CareerPanel, transitions
+
+UNKNOWN = "unknown"
+YEAR, AGE = "year", "age"
+# Realised occupation beyond the end of a career.
+PADDING = -100
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The levels of the calendar year and of each covariate, as training shows them.
+
+    Attributes:
+        texts: levels of each covariate in words, in ascending order.
+        spans: first and last calendar year, and first and last age if it enters.
+    """
+
+    texts: dict[str, list[str]]
+    spans: dict[str, tuple[int, int]]
+
+    @property
+    def names(self) -> list[str]:
+        """The year and the covariates, in the order of the columns of `EncodedCareer.covariates`."""
+        return [*self.spans, *self.texts]
+
+    def size(self, name: str) -> int:
+        """Return the number of levels, 'not known' included."""
+        if name in self.texts:
+            return len(self.texts[name]) + 1
+        first, last = self.spans[name]
+        return last - first + 2
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `from_json` makes the levels from."""
+        return {"texts": self.texts, "spans": {name: list(span) for name, span in self.spans.items()}}
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> Levels:
+        """Return the levels that `to_json` described."""
+        spans = {name: (int(span[0]), int(span[1])) for name, span in stored["spans"].items()}
+        return cls({name: list(levels) for name, levels in stored["texts"].items()}, spans)
+
+
+@dataclass(frozen=True)
+class EncodedCareer:
+    """A career as the model reads it.
+
+    Attributes:
+        previous: column of the previous occupation, `FIRST` at the first record; int64 [records].
+        covariates: number of the level of each of `Levels.names`; int64 [records, names].
+        realised: column of the occupation; int64 [records].
+    """
+
+    previous: torch.Tensor
+    covariates: torch.Tensor
+    realised: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.realised)
+
+
+def levels_of(panels: Sequence[CareerPanel], covariates: Sequence[str]) -> Levels:
+    """Return the levels that the records of one or more panels show.
+
+    Args:
+        panels: of the training workers.
+        covariates: those of `labor_llm.baselines.registry.career.settings.COVARIATES` that enter.
+    """
+    frame = pd.concat([panel.frame for panel in panels], ignore_index=True)
+    numbers = {YEAR: frame["year"]}
+    if AGE in covariates:
+        numbers[AGE] = (frame["year"] - frame["birth_year"]).dropna()
+    spans = {name: (int(values.min()), int(values.max())) for name, values in numbers.items() if len(values)}
+    texts = {name: sorted(set(frame[name]) - {UNKNOWN}) for name in covariates if name != AGE}
+    return Levels(texts, spans)
+
+
+def encode(panel: CareerPanel, levels: Levels) -> list[EncodedCareer]:
+    """Return each worker's career, in panel order."""
+    table = transitions(panel)
+    numbers = {YEAR: table["year"], AGE: table["year"] - table["birth_year"]}
+    columns = []
+    for name in levels.names:
+        if name in levels.spans:
+            first, last = levels.spans[name]
+            values = numbers[name].astype("Float64").to_numpy(float, na_value=np.nan)
+            place = np.where(np.isnan(values), 0, np.clip(values, first, last) - first + 1)
+        else:
+            place = pd.Index(levels.texts[name]).get_indexer(table[name]) + 1
+        columns.append(place.astype(np.int64))
+    covariates = np.column_stack(columns)
+    previous = previous_columns(table, panel.outcomes)
+    realised = np.asarray(panel.outcomes.indices(table["occupation"]), dtype=np.int64)
+    starts = np.flatnonzero(previous == FIRST)
+    return [
+        EncodedCareer(*(torch.from_numpy(values[start:end]) for values in (previous, covariates, realised)))
+        for start, end in zip(starts, [*starts[1:], len(table)], strict=True)
+    ]
+
+
+def padded(careers: Sequence[EncodedCareer]) -> EncodedCareer:
+    """Return careers below each other, padded on the right: every field has a leading dimension [careers]."""
+    return EncodedCareer(
+        pad_sequence([career.previous for career in careers], batch_first=True),
+        pad_sequence([career.covariates for career in careers], batch_first=True),
+        pad_sequence([career.realised for career in careers], batch_first=True, padding_value=PADDING),
+    )
+
 
 _LONGEST_WAVE = 10000.0
 # All occupations begin about equally likely. The authors' spread, one over the root of the width, gives each a random

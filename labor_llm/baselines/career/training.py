@@ -17,13 +17,12 @@ import pandas as pd
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
-from labor_llm.baselines.career.encoding import PADDING, EncodedCareer, padded
-from labor_llm.baselines.career.model import CareerTransformer
+from labor_llm.baselines.career.model import PADDING, CareerTransformer, EncodedCareer, padded
 from labor_llm.baselines.career.settings import CareerSettings
 from labor_llm.errors import NumericalError
-from labor_llm.finetuning_batches import batches
+from labor_llm.finetuning.batches import batches
 from labor_llm.progress import progress
-from labor_llm.training_state import drop_unfinished, newest_state, save_state
+from labor_llm.store.checkpoints import drop_unfinished, newest_state, save_state
 
 _BETAS = (0.9, 0.98)
 _BEST = "best."

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from labor_llm.baselines.career import CareerSettings
-from labor_llm.careers import CareerPanel, career_panel, split_workers
-from labor_llm.occupations import OutcomeSpace
-from labor_llm.simulation.careers import simulate_careers
+from labor_llm.baselines.career.settings import CareerSettings
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.panel import CareerPanel, career_panel, split_workers
+from labor_llm.simulation.careers import NLSY79, NLSY97, simulate_careers
 from labor_llm.simulation.market import Market
-from labor_llm.simulation.schedules import NLSY79, NLSY97
 
 GROUPS = {
     "10": "Clerical",

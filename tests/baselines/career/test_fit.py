@@ -5,16 +5,16 @@ import pandas as pd
 import pytest
 import torch
 
-from labor_llm.artefacts import verify
-from labor_llm.baselines import Career, EmpiricalTransitions, fit_baselines
-from labor_llm.baselines.career import CareerSettings, fit_career, load_career
-from labor_llm.baselines.career.encoding import encode, levels_of
-from labor_llm.baselines.career.fit import transfer_weights
-from labor_llm.baselines.career.model import CareerTransformer
+from labor_llm.baselines.career.fit import Career, fit_career, load_career, transfer_weights
+from labor_llm.baselines.career.model import CareerTransformer, encode, levels_of
+from labor_llm.baselines.career.settings import CareerSettings
 from labor_llm.baselines.career.training import CareerRun, learning_rate_share
+from labor_llm.baselines.frequencies import EmpiricalTransitions
 from labor_llm.baselines.oracle import Oracle
+from labor_llm.baselines.registry import fit_baselines
 from labor_llm.errors import ArtefactError, InputError, MismatchError, NumericalError
 from labor_llm.evaluation.perplexity import perplexity
+from labor_llm.store.artefacts import verify
 
 
 @pytest.fixture(scope="module")

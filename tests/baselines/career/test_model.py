@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from labor_llm.baselines.career.encoding import Levels, encode, levels_of, padded
-from labor_llm.baselines.career.model import CareerTransformer
+from labor_llm.baselines.career.model import CareerTransformer, Levels, encode, levels_of, padded
 from labor_llm.baselines.two_stage import FIRST, two_stage_log_probs
 
 

@@ -1,0 +1,311 @@
+"""Empirical transition frequencies: the share of workers who went from one occupation to another.
+
+First order and without covariates, as in the paper's baseline, which "estimates the probability of
+transitioning from one occupation to another based on training data frequencies". A first record,
+which has no previous occupation, has a row of its own: the start distribution.
+
+With n_ij transitions from i to j in the training data, every estimate here has the form
+
+    P(j | i) = (n_ij + w q_ij) / (n_i + w),
+
+a frequency shrunk towards a prior row q_i by w pseudo-transitions, and the prior is one of three:
+
+- `additive`: uniform, q_ij = 1/K. The strength reported is alpha = w / K, pseudo-transitions per cell.
+- `back_off`: the marginal distribution of occupations. The strength is w.
+- `stayer_back_off`: with the pooled share of stayers q_ii, and otherwise the destinations of all movers.
+  The strength is w.
+
+The unsmoothed frequency is no candidate: a transition that the training data do not show would have
+probability zero, and perplexity would be infinite.
+
+References: S. F. Chen and J. Goodman (1999), "An empirical study of smoothing techniques for language
+modeling", Computer Speech & Language 13, 359-394 (additive smoothing and its weakness); D. J. C. MacKay
+and L. C. Bauman Peto (1995), "A hierarchical Dirichlet language model", Natural Language Engineering 1,
+289-308 (pseudo-counts proportional to a pooled distribution).
+
+Second-order empirical transitions: frequencies given the last two occupations.
+
+With n_ijk workers' records in which k followed j, and i came before j, and n_ij their number,
+
+    P(k | i, j) = (n_ijk + w P(k | j)) / (n_ij + w),
+
+a frequency shrunk by w pseudo-transitions towards the first-order probability P(k | j), smoothed as in
+`labor_llm.baselines.frequencies`. A second record, before whose previous occupation there is none, has
+contexts of its own (none, j). A first record has the start distribution, as in the first-order model.
+
+How strongly to back off and how the first-order probabilities are smoothed are chosen together on the
+validation workers: what serves best as a prior for pairs need not be the best model by itself.
+
+Reference: D. J. C. MacKay and L. C. Bauman Peto (1995), "A hierarchical Dirichlet language model",
+Natural Language Engineering 1, 289-308.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_matrix
+
+from labor_llm.baselines.panels import check_fitting_panels, check_outcomes
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.panel import CareerPanel, transitions
+from labor_llm.careers.predictions import Predictions, from_matrix
+from labor_llm.errors import InputError
+
+Smoothing = Literal["additive", "back_off", "stayer_back_off"]
+SMOOTHINGS: tuple[Smoothing, ...] = get_args(Smoothing)
+
+# Pseudo-transitions per cell (additive) and per row (the two back-offs), from nearly none to many.
+ALPHAS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+PSEUDO_COUNTS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
+FIRST_RECORD = "first record"
+
+
+class EmpiricalTransitions:
+    """First-order transition frequencies, smoothed as the validation workers ask for.
+
+    Args:
+        smoothing: 'additive', 'back_off' or 'stayer_back_off' (see the module); None considers all
+            three and keeps the one with the lowest validation perplexity.
+        name: the model's name in its predictions.
+
+    Attributes:
+        counts_: transitions in the training data; index the previous occupation's code, the last row
+            `FIRST_RECORD`; columns the next occupation's code.
+        probabilities_: P(next | previous), the same index and columns; rows add up to one.
+        smoothing_: the smoothing kept.
+        strength_: its strength kept (alpha per cell for 'additive', pseudo-transitions per row otherwise).
+        validation_perplexity_: the whole grid, columns `smoothing`, `strength`, `validation_perplexity`.
+    """
+
+    def __init__(self, smoothing: Smoothing | None = None, name: str = "empirical_transitions") -> None:
+        if smoothing is not None and smoothing not in SMOOTHINGS:
+            known = ", ".join(SMOOTHINGS)
+            raise InputError(f"smoothing: {smoothing!r} is not known; give one of {known} or None.")
+        self.smoothing = smoothing
+        self.name = name
+
+    def fit(self, train: CareerPanel, validation: CareerPanel) -> EmpiricalTransitions:
+        """Count the transitions of the training workers and choose the smoothing on the validation workers.
+
+        Raises:
+            InputError: if a panel is empty or a worker is in both.
+            MismatchError: if the outcome spaces differ.
+        """
+        check_fitting_panels(self.name, train, validation)
+        self.outcomes_ = train.outcomes
+        self.counts_ = transition_counts(train)
+        counts = self.counts_.to_numpy(dtype=np.float64)
+        cells = transition_cells(transitions(validation), self.outcomes_)
+        grid = []
+        for smoothing, strength in smoothing_candidates(self.smoothing):
+            chances = smoothed_probabilities(counts, smoothing, strength)
+            grid.append((smoothing, strength, np.exp(-np.log(chances[cells]).mean())))
+        columns = ["smoothing", "strength", "validation_perplexity"]
+        self.validation_perplexity_ = pd.DataFrame(grid, columns=columns)
+        self.smoothing_, self.strength_, _ = min(grid, key=lambda candidate: candidate[2])
+        chances = smoothed_probabilities(counts, self.smoothing_, self.strength_)
+        self.probabilities_ = pd.DataFrame(chances, self.counts_.index, self.counts_.columns)
+        return self
+
+    @property
+    def chosen(self) -> str:
+        """What the validation workers chose, in words."""
+        return f"{self.smoothing_.replace('_', ' ')}, strength {self.strength_:g}"
+
+    def predict(self, panel: CareerPanel) -> Predictions:
+        """Return the log-probability of every occupation for every record of a panel.
+
+        Raises:
+            MismatchError: if the panel's outcome space is not the fitted one.
+        """
+        check_outcomes(self.name, self.outcomes_, panel)
+        table = transitions(panel)
+        rows, _ = transition_cells(table, self.outcomes_)
+        return from_matrix(self.name, table, self.outcomes_, np.log(self.probabilities_.to_numpy())[rows])
+
+
+def smoothing_candidates(smoothing: Smoothing | None = None) -> list[tuple[Smoothing, float]]:
+    """Return every smoothing with every strength to try, or those of one smoothing."""
+    return [
+        (kind, strength)
+        for kind in (SMOOTHINGS if smoothing is None else (smoothing,))
+        for strength in (ALPHAS if kind == "additive" else PSEUDO_COUNTS)
+    ]
+
+
+def transition_counts(panel: CareerPanel) -> pd.DataFrame:
+    """Return how often each occupation followed each: [occupations + 1, occupations].
+
+    The index is the previous occupation's code, in the order of the outcome space, then
+    `FIRST_RECORD`; the columns are the next occupation's code.
+    """
+    outcomes = panel.outcomes
+    counts = np.zeros((len(outcomes) + 1, len(outcomes)), dtype=np.int64)
+    np.add.at(counts, transition_cells(transitions(panel), outcomes), 1)
+    return pd.DataFrame(
+        counts,
+        index=pd.Index([*outcomes.codes, FIRST_RECORD], name="previous"),
+        columns=pd.Index(outcomes.codes, name="occupation"),
+    )
+
+
+def smoothed_probabilities(counts: np.ndarray, smoothing: Smoothing, strength: float) -> np.ndarray:
+    """Return the smoothed transition probabilities of the module's formula.
+
+    Args:
+        counts: [K + 1, K], the last row counting first records.
+        smoothing: which prior.
+        strength: alpha per cell for 'additive', pseudo-transitions per row otherwise; above zero.
+
+    Returns:
+        [K + 1, K], every cell positive, rows adding up to one.
+    """
+    occupations = counts.shape[1]
+    prior = _PRIORS[smoothing]
+    weight = strength * occupations if smoothing == "additive" else strength
+    return (counts + weight * prior(counts)) / (counts.sum(axis=1, keepdims=True) + weight)
+
+
+def transition_cells(table: pd.DataFrame, outcomes: OutcomeSpace) -> tuple[np.ndarray, np.ndarray]:
+    """Return the row and the column of each transition in `transition_counts`, both int [transitions].
+
+    Args:
+        table: rows of `labor_llm.careers.panel.transitions`.
+        outcomes: the occupations, whose number is the row of first records.
+    """
+    first = len(outcomes)
+    rows = [first if code is None else outcomes.index(code) for code in table["previous"]]
+    return np.asarray(rows, dtype=int), np.asarray(outcomes.indices(table["occupation"]), dtype=int)
+
+
+def _uniform(counts: np.ndarray) -> np.ndarray:
+    return np.full(counts.shape, 1.0 / counts.shape[1])
+
+
+def _add_one(totals: np.ndarray) -> np.ndarray:
+    # An occupation that the training data lack must keep a positive probability in the prior too.
+    return (totals + 1.0) / (totals.sum() + len(totals))
+
+
+def _marginal(counts: np.ndarray) -> np.ndarray:
+    return np.tile(_add_one(counts.sum(axis=0)), (len(counts), 1))
+
+
+def _stayers_and_destinations(counts: np.ndarray) -> np.ndarray:
+    moves = counts[:-1].copy()
+    np.fill_diagonal(moves, 0.0)
+    total, moved = counts[:-1].sum(), moves.sum()
+    stayed = (total - moved + 1.0) / (total + 2.0)
+    destinations = np.tile(_add_one(moves.sum(axis=0)), (len(moves), 1))
+    np.fill_diagonal(destinations, 0.0)
+    rows = (1.0 - stayed) * destinations / destinations.sum(axis=1, keepdims=True)
+    np.fill_diagonal(rows, stayed)
+    return np.vstack([rows, _add_one(counts.sum(axis=0))])
+
+
+_PRIORS = {"additive": _uniform, "back_off": _marginal, "stayer_back_off": _stayers_and_destinations}
+
+
+class SecondOrderTransitions:
+    """Transition frequencies given two occupations, backed off to those given one.
+
+    Args:
+        name: the model's name in its predictions.
+
+    Attributes:
+        contexts_: the pairs that training shows, in ascending order, as numbers i (K + 1) + j of the columns
+            i and j in the outcome space; i = K where there is no occupation before the previous one.
+        counts_: sparse [contexts, K], how often each occupation followed each pair.
+        first_order_: [K + 1, K], the smoothed probabilities given one occupation; the last row is the start.
+        smoothing_, first_strength_: the smoothing kept for them, and its strength.
+        strength_: the pseudo-transitions w kept.
+        validation_perplexity_: the whole grid, columns `smoothing`, `first_strength`, `strength`,
+            `validation_perplexity`.
+    """
+
+    def __init__(self, name: str = "second_order_transitions") -> None:
+        self.name = name
+
+    def fit(self, train: CareerPanel, validation: CareerPanel) -> SecondOrderTransitions:
+        """Count pairs in the training workers' careers and choose both smoothings on the validation workers.
+
+        Raises:
+            InputError: if a panel is empty or a worker is in both.
+            MismatchError: if the outcome spaces differ.
+        """
+        check_fitting_panels(self.name, train, validation)
+        self.outcomes_ = train.outcomes
+        first_order = transition_counts(train).to_numpy(dtype=np.float64)
+        self.contexts_, self.counts_ = pair_counts(train)
+        rows, columns = transition_cells(transitions(validation), self.outcomes_)
+        followed = self._followed(validation)
+        given = followed.sum(axis=1)
+        realised = followed[np.arange(len(rows)), columns]
+        grid = []
+        for smoothing, first_strength in smoothing_candidates():
+            prior = smoothed_probabilities(first_order, smoothing, first_strength)[rows, columns]
+            for strength in PSEUDO_COUNTS:
+                chances = (realised + strength * prior) / (given + strength)
+                grid.append((smoothing, first_strength, strength, np.exp(-np.log(chances).mean())))
+        columns_of_grid = ["smoothing", "first_strength", "strength", "validation_perplexity"]
+        self.validation_perplexity_ = pd.DataFrame(grid, columns=columns_of_grid)
+        best = min(grid, key=lambda candidate: candidate[3])
+        self.smoothing_, self.first_strength_, self.strength_, _ = best
+        self.first_order_ = smoothed_probabilities(first_order, self.smoothing_, self.first_strength_)
+        return self
+
+    @property
+    def chosen(self) -> str:
+        """What the validation workers chose, in words."""
+        first_order = f"{self.smoothing_.replace('_', ' ')}, strength {self.first_strength_:g}"
+        return f"strength {self.strength_:g} on first order ({first_order})"
+
+    def predict(self, panel: CareerPanel) -> Predictions:
+        """Return the log-probability of every occupation for every record of a panel.
+
+        Raises:
+            MismatchError: if the panel's outcome space is not the fitted one.
+        """
+        check_outcomes(self.name, self.outcomes_, panel)
+        table = transitions(panel)
+        rows, _ = transition_cells(table, self.outcomes_)
+        followed = self._followed(panel)
+        prior = self.strength_ * self.first_order_[rows]
+        chances = (followed + prior) / (followed.sum(axis=1, keepdims=True) + self.strength_)
+        return from_matrix(self.name, table, self.outcomes_, np.log(chances))
+
+    def _followed(self, panel: CareerPanel) -> np.ndarray:
+        """Return how often each occupation followed the pair before each record, [records, K]; zero at first ones."""
+        pairs = _pairs(transitions(panel), self.outcomes_)
+        places = np.searchsorted(self.contexts_, pairs).clip(max=len(self.contexts_) - 1)
+        followed = np.zeros((len(pairs), len(self.outcomes_)))
+        if len(self.contexts_):
+            known = self.contexts_[places] == pairs
+            followed[known] = self.counts_[places[known]].toarray()
+        return followed
+
+
+def pair_counts(panel: CareerPanel) -> tuple[np.ndarray, csr_matrix]:
+    """Return the pairs of occupations that precede a record, and how often each occupation followed.
+
+    Returns:
+        The distinct pairs, as in `SecondOrderTransitions.contexts_`, and the counts [pairs, K].
+    """
+    table = transitions(panel)
+    pairs = _pairs(table, panel.outcomes)
+    later = pairs >= 0
+    contexts, rows = np.unique(pairs[later], return_inverse=True)
+    columns = np.asarray(panel.outcomes.indices(table["occupation"]))[later]
+    shape = (len(contexts), len(panel.outcomes))
+    return contexts, csr_matrix((np.ones(len(rows)), (rows, columns)), shape=shape)
+
+
+def _pairs(table: pd.DataFrame, outcomes: OutcomeSpace) -> np.ndarray:
+    """Return the number of the pair before each record, -1 before a first record, which has none."""
+    previous, _ = transition_cells(table, outcomes)
+    before, _ = transition_cells(table.assign(previous=table["before_previous"]), outcomes)
+    none = len(outcomes)
+    return np.where(previous == none, -1, before * (none + 1) + previous)

@@ -1,0 +1,1 @@
+"""What models take and give: careers, occupations, who trains, questions about careers, predictions."""

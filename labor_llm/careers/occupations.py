@@ -1,0 +1,238 @@
+"""The outcome space: which occupations a worker can have next, and their titles in words.
+
+An occupation model is a probability over this fixed set (paper, set-up of the occupation model). The
+set is given beforehand, never read off the data that is predicted.
+
+The occupation classification of the three surveys: occ1990dd, and the three states without a job.
+
+The 330 civilian occupations of Autor and Dorn are the same in all years, which makes the Census frames of 1970 to
+2010 comparable. The titles are restated in `occ1990dd.csv` beside this module; where sources differ on the wording
+of a title (never on its code) the column `note` says so. The surveys' own codes reach this list by the crosswalks
+of `labor_llm.crosswalks`.
+
+References: D. Dorn (2009), "Essays on Inequality, Spatial Interaction, and the Demand for Skills", dissertation,
+University of St. Gallen; D. Autor and D. Dorn (2013), "The Growth of Low-Skill Service Jobs and the Polarization of
+the US Labor Market", American Economic Review 103(5), 1553-1597; files at https://www.ddorn.net/data.htm.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import unicodedata
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from labor_llm.errors import InputError
+
+TITLE_COLUMNS = ("occupation", "title")
+_CONTROL = {"Cc", "Cf", "Zl", "Zp"}
+_MARKUP = re.compile(r"[<>]|\|>|<\|")
+
+
+@dataclass(frozen=True)
+class OutcomeSpace:
+    """Occupation codes and their titles, in a fixed order that every probability matrix follows.
+
+    Raises:
+        InputError: if there are fewer than two occupations, or a code or title is empty, repeated or
+            holds what a resume line cannot hold (control characters, line ends, markup).
+    """
+
+    codes: tuple[str, ...]
+    titles: tuple[str, ...]
+    source: str = "titles"
+
+    def __post_init__(self) -> None:
+        if len(self.codes) < 2 or len(self.codes) != len(self.titles):
+            raise InputError(f"{self.source}: {len(self.codes)} occupations found; at least two are needed.")
+        _check_unique(self.source, "occupation", self.codes)
+        for column, texts in (("occupation", self.codes), ("title", self.titles)):
+            for row, text in enumerate(texts):
+                if problem := title_problem(text):
+                    raise InputError(
+                        f"{self.source}, row {row + 2}, column {column}: {text!r} {problem}. "
+                        f"{'A title' if column == 'title' else 'A code'} is one line of plain text: "
+                        "change it in the file."
+                    )
+        _check_unique(self.source, "title", [comparable_title(title) for title in self.titles])
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {code: position for position, code in enumerate(self.codes)}
+
+    def index(self, code: str) -> int:
+        """Return the column of an occupation in a probability matrix."""
+        return self._positions[code]
+
+    def indices(self, codes: Iterable[str]) -> list[int]:
+        """Return the columns of several occupations."""
+        return [self._positions[code] for code in codes]
+
+    def title(self, code: str) -> str:
+        """Return the title of an occupation."""
+        return self.titles[self._positions[code]]
+
+    def frame(self) -> pd.DataFrame:
+        """Return the columns `occupation` and `title`, one row an occupation."""
+        return pd.DataFrame({"occupation": list(self.codes), "title": list(self.titles)})
+
+
+def read_titles(path: Path) -> OutcomeSpace:
+    """Read the outcome space from a CSV with the columns `occupation` and `title`.
+
+    Codes are kept as text, so that `0050` stays `0050`.
+
+    Raises:
+        InputError: naming file, row and column, if the file is missing, empty, lacks a column, or
+            holds an empty, repeated or unprintable code or title.
+    """
+    frame = read_text_csv(path, TITLE_COLUMNS)
+    for column in TITLE_COLUMNS:
+        empty = frame.index[frame[column].str.strip() == ""]
+        if len(empty):
+            raise InputError(
+                f"{path}, row {empty[0] + 2}, column {column}: empty. Give every row both columns."
+            )
+    codes = tuple(frame["occupation"].str.strip())
+    return OutcomeSpace(codes, tuple(frame["title"].str.strip(" ")), source=str(path))
+
+
+def read_text_csv(path: Path, required: Iterable[str]) -> pd.DataFrame:
+    """Read a CSV with every cell as text, so that nothing is guessed, dropped or reinterpreted.
+
+    Raises:
+        InputError: if the file is missing, empty, not UTF-8 text, ragged, or lacks a required column.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file. Give the path of a CSV file with a header line.")
+    try:
+        with warnings.catch_warnings():
+            # pandas only warns of rows with more cells than the header, and would shift or cut them.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame = pd.read_csv(
+                path,
+                dtype=str,
+                keep_default_na=False,
+                na_filter=False,
+                encoding="utf-8-sig",
+                index_col=False,
+                skip_blank_lines=False,
+            )
+    except pd.errors.EmptyDataError as error:
+        raise InputError(
+            f"{path}: the file is empty. It needs a header line and at least one row."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: not UTF-8 text (byte {error.start}). Save the file as UTF-8 CSV."
+        ) from error
+    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{path}: not a regular CSV ({reason}). Give each row as many cells as the header."
+        ) from error
+    _check_header(path)
+    # A blank line keeps its number, so that messages name the row as an editor does; only the end is trimmed.
+    filled = (frame != "").any(axis=1)
+    frame = frame.loc[: filled[filled].index.max()] if filled.any() else frame.iloc[:0]
+    missing = [column for column in required if column not in frame.columns]
+    if missing:
+        raise InputError(
+            f"{path}: column {missing[0]!r} is missing; found {', '.join(map(str, frame.columns))}."
+        )
+    if frame.empty:
+        raise InputError(f"{path}: a header but no rows. It needs at least one row.")
+    return frame
+
+
+def _check_header(path: Path) -> None:
+    """Refuse a column name that stands twice, which pandas would rename."""
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        try:
+            header = next(csv.reader(file), [])
+        except csv.Error as error:
+            raise InputError(f"{path}, row 1: not readable as a CSV header ({error}).") from error
+    if twice := [name for name in header if header.count(name) > 1]:
+        raise InputError(f"{path}: column {twice[0]!r} stands twice. Give each column its own name.")
+
+
+def title_problem(text: str) -> str | None:
+    """Return what makes a text unfit for one resume line, or None if it is fit."""
+    if not text or text != text.strip():
+        return "is empty or begins or ends with a blank"
+    if any(unicodedata.category(character) in _CONTROL for character in text):
+        return "holds a line end, a control or an invisible character"
+    if _MARKUP.search(text):
+        return "holds markup (< or >)"
+    return None
+
+
+def comparable_title(title: str) -> str:
+    """Titles that differ only by case, width or composition of characters count as the same title."""
+    return " ".join(unicodedata.normalize("NFKC", title).casefold().split())
+
+
+def _check_unique(source: str, column: str, values: Iterable[str]) -> None:
+    seen: dict[str, int] = {}
+    for row, value in enumerate(values):
+        if value in seen:
+            raise InputError(
+                f"{source}, row {row + 2}, column {column}: {value!r} stands already in row {seen[value] + 2}. "
+                "Each occupation has one code and one title of its own."
+            )
+        seen[value] = row
+
+
+NAME = "occ1990dd"
+STATES = {
+    "unemployed": "Unemployed",
+    "out_of_labor_force": "Out of labor force",
+    "education": "In education",
+}
+_TABLE = Path(__file__).with_name("occ1990dd.csv")
+_COLUMNS = ("occupation", "title", "major_group", "note")
+
+
+@cache
+def _table() -> pd.DataFrame:
+    return read_text_csv(_TABLE, _COLUMNS)
+
+
+def occupation_codes() -> tuple[str, ...]:
+    """Return the 330 codes as text, in the order of the classification."""
+    return tuple(_table()["occupation"])
+
+
+def outcome_space(states: bool = True) -> OutcomeSpace:
+    """Return the outcome space of the surveys: 330 occupations, then the three states without a job.
+
+    Args:
+        states: whether the states (`STATES`) are outcomes too.
+    """
+    table = _table()
+    added = STATES if states else {}
+    return OutcomeSpace(
+        (*table["occupation"], *added.keys()), (*table["title"], *added.values()), source=NAME
+    )
+
+
+def major_groups() -> dict[str, str]:
+    """Return the major group of each code: Dorn's 25 groups of occupations, and each state for itself."""
+    table = _table()
+    return {**dict(zip(table["occupation"], table["major_group"], strict=True)), **STATES}
+
+
+def doubtful_titles() -> dict[str, str]:
+    """Return, by code, what is doubtful about the wording of a title; the code itself is in no doubt."""
+    noted = _table().query("note != ''")
+    return dict(zip(noted["occupation"], noted["note"], strict=True))

@@ -1,0 +1,336 @@
+"""What a career panel must look like, and the one message that says where a file does not.
+
+The documented form, also for a user's own careers: a CSV with a header and the columns of `COLUMNS`,
+one row per worker and survey year, sorted by worker and year. All cells are read as text first, so
+that a code such as 0050 keeps its zeros and an empty cell is seen as empty.
+
+The career panel: one row per worker and survey year, and the transitions and splits made from it.
+
+Every survey reader ends in a `CareerPanel` and every model starts from one. A transition is a record
+to be predicted from all records before it, whatever the gap in years between them (biennial waves
+leave gaps); a worker's first record is a transition too, predicted from the covariates alone, as in
+CAREER (Vafa et al. 2024).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+
+from labor_llm.careers.occupations import OutcomeSpace, read_text_csv, read_titles, title_problem
+from labor_llm.errors import ArtefactError, InputError
+from labor_llm.store.artefacts import verify, writing
+
+STATIC = ("gender", "ethnicity", "region", "birth_year")
+COLUMNS = ("worker_id", "year", "occupation", "education", *STATIC)
+FIRST_YEAR, LAST_YEAR = 1900, 2100
+
+
+def checked_careers(frame: pd.DataFrame, occupations: Collection[str], source: str) -> pd.DataFrame:
+    """Return the records with typed columns after checking every rule of the panel.
+
+    Args:
+        frame: at least `COLUMNS`; further columns are left out.
+        occupations: the codes that are allowed.
+        source: the file named in messages; row numbers count the header line as row 1.
+
+    Raises:
+        InputError: naming the first offending row and column, how many rows are affected, the rule and the remedy.
+    """
+    missing = [column for column in COLUMNS if column not in frame.columns]
+    if missing:
+        raise InputError(
+            f"{source}: column {missing[0]!r} is missing; a career panel has the columns {', '.join(COLUMNS)}."
+        )
+    if frame.empty:
+        raise InputError(f"{source}: no records. A career panel has one row per worker and survey year.")
+    text = frame[list(COLUMNS)].astype(object).reset_index(drop=True)
+    text = text.where(text.notna(), "").astype(str)
+    _validate(_cell_schema(occupations), text, source)
+    typed = text.astype({"year": "int64"})
+    typed["birth_year"] = pd.to_numeric(text["birth_year"].replace("", None)).astype("Int64")
+    _validate(_career_schema(), typed, source)
+    return typed
+
+
+def _cell_schema(occupations: Collection[str]) -> pa.DataFrameSchema:
+    """Return the rules that each cell obeys on its own, on text."""
+    known = set(occupations)
+    filled = pa.Check(
+        lambda s: s.str.strip() != "", error="is empty; fill it in ('unknown' if it is not known)"
+    )
+    one_line = pa.Check(
+        lambda s: s.map(lambda value: title_problem(value) is None),
+        error="does not fit one line of plain text; remove line ends, outer blanks, control characters, < and >",
+    )
+    year = pa.Check(
+        lambda s: (
+            s.str.fullmatch(r"[0-9]{4}") & pd.to_numeric(s, errors="coerce").between(FIRST_YEAR, LAST_YEAR)
+        ),
+        error=f"is not a calendar year between {FIRST_YEAR} and {LAST_YEAR}; write it with four digits",
+    )
+    birth = pa.Check(
+        lambda s: (s == "") | s.str.fullmatch(r"[0-9]{4}"),
+        error="is not a calendar year; write four digits, or leave the cell empty if it is not known",
+    )
+    listed = pa.Check(
+        lambda s: s.isin(known),
+        error="is not in the file of titles; add the occupation there, or correct or drop the record",
+    )
+    covariates = ("education", "gender", "ethnicity", "region")
+    columns = {name: pa.Column(str, [filled, one_line]) for name in ("worker_id", *covariates)}
+    columns |= {"year": pa.Column(str, year), "birth_year": pa.Column(str, birth)}
+    columns |= {"occupation": pa.Column(str, [filled, listed])}
+    return pa.DataFrameSchema(columns)
+
+
+def _career_schema() -> pa.DataFrameSchema:
+    """Return the rules that hold between the rows of a worker, on typed columns."""
+
+    def next_of_same(frame: pd.DataFrame) -> pd.Series:
+        return frame["worker_id"].eq(frame["worker_id"].shift())
+
+    def no_duplicate(frame: pd.DataFrame) -> pd.Series:
+        return ~frame.duplicated(["worker_id", "year"], keep="first")
+
+    def years_ascend(frame: pd.DataFrame) -> pd.Series:
+        return ~next_of_same(frame) | (frame["year"] >= frame["year"].shift())
+
+    def workers_together(frame: pd.DataFrame) -> pd.Series:
+        return next_of_same(frame) | ~frame["worker_id"].duplicated()
+
+    def born_before(frame: pd.DataFrame) -> pd.Series:
+        return (frame["birth_year"].isna() | (frame["year"] > frame["birth_year"])).fillna(True).astype(bool)
+
+    def constant(column: str) -> pa.Check:
+        def same(frame: pd.DataFrame) -> pd.Series:
+            # An unknown year of birth is a value like any other here: all of a worker's records lack it.
+            values = frame[column].astype(object).where(frame[column].notna(), "").astype(str)
+            return values == values.groupby(frame["worker_id"]).transform("first")
+
+        return pa.Check(
+            same, name=column, error="differs from the worker's first record; it is one value a worker"
+        )
+
+    return pa.DataFrameSchema(
+        {},
+        checks=[
+            pa.Check(
+                no_duplicate, name="year", error="repeats a worker-year; keep one record per worker and year"
+            ),
+            pa.Check(
+                years_ascend,
+                name="year",
+                error="is before the row above; sort the file by worker_id and year",
+            ),
+            pa.Check(
+                workers_together,
+                name="worker_id",
+                error="returns after other workers; sort the file by worker_id and year",
+            ),
+            pa.Check(
+                born_before,
+                name="birth_year",
+                error="is not before the year of the record; correct one of them",
+            ),
+            *[constant(column) for column in STATIC],
+        ],
+    )
+
+
+def _validate(schema: pa.DataFrameSchema, frame: pd.DataFrame, source: str) -> None:
+    try:
+        schema.validate(frame, lazy=True)
+    except pa.errors.SchemaErrors as errors:
+        raise InputError(_first_failure(errors, frame, source)) from None
+
+
+def _first_failure(errors: pa.errors.SchemaErrors, frame: pd.DataFrame, source: str) -> str:
+    """Word the failure that stands first in the file; pandera reports every failing rule with its cells."""
+    rows = {
+        number: error.failure_cases["index"].astype(int) for number, error in enumerate(errors.schema_errors)
+    }
+    number = min(rows, key=lambda number: rows[number].min())
+    check, row = errors.schema_errors[number].check, int(rows[number].min())
+    # A rule between rows carries the column in its name; a rule on cells is part of a column.
+    column = check.name if check.name in frame.columns else errors.schema_errors[number].schema.name
+    affected = rows[number].nunique()
+    others = f" ({affected:,} rows are affected)" if affected > 1 else ""
+    return f"{source}, row {row + 2}, column {column}: {str(frame.at[row, column])!r} {check.error}{others}."
+
+
+SPLITS = ("train", "validation", "test")
+TRANSITION_TYPES = ("first", "moving", "staying")
+
+
+@dataclass(frozen=True)
+class CareerPanel:
+    """Career histories of many workers.
+
+    Attributes:
+        frame: columns `dataset`, `worker_id` (text), `year` (int64), `occupation` (code, text),
+            `education`, `gender`, `ethnicity`, `region` (text), `birth_year` (Int64, may be missing);
+            sorted by worker and year, one row a worker-year.
+        outcomes: the occupations that a record can have.
+        survey: the survey's name as the resume states it ("A worker from the NLSY79 dataset").
+    """
+
+    frame: pd.DataFrame
+    outcomes: OutcomeSpace
+    survey: str
+
+    @property
+    def dataset(self) -> str:
+        """The short name of the data set, the same in every row."""
+        return str(self.frame["dataset"].iloc[0])
+
+    @property
+    def workers(self) -> list[str]:
+        """The worker ids in the order of the panel."""
+        return list(self.frame["worker_id"].unique())
+
+    def restrict(self, workers: Collection[str]) -> CareerPanel:
+        """Return the panel of some of the workers, in the same order."""
+        kept = self.frame[self.frame["worker_id"].isin(set(workers))].reset_index(drop=True)
+        return CareerPanel(kept, self.outcomes, self.survey)
+
+    def split(self, splits: Mapping[str, str], name: str) -> CareerPanel:
+        """Return the panel of the workers of one split ('train', 'validation' or 'test')."""
+        return self.restrict([worker for worker, split in splits.items() if split == name])
+
+
+def career_panel(
+    frame: pd.DataFrame,
+    outcomes: OutcomeSpace,
+    dataset: str,
+    survey: str | None = None,
+    source: str = "panel",
+) -> CareerPanel:
+    """Validate career records and return them as a panel.
+
+    Args:
+        frame: the columns of `CareerPanel.frame` without `dataset`; years may be text.
+        outcomes: the occupations that are allowed.
+        dataset: short name of the data set, used in file names and tables.
+        survey: name used in the resume's first line; the data set's name if not given.
+        source: the file that the error messages name.
+
+    Raises:
+        InputError: with the first offending row and column: a missing column or value, a duplicated
+            worker-year, an unknown occupation, rows out of order, a static covariate that changes, a
+            year that is no year or before the worker's birth, text that does not fit one line.
+    """
+    checked = checked_careers(frame, set(outcomes.codes), source)
+    checked.insert(0, "dataset", dataset)
+    return CareerPanel(checked.reset_index(drop=True), outcomes, survey or dataset)
+
+
+def read_careers(panel: Path, titles: Path, dataset: str, survey: str | None = None) -> CareerPanel:
+    """Read a career panel from the user's own CSV (or parquet) and the CSV of its occupation titles.
+
+    Raises:
+        InputError: as `career_panel` and `read_titles`, naming file, row and column.
+    """
+    outcomes = read_titles(titles)
+    panel = Path(panel)
+    if panel.suffix == ".parquet":
+        if not panel.is_file():
+            raise InputError(f"{panel}: no such file. Give the path of a CSV or parquet file.")
+        try:
+            frame = pd.read_parquet(panel).astype("string").fillna("").astype(object)
+        except (ValueError, OSError) as error:
+            raise InputError(f"{panel}: not readable as parquet ({' '.join(str(error).split())}).") from error
+    else:
+        frame = read_text_csv(panel, COLUMNS)
+    return career_panel(frame, outcomes, dataset, survey, source=str(panel))
+
+
+def split_workers(panel: CareerPanel, seed: int, shares: Sequence[float] = (0.7, 0.1, 0.2)) -> dict[str, str]:
+    """Assign every worker to 'train', 'validation' or 'test' at random (paper: 70, 10 and 20 percent).
+
+    Whole workers are assigned, never records, so no career is seen both in training and in test. The
+    assignment depends on the seed and the set of worker ids alone, not on the order of the rows.
+
+    Raises:
+        InputError: if a split would be empty.
+    """
+    workers = sorted(panel.workers)
+    order = np.random.default_rng(seed).permutation(len(workers))
+    bounds = np.rint(np.cumsum(shares) * len(workers)).astype(int)
+    counts = np.diff(bounds, prepend=0)
+    if (counts < 1).any():
+        raise InputError(
+            f"{panel.dataset}: {len(workers)} workers cannot be split into train, validation and test "
+            f"({', '.join(map(str, counts))}). Give at least ten workers."
+        )
+    positions = np.searchsorted(bounds, np.arange(len(workers)), side="right")
+    return {workers[worker]: SPLITS[position] for worker, position in zip(order, positions, strict=True)}
+
+
+def transitions(panel: CareerPanel) -> pd.DataFrame:
+    """Return one row per record with what was known before it.
+
+    Returns:
+        In panel order: `dataset`, `worker_id`, `year`, `occupation`, `previous` and `before_previous`
+        (occupation codes, None where there is none), `previous_year` (Int64), `transition_type`
+        ('first' record of the worker, 'moving' to another occupation than in the previous record, or
+        'staying'), `education`, `gender`, `ethnicity`, `region`, `birth_year` and `records_before`.
+    """
+    frame = panel.frame
+    by_worker = frame.groupby("worker_id", sort=False)
+    table = frame[["dataset", "worker_id", "year", "occupation"]].copy()
+    for column, shift in (("previous", 1), ("before_previous", 2)):
+        shifted = by_worker["occupation"].shift(shift).astype(object)
+        table[column] = shifted.where(shifted.notna(), None)
+    table["previous_year"] = by_worker["year"].shift(1).astype("Int64")
+    stays = table["occupation"] == table["previous"]
+    first = table["previous_year"].isna()
+    table["transition_type"] = np.select([first, stays], ["first", "staying"], default="moving")
+    for column in ("education", *STATIC):
+        table[column] = frame[column]
+    table["records_before"] = by_worker.cumcount()
+    return table
+
+
+def write_panel(
+    folder: Path,
+    panel: CareerPanel,
+    splits: Mapping[str, str],
+    parameters: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, Path] | None = None,
+    texts: Mapping[str, str] | None = None,
+) -> None:
+    """Store a panel, its outcome space and its splits as an artefact, with further text files by name."""
+    described = {**(parameters or {}), "dataset": panel.dataset, "survey": panel.survey}
+    with writing(folder, described, inputs) as aside:
+        panel.frame.to_parquet(aside / "panel.parquet", index=False)
+        panel.outcomes.frame().to_csv(aside / "titles.csv", index=False)
+        pd.DataFrame(sorted(splits.items()), columns=["worker_id", "split"]).to_csv(
+            aside / "splits.csv", index=False
+        )
+        for name, text in (texts or {}).items():
+            (aside / name).write_text(text, encoding="utf-8")
+
+
+def read_panel(folder: Path) -> tuple[CareerPanel, dict[str, str]]:
+    """Return a stored panel and the split of each of its workers, checksums verified.
+
+    Raises:
+        ArtefactError: if the artefact is missing or was changed.
+    """
+    manifest = verify(folder)
+    outcomes = read_titles(folder / "titles.csv")
+    frame = pd.read_parquet(folder / "panel.parquet")
+    splits = read_text_csv(folder / "splits.csv", ["worker_id", "split"])
+    assigned = dict(zip(splits["worker_id"], splits["split"], strict=True))
+    if set(assigned) != set(frame["worker_id"]):
+        raise ArtefactError(
+            f"{folder}: splits.csv and panel.parquet name different workers. Make the panel again."
+        )
+    return CareerPanel(frame, outcomes, manifest["parameters"]["survey"]), assigned

@@ -1,0 +1,354 @@
+"""Predictions: one row per scored transition and model, the same form for every kind of model.
+
+Every exhibit is a function of predictions alone, so a language model, a logit and an empirical
+frequency are compared by the same code on the same transitions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.optimize
+import scipy.special
+
+from labor_llm.careers.occupations import OutcomeSpace, read_titles
+from labor_llm.careers.panel import CareerPanel, transitions
+from labor_llm.errors import ArtefactError, InputError, MismatchError, NumericalError
+from labor_llm.store.artefacts import verify, writing
+from labor_llm.store.results import Results
+
+TRANSITION_COLUMNS = ("dataset", "worker_id", "year", "transition_type", "occupation")
+COLUMNS = (*TRANSITION_COLUMNS, "log_prob", "log_valid_mass")
+UNRESOLVED = "unresolved"
+# The named title that stands for the previous record's occupation, whichever it is.
+STAY = "stay"
+_MATRIX, _UPPER = "log_probs.npy", "log_probs_upper.npy"
+# Float32 sums over hundreds of titles may exceed one by rounding; more than this is a fault.
+MASS_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What one model says of a set of transitions.
+
+    Attributes:
+        model: the model's short name.
+        table: columns `dataset`, `worker_id`, `year`, `transition_type`, `occupation`, `log_prob`
+            (nats, unnormalised log-probability of the realised title) and `log_valid_mass` (nats, log
+            of the probability of all valid titles together; NaN where only the realised title was
+            scored; 0 for models that are normalised by construction). Bounded scoring adds `unresolved`
+            (probability): titles that are not known have no more than this between them, and
+            `log_valid_mass` is that of the known ones.
+        outcomes: the occupations, in the order of the columns of `log_probs`.
+        log_probs: float32 [rows of `table` with a valid mass, occupations], or None; -inf for a title that
+            bounded scoring left unresolved.
+        upper: with bounded scoring, the most that each title's log-probability can be, of the same shape.
+
+    Raises:
+        NumericalError: if a log-probability is NaN or above zero, or a valid mass above one.
+        MismatchError: if a matrix does not fit the table and the outcome space.
+    """
+
+    model: str
+    table: pd.DataFrame
+    outcomes: OutcomeSpace
+    log_probs: np.ndarray | None = None
+    upper: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        _check_log_probs(self.model, "log_prob", self.table["log_prob"], missing_allowed=False)
+        _check_log_probs(self.model, "log_valid_mass", self.table["log_valid_mass"], missing_allowed=True)
+        for matrix in (self.log_probs, self.upper):
+            if matrix is not None:
+                self._check_matrix(matrix)
+
+    def _check_matrix(self, matrix: np.ndarray) -> None:
+        if np.isnan(matrix).any() or (matrix > MASS_TOLERANCE).any():
+            raise NumericalError(
+                f"{self.model}: the matrix holds values that are no log-probabilities (NaN or above zero)."
+            )
+        expected = (int(self.scored_in_full.sum()), len(self.outcomes))
+        if matrix.shape != expected:
+            raise MismatchError(
+                f"{self.model}: the matrix of log-probabilities is {matrix.shape}, "
+                f"the table and titles ask for {expected}."
+            )
+
+    @property
+    def dataset(self) -> str:
+        """Short name of the data set that the transitions are of."""
+        return str(self.table["dataset"].iloc[0])
+
+    @property
+    def scored_in_full(self) -> pd.Series:
+        """Boolean: the rows for which every title was scored."""
+        return self.table["log_valid_mass"].notna()
+
+    @property
+    def normalised_log_prob(self) -> pd.Series:
+        """Log-probability of the realised title among the valid titles, nats; NaN where not known.
+
+        With bounded scoring, among the known ones: the most that it can be.
+        """
+        return self.table["log_prob"] - self.table["log_valid_mass"]
+
+    def select(self, rows: np.ndarray) -> Predictions:
+        """Return the predictions of some of the transitions, with their rows of the matrices.
+
+        Args:
+            rows: bool [rows of `table`].
+        """
+        full = np.asarray(rows)[self.scored_in_full.to_numpy()]
+        log_probs, upper = (
+            None if matrix is None else matrix[full] for matrix in (self.log_probs, self.upper)
+        )
+        return Predictions(
+            self.model, self.table[rows].reset_index(drop=True), self.outcomes, log_probs, upper
+        )
+
+
+def named_column(name: str) -> str:
+    """Return the column of a table that holds a named title's log-probability: of `STAY` or an occupation's code."""
+    return f"log_prob_{name}"
+
+
+def from_matrix(
+    model: str, transitions: pd.DataFrame, outcomes: OutcomeSpace, log_probs: np.ndarray
+) -> Predictions:
+    """Return the predictions of a model that is normalised over the outcome space.
+
+    Args:
+        model: short name.
+        transitions: rows of `labor_llm.careers.panel.transitions`.
+        outcomes: the occupations, in the order of the columns.
+        log_probs: [transitions, occupations], nats.
+
+    Raises:
+        NumericalError: if a row's probabilities do not add up to one.
+    """
+    mass = np.exp(log_probs.astype(np.float64)).sum(axis=1)
+    if not np.allclose(mass, 1.0, atol=MASS_TOLERANCE):
+        raise NumericalError(
+            f"{model}: the probabilities of a transition add up to {mass[np.abs(mass - 1).argmax()]:.6f}, not 1."
+        )
+    columns = outcomes.indices(transitions["occupation"])
+    table = transitions[list(TRANSITION_COLUMNS)].reset_index(drop=True)
+    table["log_prob"] = log_probs[np.arange(len(table)), columns].astype(np.float64)
+    table["log_valid_mass"] = 0.0
+    return Predictions(model, table, outcomes, log_probs.astype(np.float32))
+
+
+def write_predictions(
+    folder: Path,
+    predictions: Predictions,
+    parameters: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, Path] | None = None,
+) -> None:
+    """Store predictions as an artefact: a parquet table, the titles and the matrices as .npy."""
+    with writing(folder, {**(parameters or {}), "model": predictions.model}, inputs) as aside:
+        predictions.table.to_parquet(aside / "predictions.parquet", index=False)
+        predictions.outcomes.frame().to_csv(aside / "titles.csv", index=False)
+        for name, matrix in ((_MATRIX, predictions.log_probs), (_UPPER, predictions.upper)):
+            if matrix is not None:
+                np.save(aside / name, matrix, allow_pickle=False)
+
+
+def read_predictions(folder: Path) -> Predictions:
+    """Return stored predictions, checksums verified.
+
+    Raises:
+        ArtefactError: if the artefact is missing or was changed.
+    """
+    manifest = verify(folder)
+    matrices = [
+        np.load(folder / name, allow_pickle=False) if (folder / name).is_file() else None
+        for name in (_MATRIX, _UPPER)
+    ]
+    return Predictions(
+        manifest["parameters"]["model"],
+        pd.read_parquet(folder / "predictions.parquet"),
+        read_titles(folder / "titles.csv"),
+        *matrices,
+    )
+
+
+def write_all_predictions(results: Results, dataset: str, predictions: Mapping[str, Predictions]) -> None:
+    """Store predictions of several models on one data set, by the models' short names."""
+    for name, prediction in predictions.items():
+        inputs = {"panel": results.panel(dataset)}
+        write_predictions(results.predictions(dataset, name), prediction, inputs=inputs)
+
+
+def model_labels(results: Results, datasets: Sequence[str], models: Sequence[str]) -> dict[str, str]:
+    """Return what tables call each model, by its short name; a model that no data set has is left out."""
+    labels = {}
+    for model in models:
+        folders = [results.predictions(dataset, model) for dataset in datasets]
+        for folder in [folder for folder in folders if folder.is_dir()][:1]:
+            labels[model] = verify(folder)["parameters"]["model"]
+    return labels
+
+
+def read_all_predictions(
+    results: Results, datasets: Sequence[str], models: Sequence[str], optional: Sequence[str] = ()
+) -> list[Predictions]:
+    """Return the stored predictions of several models on several data sets, data set by data set.
+
+    Args:
+        results: where they lie.
+        datasets: short names of the data sets.
+        models: short names of the models.
+        optional: those of the models that a data set may lack, such as the oracle of a simulated one.
+
+    Raises:
+        ArtefactError: if some were not made yet or were changed; says which notebook makes them.
+    """
+    folders = []
+    for dataset in datasets:
+        for model in models:
+            folder = results.predictions(dataset, model)
+            if folder.is_dir():
+                folders.append(folder)
+            elif model not in optional:
+                raise ArtefactError(
+                    f"{folder}: these predictions were not made yet. Run notebooks/05_next_job_scoring (language "
+                    "models) or notebooks/06_baselines first, or give as `results` the folder of a profile that "
+                    "`labor-llm replicate` has run."
+                )
+    return [read_predictions(folder) for folder in folders]
+
+
+def _check_log_probs(model: str, column: str, values: pd.Series, missing_allowed: bool) -> None:
+    missing = int(values.isna().sum())
+    if missing and not missing_allowed:
+        raise NumericalError(
+            f"{model}: {column} is not a number for {missing:,} of {len(values):,} transitions."
+        )
+    above = int((values > MASS_TOLERANCE).sum())
+    if above:
+        raise NumericalError(
+            f"{model}: {column} is above zero (a probability above one) for {above:,} transitions."
+        )
+
+
+_KEYS = ["worker_id", "year"]
+
+
+# ER30001 * 1000 + ER30002: the family of 1968 times a thousand, and the person's number in it.
+_PSID_PERSONS = 1000
+
+
+def described(predictions: Predictions, panel: CareerPanel, columns: Sequence[str]) -> Predictions:
+    """Return predictions whose table has further columns of the panel.
+
+    Args:
+        predictions: of transitions of the panel.
+        panel: of the same data set, with at least the scored workers.
+        columns: of `labor_llm.careers.panel.transitions` ('gender', 'ethnicity', 'region', 'education', 'birth_year',
+            'previous', 'records_before', ...) or of the panel's frame.
+
+    Raises:
+        InputError: if the panel has no such column.
+        MismatchError: if a scored transition is not in the panel, or the panel has another occupation there.
+    """
+    found = panel_columns(predictions.table, panel, columns)
+    table = predictions.table.assign(**{column: found[column].to_numpy() for column in columns})
+    return Predictions(
+        predictions.model, table, predictions.outcomes, predictions.log_probs, predictions.upper
+    )
+
+
+def with_worker_column(predictions: Predictions, name: str, values: Mapping[str, str]) -> Predictions:
+    """Return predictions whose table has a further column with a value for each worker, such as the family.
+
+    Raises:
+        InputError: if a worker has no value.
+    """
+    column = predictions.table["worker_id"].map(dict(values))
+    if column.isna().any():
+        lacking = predictions.table.loc[column.isna(), "worker_id"].nunique()
+        raise InputError(f"{name}: {lacking:,} of the scored workers have no value. Give one for each.")
+    return Predictions(
+        predictions.model,
+        predictions.table.assign(**{name: column}),
+        predictions.outcomes,
+        predictions.log_probs,
+        predictions.upper,
+    )
+
+
+def psid_families(workers: Collection[str]) -> dict[str, str]:
+    """Return the sampled family of 1968 (ER30001) of each of the PSID's workers, by worker id.
+
+    A worker's id in the PSID's panel is ER30001 * 1000 + ER30002, so the family can be read off it.
+
+    Raises:
+        InputError: if an id is no such number.
+    """
+    families = {}
+    for worker in workers:
+        if not worker.isdecimal() or int(worker) < _PSID_PERSONS:
+            raise InputError(
+                f"worker {worker!r}: no PSID id (ER30001 * 1000 + ER30002). Give the families of other data yourself."
+            )
+        families[worker] = str(int(worker) // _PSID_PERSONS)
+    return families
+
+
+def panel_columns(table: pd.DataFrame, panel: CareerPanel, columns: Sequence[str]) -> pd.DataFrame:
+    """Return columns of the panel for each row of a predictions' table, in its order.
+
+    Raises:
+        InputError, MismatchError: as `described`.
+    """
+    records = transitions(panel)
+    known = {*records.columns, *panel.frame.columns}
+    if missing := [column for column in columns if column not in known]:
+        raise InputError(
+            f"{panel.dataset}: the panel has no column {missing[0]!r}; found {', '.join(sorted(known))}."
+        )
+    further = [column for column in columns if column not in records.columns]
+    records = records.assign(**{column: panel.frame[column].to_numpy() for column in further})
+    rows = pd.MultiIndex.from_frame(records[_KEYS]).get_indexer(pd.MultiIndex.from_frame(table[_KEYS]))
+    if (rows < 0).any():
+        raise MismatchError(
+            f"{panel.dataset}: {int((rows < 0).sum()):,} of {len(table):,} scored transitions are not in the panel. "
+            "Give the panel that was scored."
+        )
+    differing = records["occupation"].to_numpy()[rows] != table["occupation"].to_numpy()
+    if np.any(differing):
+        raise MismatchError(
+            f"{panel.dataset}: the occupation differs from the panel's in {int(differing.sum()):,} of "
+            f"{len(table):,} scored transitions. Give the panel that was scored."
+        )
+    return records[list(columns)].iloc[rows].reset_index(drop=True)
+
+
+_BLOCK = 32_768
+
+
+def normalised_blocks(predictions: Predictions) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield the log-probabilities of all titles among the valid ones, float64 [block, titles], rows by rows.
+
+    The rows are those of the table for which every title was scored, in its order.
+
+    Raises:
+        InputError: if there are none, or bounded scoring left titles open.
+    """
+    matrix = predictions.log_probs
+    if matrix is None or not len(matrix):
+        raise InputError(
+            f"{predictions.model}: no transition has the score of every title. Score all titles."
+        )
+    if predictions.upper is not None and not np.array_equal(predictions.upper, matrix):
+        raise InputError(
+            f"{predictions.model}: bounded scoring left titles open. Score all titles with tolerance 0."
+        )
+    for start in range(0, len(matrix), _BLOCK):
+        block = matrix[start : start + _BLOCK].astype(np.float64)
+        yield slice(start, start + len(block)), block - scipy.special.logsumexp(block, axis=1, keepdims=True)

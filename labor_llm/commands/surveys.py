@@ -1,0 +1,99 @@
+"""The commands about survey data: what to download, the crosswalks, and the conversion to a career panel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from labor_llm.errors import InputError
+from labor_llm.store.artefacts import check_replaceable
+
+SurveyArgument = Annotated[Literal["psid", "nlsy79", "nlsy97"], typer.Argument(help="Which survey.")]
+OtherVersionsOption = Annotated[
+    bool,
+    typer.Option(
+        "--other-versions", help="Accept crosswalks whose content is not that of the known versions."
+    ),
+]
+
+
+def convert(
+    survey: SurveyArgument,
+    raw: Annotated[Path, typer.Option(help="The survey's files as downloaded: a folder, a zip or a file.")],
+    crosswalks: Annotated[
+        Path, typer.Option(help="Folder with the crosswalks to occ1990dd; `labor-llm fetch` makes it.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for panel.parquet, titles.csv and conversion.json.")],
+    column_map: Annotated[
+        Path | None,
+        typer.Option(help="CSV (file, column, question, year) for NLS extracts without reference numbers."),
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE of a rule, such as first_age=16; may be repeated.")
+    ] = None,
+    dataset: Annotated[str, typer.Option(help="Short name of the data set; the survey's if empty.")] = "",
+    other_versions: OtherVersionsOption = False,
+    split_seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Seed of the split by worker, stored beside the panel.")
+    ] = 1,
+) -> None:
+    """Convert the files of a survey to a career panel; say what every step leaves."""
+    from labor_llm.surveys.conversion import convert_survey
+    from labor_llm.surveys.registry import SURVEYS
+    from labor_llm.surveys.report import CONVERSION
+    from labor_llm.workflow.datasets import store_careers
+
+    _check_out(out, [raw, crosswalks, *([column_map] if column_map else [])])
+    name = dataset or survey
+    careers, conversion = convert_survey(
+        survey, raw, crosswalks, name, option or (), column_map, other_versions
+    )
+    texts = {CONVERSION: conversion.to_json()}
+    store_careers(out, careers, SURVEYS[survey].name, split_seed, texts=texts, persons=SURVEYS[survey].name)
+    for line in conversion.lines():
+        typer.echo(line)
+    typer.echo(f"{out}: {len(careers.workers):,} workers, {len(careers.frame):,} records.")
+
+
+def _check_out(out: Path, inputs: Sequence[Path]) -> None:
+    """Refuse, before anything is read, a folder for the result that holds or is one of the inputs."""
+    for given in inputs:
+        result, source = out.resolve(), given.resolve()
+        if result == source or result in source.parents or source in result.parents:
+            raise InputError(
+                f"--out {out} and {given} lie in one another. Name a folder apart for the result."
+            )
+    check_replaceable(out)
+
+
+def variables(
+    survey: SurveyArgument,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the lists as files; they are printed if it is not given.")
+    ] = None,
+) -> None:
+    """List the variables to download: a tagset for the NLS Investigator, the cart of the PSID Data Center."""
+    from labor_llm.surveys.variable_lists import variable_list, write_variable_lists
+
+    if out is None:
+        typer.echo(variable_list(survey))
+        return
+    for path in write_variable_lists(survey, out):
+        typer.echo(str(path))
+
+
+def fetch(
+    out: Annotated[Path, typer.Option(help="Folder for the crosswalks.")] = Path("data/raw/crosswalks"),
+    source: Annotated[
+        str, typer.Option(help="Address of the files, or a folder that holds them; Dorn's page if empty.")
+    ] = "",
+    other_versions: OtherVersionsOption = False,
+) -> None:
+    """Download Dorn's crosswalks to occ1990dd, or copy them from a folder, and verify their content."""
+    from labor_llm.crosswalks.files import SOURCE, fetch_crosswalks
+
+    for fetched in fetch_crosswalks(out, source or SOURCE, other_versions=other_versions):
+        typer.echo(f"{fetched.file.path}: {fetched.action}, {len(fetched.file.targets):,} rows.")

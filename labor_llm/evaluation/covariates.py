@@ -1,0 +1,299 @@
+"""The value of what the resume says of a worker: the covariates of test workers, exchanged among them.
+
+A model that uses gender, ethnicity or region predicts worse when each worker is given those of another. The
+permutation leaves how often each value occurs as it is. Several covariates together are exchanged as one, so that
+only combinations that occur are made; and a permutation is the same for all covariates of a seed. As
+several permutations differ, the effect is the mean over seeds, and its scatter over seeds stands beside it.
+
+Only what never changes in a career can be exchanged: `gender`, `ethnicity`, `region`, `birth_year`. A year of birth
+of another worker can make careers begin before birth, so it is not among the defaults.
+
+Careers with other workers' covariates, each scored once, however many permutations it occurs in.
+
+A covariate has few values, so permutations with several seeds give a worker the same few resumes over and over, and
+often its own. A language model takes as long for each, so only those that differ from the worker's own and from each
+other are scored, in one panel, and every permutation is put together from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from labor_llm.careers.panel import STATIC, CareerPanel
+from labor_llm.careers.predictions import TRANSITION_COLUMNS, Predictions
+from labor_llm.disclosure import MINIMUM_PERSONS
+from labor_llm.errors import InputError, MismatchError
+from labor_llm.evaluation.comparison import compare
+from labor_llm.evaluation.perplexity import bootstrap_differences
+from labor_llm.evaluation.shared_events import LeftOut
+
+COVARIATES = ("gender", "ethnicity", "region")
+TOGETHER = "all together"
+NO_VARIATION = "the same for all workers, so there is nothing to exchange"
+
+
+def permuted_panel(panel: CareerPanel, columns: Sequence[str], seed: int) -> CareerPanel:
+    """Return the panel with some static covariates exchanged among its workers.
+
+    Args:
+        panel: the workers to be scored; they keep their careers, in the same order.
+        columns: exchanged as one.
+        seed: of the permutation, which depends on it and the sorted worker ids alone.
+
+    Raises:
+        InputError: if a column is not static, or there are fewer than two workers.
+    """
+    if unknown := [column for column in columns if column not in STATIC]:
+        raise InputError(
+            f"{unknown[0]!r} cannot be exchanged among workers; give some of {', '.join(STATIC)}."
+        )
+    workers = np.array(sorted(panel.workers), dtype=object)
+    if len(workers) < 2 or not columns:
+        raise InputError(
+            f"{panel.dataset}: {len(workers)} workers and {len(columns)} covariates; nothing to exchange."
+        )
+    order = np.random.default_rng((seed, 3)).permutation(len(workers))
+    donor = dict(zip(workers, workers[order], strict=True))
+    by_worker = panel.frame.drop_duplicates("worker_id").set_index("worker_id")[list(columns)]
+    given = by_worker.loc[panel.frame["worker_id"].map(donor)]
+    frame = panel.frame.assign(**{column: given[column].array for column in columns})
+    return CareerPanel(frame, panel.outcomes, panel.survey)
+
+
+def permuted_panels(
+    panel: CareerPanel, columns: Sequence[str] = COVARIATES, seeds: Sequence[int] = (0, 1, 2)
+) -> dict[tuple[str, int], CareerPanel]:
+    """Return the panels to be scored: each covariate exchanged alone, and all together, for every seed.
+
+    Returns:
+        By (column, seed), and (`TOGETHER`, seed) where there is more than one column.
+
+    Raises:
+        InputError: as `permuted_panel`; or if a seed or column stands twice.
+    """
+    if len(set(seeds)) < len(seeds) or len(set(columns)) < len(columns):
+        raise InputError("permuted covariates: give each seed and each column once.")
+    sets = {column: [column] for column in columns}
+    if len(columns) > 1:
+        sets[TOGETHER] = list(columns)
+    return {
+        (name, seed): permuted_panel(panel, chosen, seed) for name, chosen in sets.items() for seed in seeds
+    }
+
+
+def varying_covariates(
+    panel: CareerPanel, columns: Sequence[str] = COVARIATES
+) -> tuple[list[str], list[LeftOut]]:
+    """Return the covariates that differ between workers, and those that do not with the reason.
+
+    Raises:
+        InputError: if none differs.
+    """
+    static = panel.frame.drop_duplicates("worker_id")
+    constant = [column for column in columns if static[column].nunique(dropna=False) < 2]
+    varying = [column for column in columns if column not in constant]
+    if not varying:
+        raise InputError(f"{panel.dataset}: no covariate of {', '.join(columns)} differs between workers.")
+    return varying, [LeftOut(panel.dataset, column, "", NO_VARIATION) for column in constant]
+
+
+def value_of_covariates(
+    true: Predictions,
+    permuted: Mapping[tuple[str, int], Predictions],
+    by: str | None = None,
+    draws: int = 1000,
+    seed: int = 0,
+    normalised: bool = False,
+) -> pd.DataFrame:
+    """Return how much worse a model predicts with covariates exchanged among workers.
+
+    Args:
+        true: of the panel as it is.
+        permuted: of the same model on the panels of `permuted_panels`, by the same keys.
+        by: a column for one row per value.
+        draws: bootstrap samples of workers.
+        seed: of the samples.
+        normalised: of probabilities among the valid titles.
+
+    Returns:
+        The columns of `bootstrap_differences` with `covariate` for `model` and without `reference` (`model` is the
+        model's name): `difference` is the perplexity with the covariate exchanged (log-probabilities averaged over
+        seeds) minus the true one; further `seeds` (how many) and `seed_sd` (standard deviation over seeds of the
+        difference in perplexity over all transitions; NaN with one seed, and with `by`).
+
+    Raises:
+        InputError: if there is nothing to compare.
+        MismatchError: if the transitions differ, or a covariate has other seeds than another.
+    """
+    if not permuted:
+        raise InputError("permuted covariates: no predictions of permuted panels given.")
+    names = list(dict.fromkeys(name for name, _ in permuted))
+    seeds = {name: sorted(seed for other, seed in permuted if other == name) for name in names}
+    if len({tuple(found) for found in seeds.values()}) > 1:
+        raise MismatchError(
+            f"permuted covariates: not the same seeds for each of {', '.join(names)}. Score all."
+        )
+    own = "as it is"
+    averaged, spreads = [_renamed(true, own)], {}
+    for name in names:
+        numbered = [_renamed(permuted[name, number], f"seed {number}") for number in seeds[name]]
+        (comparison,) = compare([averaged[0], *numbered], [by])
+        values, masses = comparison.log_probs[:, 1:], comparison.log_valid_masses[:, 1:]
+        with np.errstate(invalid="ignore"):
+            scored = values - masses if normalised else values
+            perplexities = np.exp(-scored[~np.isnan(scored).any(axis=1)].mean(axis=0))
+        spreads[name] = float(perplexities.std(ddof=1)) if len(numbered) > 1 and by is None else np.nan
+        table = comparison.transitions.assign(
+            log_prob=values.mean(axis=1), log_valid_mass=masses.mean(axis=1)
+        )
+        averaged.append(Predictions(name, table, true.outcomes))
+    result = bootstrap_differences(averaged, own, draws, seed, by, normalised)
+    result = result.rename(columns={"model": "covariate"}).drop(columns="reference")
+    result.insert(1, "model", true.model)
+    return result.assign(seeds=len(seeds[names[0]]), seed_sd=[spreads[name] for name in result["covariate"]])
+
+
+def _renamed(predictions: Predictions, name: str) -> Predictions:
+    return Predictions(name, predictions.table, predictions.outcomes)
+
+
+Permutation = tuple[str, int]
+
+
+class Predictor(Protocol):
+    """A fitted model that is cheap enough to predict every permutation."""
+
+    def predict(self, panel: CareerPanel) -> Predictions:
+        """Return the predictions of every record of a panel."""
+
+
+def random_workers(panel: CareerPanel, number: int, seed: int) -> CareerPanel:
+    """Return the panel of some of its workers, drawn at random; of all if there are no more, or `number` is -1.
+
+    Raises:
+        InputError: if fewer than eleven are asked for, on which no number could be shown.
+    """
+    if number != -1 and number < MINIMUM_PERSONS:
+        raise InputError(f"workers: {number} found; give at least {MINIMUM_PERSONS}, or -1 for all.")
+    workers = sorted(panel.workers)
+    if not 0 <= number < len(workers):
+        return panel
+    return panel.restrict(np.random.default_rng((seed, 7)).choice(workers, number, replace=False).tolist())
+
+
+def careers_to_score(panel: CareerPanel, permuted: Mapping[Permutation, CareerPanel]) -> CareerPanel:
+    """Return every career of the permuted panels that differs from the worker's own, once.
+
+    Args:
+        panel: the workers as they are.
+        permuted: as `permuted_covariates.permuted_panels` returns them.
+
+    Returns:
+        A panel whose `worker_id` is the worker's with the number of the variant behind it.
+
+    Raises:
+        InputError: if no career differs.
+    """
+    ids = _variants(panel, permuted)
+    parts = []
+    for other in permuted.values():
+        values = _values(other)
+        named = {worker: ids.get((worker, found)) for worker, found in values.items()}
+        frame = other.frame.assign(worker_id=other.frame["worker_id"].map(named))
+        parts.append(frame[frame["worker_id"].notna()])
+    frame = pd.concat(parts).drop_duplicates(["worker_id", "year"]).sort_values(["worker_id", "year"])
+    if frame.empty:
+        raise InputError(
+            f"{panel.dataset}: the permutations change no career. Give other seeds or covariates."
+        )
+    return CareerPanel(frame.reset_index(drop=True), panel.outcomes, panel.survey)
+
+
+def by_permutation(
+    true: Predictions,
+    panel: CareerPanel,
+    permuted: Mapping[Permutation, CareerPanel],
+    scored: Predictions,
+) -> dict[Permutation, Predictions]:
+    """Return the predictions of each permuted panel, put together from careers that were scored once.
+
+    Args:
+        true: of the panel as it is; further workers are left out.
+        panel: the workers as they are.
+        permuted: the same as for `careers_to_score`.
+        scored: of the careers that it returned.
+
+    Returns:
+        Predictions of the realised titles by the keys of `permuted`, on the transitions of the panel.
+
+    Raises:
+        MismatchError: if `scored` lacks a career or record.
+    """
+    ids = _variants(panel, permuted)
+    own = of_workers(true, panel)
+    known = scored.table.set_index(["worker_id", "year"])["log_prob"]
+    found = {}
+    for key, other in permuted.items():
+        named = {worker: ids.get((worker, values)) for worker, values in _values(other).items()}
+        variants = own.table["worker_id"].map(named)
+        changed = variants.notna().to_numpy()
+        wanted = pd.MultiIndex.from_arrays([variants[changed], own.table.loc[changed, "year"]])
+        table = own.table[[*TRANSITION_COLUMNS, "log_prob"]].copy()
+        values = known.reindex(wanted).to_numpy()
+        if np.isnan(values).any():
+            raise MismatchError(
+                f"{true.model}: {int(np.isnan(values).sum()):,} records of exchanged careers were not scored. Score "
+                "the panel of careers_to_score."
+            )
+        table.loc[changed, "log_prob"] = values
+        found[key] = Predictions(true.model, table.assign(log_valid_mass=np.nan), true.outcomes)
+    return found
+
+
+def of_workers(predictions: Predictions, panel: CareerPanel) -> Predictions:
+    """Return the predictions of a panel's workers.
+
+    Raises:
+        MismatchError: if some of its records have none.
+    """
+    kept = predictions.select(predictions.table["worker_id"].isin(panel.workers).to_numpy())
+    if len(kept.table) != len(panel.frame):
+        raise MismatchError(
+            f"{predictions.model}: predictions of {len(kept.table):,} of the panel's {len(panel.frame):,} records. "
+            "Give those of the whole test split."
+        )
+    return kept
+
+
+def predicted_permutations(
+    model: Predictor, permuted: Mapping[Permutation, CareerPanel]
+) -> dict[Permutation, Predictions]:
+    """Return a fitted model's predictions of each permuted panel."""
+    return {key: model.predict(panel) for key, panel in permuted.items()}
+
+
+def _variants(
+    panel: CareerPanel, permuted: Mapping[Permutation, CareerPanel]
+) -> dict[tuple[str, tuple[str, ...]], str]:
+    """Return the id of each worker with each set of covariates that is not its own, whatever the order of the keys."""
+    own = _values(panel)
+    found: dict[str, set[tuple[str, ...]]] = {worker: set() for worker in own}
+    for other in permuted.values():
+        for worker, values in _values(other).items():
+            if values != own[worker]:
+                found[worker].add(values)
+    return {
+        (worker, values): f"{worker}-{number}"
+        for worker, sets in found.items()
+        for number, values in enumerate(sorted(sets), start=1)
+    }
+
+
+def _values(panel: CareerPanel) -> dict[str, tuple[str, ...]]:
+    static = panel.frame.drop_duplicates("worker_id")
+    columns = [static[column].astype("string").fillna("") for column in STATIC]
+    return dict(zip(static["worker_id"], zip(*columns, strict=True), strict=True))

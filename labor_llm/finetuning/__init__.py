@@ -1,0 +1,1 @@
+"""Fine-tuning of a language model on resumes: settings, batches, loss, steps, processes, refits."""

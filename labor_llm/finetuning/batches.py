@@ -1,0 +1,115 @@
+"""The batches of a fine-tuning: which careers, how many in one pass, and how they lie beside each other.
+
+Careers are packed: they follow each other without padding, and attention (`labor_llm.finetuning.loss`) is taken
+within each of them. For models whose attention cannot be exchanged they can be padded on the right instead, which
+needs no mask, as a token sees only what precedes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.utils.rnn import pad_sequence
+
+from labor_llm.text.tokenization import EncodedResume
+
+IGNORED = -100
+_BATCHES_SORTED_TOGETHER = 16
+
+
+@dataclass(frozen=True)
+class TrainingCareer:
+    """A career as the loss needs it.
+
+    Attributes:
+        ids: token ids, int64 [tokens].
+        targets: for each token the one to be predicted after it, or `IGNORED`; int64 [tokens].
+    """
+
+    ids: torch.Tensor
+    targets: torch.Tensor
+
+    @property
+    def predicted(self) -> int:
+        """The number of tokens that count in the loss."""
+        return int((self.targets != IGNORED).sum())
+
+
+def training_career(resume: EncodedResume, loss: str) -> TrainingCareer:
+    """Return a career with its targets: 'all tokens' but the first, or those of the 'titles' with their end of line."""
+    ids = torch.as_tensor(resume.ids)
+    counted = torch.zeros(len(ids), dtype=torch.bool)
+    for start, end in resume.spans if loss == "titles" else [(1, len(ids))]:
+        counted[start:end] = True
+    following = torch.cat([ids[1:], ids.new_full((1,), IGNORED)])
+    counts = torch.cat([counted[1:], counted.new_zeros(1)])
+    return TrainingCareer(ids, torch.where(counts, following, IGNORED))
+
+
+def batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """Return one epoch's batches of career numbers, careers of similar length together.
+
+    Careers are shuffled, sorted by length within blocks of sixteen batches (little padding, yet no
+    fixed order), and the batches shuffled. The result depends on the arguments alone.
+    """
+    generator = np.random.default_rng([seed, epoch])
+    order = generator.permutation(len(lengths))
+    block = batch_size * _BATCHES_SORTED_TOGETHER
+    sorted_blocks = [
+        sorted(order[start : start + block], key=lambda career: lengths[career])
+        for start in range(0, len(order), block)
+    ]
+    careers = np.concatenate([np.asarray(block, dtype=np.int64) for block in sorted_blocks])
+    groups = [careers[start : start + batch_size] for start in range(0, len(careers), batch_size)]
+    return [groups[number] for number in generator.permutation(len(groups))]
+
+
+def passes(lengths: Sequence[int], tokens_at_once: int, layout: str) -> list[list[int]]:
+    """Divide a batch into passes whose gradients are added, so that memory does not grow with the batch.
+
+    Args:
+        lengths: tokens of each career of the batch.
+        tokens_at_once: the most tokens that a pass has, padding included; a longer career has a pass to itself.
+        layout: 'packed' or 'padded'.
+
+    Returns:
+        For each pass the places of its careers in the batch, shortest first.
+    """
+    divided: list[list[int]] = []
+    for career in sorted(range(len(lengths)), key=lambda career: lengths[career]):
+        together = [*divided[-1], career] if divided else []
+        # Sorted, so that the career in hand is the longest of its pass, to which the others are padded.
+        width = {"packed": sum(lengths[one] for one in together), "padded": len(together) * lengths[career]}
+        if together and width[layout] <= tokens_at_once:
+            divided[-1] = together
+        else:
+            divided.append([career])
+    return divided
+
+
+def packed(careers: Sequence[TrainingCareer], device: torch.device) -> dict[str, Any]:
+    """Return the arguments of the loss for careers one after the other, in one row [1, tokens]."""
+    lengths = [len(career.ids) for career in careers]
+    ends = torch.tensor([0, *lengths], dtype=torch.int32).cumsum(0, dtype=torch.int32).to(device)
+    positions = torch.cat([torch.arange(length) for length in lengths])
+    return {
+        "input_ids": torch.cat([career.ids for career in careers])[None].to(device),
+        "targets": torch.cat([career.targets for career in careers])[None].to(device),
+        "position_ids": positions[None].to(device),
+        # The names under which transformers hands the ends of packed sequences to an attention function.
+        "cu_seq_lens_q": ends,
+        "cu_seq_lens_k": ends,
+        "max_length_q": max(lengths),
+        "max_length_k": max(lengths),
+    }
+
+
+def padded(careers: Sequence[TrainingCareer], device: torch.device) -> dict[str, Any]:
+    """Return the arguments of the loss for careers below each other, padded on the right [careers, longest]."""
+    ids = pad_sequence([career.ids for career in careers], batch_first=True)
+    targets = pad_sequence([career.targets for career in careers], batch_first=True, padding_value=IGNORED)
+    return {"input_ids": ids.to(device), "targets": targets.to(device)}

@@ -1,0 +1,295 @@
+"""Fine-tuning: next-token loss on the training workers' resumes, on all tokens or on the titles alone.
+
+One sequence a career, never one a transition. The checkpoint with the lowest validation loss is kept
+(paper, fine-tuning). A killed run continues from its newest sound checkpoint: the order of the batches
+is a function of the seed and the epoch alone, so that the end is the same as without the interruption.
+
+`accelerate launch` runs it in several processes (`labor_llm.finetuning.processes`); all call the same function.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from accelerate.utils import set_seed
+
+from labor_llm.careers.panel import CareerPanel
+from labor_llm.careers.samples import MANIFEST_ENTRY, TrainingCareers, training_careers
+from labor_llm.errors import BusyError, InputError, ResourceError
+from labor_llm.finetuning.processes import Processes
+from labor_llm.finetuning.settings import FineTuningSettings
+from labor_llm.finetuning.steps import CURVE_FILE, IDENTITY_FILE, FineTuningRun
+from labor_llm.models.loading import (
+    BASE_FILE,
+    LanguageModel,
+    load_language_model,
+    load_tokenizer,
+    weights_checksum,
+)
+from labor_llm.store.artefacts import check_replaceable, environment, is_current, writing
+from labor_llm.store.checkpoints import remove_states
+from labor_llm.store.results import only_run_into, unfinished
+from labor_llm.store.staleness import code_checksum
+from labor_llm.text.templates import resumes
+from labor_llm.text.tokenization import EncodedResume, encode_resume
+
+_MOMENTS = 2  # AdamW keeps two numbers a weight
+
+
+def fine_tune(
+    base: str,
+    train: Sequence[EncodedResume],
+    validation: Sequence[EncodedResume],
+    settings: FineTuningSettings,
+    folder: Path,
+    inputs: dict[str, Path] | None = None,
+    replace: bool = True,
+    described: Mapping[str, Any] | None = None,
+) -> Path:
+    """Fine-tune a language model on resumes and store it as the artefact `folder`.
+
+    Args:
+        base: the base model, as in `load_language_model`.
+        train: encoded resumes of the training workers, one career each.
+        validation: those of the validation workers.
+        settings: method, schedule and precision.
+        folder: where the model, its tokenizer and `learning_curve.csv` will stand. Beside it a hidden folder
+            holds the state of an unfinished run, and its `learning_curve.csv` grows while it runs (`tail -f`).
+        inputs: artefacts that the resumes come from, for the manifest.
+        replace: whether another stored result at `folder` may be replaced.
+        described: what the manifest says of the careers; nothing of a person.
+
+    Returns:
+        The folder; at once, if it holds the result of the same weights, settings, careers, thread count and
+        code already. `learning_curve.csv` has the columns `step`, `epoch`, `split` ('train' or
+        'validation'), `loss` (nats per token; in training the mean since the point before) and `kept` (whether
+        that checkpoint is the one stored).
+
+    Raises:
+        InputError: if a split has no career, careers are longer than the model can read, or something else than a
+            stored result stands at `folder`, or one that may not be replaced.
+        MismatchError: if careers cannot be packed for this model, or another run was left unfinished.
+        BusyError: if another run fine-tunes into the folder.
+        NumericalError: if a loss or gradient is not finite; names step, batch and careers; checkpoints stay.
+        ArtefactError: if the best checkpoint was damaged while the run went on.
+        ResourceError: if there is no space for a checkpoint.
+    """
+    processes = Processes(settings.precision)
+    with processes.together():
+        identity = _identity(base, settings, train, validation, processes)
+        done = processes.is_main and is_current(folder, identity)
+        if processes.is_main:
+            _remove_left(folder)
+    if processes.said_by_main(done):
+        return folder
+    with contextlib.ExitStack() as held:
+        with processes.together():
+            check_replaceable(folder, replace=replace)
+            working = unfinished(folder)
+            if processes.is_main:
+                held.enter_context(only_run_into(folder))
+            language_model = _prepared_model(base, settings)
+            for name, careers in (("training", train), ("validation", validation)):
+                _check_careers(name, careers, language_model)
+            if processes.is_main:
+                check_space(working, language_model.model)
+        run = FineTuningRun(language_model, settings, train, validation, working, processes)
+        with processes.together():
+            if processes.is_main:
+                run.check_identity(identity)
+        run.train()
+        run.restore_best()
+        whole = processes.whole_model(run.model)
+        with processes.together():
+            if processes.is_main:
+                parameters = {
+                    "base": base,
+                    "identity": identity,
+                    **dataclasses.asdict(settings),
+                    **(described or {}),
+                }
+                with writing(folder, parameters, inputs) as aside:
+                    run.model.save_pretrained(aside, state_dict=whole)
+                    _save_beside_model(language_model, base, settings, aside)
+                    run.curve_frame().to_csv(aside / CURVE_FILE, index=False)
+                remove_states(run.folder)
+    return folder
+
+
+def fine_tune_panel(
+    base: str,
+    panel: CareerPanel,
+    splits: Mapping[str, str],
+    settings: FineTuningSettings,
+    folder: Path,
+    inputs: dict[str, Path] | None = None,
+    replace: bool = True,
+) -> Path:
+    """Fine-tune on the training workers of a panel, choose the checkpoint on its validation workers.
+
+    Args:
+        base: the base model, as in `load_language_model`.
+        panel: careers.
+        splits: the split of each worker.
+        settings: method, schedule and precision.
+        folder: where the model will stand.
+        inputs: artefacts that the panel comes from.
+        replace: whether another stored result at `folder` may be replaced.
+
+    Returns, raises: as `fine_tune`.
+    """
+    return fine_tune_careers(base, training_careers(panel, splits), settings, folder, inputs, replace)
+
+
+def fine_tune_careers(
+    base: str,
+    careers: TrainingCareers,
+    settings: FineTuningSettings,
+    folder: Path,
+    inputs: dict[str, Path] | None = None,
+    replace: bool = True,
+) -> Path:
+    """Fine-tune on chosen careers, of one data set or of several (`labor_llm.careers.samples`).
+
+    Args:
+        base: the base model, as in `load_language_model`.
+        careers: those to train on, and those to choose the checkpoint on. What they are, in numbers, stands in the
+            manifest of the model.
+        settings: method, schedule and precision.
+        folder: where the model will stand.
+        inputs: artefacts that the panels come from.
+        replace: whether another stored result at `folder` may be replaced.
+
+    Returns, raises: as `fine_tune`.
+    """
+    tokenizer = load_tokenizer(base)
+    # A panel that counts several times is encoded once.
+    encoded = {
+        id(panel): [encode_resume(tokenizer, resume) for resume in resumes(panel)]
+        for panel in (careers.own, *careers.added, careers.validation)
+    }
+    train = [resume for panel in careers.panels for resume in encoded[id(panel)]]
+    validation = encoded[id(careers.validation)]
+    described = {MANIFEST_ENTRY: careers.described()}
+    return fine_tune(base, train, validation, settings, folder, inputs, replace, described)
+
+
+def read_learning_curve(folder: Path) -> pd.DataFrame:
+    """Return the learning curve of a fine-tuned model (columns as in `fine_tune`)."""
+    return pd.read_csv(folder / CURVE_FILE)
+
+
+def check_space(folder: Path, model: torch.nn.Module) -> None:
+    """Refuse to begin where the checkpoints would not fit: four of weights and optimizer, and the model.
+
+    Raises:
+        ResourceError: naming the folder, the space needed and the space that is free.
+    """
+    trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    needed = 4 * trained * (4 * (1 + _MOMENTS) + 1)
+    existing = next(parent for parent in folder.absolute().parents if parent.exists())
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise ResourceError(
+            f"{folder.parent}: fine-tuning needs about {needed / 2**30:.1f} GiB for checkpoints and the model, "
+            f"{free / 2**30:.1f} GiB are free. Free some space, or put the results on another disk."
+        )
+
+
+def _identity(
+    base: str,
+    settings: FineTuningSettings,
+    train: Sequence[EncodedResume],
+    validation: Sequence[EncodedResume],
+    processes: Processes,
+) -> str:
+    """Return a hash of what the weights at the end depend on.
+
+    Equal hashes give the same weights to the last digit on the same machine; another make of processor or GPU, which
+    the hash leaves out so that a result can be used elsewhere, may differ in the last digits.
+    """
+    # Quantised weights are bitsandbytes' work; without them its version is no matter.
+    used = ["accelerate"] + ["bitsandbytes"] * (settings.quantization != "none")
+    versions = {**environment()["versions"], **{name: _version(name) for name in used}}
+    digest = hashlib.sha256()
+    digest.update(json.dumps([weights_checksum(base), dataclasses.asdict(settings), versions]).encode())
+    digest.update(f"{torch.get_num_threads()} {code_checksum(__file__)} {len(train)}".encode())
+    digest.update(f"{processes.kind} {processes.count} {processes.device.type}".encode())
+    for resume in (*train, *validation):
+        digest.update(resume.ids.tobytes() + b"|")
+    return digest.hexdigest()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _remove_left(folder: Path) -> None:
+    """Remove the checkpoints of a run that was killed after its result had been stored, unless a run works there."""
+    if not folder.name or not (unfinished(folder) / IDENTITY_FILE).is_file():
+        return
+    with contextlib.suppress(BusyError), only_run_into(folder) as working:
+        if is_current(folder, (working / IDENTITY_FILE).read_text(encoding="utf-8")):
+            remove_states(working)
+
+
+def _prepared_model(base: str, settings: FineTuningSettings) -> LanguageModel:
+    """Load the base model with all weights trainable, or with a LoRA adapter on frozen weights."""
+    dtype = "bfloat16" if settings.quantization != "none" and settings.precision == "bfloat16" else "float32"
+    language_model = load_language_model(base, dtype, settings.quantization)
+    if settings.method == "full":
+        return language_model
+    from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+
+    model = language_model.model
+    if settings.quantization != "none":
+        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+    set_seed(settings.seed)
+    config = LoraConfig(
+        r=settings.lora_rank,
+        lora_alpha=settings.lora_alpha,
+        lora_dropout=settings.lora_dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    adapted = get_peft_model(model, config)
+    for made in adapted.peft_config.values():
+        # As a set its order, and so the stored file, would be another in every process.
+        made.target_modules = sorted(made.target_modules)
+    return dataclasses.replace(language_model, model=adapted)
+
+
+def _save_beside_model(
+    language_model: LanguageModel, base: str, settings: FineTuningSettings, folder: Path
+) -> None:
+    language_model.tokenizer.save_pretrained(folder)
+    if settings.method == "lora":
+        made_on = {"name": base, "checksum": weights_checksum(base)}
+        (folder / BASE_FILE).write_text(json.dumps(made_on) + "\n", encoding="utf-8")
+
+
+def _check_careers(name: str, careers: Sequence[EncodedResume], language_model: LanguageModel) -> None:
+    if not careers:
+        raise InputError(f"Fine-tuning: the {name} split has no worker. Give a panel with more workers.")
+    lengths = [len(resume.ids) for resume in careers]
+    too_long = sum(length > language_model.context for length in lengths)
+    if too_long:
+        raise InputError(
+            f"Fine-tuning: {too_long:,} of {len(careers):,} {name} careers are longer than the "
+            f"{language_model.context:,} tokens that {language_model.name} reads; the longest has {max(lengths):,} "
+            "tokens. Fine-tune a model with a longer context, or leave the oldest records of these workers out of the "
+            "panel."
+        )

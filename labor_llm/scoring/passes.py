@@ -1,0 +1,270 @@
+"""A panel made ready for a language model: texts, tokens and titles, checked before anything is scored.
+
+One forward pass over a career: what the tree of titles needs to hang on every record's prompt.
+
+What a language model makes of a history: its last hidden state at the end of each record's prompt.
+
+The prompts of a career are prefixes of one text, so one forward pass over it gives the states of all its records.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import torch
+from transformers import DynamicCache, PreTrainedModel
+
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.panel import CareerPanel, transitions
+from labor_llm.errors import InputError, MismatchError
+from labor_llm.models.loading import LanguageModel
+from labor_llm.progress import progress
+from labor_llm.scoring.title_trie import TitleTrie
+from labor_llm.text.shortening import TOO_LONG, ReadableCareer, Shortened, count_shortened, readable_career
+from labor_llm.text.templates import ResumeTemplate, resumes
+from labor_llm.text.tokenization import EncodedResume, check_split, encode_titles, without_needless_line_ends
+
+LINE_ENDS = ("all", "needed")
+
+
+@dataclass(frozen=True)
+class PreparedCareers:
+    """What is to be scored.
+
+    Attributes:
+        outcomes: the outcome space.
+        table: rows of `labor_llm.careers.panel.transitions`, in the order of the careers.
+        careers: the careers as texts that the model can read.
+        occupations: for each career, the column of each record's title in the outcome space.
+        titles: token ids of every title, as far as they are scored.
+    """
+
+    outcomes: OutcomeSpace
+    table: pd.DataFrame
+    careers: tuple[ReadableCareer, ...]
+    occupations: tuple[tuple[int, ...], ...]
+    titles: tuple[tuple[int, ...], ...]
+
+    @property
+    def shortened(self) -> Shortened:
+        """How many careers do not fit the model, and what was left out of them."""
+        return count_shortened(self.careers)
+
+
+def prepare_careers(
+    language_model: LanguageModel,
+    panel: CareerPanel,
+    template: ResumeTemplate | None = None,
+    too_long: str = "shorten",
+    line_ends: str = "all",
+) -> PreparedCareers:
+    """Return the careers of a panel as the model reads them.
+
+    Args:
+        language_model: the model.
+        panel: the workers.
+        template: how careers become text; the paper's main template if not given.
+        too_long: what becomes of a career longer than the model can read: 'shorten' leaves out the oldest
+            records, as `labor_llm.text.shortening` says, 'refuse' raises an error.
+        line_ends: whether the end of the line counts as a part of 'all' titles, or where 'needed' only: of titles
+            that begin another one (`labor_llm.text.tokenization.without_needless_line_ends`).
+
+    Raises:
+        InputError: if the panel has no career, a career is too long and not to be shortened, or titles cannot be
+            told apart.
+        MismatchError: if the tokenizer does not fit the template or the titles.
+    """
+    if too_long not in TOO_LONG:
+        raise InputError(f"too_long is {too_long!r}; choose one of {', '.join(TOO_LONG)}.")
+    if line_ends not in LINE_ENDS:
+        raise InputError(f"line_ends is {line_ends!r}; choose one of {', '.join(LINE_ENDS)}.")
+    if panel.frame.empty:
+        raise InputError(
+            "There is no career to score: the panel has no worker. Give a panel or split with workers."
+        )
+    template = template or ResumeTemplate()
+    tokenizer = language_model.tokenizer
+    titles = encode_titles(tokenizer, panel.outcomes, template)
+    check_split(tokenizer, next(resumes(panel, template)), titles, panel.outcomes.titles)
+    longest = max(map(len, titles))
+    careers = tuple(
+        readable_career(tokenizer, resume, language_model.context, longest, too_long)
+        for resume in resumes(panel, template)
+    )
+    table = transitions(panel)
+    columns = iter(panel.outcomes.indices(table["occupation"]))
+    occupations = tuple(tuple(next(columns) for _ in career.dropped) for career in careers)
+    for career, realised in zip(careers, occupations, strict=True):
+        _check_titles(language_model, career, realised, titles, panel.outcomes)
+    if line_ends == "needed":
+        titles = without_needless_line_ends(tokenizer, titles)
+        careers = tuple(
+            _ending_with(career, of, titles) for career, of in zip(careers, occupations, strict=True)
+        )
+    return PreparedCareers(panel.outcomes, table, careers, occupations, tuple(titles))
+
+
+def _ending_with(
+    career: ReadableCareer, occupations: Sequence[int], titles: Sequence[tuple[int, ...]]
+) -> ReadableCareer:
+    """Return a career whose spans end with the scored tokens of the realised titles."""
+    lengths = iter([len(titles[occupation]) for occupation in occupations])
+    parts = [
+        replace(part, spans=tuple((start, start + next(lengths)) for start, _ in part.spans))
+        for part in career.parts
+    ]
+    return replace(career, parts=tuple(parts))
+
+
+def _check_titles(
+    language_model: LanguageModel,
+    career: ReadableCareer,
+    realised: Sequence[int],
+    titles: Sequence[tuple[int, ...]],
+    outcomes: OutcomeSpace,
+) -> None:
+    """Check that each realised title has the tokens that the tree of titles gives it."""
+    found = [part.continuation_ids(record) for part in career.parts for record in range(len(part.spans))]
+    for tokens, title in zip(found, realised, strict=True):
+        if tokens != titles[title]:
+            raise MismatchError(
+                f"{language_model.name}: the tokenizer encodes the title {outcomes.titles[title]!r} differently "
+                "from one line to another, so one tree of titles cannot serve all records. Use another tokenizer."
+            )
+
+
+# Two ways to the same log-probability of a token, nats: float32 rounding, and that of coarser numbers.
+_TOLERANCE = 1e-3
+_COARSE_TOLERANCE = 1.0
+
+
+@dataclass(frozen=True)
+class CareerPass:
+    """What one pass over a career gives.
+
+    Attributes:
+        model: the transformer with its head, out of any adapter's wrapper.
+        starts: length of each record's prompt, ascending.
+        keys: per layer the keys of the career [key heads, tokens, width].
+        values: per layer the values, likewise.
+        root: log-probability of the edges at the root, float64 [records, edges at the root].
+        head: the output layer if the logits are its output and no more, else None.
+        checked: edges below the root that spell the last record's realised title, as far as the tree goes.
+        expected: their log-probabilities by this pass, float64 [checked].
+    """
+
+    model: PreTrainedModel
+    starts: list[int]
+    keys: list[torch.Tensor]
+    values: list[torch.Tensor]
+    root: np.ndarray
+    head: torch.nn.Linear | None
+    checked: list[int]
+    expected: np.ndarray
+
+    def only(self, rows: np.ndarray) -> CareerPass:
+        """Return the same for some of the records, ascending."""
+        last = len(rows) > 0 and rows[-1] == len(self.starts) - 1
+        return dataclasses.replace(
+            self,
+            starts=[self.starts[row] for row in rows],
+            root=self.root[rows],
+            checked=self.checked if last else [],
+            expected=self.expected if last else self.expected[:0],
+        )
+
+    def agrees(self, edges: np.ndarray) -> bool:
+        """Tell whether another way to the last record's edges [edges] gives what this pass gave.
+
+        Edges that are not known (NaN) are left out.
+        """
+        exact = self.model.dtype == torch.float32 and not getattr(self.model, "is_quantized", False)
+        tolerance = _TOLERANCE if exact else _COARSE_TOLERANCE
+        return not np.any(np.abs(edges[self.checked] - self.expected) > tolerance)
+
+
+def read_career(language_model: LanguageModel, resume: EncodedResume, trie: TitleTrie) -> CareerPass:
+    """Run the model over a career up to the last token of its last title.
+
+    Args:
+        language_model: the model.
+        resume: a career of at least one record.
+        trie: the tree of titles.
+    """
+    model = bare_model(language_model)
+    starts = [start for start, _ in resume.spans]
+    checked = trie.path_edges(resume.continuation_ids(len(starts) - 1))[1:]
+    # Logits where a title begins, and along the last title.
+    rows = [start - 1 for start in starts] + [starts[-1] + number for number in range(len(checked))]
+    ids = torch.as_tensor(resume.ids[: rows[-1] + 1], device=language_model.device)
+    output = model(
+        input_ids=ids[None],
+        use_cache=True,
+        # Every layer keeps the whole career, also one that looks back a few hundred tokens only.
+        past_key_values=DynamicCache(),
+        logits_to_keep=torch.tensor(rows, device=ids.device),
+        output_hidden_states=True,
+    )
+    log_probs = torch.log_softmax(output.logits[0].float(), dim=-1)
+    at_root = torch.as_tensor(trie.edge_tokens[trie.edge_nodes == 0], device=ids.device)
+    steps = torch.as_tensor(trie.edge_tokens[checked], device=ids.device)
+    return CareerPass(
+        model=model,
+        starts=starts,
+        keys=[layer.keys[0] for layer in output.past_key_values.layers],
+        values=[layer.values[0] for layer in output.past_key_values.layers],
+        root=log_probs[: len(starts), at_root].double().cpu().numpy(),
+        head=_plain_head(model, output.hidden_states[-1][0, rows[:1]], output.logits[0, :1]),
+        checked=checked,
+        expected=log_probs[len(starts) :].gather(1, steps[:, None])[:, 0].double().cpu().numpy(),
+    )
+
+
+def bare_model(language_model: LanguageModel) -> PreTrainedModel:
+    """Return the transformer itself: an adapter that was not merged works inside its layers."""
+    model = language_model.model
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def _plain_head(model: PreTrainedModel, hidden: torch.Tensor, logits: torch.Tensor) -> torch.nn.Linear | None:
+    """Return the output layer if it alone leads from the last hidden states [1, width] to the logits."""
+    head = model.get_output_embeddings()
+    # Not a subclass: the weights of a quantised layer cannot be cut into blocks.
+    if type(head) is not torch.nn.Linear or head.weight.device != hidden.device:
+        return None
+    return head if torch.allclose(head(hidden).float(), logits.float(), rtol=1e-3, atol=1e-3) else None
+
+
+@torch.inference_mode()
+def prompt_states(language_model: LanguageModel, resume: EncodedResume) -> np.ndarray:
+    """Return the state at the last token of each record's prompt, float32 [records, width].
+
+    It is the state that the output layer turns into the probabilities of the title's first token; it has seen the
+    header, all records before, and the year and the education of the record itself.
+    """
+    ids = torch.as_tensor(resume.ids[: resume.spans[-1][0]], device=language_model.device)
+    # The transformer without its output layer: the vocabulary is most of the cost, and is not needed.
+    output = bare_model(language_model).base_model(input_ids=ids[None], use_cache=False)
+    ends = torch.tensor([start - 1 for start, _ in resume.spans], device=ids.device)
+    return output.last_hidden_state[0, ends].float().cpu().numpy()
+
+
+def history_embeddings(language_model: LanguageModel, panel: CareerPanel) -> np.ndarray:
+    """Return the state of every record of a panel, in its order: float32 [records, width].
+
+    Careers that are longer than the model can read are shortened as in scoring.
+
+    Raises:
+        As `labor_llm.scoring.passes.prepare_careers`.
+    """
+    prepared = prepare_careers(language_model, panel)
+    found = []
+    with progress("embedding histories", len(prepared.careers), "career") as advance:
+        for career in prepared.careers:
+            found += [prompt_states(language_model, part) for part in career.parts]
+            advance(1, "")
+    return np.concatenate(found)

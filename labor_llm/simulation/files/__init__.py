@@ -1,0 +1,1 @@
+"""Simulated workers written as the files in which the surveys are given out."""

@@ -1,0 +1,183 @@
+"""The parameters of the simulated labor market: each with its unit and its meaning.
+
+All values are invented. They were chosen so that the rates look like a labor market's (how many stay, are
+unemployed or out of the labor force, at which ages), and say nothing of any real group of people. Differences by
+ethnicity and region in particular are drawn at random from the market's seed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from labor_llm.careers import occupations as occ1990dd
+from labor_llm.errors import InputError
+
+STATES = tuple(occ1990dd.STATES)
+# Each level with the years of schooling that stand for it where occupations ask for schooling.
+EDUCATION_YEARS = {
+    "less than high school": 10.0,
+    "high school": 12.0,
+    "some college": 14.0,
+    "college": 16.0,
+    "graduate degree": 18.0,
+}
+EDUCATION_LEVELS = tuple(EDUCATION_YEARS)
+GENDERS = ("male", "female")
+REGIONS = ("northeast", "northcentral", "south", "west", "alaska or hawaii", "unknown")
+# The surveys' words; two words for the same people (the PSID's and the NLSY's) share one draw.
+ETHNICITIES = {
+    "white": "white",
+    "non-black non-hispanic": "white",
+    "black or african american": "black",
+    "hispanic": "hispanic",
+    "asian": "asian",
+    "american indian": "american indian",
+    "mixed race": "mixed race",
+    "other": "other",
+}
+
+# Major group of occ1990dd: usual years of schooling, and log-odds of women against men within it. A group
+# that is not listed (another outcome space) has both drawn from the seed.
+GROUP_PROFILES = {
+    "Executive, administrative, and managerial occupations": (14.5, -0.4),
+    "Management related occupations": (15.0, 0.1),
+    "Professional specialty occupations": (16.5, 0.2),
+    "Technicians and related support occupations": (14.0, 0.0),
+    "Financial sales and related occupations": (14.0, -0.2),
+    "Retail sales occupations": (12.0, 0.7),
+    "Administrative support occupations": (12.7, 1.4),
+    "Housekeeping, cleaning, laundry": (10.0, 1.8),
+    "Supervisors of guards; guards": (12.0, -1.0),
+    "Fire fighting, police, and correctional institutions": (13.0, -1.6),
+    "Food preparation and service occupations": (11.0, 0.6),
+    "Health service occupations": (12.0, 1.8),
+    "Building and grounds cleaning and maintenance occupations": (10.0, -0.8),
+    "Personal appearance occupations": (12.0, 1.5),
+    "Recreation and hospitality occupations": (12.5, 0.3),
+    "Child care workers": (11.5, 2.2),
+    "Miscellaneous personal care and service occupations": (12.0, 0.9),
+    "Farm operators and managers": (12.0, -1.2),
+    "Other agricultural and related occupations": (10.0, -1.0),
+    "Mechanics and repairers": (12.0, -2.4),
+    "Construction trades": (11.5, -2.6),
+    "Extractive occupations": (11.5, -2.4),
+    "Precision production occupations": (12.0, -0.9),
+    "Machine operators, assemblers, and inspectors": (11.0, 0.0),
+    "Transportation and material moving occupations": (11.5, -1.6),
+}
+
+
+def _parameter(value: float, unit: str, meaning: str) -> Any:
+    return dataclasses.field(default=value, metadata={"unit": unit, "meaning": meaning})
+
+
+@dataclasses.dataclass(frozen=True)
+class MarketParameters:
+    """The table of parameters; `table()` shows each with unit and meaning.
+
+    'Log-odds' are added to the logit of staying, or to the utility of what a worker who does not stay does next
+    (of an occupation against another, of a state against working).
+
+    Raises:
+        InputError: if a value is no finite number, or a decay, reach or period is not above zero.
+    """
+
+    # Staying in an occupation.
+    stay: float = _parameter(-0.55, "log-odds", "staying in an occupation, all else at its reference")
+    stay_attachment: float = _parameter(0.45, "log-odds, SD", "how far occupations differ in being kept")
+    stay_duration: float = _parameter(0.85, "log-odds per log(1 + years)", "time in the occupation so far")
+    stay_maturity: float = _parameter(0.80, "log-odds", "grown-up against aged 18; two thirds after 8 years")
+    stay_misfit: float = _parameter(-0.12, "log-odds per year", "schooling above or below the occupation's")
+    stay_churn: float = _parameter(-1.10, "log-odds", "share of earlier records that were moves")
+    stay_gap: float = _parameter(-0.45, "log-odds per log(years)", "years since the last record, above one")
+    stay_retirement: float = _parameter(-0.16, "log-odds per year", "age above 61")
+    stay_new_degree: float = _parameter(-0.80, "log-odds", "education level rose since the last record")
+    stay_female: float = _parameter(-0.10, "log-odds", "women against men")
+    stay_covariates: float = _parameter(0.10, "log-odds, SD", "each ethnicity, each region")
+    # Staying in a state.
+    stay_unemployed: float = _parameter(-1.5, "log-odds", "remaining unemployed")
+    stay_out: float = _parameter(-0.30, "log-odds", "remaining out of the labor force")
+    stay_education: float = _parameter(0.85, "log-odds", "remaining in education at age 18")
+    stay_education_age: float = _parameter(-0.28, "log-odds per year", "age above 18, in education; to 35")
+    stay_state_duration: float = _parameter(0.45, "log-odds per log(1 + years)", "time in the state so far")
+    stay_out_age: float = _parameter(0.12, "log-odds per year", "age above 55, out of the labor force; to 75")
+    stay_out_female: float = _parameter(0.35, "log-odds", "women against men, out of the labor force")
+    # What a worker who does not stay does next: another occupation (0), or one of the states.
+    unemployed: float = _parameter(-2.15, "log-odds", "becoming unemployed")
+    unemployed_young: float = _parameter(0.35, "log-odds per 10 years", "age below 30")
+    unemployed_schooling: float = _parameter(-0.14, "log-odds per year", "schooling above 12 years")
+    unemployed_scar: float = _parameter(0.22, "log-odds per year", "recent years without work, to 4")
+    unemployed_cycle: float = _parameter(0.35, "log-odds", "height of the business cycle")
+    cycle_period: float = _parameter(9.0, "years", "length of the business cycle; its phase is drawn")
+    out: float = _parameter(-2.15, "log-odds", "leaving the labor force")
+    out_female: float = _parameter(0.60, "log-odds", "women against men, age below 45")
+    out_retirement: float = _parameter(0.16, "log-odds per year", "age above 55, to 80")
+    out_scar: float = _parameter(0.25, "log-odds per year", "recent years without work, to 4")
+    out_first: float = _parameter(0.30, "log-odds", "first record against later ones")
+    education: float = _parameter(0.10, "log-odds", "going to school at age 18")
+    education_age: float = _parameter(-0.42, "log-odds per year", "age above 18, to 30")
+    education_last_age: float = _parameter(
+        43.0, "years", "oldest age at which education is more than a rarity"
+    )
+    education_beyond: float = _parameter(-30.0, "log-odds", "going to or staying at school above that age")
+    education_college: float = _parameter(0.80, "log-odds", "level 'some college' against others")
+    education_new_degree: float = _parameter(0.90, "log-odds", "education level rose since the last record")
+    state_covariates: float = _parameter(0.15, "log-odds, SD", "each ethnicity, each region, each state")
+    # Which occupation.
+    size: float = _parameter(0.85, "log-odds, SD", "how far occupations differ in size; cut at two SD")
+    requirement: float = _parameter(0.70, "years, SD", "schooling asked for, within a major group")
+    mismatch: float = _parameter(-0.55, "log-odds per (2 years)^2", "schooling away from what is asked for")
+    group_covariates: float = _parameter(0.25, "log-odds, SD", "each ethnicity, each region, each group")
+    group_year_trend: float = _parameter(0.12, "log-odds per 10 years, SD", "calendar time, each group")
+    group_cohort_trend: float = _parameter(0.10, "log-odds per 10 years, SD", "year of birth, each group")
+    group_affinity: float = _parameter(0.50, "log-odds, SD", "each pair of groups")
+    group_distance: float = _parameter(-0.30, "log-odds per year", "difference of two groups in schooling")
+    same_group: float = _parameter(1.6, "log-odds", "an occupation of the same major group")
+    near_code: float = _parameter(1.9, "log-odds", "the next code in the list of the same group")
+    near_code_reach: float = _parameter(2.5, "places", "distance at which nearness falls to a third")
+    experience: float = _parameter(0.75, "log-odds per log(1 + years)", "years worked in the group, decayed")
+    experience_decay: float = _parameter(0.90, "per year", "what a year leaves of earlier experience")
+    experience_cap: float = _parameter(2.0, "years", "most that one record adds to experience")
+    reference_in_state: float = _parameter(0.80, "share", "closeness to the last occupation, from a state")
+    recall_last: float = _parameter(2.60, "log-odds", "back to the last occupation, from a state")
+    recall_longest: float = _parameter(0.80, "log-odds per log(1 + years)", "back to the longest-held one")
+
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+                raise InputError(f"market parameter {name}: {value!r} is not a finite number.")
+        for name in ("cycle_period", "near_code_reach", "experience_decay", "experience_cap"):
+            if getattr(self, name) <= 0:
+                raise InputError(f"market parameter {name}: {getattr(self, name)!r} must be above zero.")
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> MarketParameters:
+        """Return parameters from their values by name; those not named keep their defaults.
+
+        Raises:
+            InputError: if a name is unknown or a value is not admissible.
+        """
+        known = {parameter.name for parameter in dataclasses.fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise InputError(
+                f"market parameter {unknown[0]!r} is not known; known are {', '.join(sorted(known))}."
+            )
+        return cls(**values)
+
+    def table(self) -> pd.DataFrame:
+        """Return the columns `parameter`, `value`, `unit`, `meaning`, one row a parameter."""
+        rows = [
+            (
+                parameter.name,
+                getattr(self, parameter.name),
+                parameter.metadata["unit"],
+                parameter.metadata["meaning"],
+            )
+            for parameter in dataclasses.fields(self)
+        ]
+        return pd.DataFrame(rows, columns=["parameter", "value", "unit", "meaning"])

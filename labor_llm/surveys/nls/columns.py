@@ -1,0 +1,346 @@
+"""Which column of an NLS extract holds which variable.
+
+A column is known by its reference number, by its name where it was renamed to question and year, by a column
+map, or by what the codebooks beside the data say of it. All of this is known before any value is read.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from labor_llm.errors import InputError
+from labor_llm.surveys.nls.codebooks import (
+    RESPONDENT,
+    RESPONDENT_QUESTIONS,
+    Entry,
+    MappedColumn,
+    comparable,
+    is_release,
+    parse_cdb,
+    parse_dct,
+    parse_sdf,
+    parse_tagset,
+    question_and_year,
+    reference_number,
+    text_lines,
+)
+from labor_llm.surveys.sources import TAGSETS, FileGroup
+from labor_llm.surveys.sources import NlsSourceFile as SourceFile
+from labor_llm.surveys.variables import CROSS_ROUND, Variable
+
+# A header of the whole NLSY79 has two megabytes; a longer first line is no header.
+_LONGEST_HEADER = 1 << 26
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+CodebookReader = Callable[[SourceFile], dict[str, Entry]]
+# Weekly arrays are numbered by week in `Variable.year`, and cross-round in the codebooks.
+WEEKLY = "weekly_status"
+
+
+class NotAnExtractError(Exception):
+    """A file is no NLS extract; the text says why. Never leaves the reader."""
+
+
+@dataclass
+class Extract:
+    """One extract: where its data are and what its columns are.
+
+    Attributes:
+        data: the file that holds the values.
+        columns: names of the columns in order: the header of a .csv, the reference numbers of a layout otherwise.
+        header_rows: rows of the file above the data.
+        delimiter: between the cells, a comma or a space.
+        layout: the file that gave the columns of a .dat; None for a .csv and a .dct.
+        respondent: position of the respondent's number.
+        references: position of a column by reference number.
+        stated: comparable question and year by position, from the names of the columns or a column map; the
+            year is None where the name states none.
+        mapped: the row of the column map by position.
+        codebook: what the codebooks in the folder say, by reference number.
+        own_codebooks: the codebooks of the extract's own name; `codebooks` all that describe its columns.
+        tagset: the cohort that the ending of a tagset of the same name states; empty without one.
+    """
+
+    data: SourceFile
+    columns: list[str]
+    header_rows: int
+    delimiter: str
+    layout: SourceFile | None = None
+    respondent: int = -1
+    references: dict[str, int] = field(default_factory=dict)
+    stated: dict[int, tuple[str, int | None]] = field(default_factory=dict)
+    mapped: dict[int, MappedColumn] = field(default_factory=dict)
+    codebook: dict[str, Entry] = field(default_factory=dict)
+    own_codebooks: list[SourceFile] = field(default_factory=list)
+    codebooks: list[SourceFile] = field(default_factory=list)
+    tagset: str = ""
+
+    @property
+    def path(self) -> Path:
+        """The file that messages name."""
+        return self.data.path
+
+    def described(self) -> dict[int, tuple[str, int | None]]:
+        """Return comparable question and year by position, as the codebooks describe the columns.
+
+        Columns of which the column map says what they are have none: it goes before the codebooks.
+        """
+        return {
+            position: (comparable(entry.question), entry.year)
+            for number, position in self.references.items()
+            if (entry := self.codebook.get(number)) is not None and entry.question
+            if position not in self.mapped
+        }
+
+    def unnamed(self) -> list[str]:
+        """Return the columns of which nothing tells the question: neither number, name, column map nor codebook."""
+        return [
+            name
+            for position, name in enumerate(self.columns)
+            if position != self.respondent
+            and position not in self.mapped
+            and self.stated.get(position, ("", 0))[1] is None
+        ]
+
+
+def read_codebook(source: SourceFile) -> dict[str, Entry]:
+    """Return the variables that a codebook (.sdf or .cdb) describes, by reference number, in its order."""
+    with source.open() as stream:
+        return (parse_sdf if source.ending == ".sdf" else parse_cdb)(text_lines(stream))
+
+
+def open_extract(
+    group: FileGroup, source: SourceFile, column_map: Iterable[MappedColumn], books: CodebookReader
+) -> Extract:
+    """Return the extract whose values a data file holds, with what is known of its columns.
+
+    Args:
+        group: the files of the same name and folder.
+        source: the data file among them.
+        column_map: rows of the user's column map.
+        books: `read_codebook`, or one that remembers what it has read.
+
+    Raises:
+        NotAnExtractError: if the file is none.
+        InputError: if two of its columns are the same, or the column map names a column that it has not, or one
+            column twice.
+    """
+    if source.ending == ".dat":
+        extract = _open_dat(group, source, books)
+    else:
+        extract = (_open_csv if source.ending == ".csv" else _open_dct)(source)
+    for position, name in enumerate(extract.columns):
+        if number := reference_number(name):
+            if number in extract.references:
+                raise InputError(
+                    f"{source.path}, column {position + 1}: {number} stands in two columns; download the extract anew."
+                )
+            extract.references[number] = position
+        else:
+            extract.stated[position] = question_and_year(name)
+    _apply(column_map, extract)
+    extract.respondent = _respondent(extract)
+    _add_codebooks(extract, group, books)
+    extract.tagset = next((TAGSETS[ending] for ending in group.files if ending in TAGSETS), "")
+    return extract
+
+
+def _open_csv(source: SourceFile) -> Extract:
+    with source.open() as stream:
+        line = stream.readline(_LONGEST_HEADER)
+    if line.startswith(_UTF16):
+        raise NotAnExtractError("text in UTF-16; save it as UTF-8, or download it again")
+    if not line.strip() or (len(line) == _LONGEST_HEADER and not line.endswith(b"\n")):
+        raise NotAnExtractError("no header")
+    text = line.removeprefix(b"\xef\xbb\xbf").decode("latin-1").rstrip("\r\n")
+    try:
+        names = next(csv.reader([text]), [])
+    except csv.Error:
+        # Of a file with the line ends of old Macintoshes, of a field over 131,072 characters, of no text at all.
+        raise NotAnExtractError("its first line is no header of columns") from None
+    return Extract(source, [name.strip() for name in names], 1, ",")
+
+
+def _open_dat(group: FileGroup, source: SourceFile, books: CodebookReader) -> Extract:
+    for layout in group.beside(".dct", *TAGSETS, ".sdf", ".cdb"):
+        columns = _columns_of(layout, books)
+        if columns:
+            return Extract(source, columns, 0, " ", layout)
+    raise NotAnExtractError("no .sdf, .cdb, .dct or tagset of the same name says what its columns are")
+
+
+def _open_dct(source: SourceFile) -> Extract:
+    with source.open() as stream:
+        columns, rows, has_data = parse_dct(text_lines(stream))
+    if not columns or not has_data:
+        raise NotAnExtractError("a dictionary without data")
+    return Extract(source, columns, rows, " ")
+
+
+def _columns_of(layout: SourceFile, books: CodebookReader) -> list[str]:
+    """Return the columns that a layout gives, in order; none if it is no layout."""
+    if layout.ending in (".sdf", ".cdb"):
+        return list(books(layout))
+    with layout.open() as stream:
+        if layout.ending == ".dct":
+            return parse_dct(text_lines(stream))[0]
+        return parse_tagset(text_lines(stream))
+
+
+def _apply(column_map: Iterable[MappedColumn], extract: Extract) -> None:
+    """Enter what the user's column map says of this file's columns; it goes before all else."""
+    positions = {name: position for position, name in reversed(list(enumerate(extract.columns)))}
+    for row in column_map:
+        if not row.names(extract.path):
+            continue
+        if row.column not in positions:
+            raise InputError(
+                f"{extract.path}: no column {row.column!r}, which row {row.row} of the column map names; mend the "
+                "map. The names of the columns are the first row of the file."
+            )
+        position = positions[row.column]
+        if position in extract.mapped:
+            raise InputError(
+                f"{row.source}, row {row.row}: column {row.column!r} of {extract.path} stands in row "
+                f"{extract.mapped[position].row} too; a column is one question of one year, so leave one row."
+            )
+        extract.mapped[position] = row
+        extract.stated[position] = (comparable(row.question), row.year)
+
+
+def _respondent(extract: Extract) -> int:
+    """Return the position of the respondent's number."""
+    for position, row in extract.mapped.items():
+        if comparable(row.question) in RESPONDENT_QUESTIONS:
+            return position
+    if extract.references.get(RESPONDENT, -1) not in (-1, *extract.mapped):
+        return extract.references[RESPONDENT]
+    for position, (question, _) in extract.stated.items():
+        if question in RESPONDENT_QUESTIONS:
+            return position
+    raise NotAnExtractError(f"no column {RESPONDENT} (CASEID or PUBID)")
+
+
+def _add_codebooks(extract: Extract, group: FileGroup, books: CodebookReader) -> None:
+    """Collect what describes the columns: the codebooks of the same name, else those beside it that fit best."""
+    extract.own_codebooks = group.beside(".sdf", ".cdb")
+    read = [(book, books(book)) for book in extract.own_codebooks or group.neighbours]
+    fitting = [(len(entries.keys() & extract.references.keys()), book, entries) for book, entries in read]
+    for shared, book, entries in sorted(fitting, key=lambda item: -item[0]):
+        if shared > 1 or (shared and extract.own_codebooks):
+            known = {number: entries[number] for number in extract.references if number in entries}
+            extract.codebook = {**known, **extract.codebook}
+            extract.codebooks.append(book)
+
+
+def find_columns(
+    extracts: Sequence[Extract], variables: Iterable[Variable]
+) -> list[dict[tuple[str, str, int], int]]:
+    """Return, for each extract, the position of every wanted variable that it holds, by the variable's key.
+
+    A variable is found by question and year in the column map; by its reference number, unless the column map
+    says otherwise of that column; by question and year in the names of columns; and, where no extract has its
+    reference number or none is known, by question and year in the codebooks. Cross-round variables and weekly
+    arrays are found by question alone.
+
+    Raises:
+        InputError: if two columns of a file answer to the same question and year.
+    """
+    everywhere = {number for extract in extracts for number in extract.references}
+    found = []
+    for extract in extracts:
+        mapped = _by_question({position: extract.stated[position] for position in extract.mapped})
+        stated = _by_question(extract.stated)
+        described = _by_question(extract.described())
+        positions = {}
+        for variable in variables:
+            position = _find(variable, mapped, extract)
+            if position is None and extract.references.get(variable.name) not in extract.mapped:
+                position = extract.references.get(variable.name)
+            if position is None:
+                position = _find(variable, stated, extract)
+            if position is None and variable.name not in everywhere:
+                position = _find(variable, described, extract)
+            if position is not None:
+                positions[variable.key] = position
+        found.append(positions)
+    return found
+
+
+def check_column_map(rows: Iterable[MappedColumn], variables: Sequence[Variable]) -> None:
+    """Refuse a row of a column map whose question and year are of no variable that is looked for.
+
+    Raises:
+        InputError: naming the row, its question and year, and what is nearest to them.
+    """
+    for row in rows:
+        question = comparable(row.question)
+        if question in RESPONDENT_QUESTIONS or is_release(question):
+            continue
+        if any(_answers(variable, (question, row.year)) for variable in variables):
+            continue
+        year = "no year" if row.year == CROSS_ROUND else row.year
+        raise InputError(
+            f"{row.source}, row {row.row} ({row.file}, column {row.column!r}): {row.question} of {year} is no variable "
+            f"that is looked for; {_nearest(question, variables)}. Mend question or year, or take the row out."
+        )
+
+
+def _nearest(question: str, variables: Sequence[Variable]) -> str:
+    """Say in which years a question is asked, or which questions have names like it."""
+    years: dict[str, list[str]] = {}
+    for variable in variables:
+        if variable.question:
+            # A week's number is no year.
+            single = variable.year != CROSS_ROUND and variable.concept != WEEKLY
+            years.setdefault(comparable(variable.question), []).append(
+                str(variable.year) if single else "XRND"
+            )
+    if question in years:
+        return f"{question} is looked for of {', '.join(dict.fromkeys(years[question]))}"
+    if near := difflib.get_close_matches(question, years, n=3):
+        return f"near it are {_some([f'{name} of {_some(sorted(set(years[name])))}' for name in near])}"
+    return "`labor-llm variables` lists those that are"
+
+
+def _by_question(names: dict[int, tuple[str, int | None]]) -> dict[str, list[tuple[int | None, int]]]:
+    """Return year and position of every column by question."""
+    by_question: dict[str, list[tuple[int | None, int]]] = {}
+    for position, (question, year) in names.items():
+        by_question.setdefault(question, []).append((year, position))
+    return by_question
+
+
+def _answers(variable: Variable, name: tuple[str, int | None]) -> bool:
+    """Tell whether a column's question and year are those of a variable."""
+    question, year = name
+    same_year = variable.year == CROSS_ROUND or variable.concept == WEEKLY or variable.year == year
+    return question == comparable(variable.question) and same_year
+
+
+def _find(
+    variable: Variable, by_question: dict[str, list[tuple[int | None, int]]], extract: Extract
+) -> int | None:
+    """Return the position of the one column with a variable's question and year; None if there is none."""
+    if not variable.question:
+        return None
+    places = by_question.get(comparable(variable.question), [])
+    if variable.year == CROSS_ROUND or variable.concept == WEEKLY:
+        places = [place for place in places if place[0] == CROSS_ROUND] or places
+    else:
+        places = [place for place in places if place[0] == variable.year]
+    if len(places) > 1:
+        names = [extract.columns[position] for _, position in places]
+        raise InputError(
+            f"{extract.path}: {variable} could be any of the columns {_some(names)}; say in a column map which it is."
+        )
+    return places[0][1] if places else None
+
+
+def _some(names: Sequence[str], most: int = 8) -> str:
+    """Return names for a message, the first few where there are many."""
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

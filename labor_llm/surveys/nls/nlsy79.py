@@ -1,0 +1,318 @@
+"""NLSY79: the National Longitudinal Survey of Youth 1979, from its variables to interviews.
+
+12,686 persons born 1957 to 1964, interviewed every year from 1979 to 1994 and every second year since.
+
+* **Main job**: the CPS job (current or most recent) at the interview. Its occupation is coded by the Census of
+  1970 in 1979 to 1981, by that of 1980 (CPSOCC80) or 1970 in 1982 to 2000, by that of 2000 in 2002 (three
+  digits) and since 2004 (four digits, as updated in 2002). From 1994 on the CPS job is job 1 of OCCALL-EMP.
+* **Employment**: from the weekly array where the files have it: the most frequent status over the weeks of the
+  month of the interview; a tie goes to the later week. Where no week of that month tells it, the latest of the 12
+  weeks before the month that does; where the month is not known, all weeks of the survey year. Otherwise the
+  Employment Status Recode (made 1984 to 1998). Otherwise the occupation itself: a code means working, a valid skip
+  (-4, no job since the last interview) not working.
+* **Month of the interview**: CURDATE~M of the year CURDATE~Y (asked since 1993), for rounds spill over into the next
+  calendar year, those since 2012 with most of their interviews. Where that year is not known, it is the survey year,
+  but for rounds since 2012, which begin in autumn, the next one for a month before September.
+* **Enrolment**: as of 1 May of the survey year, revised (ENROLLMTREV) where at hand, otherwise unrevised (ENROLLMT).
+
+Source: NLSY79 codebook and the guide "Occupations" of nlsinfo.org; the meanings of ESR 4 to 7 are as commonly
+used, not read from the codebook; the reference numbers of CURDATE~Y are those on which published programs agree.
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from labor_llm.errors import InputError
+from labor_llm.surveys.rules import SurveyInterviews
+from labor_llm.surveys.variables import RawSurvey, Variable, variables_of
+
+SURVEY = "NLSY79"
+YEARS = (*range(1979, 1995), *range(1996, 2023, 2))
+_WEEKS = range(1, 2348)
+_LAST_DAY_OF_WEEK_1 = datetime.date(1978, 1, 7)
+NON_INTERVIEW, VALID_SKIP = -5, -4
+
+GENDERS = {1: "male", 2: "female"}
+ETHNICITIES = {1: "hispanic", 2: "black or african american", 3: "non-black non-hispanic"}
+REGIONS = {1: "northeast", 2: "northcentral", 3: "south", 4: "west"}
+BIRTH_YEARS = range(1955, 1967)
+# Every code of the weekly array from 100 on is a job (round x 100 + number of the job); 0 is no information.
+WEEKLY_STATUS = {
+    2: "not working",
+    3: "working",
+    4: "unemployed",
+    5: "out of the labor force",
+    7: "military",
+}
+FIRST_JOB_CODE = 100
+EMPLOYMENT_STATUS_RECODE = {
+    1: "working",
+    2: "working",
+    3: "unemployed",
+    **dict.fromkeys((4, 5, 6, 7), "out of the labor force"),
+    8: "military",
+}
+# Rounds from this one on begin in about this month; without CURDATE~Y, an earlier month is the next year's.
+_AUTUMN_ROUNDS, _AUTUMN = 2012, 9
+# The years in which an interview of a round can lie, relative to the survey year.
+_YEARS_OF_ROUND = range(-1, 3)
+_DAYS_BEFORE = 12 * 7
+_ENROLLED = {1: False, 2: True, 3: True, 4: False}
+# Everyone who was interviewed has an answer other than -5 to one of these.
+_ASKED_OF_ALL = (
+    "interview_month", "interview_year", "occupation_1970_cps", "occupation_1980_cps", "occupation_1980_job1",
+    "occupation_job1", "employment_status_recode", "enrollment_revised", "enrollment", "schooling_revised",
+    "schooling", "region",
+)  # fmt: skip
+_OCCUPATION = ("occupation_1970_cps", "occupation_1980_cps", "occupation_1980_job1", "occupation_job1")
+
+
+@dataclass(frozen=True)
+class Nlsy79Options:
+    """Choices of the NLSY79 reader.
+
+    Attributes:
+        frame_1982_2000: Census frame of the occupations of 1982 to 2000: `census1980` maps more finely to
+            occ1990dd; `census1970` keeps one frame from 1979 to 2000. A year whose variable of the chosen
+            frame is not at hand is read in the other one.
+    """
+
+    frame_1982_2000: Literal["census1980", "census1970"] = "census1980"
+
+
+def nlsy79_variables() -> list[Variable]:
+    """Return all variables that the reader looks for, the weekly array included."""
+    weekly = [
+        Variable("weekly_status", week, "W0061300" if week == 1 else "", f"STATUS_WK_NUM{week:04d}")
+        for week in _WEEKS
+    ]
+    return [*variables_of("nlsy79"), *weekly]
+
+
+def missing_years(raw: RawSurvey) -> list[int]:
+    """Return the survey years for which the files have no occupation at all."""
+    return [year for year in YEARS if not any(year in raw.years(concept) for concept in _OCCUPATION)]
+
+
+def nlsy79_interviews(raw: RawSurvey, options: Nlsy79Options | None = None) -> SurveyInterviews:
+    """Return the interviews of the NLSY79.
+
+    Args:
+        raw: what was read from the files.
+        options: choices; the documented defaults if not given.
+
+    Raises:
+        InputError: if sex, race, year of birth, every occupation or all schooling is missing, or a variable holds
+            codes that it does not have in the NLSY79; names the variables.
+    """
+    options = options or Nlsy79Options()
+    _check_required(raw)
+    years = [_interviews_of(raw, year, options) for year in YEARS]
+    interviews = pd.concat([part for part in years if not part.empty], ignore_index=True)
+    interviews = interviews.sort_values(["person", "year"], ignore_index=True)
+    return SurveyInterviews(SURVEY, _persons(raw), interviews)
+
+
+def _check_required(raw: RawSurvey) -> None:
+    required = {"sex": "R0214800 SAMPLE_SEX", "race": "R0214700 SAMPLE_RACE"}
+    absent = [name for concept, name in required.items() if not raw.years(concept)]
+    if not raw.years("birth_year"):
+        absent.append("R0000500 Q1-3_A~Y (1979) or R0410300 (1981), the year of birth")
+    if not any(raw.years(concept) for concept in _OCCUPATION):
+        absent.append("an occupation of any year (CPSOCC70, CPSOCC80 or OCCALL-EMP.01)")
+    if not raw.years("schooling_revised") and not raw.years("schooling"):
+        absent.append("years of schooling of any year (HGCREV79 to HGCREV12, R0216701 of 1979)")
+    if absent:
+        raise InputError(
+            f"{SURVEY}: no file has {'; nor '.join(absent)}. Add what is missing to the extract in the NLS "
+            "Investigator and download it with its codebook (.sdf or .cdb); `labor-llm variables nlsy79` writes the "
+            "list to use there."
+        )
+    for concept, year, allowed in (("sex", 0, GENDERS), ("race", 0, ETHNICITIES), ("region", 1979, REGIONS)):
+        values = raw.get(concept, year).dropna()
+        wrong = int((~values[values >= 0].isin(allowed)).sum())
+        if wrong:
+            file = raw.found[(concept, "", year)]
+            raise InputError(
+                f"{file}: {wrong:,} respondents have another value of {concept} than {', '.join(map(str, allowed))}. "
+                f"Check that the column is {SURVEY}'s variable, with codes as they are downloaded."
+            )
+
+
+def _persons(raw: RawSurvey) -> pd.DataFrame:
+    birth = raw.get("birth_year", 1981)
+    birth = birth.where(birth > 0, raw.get("birth_year", 1979))
+    birth = birth.where(birth > 0)
+    birth = birth.where(birth >= 1900, birth + 1900).astype("Int64")
+    outside = birth.dropna()[~birth.dropna().isin(list(BIRTH_YEARS))]
+    if len(outside):
+        raise InputError(
+            f"{SURVEY}: {len(outside):,} respondents have a year of birth (Q1-3_A~Y) before {BIRTH_YEARS[0]} or after "
+            f"{BIRTH_YEARS[-1]}. The cohort was born 1957 to 1964: check that the files are the NLSY79's."
+        )
+    regions = pd.DataFrame({year: raw.get("region", year) for year in YEARS})
+    region = regions.where(regions.isin(list(REGIONS))).bfill(axis=1).iloc[:, 0]
+    return pd.DataFrame(
+        {
+            "gender": _worded(raw.get("sex"), GENDERS),
+            "ethnicity": _worded(raw.get("race"), ETHNICITIES),
+            "region": _worded(region, REGIONS),
+            "birth_year": birth,
+        }
+    )
+
+
+def _worded(values: pd.Series, words: dict[int, str]) -> pd.Series:
+    return values.map(words).astype(object).fillna("unknown")
+
+
+def _interviews_of(raw: RawSurvey, year: int, options: Nlsy79Options) -> pd.DataFrame:
+    """Return the interviews of one survey year; empty if the files have nothing of that year."""
+    answers = [raw.get(concept, year) for concept in _ASKED_OF_ALL if year in raw.years(concept)]
+    if not answers:
+        return pd.DataFrame()
+    interviewed = np.zeros(len(raw.values), dtype=bool)
+    for answer in answers:
+        interviewed |= (answer != NON_INTERVIEW).fillna(False).to_numpy(bool)
+    # A reason for non-interview is above zero only where there was none.
+    interviewed &= ~(raw.get("reason_noninterview", year) > 0).fillna(False).to_numpy(bool)
+    frame, answer = _occupation(raw, year, options)
+    code = answer.where(answer > 0).astype("Int64")
+    table = pd.DataFrame(
+        {
+            "person": raw.values.index.to_numpy("int64"),
+            "year": year,
+            "employment": _employment(raw, year, answer),
+            "enrolled": _first_known(raw, year, ("enrollment_revised", "enrollment"), _ENROLLED),
+            "frame": frame,
+            "code": code.to_numpy(),
+            "schooling": _schooling(raw, year).to_numpy(),
+        }
+    )
+    return table[interviewed]
+
+
+def _occupation(raw: RawSurvey, year: int, options: Nlsy79Options) -> tuple[str | None, pd.Series]:
+    """Return the frame and the raw answers of the main job's occupation in a year."""
+    if year >= 2002:
+        concepts = {"occupation_job1": "census2000" if year == 2002 else "census2002"}
+    else:
+        frame_1980 = dict.fromkeys(("occupation_1980_cps", "occupation_1980_job1"), "census1980")
+        frame_1970 = dict.fromkeys(("occupation_1970_cps", "occupation_job1"), "census1970")
+        preferred = options.frame_1982_2000 == "census1980"
+        concepts = {**frame_1980, **frame_1970} if preferred else {**frame_1970, **frame_1980}
+    for concept, frame in concepts.items():
+        if year in raw.years(concept):
+            return frame, raw.get(concept, year)
+    return None, raw.get("occupation_job1", year)
+
+
+def _employment(raw: RawSurvey, year: int, answer: pd.Series) -> np.ndarray:
+    """Return the state of employment: weekly array, else recode, else what the occupation's answer tells."""
+    by_occupation = np.select(
+        [(answer > 0).fillna(False), (answer == VALID_SKIP).fillna(False)],
+        ["working", "not working"],
+        default="unknown",
+    )
+    recode = _worded(raw.get("employment_status_recode", year), EMPLOYMENT_STATUS_RECODE).to_numpy()
+    employment = np.where(recode != "unknown", recode, by_occupation)
+    weekly = _weekly_employment(raw, year)
+    return np.where(weekly != "unknown", weekly, employment).astype(object)
+
+
+def _interview_months(raw: RawSurvey, year: int) -> np.ndarray:
+    """Return the calendar month of each interview [persons] as year x 12 + month - 1; -1 where it is not known."""
+    month = raw.get("interview_month", year).fillna(0).to_numpy("int64")
+    stated = raw.get("interview_year", year).fillna(-1).to_numpy("int64")
+    # Rounds of the 1990s may write 93 for 1993.
+    stated = np.where((stated >= 0) & (stated < 100), stated + 1900, stated)
+    spilled = (year >= _AUTUMN_ROUNDS) & (month < _AUTUMN)
+    calendar_year = np.where(np.isin(stated - year, _YEARS_OF_ROUND), stated, year + spilled)
+    return np.where((month >= 1) & (month <= 12), calendar_year * 12 + month - 1, -1)
+
+
+def _weekly_employment(raw: RawSurvey, year: int) -> np.ndarray:
+    """Return the most frequent status over the weeks of the interview's month, or what stands in for it."""
+    names = np.array(["unknown", *dict.fromkeys(WEEKLY_STATUS.values())], dtype=object)
+    weeks, ends = _weeks_near(raw, year)
+    if not weeks:
+        return np.full(len(raw.values), "unknown", dtype=object)
+    codes = np.stack(
+        [raw.get("weekly_status", week).fillna(0).to_numpy("int64") for week in weeks], axis=1
+    )  # [persons, weeks]
+    status = np.zeros(codes.shape, dtype=np.int64)
+    for code, name in WEEKLY_STATUS.items():
+        status[codes == code] = list(names).index(name)
+    status[codes >= FIRST_JOB_CODE] = list(names).index("working")
+    counted = _counted_weeks(status > 0, ends, _interview_months(raw, year), year)
+    # A later week weighs a little more, so that it decides a tie and nothing else.
+    weights = 1 + np.arange(len(weeks)) / (1000 * len(weeks))
+    votes = np.stack(
+        [((status == kind) & counted) @ weights for kind in range(len(names))], axis=1
+    )  # [persons, kinds]
+    votes[:, 0] = 0
+    return names[np.where(votes.any(axis=1), votes.argmax(axis=1), 0)]
+
+
+def _weeks_near(raw: RawSurvey, year: int) -> tuple[list[int], np.ndarray]:
+    """Return the weeks at hand that a round's interviews may need, and the days that end them (datetime64[D])."""
+    months = _interview_months(raw, year)
+    months = np.append(months[months >= 0], [year * 12, year * 12 + 11])
+    first, last = _first_days(np.array([months.min(), months.max() + 1]))
+    weeks = np.array(raw.years("weekly_status"), dtype=np.int64)
+    ends = np.datetime64(_LAST_DAY_OF_WEEK_1, "D") + 7 * (weeks - 1)
+    near = (ends >= first - _DAYS_BEFORE) & (ends < last)
+    return weeks[near].tolist(), ends[near]
+
+
+def _counted_weeks(known: np.ndarray, ends: np.ndarray, months: np.ndarray, year: int) -> np.ndarray:
+    """Return which weeks tell the employment at the interview [persons, weeks].
+
+    Args:
+        known: where a week has information [persons, weeks].
+        ends: the last day of each week, ascending.
+        months: as `_interview_months` gives them.
+        year: survey year, whose weeks count where the month is not known.
+    """
+    month_of_week = ends.astype("datetime64[M]").astype(np.int64) + 1970 * 12
+    in_month = known & (month_of_week == months[:, None])
+    first_day = _first_days(months)[:, None]
+    before = known & (ends < first_day) & (ends >= first_day - _DAYS_BEFORE)
+    # The latest alone.
+    before &= np.cumsum(before[:, ::-1], axis=1)[:, ::-1] == 1
+    in_year = known & (month_of_week // 12 == year)
+    return np.where((months < 0)[:, None], in_year, np.where(in_month.any(axis=1)[:, None], in_month, before))
+
+
+def _first_days(months: np.ndarray) -> np.ndarray:
+    """Return the first day (datetime64[D]) of months given as year x 12 + month - 1."""
+    return (months - 1970 * 12).astype("datetime64[M]").astype("datetime64[D]")
+
+
+def date_of_week(week: int) -> datetime.date:
+    """Return the Saturday that ends a week of the array, to whose year it counts; week 1 ends on 7 January 1978."""
+    return _LAST_DAY_OF_WEEK_1 + datetime.timedelta(weeks=week - 1)
+
+
+def _first_known(
+    raw: RawSurvey, year: int, concepts: tuple[str, ...], meanings: dict[int, bool]
+) -> np.ndarray:
+    known = pd.Series(pd.NA, index=raw.values.index, dtype="boolean")
+    for concept in concepts:
+        known = known.fillna(raw.get(concept, year).map(meanings).astype("boolean"))
+    return known.to_numpy()
+
+
+def _schooling(raw: RawSurvey, year: int) -> pd.Series:
+    """Completed years of schooling (0 to 20), revised where at hand; 95 is an ungraded school."""
+    known = pd.Series(pd.NA, index=raw.values.index, dtype="Int64")
+    for concept in ("schooling_revised", "schooling"):
+        values = raw.get(concept, year)
+        known = known.fillna(values.where(values.between(0, 20)).astype("Int64"))
+    return known

@@ -1,0 +1,346 @@
+"""NLSY97: the National Longitudinal Survey of Youth 1997, from its variables to interviews.
+
+8,984 persons born 1980 to 1984, interviewed every year from 1997 to 2011 and every second year since. A round is
+fielded from the autumn of its year to the spring or summer of the next; its survey year is the round's label.
+
+* **Main job**: the job of the roster that CV_MAINJOB_FLG names (current or most recent employer), job 01 where the
+  flag is not at hand. Its occupation is coded by the Census of 2002, four digits, in every round.
+* **Employment**: the status of the week of the interview in the weekly array (EMP_STATUS), or of the latest of the
+  12 weeks before that has one (the array often ends a week before the interview). The week is that of
+  CV_INTERVIEW_CMONTH and, where at hand, the day; of the 15th where it is not; of 31 December of the survey year
+  where no month is known. Where no week tells it, the occupation of the main job does: a code means working,
+  although the job may have ended, and a valid skip (-4, no job since the last interview) not working.
+* **Enrolment**: CV_ENROLLSTAT, edited where there is such a version: 8 to 11 are enrolled.
+* **Schooling**: CV_HGC_EVER_EDT, the highest grade completed; 95 (ungraded) is not known.
+
+Weeks run from Sunday to Saturday and belong to the year of their Saturday, so that week 1 holds 1 January and
+1994, 2000, 2005, 2011, 2016 and 2022 have 53 (NLSY97 codebook supplement, appendix 7). The texts of the weekly
+codes and the reference numbers are those on which two or more published programs agree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from labor_llm.errors import InputError
+from labor_llm.surveys.rules import SurveyInterviews
+from labor_llm.surveys.variables import CROSS_ROUND, RawSurvey, Variable, variables_of
+
+SURVEY = "NLSY97"
+ROUNDS = (*range(1997, 2012), *range(2013, 2024, 2))
+# Every round's roster has seven jobs or more; the main job is hardly ever beyond the seventh.
+JOBS = range(1, 8)
+WEEKLY_YEARS = range(1997, 2025)
+NON_INTERVIEW, VALID_SKIP, INVALID_SKIP = -5, -4, -3
+
+GENDERS = {1: "male", 2: "female"}
+ETHNICITIES = {1: "black or african american", 2: "hispanic", 3: "mixed race", 4: "non-black non-hispanic"}
+REGIONS = {1: "northeast", 2: "northcentral", 3: "south", 4: "west"}
+BIRTH_YEARS = range(1980, 1985)
+ENROLLED = range(8, 12)
+NOT_ENROLLED = range(1, 8)
+HIGHEST_GRADE = 20
+# The jobs of the weekly array: year of the round and number of the job, from 9701 on.
+FIRST_EMPLOYER = 9701
+UNEMPLOYED, OUT_OF_THE_LABOR_FORCE, ARMED_FORCES = 4, 5, 6
+CIVILIAN_CODES = range(1, 9800)
+MILITARY_CODES = range(9800, 9841)
+# The day of the month for which an interview counts whose day is not in the public files.
+MID_MONTH = 15
+_WEEKS_BEFORE = 12
+# Reference numbers of the weekly array (E0011701 is week 1 of 1997) are documented up to this year.
+_LAST_NUMBERED = 2020
+_OF_ROUND = ("interview_month_number", "interview_day", "region", "enrollment", "schooling", "main_job_flag")
+
+
+def occupation_concept(job: int) -> str:
+    """Return the concept of a job's occupation: `occupation_2002_job01` for job 1."""
+    return f"occupation_2002_job{job:02d}"
+
+
+_OCCUPATIONS = tuple(occupation_concept(job) for job in JOBS)
+
+
+@dataclass(frozen=True)
+class Nlsy97Options:
+    """Choices of the NLSY97 reader.
+
+    Attributes:
+        main_job: `flagged` takes the job that CV_MAINJOB_FLG names, and job 01 where the flag is not at hand;
+            `first` always takes job 01, as many published programs do.
+        not_searching: weekly status 1, "not associated with an employer, not actively searching for an employer
+            job"; such a person neither has an employer nor looks for one, but may do freelance work.
+        gap_unknown: weekly status 3, "associated with an employer, periods not working for the employer are missing".
+    """
+
+    main_job: Literal["flagged", "first"] = "flagged"
+    not_searching: Literal["out of the labor force", "not working", "unknown"] = "out of the labor force"
+    gap_unknown: Literal["working", "not working", "unknown"] = "working"
+
+    def weekly_status(self) -> dict[int, str]:
+        """Return the employment that each weekly status below `FIRST_EMPLOYER` means; others tell nothing."""
+        return {
+            1: self.not_searching,
+            2: "not working",
+            3: self.gap_unknown,
+            UNEMPLOYED: "unemployed",
+            OUT_OF_THE_LABOR_FORCE: "out of the labor force",
+            ARMED_FORCES: "military",
+        }
+
+
+def weekly_variables() -> list[Variable]:
+    """Return the variables of the weekly array since 1997: `year` is the calendar year x 100 + the week."""
+    return [
+        Variable(
+            "weekly_status",
+            year * 100 + week,
+            f"E{114 + year - 1994:05d}{week:02d}" if year <= _LAST_NUMBERED else "",
+            f"EMP_STATUS_{year}.{week:02d}",
+        )
+        for year in WEEKLY_YEARS
+        for week in range(1, _weeks_of(year) + 1)
+    ]
+
+
+def nlsy97_variables() -> list[Variable]:
+    """Return all variables that the reader looks for, the weekly array included."""
+    return [*variables_of("nlsy97"), *weekly_variables()]
+
+
+def missing_rounds(raw: RawSurvey) -> list[int]:
+    """Return the rounds of which the files have no variable at all, the weekly array aside."""
+    return [year for year in ROUNDS if not _columns_of(raw, year)]
+
+
+def week_index(dates: np.ndarray) -> np.ndarray:
+    """Return the running number of the weeks (Sunday to Saturday) in which dates (datetime64[D]) lie."""
+    days = dates.astype("datetime64[D]").astype(np.int64)
+    # 1970-01-03, day 2 since the epoch, was a Saturday.
+    return (days + 4) // 7
+
+
+def week_number(index: int) -> int:
+    """Return year x 100 + week of the calendar year for a running number of `week_index`."""
+    saturday = np.datetime64("1970-01-03") + np.timedelta64(7 * int(index), "D")
+    year = saturday.astype("datetime64[Y]")
+    day = int((saturday - year.astype("datetime64[D]")).astype(int))
+    return (year.astype(int) + 1970) * 100 + day // 7 + 1
+
+
+def week_index_of(number: int) -> int:
+    """Return the running number of a week given as year x 100 + week of the year."""
+    return int(week_index(np.array(f"{number // 100}-01-01", dtype="datetime64[D]"))) + number % 100 - 1
+
+
+def nlsy97_interviews(raw: RawSurvey, options: Nlsy97Options | None = None) -> SurveyInterviews:
+    """Return the interviews of the NLSY97: one a person and round with any answer other than non-interview (-5).
+
+    Args:
+        raw: what was read from the files.
+        options: choices; the documented defaults if not given.
+
+    Raises:
+        InputError: if sex, race, year of birth, all schooling or the occupation of a round whose other answers are
+            there is missing, or a variable holds codes that it does not have in the NLSY97; names question and round.
+    """
+    options = options or Nlsy97Options()
+    rounds = _checked_rounds(raw)
+    persons = _persons(raw)
+    weeks = _WeeklyArray.of(raw)
+    parts = [_interviews_of(raw, year, weeks, options) for year in rounds]
+    interviews = pd.concat(parts, ignore_index=True).sort_values(["person", "year"], ignore_index=True)
+    return SurveyInterviews(SURVEY, persons, interviews)
+
+
+def _weeks_of(year: int) -> int:
+    first, following = (week_index_of(begin * 100 + 1) for begin in (year, year + 1))
+    return following - first
+
+
+def _columns_of(raw: RawSurvey, year: int) -> list[tuple[str, str, int]]:
+    """The variables of one round that were found."""
+    keys = [(concept, "", year) for concept in (*_OF_ROUND, *_OCCUPATIONS)]
+    return [key for key in keys if key in raw.values.columns]
+
+
+def _coded(raw: RawSurvey, concept: str, year: int = CROSS_ROUND) -> np.ndarray:
+    """One variable's codes [persons], int64; a respondent whom no file has counts as not interviewed."""
+    return raw.get(concept, year).to_numpy("int64", na_value=NON_INTERVIEW)
+
+
+def _checked_rounds(raw: RawSurvey) -> list[int]:
+    """Return the rounds at hand, after checking that the variables that they need are there."""
+    remedy = (
+        "Add what is missing to the extract in the NLS Investigator and download it with its codebook (.sdf or .cdb); "
+        "`labor-llm variables nlsy97` writes the list to use there."
+    )
+    absent = [
+        str(variable)
+        for variable in variables_of("nlsy97")
+        if variable.concept in ("sex", "race", "birth_year") and variable.key not in raw.values.columns
+    ]
+    if absent:
+        raise InputError(f"{SURVEY}: no file has {'; nor '.join(absent)}. {remedy}")
+    rounds = [year for year in ROUNDS if _columns_of(raw, year)]
+    if not rounds:
+        raise InputError(
+            f"{SURVEY}: no file has an answer of any round, such as YEMP_OCCODE-2002.01. "
+            "Add the variables that `labor-llm variables nlsy97` lists to the extract in the NLS Investigator."
+        )
+    if "schooling" not in raw.values.columns.get_level_values("concept"):
+        raise InputError(
+            f"{SURVEY}: no file has CV_HGC_EVER_EDT of any round, the highest grade completed. {remedy}"
+        )
+    for year in rounds:
+        if (occupation_concept(1), "", year) not in raw.values.columns:
+            raise InputError(
+                f"{SURVEY}, round {year}: no file has YEMP_OCCODE-2002.01 ({year}), the occupation, though other "
+                f"answers of that round are there. {remedy}"
+            )
+    _check_codes(raw, rounds)
+    return rounds
+
+
+def _check_codes(raw: RawSurvey, rounds: list[int]) -> None:
+    """Refuse codes that only another cohort or another question has."""
+    allowed = {
+        "sex": ("KEY!SEX", (0, *GENDERS)),
+        "race": ("KEY!RACE_ETHNICITY", tuple(ETHNICITIES)),
+        "birth_year": ("KEY!BDATE_Y", tuple(BIRTH_YEARS)),
+    }
+    for concept, (question, codes) in allowed.items():
+        found = _coded(raw, concept)
+        wrong = int(((found >= 0) & ~np.isin(found, codes)).sum())
+        if wrong:
+            raise InputError(
+                f"{SURVEY}, {question}: {wrong:,} of {len(found):,} respondents have another code than "
+                f"{', '.join(map(str, codes))}. Check that the files are the NLSY97's (R0000100 is the respondent's "
+                "number in the NLSY79, too), with codes as they are downloaded."
+            )
+    codes = np.concatenate([_coded(raw, occupation_concept(1), year) for year in rounds])
+    codes = codes[codes > 0]
+    if len(codes) >= 30 and codes.max() < 1000:
+        raise InputError(
+            f"{SURVEY}, YEMP_OCCODE-2002.01: no occupation has four digits, so these are not the codes of the Census "
+            "of 2002. Take YEMP_OCCODE-2002, not YEMP_OCCODE (Census of 1990)."
+        )
+
+
+def _persons(raw: RawSurvey) -> pd.DataFrame:
+    region = np.zeros(len(raw.values), dtype=np.int64)
+    for year in ROUNDS:
+        answer = _coded(raw, "region", year)
+        region = np.where((region == 0) & np.isin(answer, list(REGIONS)), answer, region)
+    birth = _coded(raw, "birth_year")
+    return pd.DataFrame(
+        {
+            "gender": _worded(_coded(raw, "sex"), GENDERS),
+            "ethnicity": _worded(_coded(raw, "race"), ETHNICITIES),
+            "region": _worded(region, REGIONS),
+            "birth_year": pd.array(np.where(birth > 0, birth, np.nan), dtype="Int64"),
+        },
+        index=pd.Index(raw.values.index.to_numpy("int64"), name="person"),
+    ).sort_index()
+
+
+def _worded(codes: np.ndarray, words: dict[int, str]) -> np.ndarray:
+    return pd.Series(codes).map(words).astype(object).fillna("unknown").to_numpy()
+
+
+def _interviews_of(raw: RawSurvey, year: int, weeks: _WeeklyArray, options: Nlsy97Options) -> pd.DataFrame:
+    interviewed = np.zeros(len(raw.values), dtype=bool)
+    for concept, _, _ in _columns_of(raw, year):
+        interviewed |= _coded(raw, concept, year) != NON_INTERVIEW
+    answer = _main_job(raw, year, options)
+    enrollment = _coded(raw, "enrollment", year)
+    grade = _coded(raw, "schooling", year)
+    known = np.isin(enrollment, [*ENROLLED, *NOT_ENROLLED])
+    table = pd.DataFrame(
+        {
+            "person": raw.values.index.to_numpy("int64"),
+            "year": np.int64(year),
+            "employment": _employment(weeks.latest(_interview_weeks(raw, year)), answer, options),
+            "enrolled": pd.array(np.isin(enrollment, list(ENROLLED)), dtype="boolean"),
+            "frame": "census2002",
+            "code": pd.array(answer, dtype="Int64"),
+            "schooling": pd.array(grade, dtype="Int64"),
+        }
+    )
+    table.loc[~known, "enrolled"] = pd.NA
+    table.loc[(answer < CIVILIAN_CODES[0]) | (answer > MILITARY_CODES[-1]), "code"] = pd.NA
+    table.loc[(grade < 0) | (grade > HIGHEST_GRADE), "schooling"] = pd.NA
+    return table[interviewed]
+
+
+def _main_job(raw: RawSurvey, year: int, options: Nlsy97Options) -> np.ndarray:
+    """Return what the respondents [persons] answered on the occupation of their main job; -3 where it was not read."""
+    answer = _coded(raw, occupation_concept(1), year)
+    if options.main_job == "first" or ("main_job_flag", "", year) not in raw.values.columns:
+        return answer
+    flag = _coded(raw, "main_job_flag", year)
+    answer = np.where(flag == VALID_SKIP, VALID_SKIP, np.where(flag > 1, INVALID_SKIP, answer))
+    for job in JOBS[1:]:
+        if (occupation_concept(job), "", year) in raw.values.columns:
+            answer = np.where(flag == job, _coded(raw, occupation_concept(job), year), answer)
+    return answer
+
+
+def _interview_weeks(raw: RawSurvey, year: int) -> np.ndarray:
+    """Return the running number [persons] of the week of the interview, or of the last week of the survey year."""
+    month, day = _coded(raw, "interview_month_number", year), _coded(raw, "interview_day", year)
+    day = np.where((day >= 1) & (day <= 31), day, MID_MONTH)
+    # CV_INTERVIEW_CMONTH counts the months since January 1980, which is month 1.
+    first = (np.clip(month, 1, None) + 119).astype("datetime64[M]").astype("datetime64[D]")
+    year_end = np.datetime64(f"{year}-12-31")
+    return week_index(np.where(month > 0, first + (day - 1), year_end))
+
+
+def _employment(status: np.ndarray, answer: np.ndarray, options: Nlsy97Options) -> np.ndarray:
+    """Return the words [persons] for the status of a week, or for the occupation where no week tells it."""
+    employment = _worded(status, options.weekly_status()).copy()
+    employment[status >= FIRST_EMPLOYER] = "working"
+    unknown = employment == "unknown"
+    employment[unknown & (answer > 0) & (answer < CIVILIAN_CODES.stop)] = "working"
+    employment[unknown & (answer == VALID_SKIP)] = "not working"
+    military = np.isin(answer, list(MILITARY_CODES))
+    employment[military & (unknown | (employment == "working"))] = "military"
+    return employment
+
+
+@dataclass(frozen=True)
+class _WeeklyArray:
+    """The weekly status of each person: int32 [persons, weeks], weeks without gaps from running number `first` on."""
+
+    first: int
+    status: np.ndarray
+
+    @classmethod
+    def of(cls, raw: RawSurvey) -> _WeeklyArray:
+        columns = raw.values.columns
+        numbers = columns[columns.get_level_values("concept") == "weekly_status"].get_level_values("year")
+        index = {number: week_index_of(number) for number in numbers}
+        first = min(index.values(), default=0)
+        status = np.zeros((len(raw.values), max(index.values(), default=0) - first + 1), dtype=np.int32)
+        for number, week in index.items():
+            status[:, week - first] = raw.get("weekly_status", number).to_numpy("int32", na_value=0)
+        return cls(first, status)
+
+    def latest(self, weeks: np.ndarray) -> np.ndarray:
+        """Return the latest status that tells anything in a week or the 12 before it, 0 if there is none.
+
+        Args:
+            weeks: running number of each person's week [persons].
+        """
+        latest = np.zeros(len(weeks), dtype=np.int64)
+        persons = np.arange(len(weeks))
+        for before in range(_WEEKS_BEFORE + 1):
+            column = weeks - before - self.first
+            inside = (column >= 0) & (column < self.status.shape[1])
+            status = self.status[persons, np.where(inside, column, 0)]
+            latest = np.where((latest == 0) & inside & (status > 0), status, latest)
+        return latest

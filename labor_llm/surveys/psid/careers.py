@@ -1,0 +1,359 @@
+"""What the PSID says of a person as such: gender, ethnicity, region and year of birth, from all waves together.
+
+Whether the files of the PSID agree: families joined to the wrong persons are found by what both files say.
+
+Interview numbers run from 1 in every wave, so that families join to persons even if the files, layouts or numbers of
+two waves are mixed up. But the employment status is there twice: in the family file, of head and spouse, and in
+the individual file, of everybody. And the main job's occupation is asked of whoever works.
+
+Assumed, from the PSID's documentation: both statuses come from the same interview and have the same codes, 1 to 8.
+They may still differ where several were mentioned or one was edited later. Mixed-up files agree by chance, for half to
+two thirds of their heads. The thresholds lie between; they were set without genuine files, and can be switched
+off (`PsidOptions.consistency`).
+
+PSID: the Panel Study of Income Dynamics from 1981, from its variables to interviews.
+
+Heads of families (reference persons) and their spouses or partners, asked every year to 1997 and every second
+year since; no other member of a family is asked for an occupation.
+
+* **Who**: relation 1 or 10 (head), 2, 20 or 22 (spouse, partner), with a sequence number from 1 to 20 in that
+  wave: in the family at the interview. Who moved out or died since the last wave keeps an interview number
+  and the old relation, but the variables of head and spouse describe whoever is that now.
+* **Employment**: the status of head or spouse, from 1994 the first of its mentions. Where the spouse's is
+  missing, the status that the individual file has of every person. A student (7) is enrolled.
+* **Occupation**: the main job's, by the Census of 1970 to 2001, of 2000 (three digits) from 2003 to 2015 and of
+  2010 (four digits) since. From 2003 one question holds the present or last job, so that a code counts only
+  of persons who work. Codes of the armed forces, in 1970 the PSID's own 600, are the state `military`.
+* **Schooling**: grades completed, of head or spouse (1981 to 1984, since 1991) or, where that is missing, of the
+  individual file; 17 is any graduate work. 0 is missing: it is also the code of persons not asked.
+
+Sources: PSID cross-year index; the recodes of PSID-SHELF, for race codes of each period and non-codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Literal, get_args, get_type_hints
+
+import numpy as np
+import pandas as pd
+
+from labor_llm.errors import InputError
+from labor_llm.surveys.psid.waves import (
+    SURVEY,
+    WAVES,
+    check_psid,
+    codes,
+    file_of,
+    heads_and_spouses,
+    in_words,
+    missing_waves,
+    occupation_of_wave,
+    present_waves,
+    psid_variable,
+)
+from labor_llm.surveys.rules import SurveyInterviews
+from labor_llm.surveys.variables import RawSurvey, Variable
+
+UNKNOWN = "unknown"
+GENDERS = {1: "male", 2: "female"}
+# 6 is a foreign country.
+REGIONS = {1: "northeast", 2: "northcentral", 3: "south", 4: "west", 5: "alaska or hawaii"}
+# The list of answers to the question on race was changed three times; each is in force from its first wave on.
+_WHITE_AND_BLACK = {1: "white", 2: "black or african american"}
+RACES = {
+    1968: _WHITE_AND_BLACK | {3: "hispanic", 7: "other", 8: "other"},
+    1985: _WHITE_AND_BLACK
+    | {3: "american indian", 4: "asian", 5: "hispanic", 6: "other", 7: "other", 8: "other"},
+    1994: _WHITE_AND_BLACK | {3: "american indian", 4: "asian", 5: "hispanic", 6: "other", 7: "other"},
+    2005: _WHITE_AND_BLACK | {3: "american indian", 4: "asian", 5: "asian", 7: "other"},
+}
+# Mexican, Mexican American, Chicano, Puerto Rican, Cuban, combination, other Spanish; 0 is none of these.
+HISPANIC_ORIGINS = range(1, 8)
+_FIRST_BIRTH_YEAR_WAVE = 1983
+_BIRTH_YEARS_FROM = 1850
+# Age 1 stands for newborns too.
+_AGES = (2, 120)
+
+
+def psid_persons(raw: RawSurvey, records: pd.DataFrame) -> pd.DataFrame:
+    """Return the persons who have records, in the form of `SurveyInterviews.persons`.
+
+    * `gender`: sex (ER32000).
+    * `ethnicity`: Hispanic where the origin says so, otherwise the first mention of race, each asked of head or
+      spouse; the most frequent answer over the person's records, of equally frequent ones the earliest. Pacific
+      Islanders count as Asian, as the question did before 2005.
+    * `region`: that of the family at the first record whose region is known.
+    * `birth_year`: the most frequent one in the individual file (waves since 1983, all that the person was in);
+      otherwise year minus age of the earliest wave.
+    * `family`: the interview number of 1968 (ER30001), the sampled family from which the person's family stems.
+
+    Args:
+        raw: the files' variables.
+        records: one row a record, sorted by person and year, with `row` (the person's position in `raw.values`),
+            `person`, `year`, and the codes `race`, `hispanic` and `region` of that wave (-1 where there is none).
+    """
+    rows = np.unique(records["row"].to_numpy())
+    persons = pd.DataFrame(index=pd.Index(raw.values.index.to_numpy("int64")[rows], name="person"))
+    sex = pd.Series(codes(raw, "sex", "person")[rows], index=persons.index)
+    ethnicity = most_frequent(records["person"], records["year"], ethnicities(records))
+    region = records["region"].map(REGIONS).groupby(records["person"]).first()
+    for name, known in (("gender", sex.map(GENDERS)), ("ethnicity", ethnicity), ("region", region)):
+        persons[name] = known.reindex(persons.index).astype(object).fillna(UNKNOWN)
+    persons["birth_year"] = _birth_years(raw, rows)
+    persons["family"] = persons.index.to_numpy() // 1000
+    return persons
+
+
+def ethnicities(records: pd.DataFrame) -> pd.Series:
+    """Return the ethnicity that each record's wave states, NA where it states none."""
+    starts = list(RACES)
+    list_of_answers = np.searchsorted(starts, records["year"].to_numpy(), side="right") - 1
+    words = pd.Series(None, index=records.index, dtype=object)
+    for position, start in enumerate(starts):
+        asked = list_of_answers == position
+        words[asked] = records["race"][asked].map(RACES[start])
+    return words.mask(records["hispanic"].isin(HISPANIC_ORIGINS), "hispanic")
+
+
+def most_frequent(person: pd.Series, year: pd.Series, value: pd.Series) -> pd.Series:
+    """Return each person's most frequent value, of equally frequent ones the earliest; persons without one lack."""
+    known = pd.DataFrame({"person": person, "year": year, "value": value}).dropna(subset="value")
+    counts = known.groupby(["person", "value"], as_index=False)["year"].agg(["size", "min"])
+    ranked = counts.sort_values(["person", "size", "min"], ascending=[True, False, True])
+    return ranked.drop_duplicates("person").set_index("person")["value"]
+
+
+def _birth_years(raw: RawSurvey, rows: np.ndarray) -> pd.arrays.IntegerArray:
+    """Return the year of birth of some rows of the raw values, `Int64`."""
+    stated = []
+    for wave in (wave for wave in WAVES if wave >= _FIRST_BIRTH_YEAR_WAVE):
+        found = codes(raw, "birth_year", "person", wave)[rows]
+        plausible = (found >= _BIRTH_YEARS_FROM) & (found <= wave)
+        stated.append(pd.DataFrame({"person": rows, "year": wave, "value": found})[plausible])
+    stated = pd.concat(stated)
+    mode = most_frequent(stated["person"], stated["year"], stated["value"]).reindex(rows)
+    births = mode.to_numpy("float64", na_value=np.nan, copy=True)
+    for wave in WAVES:
+        age = codes(raw, "age", "person", wave)[rows]
+        derived = np.isnan(births) & (age >= _AGES[0]) & (age <= _AGES[1])
+        births[derived] = wave - age[derived]
+    return pd.array(births, dtype="Float64").astype("Int64")
+
+
+# Below this share of equal statuses, or above this one of workers without an occupation, files are mixed up; fewer
+# heads (or spouses) than these prove nothing.
+LOWEST_AGREEMENT, MOST_WITHOUT_OCCUPATION, FEWEST = 0.80, 0.20, 50
+_STATUS, _KNOWN, _WORKING = "employment_status", range(1, 9), 1
+
+
+def check_agreement(raw: RawSurvey, waves: Sequence[int], spouses: bool = True) -> None:
+    """Check that in each wave the family file fits the individual file, and occupations fit statuses.
+
+    Args:
+        raw: the files' variables.
+        waves: those to be checked, which have what `present_waves` asks for.
+        spouses: whether those of spouses are checked too.
+
+    Raises:
+        InputError: naming wave, variables and files, if of at least 50 heads or spouses whose status both files
+            have less than 80 percent have the same, or if of at least 50 who work more than 20 percent have no
+            occupation (0, inapplicable).
+    """
+    for year in waves:
+        of_role = dict(zip(("head", "spouse"), heads_and_spouses(raw, year), strict=True))
+        for role in ("head", "spouse") if spouses else ("head",):
+            _check_status(raw, year, role, of_role[role])
+            _check_occupation(raw, year, role, of_role[role])
+
+
+def _check_status(raw: RawSurvey, year: int, role: str, members: np.ndarray) -> None:
+    own, of_family = (codes(raw, _STATUS, of, year)[members] for of in ("person", role))
+    both = np.isin(own, _KNOWN) & np.isin(of_family, _KNOWN)
+    stated, equal = int(both.sum()), int((both & (own == of_family)).sum())
+    if stated >= FEWEST and equal < LOWEST_AGREEMENT * stated:
+        person, family = psid_variable(_STATUS, "person", year), psid_variable(_STATUS, role, year)
+        raise InputError(
+            f"{SURVEY} {year}: {_named(raw, person)} and {_named(raw, family)} are the same for {equal:,} of "
+            f"{stated:,} {role}s only, though both come from one interview. {_remedy(person, family)}"
+        )
+
+
+def _check_occupation(raw: RawSurvey, year: int, role: str, members: np.ndarray) -> None:
+    # The individual file stands in where the status of spouses is not there.
+    stated_by = role if (_STATUS, role, year) in raw.values.columns else "person"
+    concept, _ = occupation_of_wave(year)
+    works = codes(raw, _STATUS, stated_by, year)[members] == _WORKING
+    without = int((codes(raw, concept, role, year)[members][works] <= 0).sum())
+    if works.sum() >= FEWEST and without > MOST_WITHOUT_OCCUPATION * works.sum():
+        occupation, status = psid_variable(concept, role, year), psid_variable(_STATUS, stated_by, year)
+        raise InputError(
+            f"{SURVEY} {year}: {_named(raw, occupation)} is 0, inapplicable, for {without:,} of the {works.sum():,} "
+            f"{role}s who work by {_named(raw, status)}. {_remedy(status, occupation)}"
+        )
+
+
+def _named(raw: RawSurvey, variable: Variable) -> str:
+    found = raw.found.get(variable.key)
+    return f"{variable.name} ({in_words(variable)}, {found.name if found else file_of(variable)})"
+
+
+def _remedy(*variables: Variable) -> str:
+    files = " and ".join(dict.fromkeys(file_of(variable) for variable in variables))
+    return (
+        "Layouts or releases are mixed up, or head and spouse are swapped: take "
+        f"{files} of one release, with the .sas, .sps or .do file of each, as downloaded. If they are, the option "
+        "consistency=ignore reads them as they are."
+    )
+
+
+__all__ = ["PsidOptions", "check_psid", "is_occupation", "missing_waves", "psid_interviews"]
+
+_OUT = "out of the labor force"
+# Retired, permanently disabled, keeping house, student; 2 and 8 are options.
+_EMPLOYMENT = {1: "working", 3: "unemployed", 4: _OUT, 5: _OUT, 6: _OUT, 7: _OUT}
+_LAID_OFF, _STUDENT, _OTHER = 2, 7, 8
+# Inapplicable, not known, refused, and one wild code a frame.
+NO_OCCUPATION = {
+    "census1970": (0, 810, 997, 998, 999),
+    "census2000": (0, 615, 999),
+    "census2010": (0, 9999),
+}
+# 600 is the PSID's own code, 580 the Census's; the later frames tell four ranks apart.
+MILITARY = {
+    "census1970": (580, 600),
+    "census2000": (980, 981, 982, 983),
+    "census2010": (9800, 9810, 9820, 9830),
+}
+_GRADES = (1, 17)
+
+
+@dataclass(frozen=True)
+class PsidOptions:
+    """Choices of the PSID reader.
+
+    Attributes:
+        members: whose records are taken; the spouse's answers are mostly given by the head.
+        laid_off: what status 2 counts as (temporarily laid off, or on sick or maternity leave: the job is held,
+            and its occupation is asked for).
+        other_status: what status 8 counts as (other: prison, workfare, and the like).
+        consistency: what becomes of files that contradict each other, as if those of two waves were mixed up
+            (`check_agreement`).
+
+    Raises:
+        InputError: if a choice is none of these.
+    """
+
+    members: Literal["heads and spouses", "heads only"] = "heads and spouses"
+    laid_off: Literal["working", "unemployed", "out of the labor force"] = "working"
+    other_status: Literal["out of the labor force", "unemployed", "unknown"] = "out of the labor force"
+    consistency: Literal["refuse", "ignore"] = "refuse"
+
+    def __post_init__(self) -> None:
+        choices = get_type_hints(type(self))
+        for field in fields(self):
+            chosen, allowed = getattr(self, field.name), get_args(choices[field.name])
+            if chosen not in allowed:
+                raise InputError(
+                    f"{SURVEY}: {field.name} is {chosen!r}; choose one of {', '.join(map(repr, allowed))}."
+                )
+
+
+def psid_interviews(raw: RawSurvey, options: PsidOptions | None = None) -> SurveyInterviews:
+    """Return the interviews of heads and spouses since 1981.
+
+    Waves that the files lack have no interviews: see `missing_waves`. `code` and `frame` are given where
+    `employment` is 'working'. `enrolled` is True of students, False of any other known status (the question takes
+    a person's main status: a student who works counts as working).
+
+    Args:
+        raw: the variables of `variables_of("psid")` that the files have, family variables beside each person.
+        options: the rules that can be chosen.
+
+    Raises:
+        InputError: naming variable, wave and file, if a wave lacks a variable without which it has no records, if
+            none is there in full, if all waves lack what a resume says of a person (`present_waves`), if the codes
+            show that a column was renamed or shifted (`check_psid`), or if the files contradict each other.
+    """
+    options = options or PsidOptions()
+    spouses = options.members == "heads and spouses"
+    waves = present_waves(raw, spouses)
+    check_psid(raw)
+    if options.consistency == "refuse":
+        check_agreement(raw, waves, spouses)
+    records = pd.concat([_records(raw, wave, spouses) for wave in waves], ignore_index=True)
+    records = records.sort_values(["row", "year"], ignore_index=True)
+    if records.empty:
+        raise InputError(
+            f"{SURVEY}: no head or spouse in any of the waves read. Take a Data Center job with all individuals, "
+            "or the individual file as downloaded."
+        )
+    return SurveyInterviews(SURVEY, psid_persons(raw, records), _interviews(records, options))
+
+
+def is_occupation(frame: str, occupation: np.ndarray) -> np.ndarray:
+    """Tell which codes of a frame are civilian occupations in the PSID: not missing, wild or the armed forces."""
+    return (occupation > 0) & ~np.isin(occupation, (*NO_OCCUPATION[frame], *MILITARY[frame]))
+
+
+def _records(raw: RawSurvey, wave: int, spouses: bool) -> pd.DataFrame:
+    """Return a wave's heads and spouses with their codes, int64 and -1 where there is none; plus `frame`."""
+    head, spouse = heads_and_spouses(raw, wave)
+    rows = np.flatnonzero(head | spouse if spouses else head)
+    is_head = head[rows]
+
+    def own(concept: str) -> np.ndarray:
+        of_head, of_spouse = (codes(raw, concept, role, wave)[rows] for role in ("head", "spouse"))
+        return np.where(is_head, of_head, of_spouse)
+
+    occupation, frame = occupation_of_wave(wave)
+    status = own("employment_status")
+    stand_in = codes(raw, "employment_status", "person", wave)[rows]
+    status = np.where(~is_head & ~np.isin(status, range(1, 9)), stand_in, status)
+    grades = own("schooling")
+    stand_in = codes(raw, "schooling", "person", wave)[rows]
+    return pd.DataFrame(
+        {
+            "row": rows,
+            "person": raw.values.index.to_numpy("int64")[rows],
+            "year": np.int64(wave),
+            "status": status,
+            "frame": frame,
+            "occupation": own(occupation),
+            "schooling": np.where(_is_grade(grades), grades, stand_in),
+            "race": own("race"),
+            "hispanic": own("hispanic"),
+            "region": codes(raw, "region", "family", wave)[rows],
+        }
+    )
+
+
+def _interviews(records: pd.DataFrame, options: PsidOptions) -> pd.DataFrame:
+    meaning = _EMPLOYMENT | {_LAID_OFF: options.laid_off, _OTHER: options.other_status}
+    employment = records["status"].map(meaning).astype(object).fillna("unknown")
+    occupation = records["occupation"].to_numpy()
+    coded, military = np.zeros(len(records), bool), np.zeros(len(records), bool)
+    for frame in NO_OCCUPATION:
+        inside = (records["frame"] == frame).to_numpy()
+        coded |= inside & is_occupation(frame, occupation)
+        military |= inside & np.isin(occupation, MILITARY[frame])
+    employment = employment.mask((employment == "working") & military, "military")
+    working = employment == "working"
+    known = records["status"].isin(meaning)
+    grades = records["schooling"]
+    return pd.DataFrame(
+        {
+            "person": records["person"],
+            "year": records["year"],
+            "employment": employment,
+            "enrolled": (records["status"] == _STUDENT).astype("boolean").mask(~known),
+            "frame": records["frame"].astype(object).where(working, None),
+            "code": records["occupation"].astype("Int64").where(working & coded),
+            "schooling": grades.astype("Int64").where(_is_grade(grades)),
+        }
+    )
+
+
+def _is_grade(grades: np.ndarray | pd.Series) -> np.ndarray | pd.Series:
+    return (grades >= _GRADES[0]) & (grades <= _GRADES[1])

@@ -1,0 +1,305 @@
+"""Layouts of the PSID's fixed-width files: which columns of a line hold which variable.
+
+Every data file of the PSID comes with statements for SAS (.sas), SPSS (.sps) or Stata (.do, .dct) that read it. The
+three say the same in different words; `read_layout` understands each by its statement, whatever the
+file is called. Packaged files state the number of rows in their header, jobs of the Data Center the number
+of observations, and most state the length of a line.
+
+Reading the wanted variables of a fixed-width file of the PSID as whole numbers.
+
+The file is read in blocks of lines: the characters of all variables of one width are gathered at once and
+turned into numbers position by position, so that a file costs little more than reading its bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from labor_llm.errors import InputError
+
+# Suffixes of the layouts, the one that is taken first where a file has several.
+SUFFIXES = (".sas", ".sps", ".do", ".dct")
+
+_DATA_LIST = re.compile(
+    r"^[ \t]*DATA\s+LIST\b(?:'[^']*'|\"[^\"]*\"|[^/'\"])*/\s*1?(?=\s)", re.IGNORECASE | re.MULTILINE
+)
+_INFIX = re.compile(r"^[ \t]*(?:quietly\s+)?infix\b(?:\s+dictionary\b[^{]*\{)?", re.IGNORECASE | re.MULTILINE)
+_DICTIONARY = re.compile(r"^[ \t]*(?:infile\s+)?dictionary\b[^{]*\{", re.IGNORECASE | re.MULTILINE)
+_INPUT = re.compile(r"^[ \t]*INPUT\b", re.IGNORECASE | re.MULTILINE)
+_ENDS = {
+    _DATA_LIST: re.compile(r"\.[ \t\r]*$", re.MULTILINE),
+    _INFIX: re.compile(r"\busing\b|^\s*\}", re.IGNORECASE | re.MULTILINE),
+    _DICTIONARY: re.compile(r"^\s*\}", re.MULTILINE),  # a label may hold one too
+    _INPUT: re.compile(r";"),
+}
+
+_TYPE = r"(?:(?:byte|int|long|float|double|str\d*)\s+)?"
+# NAME 1 - 5, also with a type before or, after it, decimals: (2), (F), (F,2), .2
+_COLUMNS = re.compile(
+    rf"\s*{_TYPE}(?P<name>[A-Za-z_]\w*)\s+\$?\s*(?P<first>\d+)(?:\s*-\s*(?P<last>\d+))?"
+    r"(?:\s*\([^)]*\)|\s+\.\d+)?(?=\s|,|$)",
+    re.IGNORECASE,
+)
+# _column(1) long NAME %4f "label"
+_DICTIONARY_COLUMN = re.compile(
+    rf"\s*_column\(\s*(?P<first>\d+)\s*\)\s+{_TYPE}(?P<name>[A-Za-z_]\w*)\s+%(?P<width>\d+)"
+    r'(?:\.\d+)?[a-z]*(?:\s+"[^"\n]*")?',
+    re.IGNORECASE,
+)
+_DICTIONARY_SETTING = re.compile(r"_(?:lrecl|lines|line|firstlineoffile)\(?[^\s)]*\)?", re.IGNORECASE)
+_LINE_LENGTH = re.compile(r"LRECL\s*[=(]\s*(\d+)|MAX_REC_LENGTH\s*:\s*(\d+)", re.IGNORECASE)
+_RECORDS = re.compile(r"^\W*(?:Rows|N_OF_OBSERVATIONS)\s*:\s*(\d[\d,]*)", re.IGNORECASE | re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the variables of a fixed-width file stand.
+
+    Attributes:
+        columns: first and last column of each variable, counted from 1, by its name in capital letters, in the order
+            of the layout.
+        record_length: length of a line without its end, where the layout states it (LRECL).
+        records: number of lines, where the layout's header states it.
+    """
+
+    columns: dict[str, tuple[int, int]]
+    record_length: int | None = None
+    records: int | None = None
+
+
+def read_layout(source: Path | str, shown: Path | str | None = None) -> Layout:
+    """Return the layout that statements for SAS, SPSS or Stata describe.
+
+    Args:
+        source: the file, or the text of one.
+        shown: the name by which messages call it, if it is not that of the file.
+
+    Raises:
+        InputError: if the file cannot be read, holds none of the statements `INPUT`, `DATA LIST`, `infix` and
+            `dictionary`, or one that is cut off, or columns that are not understood; names file and line.
+    """
+    shown = shown or (source if isinstance(source, Path) else "layout")
+    if isinstance(source, Path):
+        try:
+            # Labels may hold letters of any code page; names and columns are ASCII.
+            source = source.read_text(encoding="latin-1")
+        except OSError as error:
+            raise InputError(f"{shown}: cannot be read ({error.strerror}).") from error
+    text = _without_comments(source)
+    for start, end in _ENDS.items():
+        if begun := start.search(text):
+            ended = end.search(text, begun.end())
+            if ended is None:
+                raise _refused(shown, text, begun.start(), "begins the list of columns, which never ends")
+            items = _items(shown, text, begun.end(), ended.start(), in_dictionary=start is _DICTIONARY)
+            columns = _checked(shown, text, items)
+            length = _number(_LINE_LENGTH, source)
+            if length is not None and columns and max(last for _, last in columns.values()) > length:
+                raise InputError(
+                    f"{shown}: its columns reach beyond the line length of {length} that it states. Download it again."
+                )
+            if columns:
+                return Layout(columns, length, _number(_RECORDS, source))
+    raise InputError(
+        f"{shown}: no layout was found in it (no INPUT of SAS, DATA LIST of SPSS, or infix of Stata with columns). "
+        "Take the .sas, .sps or .do file that was downloaded together with the data."
+    )
+
+
+def _items(
+    shown: Path | str, text: str, position: int, end: int, in_dictionary: bool
+) -> Iterator[tuple[int, str, int, int]]:
+    """Yield where it stands, the name, first and last column of each variable between two positions."""
+    pattern = _DICTIONARY_COLUMN if in_dictionary else _COLUMNS
+    if in_dictionary:
+        text = _DICTIONARY_SETTING.sub(lambda found: " " * len(found[0]), text)
+    blank = re.compile(r"[\s,]*(?:///[^\n]*)?[\s,]*")
+    while (position := blank.match(text, position, end).end()) < end:
+        found = pattern.match(text, position, end)
+        if found is None:
+            piece = text[position:end].split("\n", 1)[0].strip()[:40]
+            raise _refused(shown, text, position, f"{piece!r} is not of the form NAME first - last")
+        first = int(found["first"])
+        last = first + int(found["width"]) - 1 if in_dictionary else int(found["last"] or first)
+        yield found.start("name"), found["name"].upper(), first, last
+        position = found.end()
+
+
+def _checked(
+    shown: Path | str, text: str, items: Iterator[tuple[int, str, int, int]]
+) -> dict[str, tuple[int, int]]:
+    columns: dict[str, tuple[int, int]] = {}
+    for position, name, first, last in items:
+        if not 1 <= first <= last:
+            raise _refused(shown, text, position, f"{name} cannot reach from column {first} to column {last}")
+        if name in columns:
+            raise _refused(shown, text, position, f"{name} is there twice")
+        columns[name] = (first, last)
+    return columns
+
+
+def _without_comments(text: str) -> str:
+    """Blank out /* comments */, keeping every line where it was."""
+    return re.sub(
+        r"/\*.*?\*/",
+        lambda found: re.sub(r"[^\n]", " ", found[0]),
+        text.replace("\r\n", "\n"),
+        flags=re.DOTALL,
+    )
+
+
+def _number(pattern: re.Pattern[str], text: str) -> int | None:
+    found = pattern.search(text)
+    return int(next(group for group in found.groups() if group).replace(",", "")) if found else None
+
+
+def _refused(shown: Path | str, text: str, position: int, problem: str) -> InputError:
+    line = text.count("\n", 0, position) + 1
+    return InputError(
+        f"{shown}: line {line}: {problem}. Download the file again, or take its layout of another form."
+    )
+
+
+# Stands for a blank; no variable of the PSID reaches it.
+NO_VALUE = int(np.iinfo(np.int32).min)
+_LARGEST = np.iinfo(np.int32).max
+_BLOCK_BYTES = 8 << 20
+_LONGEST_LINE = 1 << 20
+
+
+def read_fixed_width(
+    stream: BinaryIO, layout: Layout, names: Sequence[str], shown: Path
+) -> dict[str, np.ndarray]:
+    """Return some variables of a fixed-width file: int32, `NO_VALUE` where blank, one entry a line.
+
+    Args:
+        stream: the file's bytes, with lines that end in LF or CRLF.
+        layout: where its variables stand.
+        names: the variables to be read, in capital letters, all of them in the layout.
+        shown: the name by which messages call the file.
+
+    Raises:
+        InputError: if the layout does not fit the file, the file is cut off, or a field holds anything but a whole
+            number; names file, line and variable, never the value.
+    """
+    held = stream.read(_LONGEST_LINE)
+    length, end = _line_form(held, layout, shown)
+    stride = length + len(end)
+    by_width = _by_width(layout, names, shown)
+    parts: dict[int, list[np.ndarray]] = {width: [] for width in by_width}
+    lines, at_end = 0, False
+    while not at_end:
+        more = stream.read(max(1, _BLOCK_BYTES // stride) * stride)
+        at_end = not more
+        held += more
+        if at_end and len(held) % stride == length:
+            held += end  # the last line has no end of its own
+        whole = len(held) // stride
+        block = np.frombuffer(held, np.uint8, whole * stride).reshape(whole, stride)
+        _check_lines(block, length, end, lines, shown)
+        for width, starts in by_width.items():
+            parts[width].append(_numbers(block, width, starts, lines, layout, shown))
+        held = held[whole * stride :]
+        lines += whole
+    rest = held.strip(b"\r\n\x1a")  # blank lines and the end-of-file sign of DOS are no records
+    if rest:
+        raise InputError(
+            f"{shown}: cut off: its last line, {lines + 1}, has {len(rest)} characters, the others "
+            f"{length}. Download it again."
+        )
+    if layout.records is not None and layout.records != lines:
+        raise InputError(
+            f"{shown}: has {lines:,} lines, its layout states {layout.records:,} records: it is cut, or the "
+            "layout is that of another release. Download both again."
+        )
+    found = {}
+    for width, starts in by_width.items():
+        numbers = np.concatenate(parts.pop(width))
+        found.update({name: np.ascontiguousarray(numbers[:, i]) for i, name in enumerate(starts)})
+    return found
+
+
+def _line_form(held: bytes, layout: Layout, shown: Path) -> tuple[int, bytes]:
+    """Return the length of a line and its end, after holding both against the layout."""
+    first, newline, _ = held.partition(b"\n")
+    if not first.strip():
+        raise InputError(f"{shown}: is empty. Download it again.")
+    end = b"\r\n" if first.endswith(b"\r") else newline or b"\n"
+    length = len(first.rstrip(b"\r"))
+    last = max(last for _, last in layout.columns.values())
+    if layout.record_length not in (None, length):
+        problem = f"states lines of {layout.record_length}"
+    elif last > length:
+        problem = f"reaches to column {last}"
+    else:
+        return length, end
+    raise InputError(
+        f"{shown}: its layout does not fit: it {problem}, line 1 has {length} characters. Download the file "
+        "and its layout again, from the same release."
+    )
+
+
+def _by_width(layout: Layout, names: Sequence[str], shown: Path) -> dict[int, dict[str, int]]:
+    """Return the first column (from 0) of each variable, by width."""
+    by_width: dict[int, dict[str, int]] = {}
+    for name in names:
+        first, last = layout.columns[name]
+        if last - first + 1 > 18:
+            raise InputError(
+                f"{shown}: {name} is {last - first + 1} columns wide by its layout, which no code is. "
+                "Download the layout again."
+            )
+        by_width.setdefault(last - first + 1, {})[name] = first - 1
+    return by_width
+
+
+def _check_lines(block: np.ndarray, length: int, end: bytes, lines: int, shown: Path) -> None:
+    ends = np.frombuffer(end, np.uint8)
+    in_line = block == ord("\n")
+    if (block[:, length:] == ends).all() and np.count_nonzero(in_line) == len(block):
+        return
+    # A line that is longer or shorter than the first shifts all that follow.
+    odd = (block[:, length:] != ends).any(axis=1) | (np.count_nonzero(in_line, axis=1) != 1)
+    raise InputError(
+        f"{shown}: line {lines + int(np.argmax(odd)) + 1} is longer or shorter than the {length} characters of the "
+        "lines before: the file was cut or edited. Download it again."
+    )
+
+
+def _numbers(
+    block: np.ndarray, width: int, starts: dict[str, int], lines: int, layout: Layout, shown: Path
+) -> np.ndarray:
+    """Return the numbers in some fields of one width: one row a line, one column a field."""
+    first = np.fromiter(starts.values(), dtype=np.intp)
+    shape = (len(block), len(first))
+    value = np.zeros(shape, dtype=np.int32 if width <= 9 else np.int64)
+    begun, ended, negative, wrong = (np.zeros(shape, dtype=bool) for _ in range(4))
+    for position in range(width):
+        sign = block[:, first + position]
+        digit = sign - np.uint8(ord("0"))  # wraps for all that are no digits
+        is_digit = digit < 10
+        minus = sign == ord("-")
+        np.copyto(value, value * 10 + digit, where=is_digit)
+        ended |= begun & ~is_digit
+        wrong |= (is_digit & ended) | (minus & (begun | negative))
+        wrong |= ~(is_digit | minus | (sign == ord(" "))) | (negative & ~begun & (sign == ord(" ")))
+        negative |= minus
+        begun |= is_digit
+    wrong |= (negative & ~begun) | (value > _LARGEST)
+    if wrong.any():
+        row, column = np.unravel_index(int(np.argmax(wrong)), shape)
+        name = list(starts)[column]
+        begin, last = layout.columns[name]
+        raise InputError(
+            f"{shown}: line {lines + int(row) + 1}, {name} (columns {begin} to {last}): no whole number stands "
+            "there. The layout does not belong to the file, or the file is damaged: download both again."
+        )
+    value[negative] *= -1
+    value[~begun] = NO_VALUE
+    return value.astype(np.int32, copy=False)

@@ -1,0 +1,1 @@
+"""Careers as words and tokens: templates, prompts, variants of titles, tokenization, shortening."""

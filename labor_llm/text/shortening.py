@@ -1,0 +1,167 @@
+"""Careers that are longer than a model can read: the oldest records are left out, whole, and counted.
+
+    header                             kept
+    1979 (high school): Cooks          left out of the prompts of the later records
+    1980 (high school): Cooks          left out of the prompt of the last one
+    1981 (college): Physicians         kept
+    ...
+    2019 (college):                    the prompt ends here; room for the longest title is kept
+
+What is computed: the log-probability of a title given the header and the longest unbroken run of records before
+it that fits. A record whose prompt fits whole is scored exactly as in a model of unlimited context; one further
+down sees as few records less as the context demands, each record its own number. The text is that of the
+template for a career which begins later: no line is ever cut. What a template puts before the header stays too.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from transformers import PreTrainedTokenizerBase
+
+from labor_llm.errors import InputError
+from labor_llm.text.templates import END_OF_LINE, Resume
+from labor_llm.text.tokenization import EncodedResume, encode_resume
+
+TOO_LONG = ("shorten", "refuse")
+
+
+@dataclass(frozen=True)
+class ReadableCareer:
+    """A career as texts that a model can read.
+
+    Attributes:
+        worker_id: the worker.
+        parts: texts whose spans are the records scored in them; together they hold each record once, in order.
+            A career that fits is one part.
+        dropped: for each record, how many of the oldest records its prompt lacks.
+    """
+
+    worker_id: str
+    parts: tuple[EncodedResume, ...]
+    dropped: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Shortened:
+    """How much was left out of the prompts of a panel.
+
+    Attributes:
+        careers: careers of which some prompt lacks a record.
+        records: records that were scored with a shortened history.
+        dropped_records: records that at least one prompt lacks.
+    """
+
+    careers: int
+    records: int
+    dropped_records: int
+
+    def sentence(self) -> str:
+        """Return what a log says."""
+        return (
+            f"{self.careers:,} careers are longer than the model can read: {self.records:,} records were scored "
+            f"with a shortened history, {self.dropped_records:,} old records were left out of it."
+        )
+
+
+def count_shortened(careers: Iterable[ReadableCareer]) -> Shortened:
+    """Return how much was left out of the prompts of some careers."""
+    counts = [career.dropped for career in careers if any(career.dropped)]
+    return Shortened(
+        careers=len(counts),
+        records=sum(number > 0 for dropped in counts for number in dropped),
+        # What a prompt lacks, the prompts after it lack too.
+        dropped_records=sum(dropped[-1] for dropped in counts),
+    )
+
+
+def readable_career(
+    tokenizer: PreTrainedTokenizerBase,
+    resume: Resume,
+    context: int,
+    longest_title: int,
+    too_long: str = "shorten",
+) -> ReadableCareer:
+    """Return a career as texts that fit a model's context.
+
+    Args:
+        tokenizer: the model's tokenizer.
+        resume: the whole career.
+        context: tokens that the model can read.
+        longest_title: tokens of the longest title with its line end; each prompt leaves room for it, so that
+            the history a record is scored with does not depend on which titles are asked for.
+        too_long: 'shorten', or 'refuse' to raise an error for a career that does not fit whole.
+
+    Raises:
+        InputError: if a career does not fit and is not to be shortened, or not even the header and one
+            record fit.
+        MismatchError: as `encode_resume`.
+    """
+    whole = encode_resume(tokenizer, resume)
+    room = context - longest_title
+    if whole.spans[-1][0] <= room:
+        return ReadableCareer(whole.worker_id, (_cut(whole),), (0,) * len(whole.spans))
+    if too_long == "refuse":
+        raise InputError(
+            f"The career of worker {whole.worker_id} with the longest title has "
+            f"{whole.spans[-1][0] + longest_title:,} tokens, the model reads {context:,}. Let long careers be "
+            "shortened (too_long='shorten'), or use a model with a longer context."
+        )
+    dropped = _dropped(tokenizer, resume, whole, room, context)
+    parts = []
+    for first, records in itertools.groupby(range(len(dropped)), key=dropped.__getitem__):
+        scored = list(records)
+        part = encode_resume(tokenizer, _without_oldest(resume, first, scored[-1]))
+        parts.append(_cut(EncodedResume(part.worker_id, part.ids, part.spans[scored[0] - first :])))
+    return ReadableCareer(whole.worker_id, tuple(parts), dropped)
+
+
+def _dropped(
+    tokenizer: PreTrainedTokenizerBase, resume: Resume, whole: EncodedResume, room: int, context: int
+) -> tuple[int, ...]:
+    """Return for each record the smallest number of old records without which its prompt has at most `room` tokens."""
+    numbers: list[int] = []
+    for record, (start, _) in enumerate(whole.spans):
+        if start <= room:
+            numbers.append(0)
+            continue
+        # What the first lines have in tokens is known, but for how a tokenizer joins the header and a line; so the
+        # number is estimated, and the shortened text itself decides.
+        fewest = numbers[-1] if numbers else 0
+        first = fewest
+        while first < record and start - (whole.spans[first][1] - whole.spans[0][1]) > room:
+            first += 1
+        while first > fewest and _prompt_length(tokenizer, resume, first - 1, record) <= room:
+            first -= 1
+        while _prompt_length(tokenizer, resume, first, record) > room:
+            if first == record:
+                raise InputError(
+                    f"Worker {whole.worker_id}: the header, one record and the longest title do not fit, as the model "
+                    f"reads {context:,} tokens. Use a model with a longer context, or less text before the resume."
+                )
+            first += 1
+        numbers.append(first)
+    return tuple(numbers)
+
+
+def _prompt_length(tokenizer: PreTrainedTokenizerBase, resume: Resume, first: int, record: int) -> int:
+    """Return the tokens of the prompt of `record` without the oldest `first` records."""
+    return encode_resume(tokenizer, _without_oldest(resume, first, record)).spans[-1][0]
+
+
+def _without_oldest(resume: Resume, first: int, last: int) -> Resume:
+    """Return the resume of the records `first` to `last`: the same header, no closing line."""
+    ends = [end for _, end in resume.spans]
+    # Each record is one line: the first begins where the header's last line ends.
+    header = resume.text.rfind(END_OF_LINE, 0, resume.spans[0][0]) + 1
+    begin = ends[first - 1] if first else header
+    shift = begin - header
+    spans = tuple((start - shift, end - shift) for start, end in resume.spans[first : last + 1])
+    return Resume(resume.worker_id, resume.text[:header] + resume.text[begin : ends[last]], spans)
+
+
+def _cut(encoded: EncodedResume) -> EncodedResume:
+    """Return the resume up to its last title: what follows is never scored."""
+    return EncodedResume(encoded.worker_id, encoded.ids[: encoded.spans[-1][1]], encoded.spans)

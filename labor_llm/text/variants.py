@@ -1,0 +1,240 @@
+"""Other titles for the same occupations: numbers, reworded titles, and the titles in other places.
+
+The occupations and their codes stay, only the words change, so that what a model makes of the words can be told from
+what it makes of the careers. Each function is decided by a seed and the set of codes, not by their order.
+
+Variants of careers as text: other titles for the same occupations, and no year of birth.
+
+A variant is applied to a panel before a model is fine-tuned on it and before it is scored. Codes and records never
+change, so the predictions of a model of any variant are compared with those of every other model. The paper replaces
+titles by numbers and leaves the year of birth out; rewording and shuffling titles tell further whether it is the
+meaning of the words or the words themselves that a model uses.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from labor_llm.careers.occupations import OutcomeSpace, comparable_title
+from labor_llm.careers.panel import CareerPanel
+from labor_llm.errors import InputError, MismatchError
+
+# Whole titles first, then words and phrases; all in lower case.
+_SYNONYMS = {
+    "unemployed": "looking for work", "out of the labor force": "not in the labor market",
+    "out of labor force": "not in the labor market", "in education": "student", "education": "student",
+    "public administration": "government", "business services": "services to companies",
+    "personal services": "services to persons", "professional services": "health, law and schooling",
+    "machine operators": "machine tenders", "sales workers": "salespeople", "workers": "employees",
+    "managers": "executives", "operators": "attendants", "operatives": "tenders", "clerks": "office staff",
+    "clerical": "office", "cooks": "food preparers", "drivers": "vehicle operators", "teachers": "educators",
+    "physicians": "doctors", "lawyers": "attorneys", "nurses": "nursing staff", "laborers": "manual workers",
+    "cashiers": "checkout staff", "salespersons": "sellers", "repairers": "menders", "mechanics": "fitters",
+    "farmers": "growers", "janitors": "caretakers", "guards": "watchmen", "waiters": "servers",
+    "secretaries": "office assistants", "engineers": "engineering staff", "technicians": "technical staff",
+    "supervisors": "overseers", "assistants": "helpers", "professionals": "experts", "craftsmen": "tradesmen",
+    "scientists": "researchers", "inspectors": "examiners", "specialists": "experts", "agents": "brokers",
+    "trade": "commerce", "agriculture": "farming", "mining": "extraction", "construction": "building",
+    "transportation": "transport", "finance": "banking", "manufacturing": "industry", "entertainment": "leisure",
+}  # fmt: skip
+_ABBREVIATIONS = {
+    "and": "&", "managers": "mgrs.", "administrators": "admins.", "administrative": "admin.",
+    "administration": "admin.", "operators": "oprs.", "engineers": "engrs.", "technicians": "techs.",
+    "assistants": "assts.", "supervisors": "supvrs.", "professionals": "profs.", "professional": "prof.",
+    "services": "svcs.", "service": "svc.", "manufacturing": "mfg.", "transportation": "transp.",
+    "machine": "mach.", "equipment": "equip.", "specialists": "specs.", "teachers": "tchrs.", "workers": "wkrs.",
+    "secretaries": "secys.", "representatives": "reps.", "computer": "comp.", "mechanics": "mechs.",
+    "inspectors": "insps.", "occupations": "occs.", "construction": "constr.", "agriculture": "agric.",
+    "unemployed": "unempl.", "labor": "lab.",
+}  # fmt: skip
+# Words that hold a title together, so that its last word cannot be put first.
+_JOINING = r"(?!.*\b(?:and|or|of|in|by|for|the|to|with)\b)"
+
+
+def numeric_titles(outcomes: OutcomeSpace, seed: int) -> tuple[str, ...]:
+    """Return titles `job_000`, `job_001`, ... assigned to the occupations at random.
+
+    Args:
+        outcomes: the occupations.
+        seed: of the assignment; the same seed and codes give each code the same number, in whatever order they stand.
+    """
+    order = np.random.default_rng(seed).permutation(len(outcomes))
+    digits = max(3, len(str(len(outcomes) - 1)))
+    return _by_rank(outcomes, [f"job_{number:0{digits}d}" for number in order])
+
+
+def shuffled_titles(outcomes: OutcomeSpace, seed: int) -> tuple[str, ...]:
+    """Return the same titles, each at another occupation than its own.
+
+    All of them lie on one random cycle, so none stays in its place.
+
+    Args:
+        outcomes: the occupations.
+        seed: of the cycle.
+    """
+    titles = _titles_by_rank(outcomes)
+    cycle = np.random.default_rng(seed).permutation(len(titles))
+    moved = list(titles)
+    for place, taken in zip(cycle, np.roll(cycle, 1), strict=True):
+        moved[place] = titles[taken]
+    return _by_rank(outcomes, moved)
+
+
+def perturbed_titles(outcomes: OutcomeSpace, seed: int) -> tuple[str, ...]:
+    """Return each title in other words: abbreviated, by synonyms, in another word order, or several of these.
+
+    Every title changes, and none becomes that of another occupation. A title with no known word and no order
+    to change is marked as a job ("Dancers (job)").
+
+    Args:
+        outcomes: the occupations.
+        seed: of the choice among the ways to put a title.
+    """
+    literal = _titles_by_rank(outcomes)
+    taken = {comparable_title(title) for title in literal}
+    found = []
+    for rank, title in enumerate(literal):
+        ways = _ways_to_put(title)
+        order = np.random.default_rng([seed, rank]).permutation(len(ways))
+        marked = (
+            f"{title} (job {number})" if number > 1 else f"{title} (job)" for number in itertools.count(1)
+        )
+        candidates = itertools.chain((ways[way] for way in order), marked)
+        chosen = next(one for one in candidates if comparable_title(one) not in taken)
+        taken.add(comparable_title(chosen))
+        found.append(chosen)
+    return _by_rank(outcomes, found)
+
+
+def _ways_to_put(title: str) -> list[str]:
+    """Return what the changes, alone and together, make of a title; the title itself is not among them."""
+    changes = (_reordered, _with_synonyms, _abbreviated)
+    ways = []
+    for number in range(1, len(changes) + 1):
+        for chosen in itertools.combinations(changes, number):
+            text = title
+            for change in chosen:
+                text = change(text)
+            ways.append(text)
+    return [way for way in dict.fromkeys(ways) if way != title]
+
+
+def _reordered(title: str) -> str:
+    """'Cooks, short order' becomes 'Short order cooks', 'Bus drivers' 'Drivers, bus'; 'in' and 'and' likewise."""
+    for pattern, order in (
+        (r"([^,]+), ([^,.]+)", "{1} {0}"),
+        (r"([^,]+?) in ([^,]+)", "{1} {0}"),
+        (r"([^, ]+) and ([^, ]+)", "{1} and {0}"),
+        (rf"{_JOINING}([^,]+) ([^, ]+)", "{1}, {0}"),
+    ):
+        if parts := re.fullmatch(pattern, title):
+            return _capital(order.format(_small(parts[1]), _small(parts[2])))
+    return title
+
+
+def _with_synonyms(title: str) -> str:
+    return _replaced(title, _SYNONYMS, whole_first=True)
+
+
+def _abbreviated(title: str) -> str:
+    return _replaced(title, _ABBREVIATIONS)
+
+
+def _replaced(title: str, words: dict[str, str], whole_first: bool = False) -> str:
+    if whole_first and title.lower() in words:
+        return _capital(words[title.lower()])
+    longest_first = sorted(words, key=len, reverse=True)
+    pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, longest_first))})\b(?!\.)", re.IGNORECASE)
+
+    def other(found: re.Match[str]) -> str:
+        return words[found[0].lower()]
+
+    return _capital(pattern.sub(other, title))
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _small(text: str) -> str:
+    """Return a text that goes inside another; an acronym such as 'HR' stays as it is."""
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
+
+
+def _ranks(outcomes: OutcomeSpace) -> list[int]:
+    """Return for each occupation the place of its code in sorted order."""
+    rank = {code: number for number, code in enumerate(sorted(outcomes.codes))}
+    return [rank[code] for code in outcomes.codes]
+
+
+def _titles_by_rank(outcomes: OutcomeSpace) -> list[str]:
+    return [outcomes.title(code) for code in sorted(outcomes.codes)]
+
+
+def _by_rank(outcomes: OutcomeSpace, texts: list[str]) -> tuple[str, ...]:
+    return tuple(texts[rank] for rank in _ranks(outcomes))
+
+
+_FORMS: dict[str, Callable[[OutcomeSpace, int], tuple[str, ...]]] = {
+    "numeric": numeric_titles,
+    "perturbed": perturbed_titles,
+    "shuffled": shuffled_titles,
+}
+TITLE_FORMS = ("literal", *_FORMS)
+
+
+@dataclass(frozen=True)
+class CareerVariant:
+    """How careers are put into words; the defaults are the paper's main model.
+
+    Attributes:
+        titles: 'literal', or 'numeric' (`job_000`, assigned at random), 'perturbed' (abbreviated, by synonyms, in
+            another word order) or 'shuffled' (each title at another occupation).
+        seed: of numbers, wordings and places; a code has the same title wherever the same codes are used.
+        birth_year: whether the header states the year of birth.
+
+    Raises:
+        InputError: if the form of titles is not known or the seed below zero.
+    """
+
+    titles: str = "literal"
+    seed: int = 1
+    birth_year: bool = True
+
+    def __post_init__(self) -> None:
+        if self.titles not in TITLE_FORMS:
+            raise InputError(f"titles is {self.titles!r}; choose one of {', '.join(TITLE_FORMS)}.")
+        if self.seed < 0:
+            raise InputError(f"seed is {self.seed}; it must be at least 0.")
+
+    def of(self, panel: CareerPanel) -> CareerPanel:
+        """Return the panel in this variant: the same workers, years and codes."""
+        frame, outcomes = panel.frame, panel.outcomes
+        if self.titles in _FORMS:
+            source = f"{outcomes.source}, {self.titles}"
+            outcomes = OutcomeSpace(outcomes.codes, _FORMS[self.titles](outcomes, self.seed), source)
+        if not self.birth_year:
+            unknown = pd.array([pd.NA] * len(frame), dtype="Int64")
+            frame = frame.assign(birth_year=unknown)
+        return CareerPanel(frame, outcomes, panel.survey)
+
+    def of_all(self, panels: Sequence[CareerPanel]) -> list[CareerPanel]:
+        """Return panels of several data sets in this variant.
+
+        Raises:
+            MismatchError: if their codes differ and titles depend on all codes, so that one occupation would have
+                two titles.
+        """
+        if self.titles in _FORMS and len({frozenset(panel.outcomes.codes) for panel in panels}) > 1:
+            raise MismatchError(
+                f"The data sets {', '.join(panel.dataset for panel in panels)} have different occupations, and "
+                f"{self.titles} titles are assigned over all of them. Use data sets with the same occupations, or "
+                "literal titles."
+            )
+        return [self.of(panel) for panel in panels]

@@ -1,0 +1,267 @@
+"""Data sets by name: packaged, from a survey's files, simulated, or the user's own; stored with their splits."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from labor_llm.careers.panel import SPLITS, CareerPanel, read_careers, read_panel, split_workers, write_panel
+from labor_llm.careers.samples import TrainingCareers, TrainingData, refuse_same_persons, training_careers
+from labor_llm.disclosure import MINIMUM_PERSONS
+from labor_llm.errors import InputError
+from labor_llm.store.artefacts import MANIFEST, verify
+from labor_llm.store.results import Results, project_root
+from labor_llm.surveys.conversion import convert_survey
+from labor_llm.surveys.registry import SURVEYS, survey_options
+from labor_llm.surveys.report import CONVERSION
+from labor_llm.surveys.wage_panel import read_wage_panel
+from labor_llm.text.variants import CareerVariant
+
+PACKAGED_DATASETS: dict[str, Callable[[], CareerPanel]] = {"wage_panel": read_wage_panel}
+_PACKAGED_LABELS = {"wage_panel": "NLSY79 men, 1980-87"}
+
+# What a panel's manifest calls those whose careers it holds, whatever name of the survey its resumes state.
+_PERSONS = "persons"
+_BOTH_FILES = "Give both of its files: panel (careers) and titles (occupations)"
+
+
+@dataclass(frozen=True)
+class DatasetSource:
+    """Where a data set comes from; a packaged one needs nothing. Relative paths are taken from the checkout.
+
+    Attributes:
+        label: what tables call it; if empty, the packaged data set's own label or the short name.
+        survey: the survey's name in the resume's first line, if another than its own.
+        panel: the user's own careers, CSV or parquet.
+        titles: CSV of the outcome space that goes with them.
+        reader: `psid`, `nlsy79` or `nlsy97`, for a survey's own files or simulated ones.
+        raw: folder, zip or file of the survey as downloaded.
+        crosswalks: folder with the crosswalks to occ1990dd, as `labor-llm fetch` makes it.
+        column_map: CSV that names the columns of extracts without reference numbers.
+        options: of the conversion, `name=value` each.
+        other_crosswalks: accept crosswalks whose content is not that of the known versions.
+        simulated_workers: instead of `raw`: simulate so many workers of the survey `reader`.
+        simulation_seed: of the simulated workers.
+    """
+
+    label: str = ""
+    survey: str = ""
+    panel: str = ""
+    titles: str = ""
+    reader: str = ""
+    raw: str = ""
+    crosswalks: str = ""
+    column_map: str = ""
+    options: Sequence[str] = ()
+    other_crosswalks: bool = False
+    simulated_workers: int = 0
+    simulation_seed: int = 1
+
+    def files(self) -> list[str]:
+        """Return the paths that are given."""
+        paths = (self.panel, self.titles, self.raw, self.crosswalks, self.column_map)
+        return [path for path in paths if path]
+
+    def kind(self, dataset: str) -> str:
+        """Return what this is: `own`, `survey`, `simulated` or `packaged`.
+
+        Raises:
+            InputError: if what is given does not make a data set; says what is missing.
+        """
+        own = [name for name in ("panel", "titles") if getattr(self, name)]
+        files = [name for name in ("raw", "crosswalks", "column_map") if getattr(self, name)]
+        if own:
+            if len(own) < 2 or files or self.reader or self.simulated_workers:
+                raise InputError(f"{dataset}: {_BOTH_FILES}, and nothing else.")
+            return "own"
+        if self.reader:
+            survey_options(self.reader, self.options)
+            if self.simulated_workers and not files:
+                return "simulated"
+            if self.raw and self.crosswalks and not self.simulated_workers:
+                return "survey"
+            raise InputError(
+                f"{dataset}: the survey {self.reader} needs raw and crosswalks, or simulated_workers instead of them."
+            )
+        if files or self.options or self.simulated_workers:
+            raise InputError(f"{dataset}: name the reader ({', '.join(SURVEYS)}) that reads its files.")
+        if dataset in PACKAGED_DATASETS:
+            return "packaged"
+        raise InputError(
+            f"{dataset}: not packaged ({', '.join(PACKAGED_DATASETS)} is), so it needs files. {_BOTH_FILES}; or a "
+            "survey's reader with raw and crosswalks."
+        )
+
+
+def packaged_careers(dataset: str, survey: str = "") -> CareerPanel:
+    """Return the careers of a packaged data set, under another name of the survey if one is given."""
+    careers = PACKAGED_DATASETS[dataset]()
+    return dataclasses.replace(careers, survey=survey or careers.survey)
+
+
+def convert_dataset(
+    results: Results, dataset: str, source: DatasetSource | None = None, split_seed: int = 1
+) -> Path:
+    """Convert a data set to a career panel, split its workers, and store both.
+
+    Args:
+        results: where the artefact goes.
+        dataset: a packaged data set, or the short name for another.
+        source: where it comes from; nothing is needed for a packaged one.
+        split_seed: seed of the split by worker.
+
+    Returns:
+        The folder of the artefact: `panel.parquet`, `titles.csv`, `splits.csv`; for a survey also
+        `conversion.json`, for a simulated one `market.json`.
+
+    Raises:
+        InputError: if the files do not form a career panel (naming file, row and column, or variable and wave).
+    """
+    source = source or DatasetSource()
+    kind = source.kind(dataset)
+    if kind == "simulated":
+        return _convert_simulated(results, dataset, source, split_seed)
+    label = source.label or _PACKAGED_LABELS.get(dataset, dataset)
+    if kind == "survey":
+        raw, crosswalks = project_root() / source.raw, project_root() / source.crosswalks
+        column_map = project_root() / source.column_map if source.column_map else None
+        careers, conversion = convert_survey(
+            source.reader, raw, crosswalks, dataset, source.options, column_map, source.other_crosswalks,
+            source.survey,
+        )  # fmt: skip
+        texts = {CONVERSION: conversion.to_json()}
+        persons = SURVEYS[source.reader].name
+        return store_careers(results.panel(dataset), careers, label, split_seed, texts=texts, persons=persons)
+    inputs: dict[str, Path] = {}
+    if kind == "own":
+        inputs = {"panel": project_root() / source.panel, "titles": project_root() / source.titles}
+        careers = read_careers(inputs["panel"], inputs["titles"], dataset, source.survey)
+    else:
+        careers = packaged_careers(dataset, source.survey)
+    persons = packaged_careers(dataset).survey if kind == "packaged" else ""
+    return store_careers(results.panel(dataset), careers, label, split_seed, inputs, persons=persons)
+
+
+def _convert_simulated(results: Results, dataset: str, source: DatasetSource, split_seed: int) -> Path:
+    """Simulate a survey's workers, write what they answer as its files, and convert these like real ones."""
+    # Only here, so that no survey's reader depends on the simulation.
+    from labor_llm.simulation.files.writing import CROSSWALKS, RAW, write_simulated_survey
+    from labor_llm.simulation.market import MARKET_FILE
+
+    folder = results.simulation(dataset)
+    write_simulated_survey(folder, source.reader, source.simulated_workers, source.simulation_seed)
+    name = source.survey or f"simulated {SURVEYS[source.reader].name}"
+    careers, conversion = convert_survey(
+        source.reader, folder / RAW, folder / CROSSWALKS, dataset, source.options, other_crosswalks=True,
+        survey_name=name,
+    )  # fmt: skip
+    texts = {
+        CONVERSION: conversion.to_json(),
+        MARKET_FILE: (folder / MARKET_FILE).read_text(encoding="utf-8"),
+    }
+    label = source.label or f"{name[0].upper()}{name[1:]}"
+    # Another seed makes other persons.
+    persons = f"simulated {SURVEYS[source.reader].name}, seed {source.simulation_seed}"
+    inputs = {"simulation": folder}
+    return store_careers(results.panel(dataset), careers, label, split_seed, inputs, texts, persons)
+
+
+def store_careers(
+    folder: Path,
+    careers: CareerPanel,
+    label: str,
+    split_seed: int,
+    inputs: Mapping[str, Path] | None = None,
+    texts: Mapping[str, str] | None = None,
+    persons: str = "",
+) -> Path:
+    """Split the workers of a panel and store it as an artefact.
+
+    Args:
+        folder: of the artefact.
+        careers: the panel.
+        label: what tables call the data set.
+        split_seed: seed of the split by worker.
+        inputs: files that it was made from, by name; their checksums are stored.
+        texts: further files, content by name.
+        persons: the survey that the careers are from, whatever name of it their resumes state; empty if not known.
+
+    Raises:
+        InputError: if a split would have too few workers for any number to be shown.
+    """
+    splits = split_workers(careers, split_seed)
+    _check_enough_workers(careers.dataset, splits)
+    described = {"label": label, "split_seed": split_seed} | ({_PERSONS: persons} if persons else {})
+    write_panel(folder, careers, splits, described, inputs, texts)
+    return folder
+
+
+def _check_enough_workers(dataset: str, splits: Mapping[str, str]) -> None:
+    """Refuse a panel whose results could not be shown later, before any work is done on it."""
+    fewest, split = min((list(splits.values()).count(split), split) for split in SPLITS)
+    if fewest < MINIMUM_PERSONS:
+        raise InputError(
+            f"{dataset}: only {fewest} {split} workers, but every published number rests on {MINIMUM_PERSONS} "
+            f"persons or more. Give at least {10 * MINIMUM_PERSONS} workers; this panel has {len(splits)}."
+        )
+
+
+def open_dataset(results: Results, dataset: str) -> tuple[CareerPanel, dict[str, str]]:
+    """Return a converted data set and the split of each worker; a packaged one is converted if need be.
+
+    Raises:
+        InputError: if the data set was not converted and is not packaged.
+        ArtefactError: if the stored panel was changed.
+    """
+    folder = results.panel(dataset)
+    if not (folder / MANIFEST).is_file():
+        if dataset not in PACKAGED_DATASETS:
+            raise InputError(
+                f"{folder}: the data set {dataset!r} has not been converted. Run notebooks/01_data_conversion with "
+                f"dataset {dataset} and its files first."
+            )
+        convert_dataset(results, dataset)
+    return read_panel(folder)
+
+
+def open_datasets(
+    results: Results, datasets: Sequence[str]
+) -> tuple[list[CareerPanel], dict[str, dict[str, str]]]:
+    """Return several converted data sets, and for each by name the split of each worker."""
+    opened = {dataset: open_dataset(results, dataset) for dataset in datasets}
+    return [panel for panel, _ in opened.values()], {name: splits for name, (_, splits) in opened.items()}
+
+
+def open_training_careers(
+    results: Results, dataset: str, data: TrainingData, variant: CareerVariant | None = None
+) -> TrainingCareers:
+    """Return the careers that a model of a data set is fine-tuned on, in a variant as text.
+
+    Args:
+        results: where the data sets lie.
+        dataset: the model's own data set.
+        data: which of its training workers, and of which other data sets.
+        variant: titles and header; the paper's main ones if not given.
+
+    Raises:
+        As `open_dataset`, `CareerVariant.of_all`, `training_careers` and `refuse_same_persons`, which knows converted
+        surveys by what was read, under any name.
+    """
+    names = [dataset, *data.others]
+    panels, splits = open_datasets(results, names)
+    manifests = {name: verify(results.panel(name))["parameters"] for name in names}
+    refuse_same_persons([(name, manifests[name].get(_PERSONS, manifests[name]["survey"])) for name in names])
+    own, *others = (variant or CareerVariant()).of_all(panels)
+    return training_careers(own, splits[dataset], data, [(other, splits[other.dataset]) for other in others])
+
+
+def dataset_label(results: Results, dataset: str) -> str:
+    """Return what tables call a converted data set."""
+    return str(verify(results.panel(dataset))["parameters"]["label"])
+
+
+def dataset_labels(results: Results, datasets: Sequence[str]) -> dict[str, str]:
+    """Return what tables call several converted data sets, by short name."""
+    return {dataset: dataset_label(results, dataset) for dataset in datasets}

@@ -1,0 +1,141 @@
+"""The engine that papermill uses where this package is installed: parameters first, then the kernel.
+
+papermill loads this module by itself, through the entry point in pyproject.toml, so that a plain
+
+    papermill notebooks/NAME.ipynb out.ipynb -p seed 2
+
+refuses a misspelt or ill-typed parameter before a kernel starts and before the output file is
+touched. Only notebooks with the key `labor_llm` in their metadata are checked; all others run as ever.
+
+papermill imports this module while its own engines are being set up, and takes the class from it.
+Importing this module before papermill would therefore meet itself half-way: write
+`import papermill` first.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import nbformat
+from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
+
+from labor_llm.errors import ArtefactError, InputError
+from labor_llm.workflow.parameters import check_parameters
+
+MARKER = "labor_llm"
+"""The key in a notebook's metadata that asks for the checks."""
+
+_INJECTED_PATHS = {"PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH"}
+"""What `papermill --inject-paths` adds of its own accord."""
+
+_SKIPPED_TAG = "skip-execution"
+
+
+class ParametersRefusedError(click.ClickException, InputError):
+    """The parameters do not fit the notebook; papermill's command prints the message alone."""
+
+    exit_code = InputError.exit_code
+
+
+class NotebookUnfinishedError(click.ClickException, ArtefactError):
+    """The notebook stopped before its last cell although no cell reported an error."""
+
+    exit_code = ArtefactError.exit_code
+
+
+class ParameterCheckedEngine(NBClientEngine):
+    """papermill's own engine, with a check of the parameters before it and of completeness after it."""
+
+    @classmethod
+    def execute_notebook(
+        cls, nb: nbformat.NotebookNode, kernel_name: str, output_path: str | None = None, **options: Any
+    ) -> nbformat.NotebookNode:
+        """Check the parameters, run the notebook, check that every cell ran.
+
+        Args:
+            nb: the notebook with its injected parameters, as papermill hands it over.
+            kernel_name: the kernel to start.
+            output_path: where papermill saves the notebook while it runs.
+            **options: papermill's other options, unchanged.
+
+        Returns:
+            The executed notebook. A cell that raised an error is marked in it, and papermill raises
+            `PapermillExecutionError` afterwards.
+
+        Raises:
+            ParametersRefusedError: before a kernel starts and before `output_path` is written.
+            NotebookUnfinishedError: if cells were left out, for instance after `sys.exit(0)`.
+        """
+        marked = MARKER in nb.metadata
+        if marked:
+            _refuse_bad_parameters(nb)
+        executed = super().execute_notebook(nb, kernel_name, output_path=output_path, **options)
+        if marked and not _has_reported_error(executed):
+            _refuse_unfinished(executed)
+        return executed
+
+    @classmethod
+    def execute_managed_notebook(
+        cls, nb_man: NotebookExecutionManager, kernel_name: str, **options: Any
+    ) -> nbformat.NotebookNode:
+        """Run the cells; if the kernel dies or the run is interrupted, say so in the saved notebook.
+
+        Without it papermill would mark the cells that were left out as completed.
+        """
+        try:
+            return super().execute_managed_notebook(nb_man, kernel_name, **options)
+        except BaseException:
+            nb_man.nb.metadata.papermill["exception"] = True
+            for cell in _unexecuted(nb_man.nb):
+                cell.metadata.papermill["status"] = nb_man.FAILED
+            raise
+
+
+def _refuse_bad_parameters(notebook: nbformat.NotebookNode) -> None:
+    recorded = notebook.metadata.get("papermill", {})
+    given = {k: v for k, v in recorded.get("parameters", {}).items() if k not in _INJECTED_PATHS}
+    try:
+        check_parameters(notebook, given, source=recorded.get("input_path") or "notebook")
+    except InputError as error:
+        raise ParametersRefusedError(str(error)) from None
+
+
+def _refuse_unfinished(notebook: nbformat.NotebookNode) -> None:
+    left_out = _unexecuted(notebook)
+    if not left_out:
+        return
+    first = left_out[0].source.strip().splitlines()[0]
+    source = notebook.metadata.papermill.get("input_path") or "notebook"
+    raise NotebookUnfinishedError(
+        f"{source}: {len(left_out)} code cells were not executed, the first begins {first!r}. "
+        "The kernel ended early; run the notebook again."
+    )
+
+
+def _unexecuted(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """The code cells that hold code, are not to be skipped, and have no execution count."""
+    return [
+        cell
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        and cell.source.strip()
+        and _SKIPPED_TAG not in cell.metadata.get("tags", [])
+        and cell.execution_count is None
+    ]
+
+
+def _has_reported_error(notebook: nbformat.NotebookNode) -> bool:
+    """Tell whether papermill itself will raise: it does for any error but `sys.exit()` and `sys.exit(0)`."""
+    errors = [
+        output
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if output.output_type == "error"
+    ]
+    return any(e.ename != "SystemExit" or e.evalue not in {"", "0"} for e in errors)
+
+
+# papermill looks engines up by name, and its default is the one without a name. It registers the
+# engines of entry points after its own, so this replaces the default wherever the package is installed.
+papermill_engines.register(None, ParameterCheckedEngine)

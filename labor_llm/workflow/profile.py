@@ -1,0 +1,487 @@
+"""What a profile says of a language model: its base, its training data, the form of its resumes, how it is scored.
+
+A profile: one YAML file that says which data sets and models a replication runs, and how.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from labor_llm.baselines.career.settings import CareerSettings
+from labor_llm.baselines.registry import BASELINES
+from labor_llm.disclosure import MINIMUM_PERSONS
+from labor_llm.errors import InputError
+from labor_llm.finetuning.settings import FineTuningSettings
+from labor_llm.models.folders import PACKAGED_MODELS
+from labor_llm.models.loading import is_model_name
+from labor_llm.workflow.datasets import DatasetSource
+
+Key = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$", max_length=60)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class Strict(BaseModel):
+    """A mapping of the file: no unknown field, no value of another type, no change afterwards."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class ResumeEntry(Strict):
+    """The form of the resumes that a model is fine-tuned and scored on, see `labor_llm.text.variants`.
+
+    Attributes:
+        titles: 'literal', or 'numeric', 'perturbed' or 'shuffled' ones.
+        seed: of the numbers, changes or exchange of titles.
+        birth_year: whether the header states the year of birth.
+    """
+
+    titles: Literal["literal", "numeric", "perturbed", "shuffled"] = "literal"
+    seed: Seed = 1
+    birth_year: bool = True
+
+
+class TrainingEntry(Strict):
+    """The careers that a model is fine-tuned on, see `labor_llm.careers.samples`.
+
+    Attributes:
+        workers: a random part of so many training workers; 0 for all.
+        others: further data sets, of whose training workers a share is added.
+        share: that share, of each of them.
+        own_repeats: how often an own career is shown for each time that one of the others is.
+        last_year: only records up to this year; 0 for all.
+        seed: of the draws of workers.
+    """
+
+    workers: Annotated[int, Field(ge=0)] = 0
+    others: list[Key] = Field(default_factory=list)
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    own_repeats: Annotated[int, Field(ge=1)] = 1
+    last_year: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 1
+
+
+class PromptEntry(Strict):
+    """What stands before the resume when a model is scored, see `labor_llm.scoring.prompts`.
+
+    Attributes:
+        form: 'plain' (nothing), 'titles' (a list of the job titles) or 'examples' (resumes of training workers).
+        examples: how many resumes.
+        seed: of their draw.
+    """
+
+    form: Literal["plain", "titles", "examples"] = "plain"
+    examples: Annotated[int, Field(ge=1)] = 1
+    seed: Seed = 1
+
+
+class LanguageModelEntry(Strict):
+    """A language model that is scored, after fine-tuning if `fine_tuning` is given.
+
+    Attributes:
+        label: what tables call it.
+        base: packaged name, local folder or hub id.
+        fine_tuning: its settings.
+        training: the careers that it is fine-tuned on.
+        resumes: their form, in fine-tuning and scoring.
+        prompt: what stands before them in scoring.
+        datasets: short names of the data sets that it is run on, if others than `Profile.datasets_of` says.
+        test_workers: score a random part of so many test workers; -1 for all.
+        titles: beside the realised title, score none ('realised'), those of `named`, or 'all'.
+        named: 'stay' (the previous record's title) and occupation codes.
+        all_titles_workers: for how many test workers every title is scored; -1 for all.
+        tolerance: probability that titles not followed to their end may have between them in a record; 0 for exact
+            scoring.
+        dtype: arithmetic of scoring.
+        quantization: of the weights in scoring.
+        too_long: whether careers longer than the model can read are shortened or refused in scoring.
+        line_ends: whether the end of the line is scored with all titles, or only where one title begins another.
+        memory_mib: memory in MiB that scoring all titles may take beside the model.
+    """
+
+    label: Text
+    base: Text
+    fine_tuning: FineTuningSettings | None = None
+    training: TrainingEntry = TrainingEntry()
+    resumes: ResumeEntry = ResumeEntry()
+    prompt: PromptEntry = PromptEntry()
+    datasets: Annotated[list[Key], Field(min_length=1)] | None = None
+    test_workers: Annotated[int, Field(ge=-1)] = -1
+    titles: Literal["realised", "named", "all"] = "all"
+    named: Annotated[list[Text], Field(min_length=1)] = ["stay"]
+    all_titles_workers: Annotated[int, Field(ge=-1)] = -1
+    tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    quantization: Literal["none", "8bit", "4bit"] = "none"
+    too_long: Literal["shorten", "refuse"] = "shorten"
+    line_ends: Literal["all", "needed"] = "all"
+    memory_mib: Annotated[int, Field(ge=1)] = 1024
+
+    @field_validator("base")
+    @classmethod
+    def _is_known(cls, value: str) -> str:
+        if not is_model_name(value):
+            packaged = ", ".join(PACKAGED_MODELS)
+            raise ValueError(
+                f"{value!r} is neither packaged ({packaged}), nor a folder, nor a hub id (OWNER/NAME)"
+            )
+        return value
+
+    @field_validator("fine_tuning", mode="before")
+    @classmethod
+    def _settings(cls, value: object) -> object:
+        """Build the settings from the mapping that the file holds, each of its own type."""
+        if not isinstance(value, dict):
+            return value
+        try:
+            return TypeAdapter(FineTuningSettings).validate_python(value)
+        except ValidationError as error:
+            raise ValueError(first_problem(error)) from None
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> LanguageModelEntry:
+        if self.fine_tuning is None and self.training != TrainingEntry():
+            raise ValueError("training says what a model is fine-tuned on; give fine_tuning, or leave it out")
+        if 0 <= self.test_workers < MINIMUM_PERSONS:
+            raise ValueError(
+                f"test_workers is {self.test_workers}; published numbers rest on {MINIMUM_PERSONS} persons or more, "
+                "so give at least that many, or -1 for all"
+            )
+        return self
+
+
+def first_problem(error: ValidationError) -> str:
+    """Return the first problem that a check found: field and rule."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ").rstrip(".")
+    return f"{field}: {message}" if field else message
+
+
+_PACKAGED = Path(__file__).parent / "profiles"
+_LARGEST = 2**20
+# What could pass for an effect of the years of training, beside `training` itself.
+_SAME_IN_TIME = (
+    "base", "fine_tuning", "resumes", "prompt", "test_workers", "dtype", "quantization", "too_long", "line_ends",
+)  # fmt: skip
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML's safe loader, but a field that stands twice is an error instead of the last one winning."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return the mapping of a node whose keys are all different."""
+        # What `<<: *name` takes over may stand again, which is what it is for.
+        written = [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        keys = [self.construct_object(key, deep=deep) for key in written]
+        if twice := [key for key in keys if keys.count(key) > 1]:
+            raise yaml.constructor.ConstructorError(problem=f"the field {twice[0]!r} stands twice")
+        return super().construct_mapping(node, deep)
+
+
+class DatasetEntry(Strict):
+    """A data set: packaged if nothing but a label is given; the fields are those of `DatasetSource`.
+
+    Attributes:
+        label: what tables call it.
+        survey: the survey's name in the resume's first line.
+        panel: CSV or parquet of the user's own careers.
+        titles: CSV of the outcome space that goes with them.
+        reader: the survey whose files are read or simulated.
+        raw: the survey's files.
+        crosswalks: folder with the crosswalks to occ1990dd.
+        column_map: CSV that names the columns of extracts without reference numbers.
+        options: of the conversion, by name.
+        other_crosswalks: accept crosswalks of unknown versions.
+        simulated_workers: simulate so many workers instead of reading files.
+        simulation_seed: of the simulated workers.
+        all_titles_workers: for how many test workers of this data set every title is scored, instead of what
+            the language models say; -1 for all, 0 for none, which leaves it out of the chapter on valid mass.
+        language_models: names of those that are run on it, if not all of the main comparison.
+    """
+
+    label: Text
+    survey: Text | None = None
+    panel: Text | None = None
+    titles: Text | None = None
+    reader: Literal["psid", "nlsy79", "nlsy97"] | None = None
+    raw: Text | None = None
+    crosswalks: Text | None = None
+    column_map: Text | None = None
+    options: dict[Key, int | str | bool] | None = None
+    other_crosswalks: bool | None = None
+    simulated_workers: Annotated[int, Field(ge=10 * MINIMUM_PERSONS)] | None = None
+    simulation_seed: Seed | None = None
+    all_titles_workers: Annotated[int, Field(ge=-1)] | None = None
+    language_models: list[Key] | None = None
+
+    def source(self) -> DatasetSource:
+        """Return the fields that say where the data set comes from."""
+        given = self.model_dump(exclude_none=True, exclude={"all_titles_workers", "language_models"})
+        given["options"] = [f"{name}={value}" for name, value in given.get("options", {}).items()]
+        return DatasetSource(**given)
+
+
+class Studies(Strict):
+    """Language models that a chapter on variants puts side by side, on the first data set.
+
+    Models that stand here are left out of the main comparison, unless they are those of the text. A chapter without
+    models is not run.
+
+    Attributes:
+        titles: models with other forms of the titles or without year of birth, the first as the yardstick.
+        pooled_data: models with other training data, the first as the yardstick.
+        prompts: the model off the shelf with other prompts; plain, it is the yardstick.
+        last_year: of the chapter on structural change, the last year that models are trained on.
+        until_last_year: for each model that was fine-tuned up to that year, the same one trained on all years; the two
+            differ in nothing but `training.last_year` that bears on their predictions.
+    """
+
+    titles: list[Key] = Field(default_factory=list)
+    pooled_data: list[Key] = Field(default_factory=list)
+    prompts: list[Key] = Field(default_factory=list)
+    last_year: Annotated[int, Field(ge=0)] = 0
+    until_last_year: dict[Key, Key] = Field(default_factory=dict)
+
+    def chapters(self) -> dict[str, list[str]]:
+        """Return the names of the models of each chapter."""
+        pairs = [name for pair in self.until_last_year.items() for name in pair]
+        return {
+            "titles": self.titles, "pooled_data": self.pooled_data, "prompts": self.prompts, "until_last_year": pairs
+        }  # fmt: skip
+
+
+class Profile(Strict):
+    """What one replication runs. Fields as documented in `profiles/demo.yaml`.
+
+    `refitted` are the baselines and fine-tuned models that are fitted again on resampled training workers (TrainSE),
+    `refits` how often. `leave_out` names notebooks that are not run, such as that on horizons for careers without
+    records at even distances; `parameters` are those of notebooks, by notebook or run, that do not follow from
+    other fields; `minutes` the forecast by notebook or run. `cores_per_run` are the cores that one run of a notebook
+    takes, so that several go on at once where there are more; a run takes all cores without it. `results`, if given,
+    is the folder of the results (from the checkout); `results/<file name>` otherwise.
+    """
+
+    name: Key
+    description: Text
+    split_seed: Seed
+    datasets: Annotated[dict[Key, DatasetEntry], Field(min_length=1)]
+    language_models: Annotated[dict[Key, LanguageModelEntry], Field(min_length=1)]
+    baselines: list[
+        Literal[
+            "empirical-transitions",
+            "second-order-transitions",
+            "multinomial-logit",
+            "two-stage-logit",
+            "bag-of-jobs",
+            "career",
+        ]
+    ]
+    career: CareerSettings = CareerSettings()
+    fine_tuned: Key
+    off_the_shelf: Key
+    studies: Studies = Studies()
+    refitted: list[Key] = Field(default_factory=list)
+    refits: Annotated[int, Field(ge=2, le=1000)] = 10
+    draws: Annotated[int, Field(ge=100, le=1_000_000)]
+    bootstrap_seed: Seed
+    leave_out: list[
+        Literal[
+            "12_history_length",
+            "13_horizons",
+            "14_demographics",
+            "16_embeddings",
+            "17_speed_and_memory",
+            "18_larger_runs",
+        ]
+    ] = Field(default_factory=list)
+    parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    minutes: dict[str, float] = Field(default_factory=dict)
+    cores_per_run: Annotated[int, Field(ge=1)] | None = None
+    results: Text
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Profile:
+        for field in ("fine_tuned", "off_the_shelf"):
+            if getattr(self, field) not in self.language_models:
+                raise ValueError(f"{field} is {getattr(self, field)!r}, which is not among language_models")
+        self._check_studies()
+        self._check_refitted()
+        if not self.baselines or len(set(self.baselines)) < len(self.baselines):
+            raise ValueError("baselines must name at least one baseline, and each once")
+        self._check_all_titles_workers()
+        if len({entry.line_ends for entry in self.language_models.values()}) > 1:
+            raise ValueError(
+                "language_models: line_ends must be the same for all, as their numbers are compared"
+            )
+        if taken := sorted(set(self.language_models) & set(BASELINES)):
+            raise ValueError(f"language_models.{taken[0]} has the name of a baseline")
+        labels = [
+            *(entry.label for entry in self.language_models.values()),
+            *(BASELINES[b][1] for b in self.baselines),
+        ]
+        if twice := [label for label in labels if labels.count(label) > 1]:
+            raise ValueError(
+                f"the label {twice[0]!r} stands for two models; tables tell models by their labels"
+            )
+        tuned, plain = self.language_models[self.fine_tuned], self.language_models[self.off_the_shelf]
+        if tuned.fine_tuning is None or plain.fine_tuning is not None or tuned.base != plain.base:
+            raise ValueError(
+                "fine_tuned must name a model with fine_tuning, and off_the_shelf the same base without it"
+            )
+        if tuned.resumes != ResumeEntry():
+            # Chapters write resumes of their own for it: of cut histories, of permuted covariates.
+            raise ValueError(
+                f"fine_tuned: {self.fine_tuned} has resumes of another form than the usual one; compare such "
+                "a model in studies.titles"
+            )
+        for name, entry in self.datasets.items():
+            try:
+                entry.source().kind(name)
+            except InputError as error:
+                raise ValueError(f"datasets.{error}") from None
+        return self
+
+    @property
+    def compared_models(self) -> list[str]:
+        """Names of the language models of the main comparison, in the order of the file."""
+        apart = self._models_of_studies()
+        return [name for name in self.language_models if name not in apart]
+
+    def threads(self, cores: int) -> int:
+        """Return the threads of one run of a notebook, given the cores for all that run at once."""
+        return min(cores, self.cores_per_run or cores)
+
+    def datasets_of(self, model: str) -> list[str]:
+        """Return the names of the data sets that a language model is run on.
+
+        Those that it names itself; else the first one for a model of the chapters on variants, and all for the others
+        but data sets that name other models.
+        """
+        if (named := self.language_models[model].datasets) is not None:
+            return named
+        if model in self._models_of_studies():
+            return [next(iter(self.datasets))]
+        return [
+            name for name, entry in self.datasets.items()
+            if entry.language_models is None or model in entry.language_models
+        ]  # fmt: skip
+
+    def _models_of_studies(self) -> set[str]:
+        named = {name for models in self.studies.chapters().values() for name in models}
+        return named - {self.fine_tuned, self.off_the_shelf}
+
+    def _check_refitted(self) -> None:
+        tuned = [name for name, entry in self.language_models.items() if entry.fine_tuning is not None]
+        for model in self.refitted:
+            if model not in (*self.baselines, *tuned):
+                raise ValueError(
+                    f"refitted names {model!r}, which is neither among baselines nor a language model with fine_tuning"
+                )
+
+    def _check_studies(self) -> None:
+        for name, entry in self.language_models.items():
+            for dataset in (*(entry.datasets or ()), *entry.training.others):
+                if dataset not in self.datasets:
+                    raise ValueError(f"language_models.{name} names {dataset!r}, which is not among datasets")
+        for dataset, of_dataset in self.datasets.items():
+            for name in of_dataset.language_models or ():
+                if name not in self.language_models:
+                    raise ValueError(f"datasets.{dataset} names {name!r}, which is not among language_models")
+        first = next(iter(self.datasets))
+        for name in (self.fine_tuned, self.off_the_shelf):
+            if first not in self.datasets_of(name):
+                raise ValueError(f"language_models.{name} must be run on {first}, the first data set")
+        for chapter, models in self.studies.chapters().items():
+            for model in models:
+                if model not in self.language_models:
+                    raise ValueError(f"studies.{chapter} names {model!r}, which is not among language_models")
+                if first not in self.datasets_of(model):
+                    raise ValueError(
+                        f"studies.{chapter} is about {first}, the first data set, on which {model} is not run"
+                    )
+        for chapter in ("titles", "pooled_data"):
+            models = self.studies.chapters()[chapter]
+            if len(models) == 1 or len(set(models)) < len(models):
+                raise ValueError(f"studies.{chapter} must name two models at least, each once, or none")
+        for model, whole in self.studies.until_last_year.items():
+            if self.language_models[model].training.last_year != self.studies.last_year:
+                raise ValueError(
+                    f"studies.until_last_year: training.last_year of {model} must be studies.last_year, "
+                    f"{self.studies.last_year}"
+                )
+            self._check_same_but_for_years(model, whole)
+
+    def _check_same_but_for_years(self, model: str, whole: str) -> None:
+        early, late = self.language_models[model], self.language_models[whole]
+        all_years = early.training.model_copy(update={"last_year": 0})
+        differing = [] if all_years == late.training else ["training"]
+        differing += [name for name in _SAME_IN_TIME if getattr(early, name) != getattr(late, name)]
+        if differing:
+            raise ValueError(
+                f"studies.until_last_year: but for its training.last_year {model} must be fine-tuned and scored as "
+                f"{whole} is; they differ in {', '.join(differing)}"
+            )
+
+    def _check_all_titles_workers(self) -> None:
+        """Refuse numbers of workers whose results could not be shown, before anything is computed."""
+        for name, entry in self.datasets.items():
+            if entry.all_titles_workers is not None and 0 < entry.all_titles_workers < MINIMUM_PERSONS:
+                raise ValueError(
+                    f"datasets.{name}.all_titles_workers is {entry.all_titles_workers}; give at least "
+                    f"{MINIMUM_PERSONS}, -1 for all or 0 for none"
+                )
+        if all(entry.all_titles_workers == 0 for entry in self.datasets.values()):
+            raise ValueError("datasets: all_titles_workers is 0 everywhere, but the text tells a valid mass")
+        for name, entry in self.language_models.items():
+            workers, needed = entry.all_titles_workers, name in (self.fine_tuned, self.off_the_shelf)
+            if needed and (workers == 0 or entry.titles != "all"):
+                raise ValueError(
+                    f"language_models.{name}: the text tells its valid mass, for which titles must be 'all' and "
+                    "all_titles_workers not 0"
+                )
+            if 0 < workers < MINIMUM_PERSONS:
+                raise ValueError(
+                    f"language_models.{name}.all_titles_workers is {workers}; published numbers rest on "
+                    f"{MINIMUM_PERSONS} persons or more, so give at least that many, or -1 for all"
+                )
+
+
+def load_profile(name: str) -> Profile:
+    """Return a profile by the name of a packaged one or the path of a YAML file.
+
+    Raises:
+        InputError: if there is no such profile, or a field is unknown, missing or ill-typed; names file and field.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else _PACKAGED / f"{name}.yaml"
+    if not path.is_file():
+        packaged = ", ".join(sorted(found.stem for found in _PACKAGED.glob("*.yaml")))
+        raise InputError(
+            f"{name}: no such profile. Packaged are: {packaged}; or give the path of a .yaml file."
+        )
+    if path.stat().st_size > _LARGEST:
+        raise InputError(f"{path}: larger than {_LARGEST:,} bytes, which no profile is.")
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # noqa: S506 (a safe loader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not readable as YAML ({' '.join(str(error).split())}).") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected `field: value` lines. Compare with the packaged demo profile.")
+    try:
+        profile = Profile.model_validate({"name": path.stem, "results": f"results/{path.stem}", **content})
+    except ValidationError as error:
+        raise InputError(f"{path}: {first_problem(error)}.") from None
+    return profile

@@ -1,0 +1,200 @@
+"""The outcome space: every code and title as the file has it, and every unusable one named by row and column."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from labor_llm.careers.occupations import OutcomeSpace, read_text_csv, read_titles, title_problem
+from labor_llm.errors import InputError
+
+HEADER = "occupation,title\n"
+
+
+def titles_file(folder: Path, content: str | bytes) -> Path:
+    path = folder / "titles.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def refusal(folder: Path, content: str | bytes) -> str:
+    """The message on a file of titles, without the folder."""
+    path = titles_file(folder, content)
+    with pytest.raises(InputError) as refused:
+        read_titles(path)
+    return str(refused.value).replace(str(path), "titles.csv")
+
+
+def test_codes_and_titles_are_kept_as_they_stand(tmp_path: Path) -> None:
+    path = titles_file(
+        tmp_path,
+        'occupation,title,note\n0050,"Cooks, short order",x\n1e5,Bäcker,\nNA,null,\n 7 ,Sales workers (retail) ,\n',
+    )
+    got = read_titles(path)
+    assert got.codes == ("0050", "1e5", "NA", "7")
+    assert got.titles == ("Cooks, short order", "Bäcker", "null", "Sales workers (retail)")
+    assert (len(got), got.index("1e5"), got.title("NA"), got.indices(["7", "0050"])) == (4, 1, "null", [3, 0])
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_the_byte_order_mark_and_line_ends_of_windows_are_no_part_of_the_titles(
+    tmp_path: Path, end: str
+) -> None:
+    path = titles_file(
+        tmp_path, b"\xef\xbb\xbf" + end.join(["occupation,title", "1,Cooks", "2,Bakers", ""]).encode()
+    )
+    assert read_titles(path).frame().to_dict("list") == {
+        "occupation": ["1", "2"],
+        "title": ["Cooks", "Bakers"],
+    }
+
+
+TWICE = [
+    ("Cooks", "Cooks"),
+    ("Cooks", "COOKS"),
+    ("Straßenkehrer", "STRASSENKEHRER"),
+    ("Attachés", unicodedata.normalize("NFD", "Attachés")),
+    ("Cooks, short order", "Cooks,  short\u00a0order"),
+    ("Cooks", "Ｃｏｏｋｓ"),
+]
+
+
+@pytest.mark.parametrize(("one", "two"), TWICE)
+def test_a_title_that_stands_twice_is_refused_with_both_rows(tmp_path: Path, one: str, two: str) -> None:
+    message = refusal(tmp_path, f'{HEADER}1,"{one}"\n2,Bakers\n3,"{two}"\n')
+    assert message.startswith("titles.csv, row 4, column title: ")
+    assert "stands already in row 2" in message
+
+
+def test_a_code_that_stands_twice_is_refused_with_both_rows(tmp_path: Path) -> None:
+    message = refusal(tmp_path, HEADER + "010,Cooks\n011,Bakers\n 010,Clerks\n")
+    assert message.startswith("titles.csv, row 4, column occupation: '010' stands already in row 2.")
+
+
+@pytest.mark.parametrize(
+    ("title", "problem"),
+    [
+        ('"Cooks\nand bakers"', "'Cooks\\nand bakers' holds a line end, a control or an invisible character"),
+        ('"Cooks\r\nand bakers"', "holds a line end"),
+        ("Cooks\u2028bakers", "holds a line end"),
+        ("Cooks\tbakers", "a control"),
+        ("Cooks\u200bbakers", "invisible"),
+        ("Coo\u00adks", "invisible"),
+        ("Coo\x00ks", "a control"),
+        ("<b>Cooks</b>", "'<b>Cooks</b>' holds markup (< or >)"),
+        ("Cooks <|im_end|>", "holds markup"),
+        ("Income > 100", "holds markup"),
+        ("\u00a0Cooks", "begins or ends with a blank"),
+        ("Cooks\t", "begins or ends with a blank"),
+        ("", "empty. Give every row both columns"),
+        ("   ", "empty. Give every row both columns"),
+    ],
+)
+def test_a_title_that_does_not_fit_one_line_of_text_is_refused(
+    tmp_path: Path, title: str, problem: str
+) -> None:
+    message = refusal(tmp_path, f"{HEADER}1,Bakers\n2,{title}\n3,Clerks\n")
+    assert message.startswith("titles.csv, row 3, column title: ")
+    assert problem in message
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "titles.csv: the file is empty. It needs a header line and at least one row."),
+        ("\n\n", "titles.csv: the file is empty. It needs a header line and at least one row."),
+        (HEADER, "titles.csv: a header but no rows. It needs at least one row."),
+        (HEADER + "1,Cooks\n", "titles.csv: 1 occupations found; at least two are needed."),
+        ("code,title\n1,Cooks\n", "titles.csv: column 'occupation' is missing; found code, title."),
+        (
+            "occupation;title\n1;Cooks\n",
+            "titles.csv: column 'occupation' is missing; found occupation;title.",
+        ),
+        (HEADER + "1,Cooks\n,Bakers\n", "titles.csv, row 3, column occupation: empty. Give every row both"),
+        (HEADER + "1,Cooks\n2\n", "titles.csv, row 3, column title: empty. Give every row both columns."),
+        (HEADER.encode() + b"1,Caf\xe9\n2,Bakers\n", "titles.csv: not UTF-8 text (byte "),
+        (
+            (HEADER + "1,Cooks\n").encode("utf-16"),
+            "titles.csv: not UTF-8 text (byte 0). Save the file as UTF-8",
+        ),
+        (HEADER + '1,"Cooks\n2,Bakers\n', "titles.csv: not a regular CSV ("),
+        (HEADER + "1,Cooks\n2,Bakers, pastry\n", "titles.csv: not a regular CSV ("),
+    ],
+)
+def test_a_file_of_another_form_is_refused(tmp_path: Path, content: str | bytes, message: str) -> None:
+    got = refusal(tmp_path, content)
+    assert got.startswith(message)
+    assert "\n" not in got
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "1,Cooks, short order\n2,Bakers, pastry\n",
+        "1,Cooks, short order\n2,Bakers\n",
+        "1,Cooks,\n2,Bakers,\n",
+    ],
+)
+def test_rows_with_more_cells_than_the_header_never_move_the_columns(tmp_path: Path, rows: str) -> None:
+    """A comma without quotation marks must not turn the codes into an index and the title into a code."""
+    message = refusal(tmp_path, HEADER + rows)
+    assert message.startswith("titles.csv: not a regular CSV (")
+    assert "Give each row as many cells as the header." in message
+
+
+def test_a_row_number_counts_blank_lines_too(tmp_path: Path) -> None:
+    """Whether the blank line itself is refused or left out."""
+    message = refusal(tmp_path, HEADER + "1,Cooks\n\n2,<b>\n")
+    assert message.startswith(
+        ("titles.csv, row 3, column occupation: empty", "titles.csv, row 4, column title: '<b>'")
+    )
+
+
+def test_a_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    message = refusal(tmp_path, "occupation,title,title\n1,Cooks,Köche\n2,Bakers,Bäcker\n")
+    assert message.startswith("titles.csv: column 'title' ")
+
+
+@pytest.mark.parametrize("code", ['"1\n0"', "1\u200b0"])
+def test_a_code_with_a_line_end_or_an_invisible_character_is_refused(tmp_path: Path, code: str) -> None:
+    message = refusal(tmp_path, f"{HEADER}{code},Cooks\n2,Bakers\n")
+    assert message.startswith("titles.csv, row 2, column occupation: ")
+
+
+def test_a_missing_file_and_a_folder_are_no_file(tmp_path: Path) -> None:
+    for path in (tmp_path / "absent.csv", tmp_path):
+        with pytest.raises(InputError) as refused:
+            read_titles(path)
+        assert str(refused.value) == f"{path}: no such file. Give the path of a CSV file with a header line."
+
+
+def test_no_cell_of_a_csv_is_reinterpreted(tmp_path: Path) -> None:
+    path = titles_file(tmp_path, "a,b\n007,NA\n1e3,\n2020-01-01,TRUE\n")
+    assert read_text_csv(path, ["a", "b"]).to_numpy().tolist() == [
+        ["007", "NA"],
+        ["1e3", ""],
+        ["2020-01-01", "TRUE"],
+    ]
+
+
+plain = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S", "Zs"]), min_size=1, max_size=12)
+
+
+@given(st.lists(plain.filter(lambda text: title_problem(text) is None), min_size=2, max_size=6))
+def test_an_accepted_outcome_space_comes_back_from_its_file(titles: list[str]) -> None:
+    import tempfile
+
+    codes = tuple(f"{number:04d}" for number in range(len(titles)))
+    try:
+        space = OutcomeSpace(codes, tuple(titles))
+    except InputError:
+        return  # repeated titles
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "titles.csv"
+        space.frame().to_csv(path, index=False)
+        got = read_titles(path)
+    assert (got.codes, got.titles) == (space.codes, space.titles)

@@ -1,0 +1,189 @@
+"""Predictions: what a model may say of a transition, and how it is stored."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.predictions import (
+    Predictions,
+    from_matrix,
+    model_labels,
+    read_all_predictions,
+    read_predictions,
+    write_all_predictions,
+    write_predictions,
+)
+from labor_llm.errors import ArtefactError, MismatchError, NumericalError
+from labor_llm.store.artefacts import writing
+from labor_llm.store.results import Results
+
+SPACE = OutcomeSpace(("010", "020"), ("Cooks", "Bakers"))
+TRANSITIONS = pd.DataFrame(
+    {
+        "dataset": "toy",
+        "worker_id": ["a", "a", "b"],
+        "year": [1980, 1981, 1980],
+        "transition_type": ["first", "moving", "first"],
+        "occupation": ["010", "020", "020"],
+        "education": "college",
+    }
+)
+SHARES = np.array([[0.25, 0.75], [0.5, 0.5], [0.9, 0.1]])
+
+
+def scored(
+    log_prob: list[float], log_valid_mass: list[float], log_probs: np.ndarray | None = None
+) -> Predictions:
+    table = TRANSITIONS.drop(columns="education").assign(log_prob=log_prob, log_valid_mass=log_valid_mass)
+    return Predictions("tiny", table, SPACE, log_probs)
+
+
+def test_a_matrix_gives_each_transition_the_probability_of_its_occupation() -> None:
+    # Rows picked from a longer table keep their labels, which must not be taken for positions.
+    got = from_matrix("tiny", TRANSITIONS.set_index(pd.Index([7, 3, 5])), SPACE, np.log(SHARES))
+
+    np.testing.assert_allclose(np.exp(got.table["log_prob"]), [0.25, 0.5, 0.1])
+    assert got.table["log_valid_mass"].tolist() == [0, 0, 0]
+    assert got.table.index.tolist() == [0, 1, 2]
+    assert got.normalised_log_prob.tolist() == got.table["log_prob"].tolist()
+    assert list(got.table.columns) == [
+        "dataset", "worker_id", "year", "transition_type", "occupation", "log_prob", "log_valid_mass",
+    ]  # fmt: skip
+    assert got.log_probs.dtype == np.float32
+    np.testing.assert_allclose(np.exp(got.log_probs), SHARES, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("factor", "said"), [(0.9, "0.900000"), (1.001, "1.001000"), (np.nan, "nan")])
+def test_probabilities_that_do_not_add_up_to_one_are_refused(factor: float, said: str) -> None:
+    shares = SHARES.copy()
+    shares[1] *= factor
+    with pytest.raises(
+        NumericalError, match=f"^tiny: the probabilities of a transition add up to {said}, not 1"
+    ):
+        from_matrix("tiny", TRANSITIONS, SPACE, np.log(shares))
+
+
+def test_the_normalised_probability_is_a_share_of_the_valid_mass() -> None:
+    got = scored(np.log([0.2, 0.3, 0.1]), [np.log(0.5), np.log(0.6), np.nan])
+    np.testing.assert_allclose(np.exp(got.normalised_log_prob), [0.4, 0.5, np.nan])
+    assert got.scored_in_full.tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("log_prob", "mass", "message"),
+    [
+        ([-1, np.nan, -1], [0, 0, 0], "tiny: log_prob is not a number for 1 of 3 transitions."),
+        (
+            [-1, 0.01, 0.01],
+            [0, 0, 0],
+            "tiny: log_prob is above zero (a probability above one) for 2 transitions.",
+        ),
+        (
+            [-1, -1, -1],
+            [np.nan, 0.01, -1],
+            "tiny: log_valid_mass is above zero (a probability above one) for 1 ",
+        ),
+        ([np.inf, -1, -1], [0, 0, 0], "tiny: log_prob is above zero"),
+    ],
+)
+def test_what_is_no_log_probability_is_refused(
+    log_prob: list[float], mass: list[float], message: str
+) -> None:
+    with pytest.raises(NumericalError, match="^" + re.escape(message)):
+        scored(log_prob, mass)
+
+
+@pytest.mark.parametrize("value", [np.nan, 0.5])
+def test_what_is_no_log_probability_is_refused_in_the_matrix_too(value: float) -> None:
+    matrix = np.log(SHARES)
+    matrix[2, 0] = value
+    with pytest.raises(NumericalError):
+        scored([-1, -1, -1], [0, 0, 0], matrix.astype(np.float32))
+
+
+def test_rounding_above_zero_is_no_fault() -> None:
+    assert scored([1e-6, -1, -np.inf], [1e-5, 0, 0]).table["log_prob"].max() == 1e-6
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (2, 3), (1, 2)])
+def test_a_matrix_has_a_row_for_each_transition_scored_in_full(shape: tuple[int, int]) -> None:
+    mass = [0.0, np.nan, 0.0]
+    assert scored([-1, -1, -1], mass, np.full((2, 2), -1, np.float32)).log_probs.shape == (2, 2)
+    with pytest.raises(
+        MismatchError, match=rf"^tiny: .* is {re.escape(str(shape))}, the table .* ask for \(2, 2\)"
+    ):
+        scored([-1, -1, -1], mass, np.full(shape, -1, np.float32))
+
+
+@pytest.mark.parametrize("matrix", [None, np.log(SHARES[:2]).astype(np.float32)])
+def test_stored_predictions_come_back_bit_by_bit(tmp_path: Path, matrix: np.ndarray | None) -> None:
+    mass = [np.nan] * 3 if matrix is None else [-0.25, -1e-7, np.nan]
+    stored = scored([-1 / 3, -2.5, -700.125], mass, matrix)
+    write_predictions(tmp_path / "tiny", stored, {"dtype": "float32"})
+
+    got = read_predictions(tmp_path / "tiny")
+
+    pd.testing.assert_frame_equal(got.table, stored.table, check_dtype=False, check_exact=True)
+    assert (got.model, got.outcomes.codes, got.outcomes.titles) == ("tiny", SPACE.codes, SPACE.titles)
+    if matrix is None:
+        assert got.log_probs is None
+    else:
+        np.testing.assert_array_equal(got.log_probs, matrix)
+
+
+@pytest.mark.parametrize("name", ["predictions.parquet", "log_probs.npy", "titles.csv"])
+def test_changed_predictions_are_refused(tmp_path: Path, name: str) -> None:
+    write_predictions(tmp_path / "tiny", from_matrix("tiny", TRANSITIONS, SPACE, np.log(SHARES)))
+    path = tmp_path / "tiny" / name
+    changed = bytearray(path.read_bytes())
+    changed[len(changed) // 2] ^= 1
+    path.write_bytes(changed)
+    with pytest.raises(ArtefactError, match=f"{re.escape(name)}: its sha256 differs"):
+        read_predictions(tmp_path / "tiny")
+
+
+def test_all_predictions_are_read_data_set_by_data_set(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    for dataset in ("one", "two"):
+        with writing(results.panel(dataset)) as aside:
+            (aside / "panel.parquet").write_bytes(b"any")
+        made = {
+            name: from_matrix(f"{name} of {dataset}", TRANSITIONS, SPACE, np.log(SHARES)) for name in "xy"
+        }
+        write_all_predictions(results, dataset, made)
+
+    got = read_all_predictions(results, ["two", "one"], ["y", "x"])
+
+    assert [predictions.model for predictions in got] == ["y of two", "x of two", "y of one", "x of one"]
+    assert model_labels(results, ["one"], ["x", "y"]) == {"x": "x of one", "y": "y of one"}
+
+
+def test_a_model_may_be_optional_for_a_data_set(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    for dataset, names in (("one", "x"), ("two", "xz")):
+        with writing(results.panel(dataset)) as aside:
+            (aside / "panel.parquet").write_bytes(b"any")
+        made = {
+            name: from_matrix(f"{name} of {dataset}", TRANSITIONS, SPACE, np.log(SHARES)) for name in names
+        }
+        write_all_predictions(results, dataset, made)
+
+    got = read_all_predictions(results, ["one", "two"], ["x", "z"], optional=["z"])
+
+    assert [predictions.model for predictions in got] == ["x of one", "x of two", "z of two"]
+    assert model_labels(results, ["one", "two"], ["x", "z", "w"]) == {"x": "x of one", "z": "z of two"}
+    with pytest.raises(ArtefactError, match=r"one/predictions/z: these predictions were not made yet"):
+        read_all_predictions(results, ["one", "two"], ["x", "z"])
+
+
+def test_predictions_that_were_not_made_name_the_notebook(tmp_path: Path) -> None:
+    with pytest.raises(
+        ArtefactError, match=r"toy/predictions/logit: .* Run notebooks/05_next_job_scoring .*/06_base"
+    ):
+        read_all_predictions(Results(tmp_path), ["toy"], ["logit"])

@@ -1,0 +1,165 @@
+"""Which careers a model is fine-tuned on: subsets, other data sets, weights, years."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from labor_llm.careers.panel import CareerPanel, split_workers
+from labor_llm.careers.samples import (
+    TrainingCareers,
+    TrainingData,
+    refuse_same_persons,
+    stored_training_data,
+    training_careers,
+)
+from labor_llm.errors import InputError
+from labor_llm.finetuning.fit import fine_tune_careers, fine_tune_panel
+from labor_llm.finetuning.settings import FineTuningSettings
+
+QUICK = FineTuningSettings(epochs=1, learning_rate=1e-3, batch_size=64, precision="float32")
+
+
+@pytest.fixture(scope="module")
+def splits(panel: CareerPanel) -> dict[str, str]:
+    return split_workers(panel, seed=1)
+
+
+@pytest.fixture(scope="module")
+def other(panel: CareerPanel) -> tuple[CareerPanel, dict[str, str]]:
+    """The same careers as those of other persons in another survey, split otherwise."""
+    frame = panel.frame.assign(dataset="other", worker_id="x" + panel.frame["worker_id"])
+    moved = CareerPanel(frame, panel.outcomes, "other survey")
+    return moved, split_workers(moved, seed=2)
+
+
+def test_by_default_all_training_workers_are_taken(panel: CareerPanel, splits: dict[str, str]) -> None:
+    got = training_careers(panel, splits)
+    assert got.panels == (got.own,)
+    assert got.own.frame.equals(panel.split(splits, "train").frame)
+    assert got.validation.frame.equals(panel.split(splits, "validation").frame)
+    assert got.workers == 112
+
+
+def test_no_test_or_validation_worker_of_any_data_set_is_trained_on(
+    panel: CareerPanel, splits: dict[str, str], other: tuple[CareerPanel, dict[str, str]]
+) -> None:
+    got = training_careers(panel, splits, TrainingData(20, {"other": 0.5}, own_repeats=3), [other])
+    own, repeated, thrice, added = got.panels
+    assert own is repeated is thrice
+    assert (len(own.workers), len(added.workers), got.workers) == (20, 56, 76)
+    assert {splits[worker] for worker in own.workers} == {"train"}
+    assert {other[1][worker] for worker in added.workers} == {"train"}
+    assert {splits[worker] for worker in got.validation.workers} == {"validation"}
+    assert got.sentence() == (
+        "It is trained on the careers of 20 workers of invented (3 times an epoch), and of 56 of other; the checkpoint "
+        "is chosen on 16 validation workers."
+    )
+
+
+def test_records_after_the_last_year_are_left_out_everywhere(
+    panel: CareerPanel, splits: dict[str, str], other: tuple[CareerPanel, dict[str, str]]
+) -> None:
+    later = panel.frame["year"] + 3 * (panel.frame["worker_id"] < "w030")
+    moved = dataclasses.replace(panel, frame=panel.frame.assign(year=later))
+    got = training_careers(moved, splits, TrainingData(others={"other": 1.0}, last_year=1981), [other])
+    for part, original in (
+        (got.own, moved.split(splits, "train")),
+        (got.validation, moved.split(splits, "validation")),
+        (got.added[0], other[0].split(other[1], "train")),
+    ):
+        expected = original.frame[original.frame["year"] <= 1981].reset_index(drop=True)
+        assert part.frame.equals(expected)
+    assert min(got.own.workers) >= "w030", "who has no record left is left out"
+    with pytest.raises(InputError, match="fewer than 11 training workers have records up to 1979"):
+        training_careers(panel, splits, TrainingData(last_year=1979))
+
+
+def test_an_early_end_draws_the_same_workers(
+    panel: CareerPanel, splits: dict[str, str], other: tuple[CareerPanel, dict[str, str]]
+) -> None:
+    """Those who begin after the end drop out of the draw; nobody else comes in for them."""
+
+    def late(original: CareerPanel, first: str) -> CareerPanel:
+        years = original.frame["year"] + 10 * (original.frame["worker_id"] < first)
+        return dataclasses.replace(original, frame=original.frame.assign(year=years))
+
+    own, added = late(panel, "w030"), late(other[0], "xw030")
+    drawn = TrainingData(60, {"other": 0.5})
+    whole = training_careers(own, splits, drawn, [(added, other[1])])
+    early = training_careers(own, splits, dataclasses.replace(drawn, last_year=1985), [(added, other[1])])
+    assert early.own.workers == [worker for worker in whole.own.workers if worker >= "w030"]
+    assert early.added[0].workers == [worker for worker in whole.added[0].workers if worker >= "xw030"]
+    assert 11 <= len(early.own.workers) < 60
+    assert 11 <= len(early.added[0].workers) < 56
+    latest = late(other[0], "xw155"), other[1]
+    with pytest.raises(
+        InputError, match=r"share 0\.5 of its training workers with records up to 1985 is fewer than 11"
+    ):
+        training_careers(panel, splits, TrainingData(others={"other": 0.5}, last_year=1985), [latest])
+
+
+def test_a_share_of_nobody_adds_nobody(
+    panel: CareerPanel, splits: dict[str, str], other: tuple[CareerPanel, dict[str, str]]
+) -> None:
+    assert training_careers(panel, splits, TrainingData(others={"other": 0.0}), [other]).added == ()
+    with pytest.raises(InputError, match=r"the share 0.05 of its training workers is fewer than 11"):
+        training_careers(panel, splits, TrainingData(others={"other": 0.05}), [other])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"workers": 3}, "give at least 11"),
+        ({"others": {"other": 1.5}}, r"The share of other is 1.5; it must lie between 0 and 1"),
+        ({"own_repeats": 0}, "at least 1"),
+        ({"last_year": -1}, "at least 0"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(given: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        TrainingData(**given)
+
+
+def test_data_sets_that_do_not_go_together_are_refused(
+    panel: CareerPanel, splits: dict[str, str], other: tuple[CareerPanel, dict[str, str]]
+) -> None:
+    with pytest.raises(InputError, match="113 training workers are asked for, it has 112"):
+        training_careers(panel, splits, TrainingData(113))
+    with pytest.raises(InputError, match="Careers of no other data set are given, shares of other"):
+        training_careers(panel, splits, TrainingData(others={"other": 0.5}))
+    same = dataclasses.replace(other[0], survey=panel.survey), other[1]
+    with pytest.raises(InputError, match="invented and other are both of the survey invented"):
+        training_careers(panel, splits, TrainingData(others={"other": 0.5}), [same])
+    with pytest.raises(InputError, match="invented and invented are both of the survey invented"):
+        training_careers(panel, splits, TrainingData(others={"invented": 0.5}), [(panel, splits)])
+
+
+def test_a_survey_is_known_in_another_spelling() -> None:
+    refuse_same_persons([("a", "NLSY79"), ("b", "NLSY97"), ("c", "simulated NLSY79")])
+    with pytest.raises(InputError, match="a and c are both of the survey NLSY79, so a person"):
+        refuse_same_persons([("a", "NLSY79"), ("b", "NLSY97"), ("c", "nlsy-79 ")])
+
+
+def test_the_model_says_what_it_was_trained_on(
+    tiny_model_folder: Path,
+    panel: CareerPanel,
+    splits: dict[str, str],
+    other: tuple[CareerPanel, dict[str, str]],
+    tmp_path: Path,
+) -> None:
+    def weights(name: str, careers: TrainingCareers) -> bytes:
+        folder = fine_tune_careers(str(tiny_model_folder), careers, QUICK, tmp_path / name)
+        return (folder / "model.safetensors").read_bytes()
+
+    everybody = weights("own", training_careers(panel, splits))
+    plain = fine_tune_panel(str(tiny_model_folder), panel, splits, QUICK, tmp_path / "plain")
+    assert (plain / "model.safetensors").read_bytes() == everybody
+    chosen = training_careers(panel, splits, TrainingData(11, {"other": 0.5}, 2), [other])
+    assert weights("pooled", chosen) != everybody
+    got = stored_training_data(tmp_path / "pooled")
+    assert (got["own_workers"], got["own_repeats"], got["other_workers"]) == (11, 2, {"other": 56})
+    assert got == chosen.described()
+    assert not any(worker in str(got) for worker in chosen.own.workers)

@@ -1,0 +1,401 @@
+"""The command as a user meets it: exit status, one message without a traceback, and results that are there."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+import typer
+
+from labor_llm import __version__
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.panel import CareerPanel, split_workers, transitions, write_panel
+from labor_llm.careers.predictions import read_predictions
+from labor_llm.commands import main as cli
+from labor_llm.store.artefacts import verify
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command in this process; return its exit status, output and error stream."""
+
+    def command(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["labor-llm", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        said = capsys.readouterr()
+        return int(end.value.code or 0), said.out, said.err
+
+    return command
+
+
+@pytest.fixture
+def careers(tmp_path: Path, records: pd.DataFrame, outcomes: OutcomeSpace) -> Path:
+    """A user's careers with the titles beside them."""
+    records.to_csv(tmp_path / "careers.csv", index=False)
+    outcomes.frame().to_csv(tmp_path / "titles.csv", index=False)
+    return tmp_path / "careers.csv"
+
+
+@pytest.fixture(scope="module")
+def panel_folder(tmp_path_factory: pytest.TempPathFactory, panel: CareerPanel) -> Path:
+    folder = tmp_path_factory.mktemp("artefacts") / "panel"
+    write_panel(folder, panel, split_workers(panel, seed=1))
+    return folder
+
+
+def one_message(error_stream: str) -> str:
+    """The last line of the error stream, before which only bars of progress may stand."""
+    *before, message = error_stream.splitlines()
+    assert message.startswith("labor-llm: ")
+    assert [line for line in before if line and "%|" not in line] == []
+    return message
+
+
+def test_validate_says_what_a_good_panel_holds(run: Run, careers: Path, panel: CareerPanel) -> None:
+    code, out, err = run("validate", careers, "--titles", careers.with_name("titles.csv"))
+    moves = (transitions(panel)["transition_type"] == "moving").sum()
+    assert (code, err) == (0, "")
+    assert out == (
+        f"{careers}: 160 workers, 640 records from 1980 to 1987, 8 of 8 occupations, {moves} moves. "
+        "The panel is valid.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("w000,1980,", "w000,,", "careers.csv, row 2, column year: '' is not a calendar year"),
+        ("w001,1980,", "w000,1980,", "careers.csv, row 4, column year: '1980' repeats a worker-year"),
+        ("w000,1980,003", "w000,1980,3", "careers.csv, row 2, column occupation: '3' is not in the file of"),
+        ("birth_year", "born", "careers.csv: column 'birth_year' is missing; found"),
+    ],
+)
+def test_validate_names_the_row_and_ends_with_3(
+    run: Run, careers: Path, old: str, new: str, message: str
+) -> None:
+    text = careers.read_text()
+    assert old in text
+    careers.write_text(text.replace(old, new, 1))
+    code, out, err = run("validate", careers, "--titles", careers.with_name("titles.csv"))
+    assert (code, out) == (3, "")
+    assert message in one_message(err)
+
+
+def test_the_installed_command_ends_without_a_traceback(careers: Path) -> None:
+    careers.write_text("")
+    done = subprocess.run(
+        [sys.executable, "-m", "labor_llm.commands.main", "validate", careers,
+         "--titles", careers.with_name("titles.csv")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == (
+        f"labor-llm: {careers}: the file is empty. It needs a header line and at least one row.\n"
+    )
+
+
+def test_the_version(run: Run) -> None:
+    assert run("--version") == (0, f"labor-llm {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["scoer"], "No such command 'scoer'"),
+        (["score", "--pannel", "x"], "No such option"),
+        (["score", "--titles", "some"], "Invalid value for '--titles'"),
+        (["score", "--split", "tset"], "Invalid value for '--split'"),
+        (["score", "--dtype", "float16"], "Invalid value for '--dtype'"),
+        (["finetune", "--quantization", "2bit"], "Invalid value for '--quantization'"),
+        (["finetune", "--method", "adapter"], "Invalid value for '--method'"),
+        (["validate"], "Missing argument"),
+        (["replicate", "--cores", "0"], "Invalid value for '--cores'"),
+        (["replicate", "--cores", "two"], "Invalid value for '--cores'"),
+        (
+            ["finetune", "--panel", "x", "--model", "y", "--out", "z", "--epochs", "1.5"],
+            "Invalid value for '--epochs'",
+        ),
+    ],
+)
+def test_wrong_usage_ends_with_2(run: Run, arguments: list[str], message: str) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_every_option_has_help_a_type_and_a_default_and_only_files_to_be_read_or_written_must_be_given() -> (
+    None
+):
+    commands = typer.main.get_command(cli.app).commands
+    assert sorted(commands) == [
+        "book", "convert", "fetch", "finetune", "notebook", "replicate", "score", "validate", "variables",
+    ]  # fmt: skip
+    parameters = {
+        (name, option.name): option for name, command in commands.items() for option in command.params
+    }
+    assert [key for key, option in parameters.items() if not option.help] == []
+    assert {key for key, option in parameters.items() if option.required} == {
+        ("validate", "panel"), ("notebook", "source"), ("notebook", "executed"), ("variables", "survey"),
+        ("convert", "survey"), ("convert", "raw"), ("convert", "crosswalks"), ("convert", "out"),
+    }  # fmt: skip
+    assert all(command.help for command in commands.values())
+
+
+BAD_VALUES = [
+    ("finetune", ["--learning-rate", "0"], "learning_rate is 0.0; it must lie between 0 and 1."),
+    ("finetune", ["--quantization", "4bit"], "Quantised weights cannot be trained in full; use method lora"),
+]
+
+
+@pytest.mark.parametrize(
+    ("command", "given", "message"), BAD_VALUES, ids=[" ".join(case[1]) for case in BAD_VALUES]
+)
+def test_a_value_that_cannot_be_ends_with_3_and_leaves_nothing(
+    run: Run,
+    tmp_path: Path,
+    panel_folder: Path,
+    tiny_model_folder: Path,
+    command: str,
+    given: list[str],
+    message: str,
+) -> None:
+    code, out, err = run(
+        command, "--panel", panel_folder, "--model", tiny_model_folder, "--out", tmp_path / "out", *given
+    )
+    assert (code, out) == (3, "")
+    assert message in one_message(err)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("command", ["score", "finetune"])
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        (
+            "tokenizer.json",
+            ": no tokenizer.json. Copy the tokenizer's files of the same model into the folder.",
+        ),
+        ("model.safetensors", ": no safetensors weights; other formats are not read."),
+        ("config.json", ": no config.json, so this is not the folder of a model."),
+    ],
+)
+def test_a_model_folder_that_lacks_a_part_is_refused(
+    run: Run,
+    tmp_path: Path,
+    panel_folder: Path,
+    tiny_model_folder: Path,
+    command: str,
+    missing: str,
+    message: str,
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(tiny_model_folder, broken)
+    (broken / missing).unlink()
+    code, out, err = run(command, "--panel", panel_folder, "--model", broken, "--out", tmp_path / "out")
+    assert (code, out) == (3, "")
+    assert f"{broken}{message}" in one_message(err)
+    assert os.listdir(tmp_path) == ["broken"]
+
+
+def test_an_unknown_model_is_refused(run: Run, tmp_path: Path, panel_folder: Path) -> None:
+    code, _, err = run("score", "--panel", panel_folder, "--model", "smolm", "--out", tmp_path / "out")
+    assert code == 3
+    assert "smolm: no such model. Name a packaged one (smollm2-135m-instruct)" in one_message(err)
+
+
+def test_a_damaged_panel_ends_with_4(
+    run: Run, tmp_path: Path, panel: CareerPanel, tiny_model_folder: Path
+) -> None:
+    write_panel(tmp_path / "panel", panel, split_workers(panel, seed=1))
+    with open(tmp_path / "panel" / "titles.csv", "a") as file:
+        file.write("999,Spies\n")
+    code, _, err = run(
+        "score", "--panel", tmp_path / "panel", "--model", tiny_model_folder, "--out", tmp_path / "out"
+    )
+    assert code == 4
+    assert "panel/titles.csv: " in one_message(err)
+
+
+def test_score_all_titles_of_the_test_workers_of_a_csv(
+    run: Run, tmp_path: Path, careers: Path, panel: CareerPanel, tiny_model_folder: Path
+) -> None:
+    """The titles hold one that begins another, "Cooks" and "Cooks, short order"."""
+    out_folder = tmp_path / "scores" / "tiny"
+
+    code, out, _ = run(
+        "score", "--panel", careers, "--model", tiny_model_folder, "--titles", "all", "--out", out_folder
+    )
+
+    assert code == 0
+    got = read_predictions(out_folder)
+    test_workers = {worker for worker, split in split_workers(panel, 1).items() if split == "test"}
+    table = got.table
+    assert set(table["worker_id"]) == test_workers
+    expected = panel.restrict(test_workers).frame
+    assert table[["worker_id", "year", "occupation"]].equals(expected[["worker_id", "year", "occupation"]])
+    assert set(table["dataset"]) == {"careers"}
+    # The column of the realised title says what the pass over the whole career says.
+    columns = got.outcomes.indices(table["occupation"])
+    np.testing.assert_allclose(got.log_probs[np.arange(len(table)), columns], table["log_prob"], atol=1e-4)
+    np.testing.assert_allclose(np.logaddexp.reduce(got.log_probs, axis=1), table["log_valid_mass"], atol=1e-4)
+    perplexity = np.exp(-table["log_prob"].mean())
+    assert out == f"{out_folder}: {len(table)} transitions of 32 workers, perplexity {perplexity:.3f}.\n"
+    assert os.listdir(out_folder.parent) == ["tiny"]
+
+
+def test_titles_by_name_and_bounded_titles(
+    run: Run, tmp_path: Path, panel_folder: Path, tiny_model_folder: Path
+) -> None:
+    scoring = ["score", "--panel", panel_folder, "--model", tiny_model_folder, "--out"]
+    code, out, _ = run(*scoring, tmp_path / "named", "--titles", "named", "--named", "stay", "--named", "006")
+    table = read_predictions(tmp_path / "named").table
+    assert code == 0
+    assert out.splitlines()[1:] == [
+        f"{name}: mean probability {np.exp(table[f'log_prob_{name}']).mean():.3f}."
+        for name in ("stay", "006")
+    ]
+    code, _, _ = run(
+        *scoring, tmp_path / "bounded", "--titles", "all", "--tolerance", 0.2, "--memory-mib", 64
+    )
+    assert code == 0
+    bounded = read_predictions(tmp_path / "bounded")
+    assert (bounded.table["unresolved"] <= 0.2).all() and bounded.upper is not None
+    code, _, err = run(*scoring, tmp_path / "x", "--named", "stay")
+    assert code == 3 and "--named goes with --titles named" in one_message(err)
+    code, _, err = run(*scoring, tmp_path / "x", "--titles", "named", "--named", "spy")
+    assert code == 3 and "'spy' is no title that can be asked for" in one_message(err)
+
+
+def test_coarser_arithmetic_tells_its_error(
+    run: Run, tmp_path: Path, panel_folder: Path, tiny_model_folder: Path
+) -> None:
+    code, out, _ = run(
+        "score",
+        "--panel",
+        panel_folder,
+        "--model",
+        tiny_model_folder,
+        "--out",
+        tmp_path / "out",
+        "--dtype",
+        "bfloat16",
+    )
+    assert code == 0
+    assert re.search(r"The arithmetic is bfloat16: .* differ from those in float32 by \S+ nats at most", out)
+
+
+def test_a_finished_result_is_replaced_only_if_asked(
+    run: Run, tmp_path: Path, panel_folder: Path, tiny_model_folder: Path
+) -> None:
+    """Neither by other options nor by a result of another kind, and never what is read."""
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model_folder, model)
+    scoring = ["score", "--panel", panel_folder, "--model", model]
+    assert run(*scoring, "--out", tmp_path / "out")[0] == 0
+    before = verify(tmp_path / "out")
+    for other in (
+        [*scoring, "--split", "everyone"],
+        ["finetune", "--panel", panel_folder, "--model", model, "--epochs", 1, "--precision", "float32"],
+    ):
+        code, _, err = run(*other, "--out", tmp_path / "out")
+        assert code == 3 and "holds a finished result that other options" in one_message(err)
+    assert verify(tmp_path / "out") == before
+    assert run(*scoring, "--out", tmp_path / "out")[0] == 0
+    assert run(*scoring, "--split", "everyone", "--out", tmp_path / "out", "--replace")[0] == 0
+    assert verify(tmp_path / "out") != before
+    code, _, err = run(*scoring, "--out", model, "--replace")
+    assert code == 3 and "which is read" in one_message(err)
+
+
+def test_one_worker_can_be_scored(
+    run: Run, tmp_path: Path, panel: CareerPanel, tiny_model_folder: Path
+) -> None:
+    one = panel.restrict(panel.workers[:1])
+    one.frame.to_csv(tmp_path / "one.csv", index=False)
+    one.outcomes.frame().to_csv(tmp_path / "titles.csv", index=False)
+    scoring = ["score", "--panel", tmp_path / "one.csv", "--model", tiny_model_folder, "--split", "everyone"]
+    code, out, _ = run(*scoring, "--out", tmp_path / "out")
+    assert code == 0 and "transitions of 1 workers" in out
+
+
+def test_finetune_then_score_the_result(
+    run: Run, tmp_path: Path, panel_folder: Path, tiny_model_folder: Path
+) -> None:
+    tuned, off_the_shelf, fine_tuned = (tmp_path / name for name in ("tuned", "off", "fine"))
+    arguments = ["--epochs", 1, "--learning-rate", 5e-3, "--batch-size", 8, "--precision", "float32"]
+
+    code, out, _ = run(
+        "finetune", "--panel", panel_folder, "--model", tiny_model_folder, "--out", tuned, *arguments
+    )
+
+    assert (code, out) == (0, f"{tuned}: fine-tuned model stored.\n")
+    assert verify(tuned)["parameters"]["learning_rate"] == 5e-3
+    for model, scores in ((tiny_model_folder, off_the_shelf), (tuned, fine_tuned)):
+        code, _, _ = run("score", "--panel", panel_folder, "--model", model, "--out", scores)
+        assert code == 0
+    before, after = read_predictions(off_the_shelf), read_predictions(fine_tuned)
+    assert (before.log_probs, after.model) == (None, "tuned")
+    assert before.table["log_valid_mass"].isna().all()
+    assert after.table["log_prob"].mean() > before.table["log_prob"].mean() + 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fine", "off", "tuned"]
+
+
+def test_a_panel_whose_survey_the_resume_names(
+    run: Run, tmp_path: Path, careers: Path, tiny_model_folder: Path
+) -> None:
+    """The survey's name is part of the prompt, so it changes the scores; one that does not fit is refused."""
+    scores = {}
+    for survey in ("NLSY79", "PSID"):
+        code, _, _ = run(
+            "score", "--panel", careers, "--model", tiny_model_folder, "--out", tmp_path / survey, "--survey", survey,
+            "--split", "validation",
+        )  # fmt: skip
+        assert code == 0
+        scores[survey] = read_predictions(tmp_path / survey).table["log_prob"]
+    assert not np.allclose(scores["NLSY79"], scores["PSID"])
+    code, _, err = run(
+        "score", "--panel", careers, "--model", tiny_model_folder, "--out", tmp_path / "x", "--survey", "<b>"
+    )
+    assert code == 3
+    assert "The survey's name '<b>' holds markup" in one_message(err)
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("given", ["{", "[1]", "1", '"seed"'])
+def test_notebook_parameters_that_are_no_object_are_refused(run: Run, tmp_path: Path, given: str) -> None:
+    code, _, err = run("notebook", tmp_path / "x.ipynb", tmp_path / "y.ipynb", "--parameters", given)
+    assert code == 3
+    assert "--parameters " in one_message(err)
+
+
+def test_a_notebook_with_a_misspelt_parameter_never_starts(run: Run, tmp_path: Path) -> None:
+    source = cli.Path(__file__).parents[2] / "notebooks" / "02_data_description.ipynb"
+    before = nbformat.read(source, as_version=4)
+    code, _, err = run(
+        "notebook", source, tmp_path / "done.ipynb", "--parameters", json.dumps({"dataset": "wage_panel"})
+    )
+    assert code == 3
+    assert "no parameter 'dataset' (did you mean 'datasets'?)" in one_message(err)
+    assert os.listdir(tmp_path) == []
+    assert nbformat.read(source, as_version=4) == before
+
+
+def test_an_unknown_profile_ends_with_3(run: Run) -> None:
+    for command in ("replicate", "book"):
+        code, _, err = run(command, "--profile", "dmeo")
+        assert code == 3
+        assert "dmeo: no such profile. Packaged are: demo" in one_message(err)

@@ -1,0 +1,191 @@
+"""The loss and its gradient equal those of the plain form, and no career has a part in another's."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+from transformers import Lfm2Config, Lfm2ForCausalLM
+
+from labor_llm.careers.panel import CareerPanel
+from labor_llm.errors import MismatchError
+from labor_llm.finetuning import loss as finetuning_attention
+from labor_llm.finetuning import loss as finetuning_loss
+from labor_llm.finetuning.batches import TrainingCareer, packed, padded, training_career
+from labor_llm.finetuning.loss import (
+    PACKED_ATTENTION,
+    NextTokenLoss,
+    linear_cross_entropy,
+    pack_careers,
+    packed_attention,
+)
+from labor_llm.models.loading import LanguageModel
+from labor_llm.text.templates import resumes
+from labor_llm.text.tokenization import EncodedResume, encode_resume
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def language_model(tiny_model: LanguageModel) -> torch.nn.Module:
+    """A copy of the tiny model with its own attention."""
+    return copy.deepcopy(tiny_model.model)
+
+
+@pytest.fixture(scope="module", params=["all tokens", "titles"])
+def careers(
+    request: pytest.FixtureRequest, tiny_model: LanguageModel, panel: CareerPanel
+) -> list[TrainingCareer]:
+    """Careers of two to six records."""
+    encoded = [encode_resume(tiny_model.tokenizer, resume) for resume in itertools.islice(resumes(panel), 5)]
+    return [training_career(resume, request.param) for resume in encoded]
+
+
+def plain_loss(model: torch.nn.Module, careers: list[TrainingCareer]) -> torch.Tensor:
+    """Career by career, with all logits, as transformers computes it."""
+    return torch.stack(
+        [
+            model(input_ids=career.ids[None], shift_labels=career.targets[None], labels=career.ids[None]).loss
+            * career.predicted
+            for career in careers
+        ]
+    ).sum()
+
+
+def gradients(model: torch.nn.Module, loss: torch.Tensor) -> dict[str, torch.Tensor]:
+    model.zero_grad()
+    loss.backward()
+    return {name: weight.grad.clone() for name, weight in model.named_parameters()}
+
+
+@pytest.mark.parametrize("layout", [packed, padded])
+def test_loss_and_gradient_are_those_of_the_plain_form(
+    language_model: torch.nn.Module, careers: list[TrainingCareer], layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Many blocks of attention a career, and many of logits.
+    monkeypatch.setattr(finetuning_attention, "_ROWS", 16)
+    monkeypatch.setattr(finetuning_loss, "_LOGIT_BYTES", 100_000)
+    monkeypatch.setattr(finetuning_loss, "_ROWS", 7)
+    expected = plain_loss(language_model, careers)
+    expected_gradients = gradients(language_model, expected)
+    if layout is packed:
+        pack_careers(language_model, careers[0])
+    got = NextTokenLoss(language_model)(**layout(careers, CPU))
+    assert got.item() == pytest.approx(expected.item(), rel=1e-6)
+    for name, gradient in gradients(language_model, got).items():
+        difference = (gradient - expected_gradients[name]).norm()
+        assert difference <= 1e-5 * expected_gradients[name].norm(), name
+
+
+@pytest.mark.parametrize("layout", [packed, padded])
+def test_a_career_has_no_part_in_the_loss_of_another(
+    language_model: torch.nn.Module, careers: list[TrainingCareer], layout
+) -> None:
+    """Its own loss is the same alone, first, last, and beside any others."""
+    if layout is packed:
+        pack_careers(language_model, careers[0])
+    loss = NextTokenLoss(language_model)
+    silent = [TrainingCareer(career.ids, torch.full_like(career.targets, -100)) for career in careers]
+    with torch.no_grad():
+        alone = loss(**layout([careers[2]], CPU)).item()
+        for others in ([careers[2], *silent], [*silent, careers[2]], [silent[0], careers[2], silent[4]]):
+            assert loss(**layout(others, CPU)).item() == pytest.approx(alone, rel=1e-6)
+
+
+def test_bfloat16_is_near_float32(language_model: torch.nn.Module, careers: list[TrainingCareer]) -> None:
+    pack_careers(language_model, careers[0])
+    loss, batch = NextTokenLoss(language_model), packed(careers, CPU)
+    exact = gradients(language_model, loss(**batch))
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded_loss = loss(**batch)
+    assert rounded_loss.item() == pytest.approx(loss(**batch).item(), rel=5e-3)
+    assert rounded_loss.dtype == torch.float32
+    for name, gradient in gradients(language_model, rounded_loss).items():
+        assert gradient.dtype == torch.float32
+        assert functional.cosine_similarity(gradient.flatten(), exact[name].flatten(), 0) > 0.98, name
+
+
+def test_a_frozen_head_gets_no_gradient_and_the_loss_of_a_certain_token_is_zero() -> None:
+    """Two tokens, three words: logits (20, 0, 0) and (0, 0, 0)."""
+    hidden = torch.tensor([[20.0], [0.0]], requires_grad=True)
+    weight = torch.tensor([[1.0], [0.0], [0.0]])
+    loss = linear_cross_entropy(hidden, weight, torch.tensor([0, 1]))
+    assert loss.item() == pytest.approx(np.log(3), rel=1e-6)
+    loss.backward()
+    # The gradient by hidden is the expected weight less that of the target.
+    assert hidden.grad.flatten().tolist() == pytest.approx([0.0, 1 / 3], abs=1e-6)
+    assert weight.grad is None
+
+
+def test_extreme_logits_give_finite_losses() -> None:
+    hidden = torch.tensor([[1e4], [-1e4]], requires_grad=True)
+    loss = linear_cross_entropy(hidden, torch.tensor([[1.0], [0.0]]), torch.tensor([1, 0]))
+    assert loss.item() == 2e4
+    loss.backward()
+    assert hidden.grad.flatten().tolist() == [1.0, -1.0]
+
+
+def test_a_model_that_does_more_after_its_last_layer_cannot_be_packed(
+    language_model: torch.nn.Module, careers: list[TrainingCareer]
+) -> None:
+    language_model.lm_head.register_forward_hook(lambda head, inputs, logits: 0.5 * logits)
+    with pytest.raises(MismatchError, match="Set layout to 'padded'"):
+        pack_careers(language_model, careers[0])
+
+
+def test_a_head_with_a_bias_cannot_be_packed(
+    language_model: torch.nn.Module, careers: list[TrainingCareer]
+) -> None:
+    """A bias of zero, as in a new model, changes no loss, but would never learn."""
+    language_model.lm_head.bias = torch.nn.Parameter(torch.zeros(language_model.config.vocab_size))
+    with pytest.raises(MismatchError, match=r"output layer has a bias.*Set layout to 'padded'"):
+        pack_careers(language_model, careers[0])
+
+
+def test_a_loss_that_is_off_by_a_thousandth_cannot_be_packed(
+    language_model: torch.nn.Module, careers: list[TrainingCareer]
+) -> None:
+    language_model.lm_head.register_forward_hook(lambda head, inputs, logits: 0.999 * logits)
+    with pytest.raises(MismatchError, match="the model's loss is not its own"):
+        pack_careers(language_model, careers[0])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("layers", [["conv", "full_attention"], ["full_attention", "full_attention"]])
+def test_a_model_that_carries_one_career_into_the_next_cannot_be_packed(
+    layers: list[str], dtype: torch.dtype
+) -> None:
+    torch.manual_seed(1)
+    config = Lfm2Config(
+        vocab_size=50, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, layer_types=layers, pad_token_id=0, bos_token_id=None, eos_token_id=0,
+        initializer_range=0.2,
+    )  # fmt: skip
+    career = training_career(EncodedResume("a", np.arange(1, 41), ((1, 2),)), "all tokens")
+    model = Lfm2ForCausalLM(config).to(dtype)
+    if "conv" in layers:
+        with pytest.raises(MismatchError, match=r"one packed career into the next.*Set layout to 'padded'"):
+            pack_careers(model, career)
+    else:
+        pack_careers(model, career)
+
+
+@pytest.mark.parametrize("special", [{"softcap": 50.0}, {"sliding_window": 3}, {"dropout": 0.1}])
+def test_attention_of_another_kind_cannot_be_packed(special: dict[str, float]) -> None:
+    states, ends = torch.zeros(1, 2, 4, 8), torch.tensor([0, 4], dtype=torch.int32)
+    with pytest.raises(MismatchError, match="not plain causal attention"):
+        packed_attention(
+            torch.nn.Identity(), states, states, states, None, cu_seq_lens_q=ends, max_length_q=4, **special
+        )
+
+
+def test_the_name_of_the_attention_is_not_stored_with_a_model(
+    language_model: torch.nn.Module, careers: list[TrainingCareer], tmp_path
+) -> None:
+    pack_careers(language_model, careers[0])
+    language_model.save_pretrained(tmp_path)
+    assert PACKED_ATTENTION not in (tmp_path / "config.json").read_text()

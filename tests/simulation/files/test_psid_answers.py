@@ -1,0 +1,235 @@
+"""Round trip: what simulated workers answer, the PSID's reader gives back; and their families are families."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from labor_llm.errors import InputError
+from labor_llm.simulation.files.psid_answers import COLUMNS, expressible_in_psid, psid_answers
+from labor_llm.surveys.psid.careers import GENDERS, RACES, REGIONS, PsidOptions, psid_interviews
+from labor_llm.surveys.psid.waves import WAVES, missing_waves, occupation_of_wave
+from labor_llm.surveys.variables import RawSurvey, variables_of
+
+# Non-codes and the armed forces among the sources (0, 600, 999, 9999) must never be drawn.
+CODES = {
+    "census1970": {"4": [1, 2, 600, 999], "7": [245, 0], "22": [912]},
+    "census2000": {"4": [10], "7": [402, 999], "22": [600, 983, 612]},
+    "census2010": {"4": [10, 9999], "7": [4020, 4030], "22": [9600, 0]},
+}
+STATES = ("unemployed", "out_of_labor_force", "education")
+OUTCOMES = (*CODES["census1970"], *STATES)
+
+
+def invented_careers(seed: int, workers: int = 60) -> pd.DataFrame:
+    """Workers of every kind, each observed in some waves between an entry and an exit."""
+    rng = np.random.default_rng(seed)
+    ethnicities = sorted({word for answers in RACES.values() for word in answers.values()} | {"unknown"})
+    frames = []
+    for worker in range(workers):
+        start, length = max(0, int(rng.integers(-6, len(WAVES)))), int(rng.integers(1, 15))
+        years = np.array(WAVES[start : start + length])
+        years = years[(rng.random(len(years)) < 0.8) | (years == years[0])]
+        frame = pd.DataFrame({"worker_id": f"w{worker}", "year": years})
+        frame["occupation"] = rng.choice(OUTCOMES, len(years))
+        frame["gender"] = rng.choice([*GENDERS.values(), "unknown"], p=[0.48, 0.48, 0.04])
+        frame["ethnicity"] = rng.choice(ethnicities)
+        frame["region"] = rng.choice([*REGIONS.values(), "unknown"])
+        frame["birth_year"] = pd.NA if rng.random() < 0.1 else int(years[0] - rng.integers(18, 70))
+        frame["schooling"] = rng.integers(0, 21, len(years))
+        frames.append(frame)
+    careers = pd.concat(frames, ignore_index=True).astype({"birth_year": "Int64", "schooling": "Int64"})
+    careers.loc[rng.random(len(careers)) < 0.1, "schooling"] = pd.NA
+    return expressible_in_psid(careers)
+
+
+def raw_survey(values: pd.DataFrame) -> RawSurvey:
+    return RawSurvey(values, {}, (), ())
+
+
+def careers_read(values: pd.DataFrame) -> pd.DataFrame:
+    """The worker-years that the reader makes of the answers, in the form of the careers, `person` for worker."""
+    read = psid_interviews(raw_survey(values))
+    rows = read.interviews.join(read.persons, on="person")
+    targets = {
+        (frame, code): target
+        for frame, codes in CODES.items()
+        for target, sources in codes.items()
+        for code in sources
+    }
+    state = {"unemployed": "unemployed", "out of the labor force": "out_of_labor_force"}
+    outcome = [
+        "education" if enrolled else targets[frame, code] if employment == "working" else state[employment]
+        for employment, enrolled, frame, code in zip(
+            rows["employment"], rows["enrolled"], rows["frame"], rows["code"], strict=True
+        )
+    ]
+    return rows.assign(occupation=outcome)
+
+
+@pytest.fixture(scope="module")
+def careers() -> pd.DataFrame:
+    return invented_careers(seed=1)
+
+
+@pytest.fixture(scope="module")
+def values(careers: pd.DataFrame) -> pd.DataFrame:
+    return psid_answers(careers, CODES, seed=2)[0]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_the_reader_gives_the_simulated_worker_years(seed: int) -> None:
+    careers = invented_careers(seed)
+    values, persons = psid_answers(careers.sample(frac=1, random_state=seed), CODES, seed)
+
+    expected = careers.assign(person=careers["worker_id"].map(persons))
+    columns = ["person", *COLUMNS[1:]]
+    expected = expected.sort_values(["person", "year"])[columns].reset_index(drop=True)
+    got = careers_read(values)[columns].reset_index(drop=True)
+    pd.testing.assert_frame_equal(got, expected, check_dtype=False)
+
+
+def test_answers_have_the_form_of_a_raw_survey(careers: pd.DataFrame, values: pd.DataFrame) -> None:
+    persons = psid_answers(careers, CODES, seed=2)[1]
+    raw = raw_survey(values)
+    assert set(careers["year"]) == set(WAVES)
+    assert missing_waves(raw) == []
+    assert list(values.columns) == [variable.key for variable in variables_of("psid")]
+    assert (values.dtypes == "Int32").all()
+    assert values.index.is_monotonic_increasing and values.index.is_unique
+    numbers = raw.get("interview_number_1968", role="person") * 1000 + raw.get("person_number", role="person")
+    assert (numbers == values.index).all()
+    assert len(values) == round(2.6 * careers["worker_id"].nunique())
+    assert sorted(persons) == sorted(careers["worker_id"].unique())
+    assert len(set(persons.values())) == len(persons) and set(persons.values()) <= set(values.index)
+
+
+def test_waves_without_a_record_have_no_columns(careers: pd.DataFrame) -> None:
+    some = careers[careers["year"].isin([1988, 2003])]
+    got = psid_answers(expressible_in_psid(some), CODES, seed=2)[0]
+    assert sorted({year for _, _, year in got.columns}) == [0, 1988, 2003]
+
+
+def test_every_family_has_one_head_and_one_set_of_answers(values: pd.DataFrame) -> None:
+    raw = raw_survey(values)
+    couples = extras = 0
+    for wave in WAVES:
+        number = raw.get("ind_interview_number", wave, "person")
+        inside = number > 0
+        relation, sequence = (
+            raw.get(concept, wave, "person")[inside] for concept in ("relation_to_head", "sequence_number")
+        )
+        family = number[inside]
+        heads = family[relation.isin([1, 10])]
+        spouses = family[relation.isin([2, 20, 22])]
+        assert sorted(heads) == list(range(1, family.max() + 1))
+        assert spouses.is_unique and spouses.isin(heads).all()
+        assert (sequence[heads.index] == 1).all() and (sequence[spouses.index] == 2).all()
+        assert not pd.DataFrame({"family": family, "sequence": sequence}).duplicated().any()
+        couples, extras = couples + len(spouses), extras + len(family) - len(heads) - len(spouses)
+        of_family = [key for key in values.columns if key[2] == wave and key[1] != "person"]
+        answers = values.loc[inside, of_family]
+        assert answers.notna().all(axis=None) and values.loc[~inside, of_family].isna().all(axis=None)
+        assert (answers.groupby(family).nunique() == 1).all(axis=None)
+        own = [key for key in values.columns if key[2] == wave and key[1] == "person"]
+        assert (values.loc[~inside, own] == 0).all(axis=None)
+    # The rules are put to the test only if there are couples and other members.
+    assert couples > 20 and extras > 20
+
+
+def test_what_is_not_asked_of_a_record_holds_noise(values: pd.DataFrame) -> None:
+    """A reader that took a last job, a member who moved out or the family's missing status would give other careers."""
+    raw = raw_survey(values)
+    last_jobs = moved_out = 0
+    for wave in WAVES:
+        status = raw.get("employment_status", wave, "head")
+        occupation = raw.get(occupation_of_wave(wave)[0], wave, "head")
+        not_working = status.gt(1).fillna(False)
+        last_jobs += int((occupation[not_working] > 0).sum())
+        if wave <= 2001:
+            assert (occupation[not_working] == 0).all()
+        moved_out += int((raw.get("sequence_number", wave, "person") > 70).sum())
+    assert last_jobs > 0
+    assert moved_out > 0
+    everyone = psid_interviews(raw).interviews
+    heads = psid_interviews(raw, PsidOptions(members="heads only")).interviews
+    assert 0 < len(heads) < len(everyone)
+
+
+def test_all_codes_of_an_occupation_are_used(values: pd.DataFrame) -> None:
+    read = psid_interviews(raw_survey(values)).interviews
+    used = read.dropna(subset="code").groupby("frame")["code"].unique().map(sorted).to_dict()
+    assert used == {
+        "census1970": [1, 2, 245, 912],
+        "census2000": [10, 402, 600, 612],
+        "census2010": [10, 4020, 4030, 9600],
+    }
+
+
+def test_answers_depend_on_the_seed_alone(careers: pd.DataFrame, values: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(psid_answers(careers, CODES, seed=2)[0], values)
+    assert not psid_answers(careers, CODES, seed=3)[0].equals(values)
+
+
+def test_only_workers_if_no_others_are_wanted(careers: pd.DataFrame) -> None:
+    values, persons = psid_answers(careers, CODES, seed=2, people_per_worker=1.0)
+    assert sorted(persons.values()) == values.index.tolist()
+
+
+ONE = {
+    "worker_id": ["a", "a"], "year": [1983, 1984], "occupation": ["4", "unemployed"], "gender": ["male"] * 2,
+    "ethnicity": ["white"] * 2, "region": ["south"] * 2, "birth_year": [1950, 1950], "schooling": [12, 12],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("year", [1983, 1998], r"^careers, column year: 1998 has no answer in the PSID"),
+        (
+            "gender",
+            ["man"] * 2,
+            r"^careers, column gender: 'man' has no answer in the PSID; its are male, female, ",
+        ),
+        ("region", ["midwest"] * 2, r"^careers, column region: 'midwest' has no answer"),
+        ("schooling", [12, 18], r"^careers, column schooling: 18 has no answer"),
+        ("schooling", [0, 12], r"^careers, column schooling: 0 has no answer"),
+        (
+            "ethnicity",
+            ["asian"] * 2,
+            r"^careers, column ethnicity: 'asian' was no answer in any wave of 2 records",
+        ),
+        ("ethnicity", ["mixed race"] * 2, r"^careers, column ethnicity: 'mixed race' was no answer"),
+        (
+            "occupation",
+            ["4", "905"],
+            r"^careers, column occupation: '905' in 1984 has no code in census1970\.",
+        ),
+    ],
+)
+def test_careers_that_the_psid_cannot_state_are_refused(column: str, value: list, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        psid_answers(pd.DataFrame(ONE | {column: value}), CODES, seed=1)
+
+
+def test_too_many_people_are_refused() -> None:
+    with pytest.raises(InputError, match=r"^people per worker: 9 is not feasible; choose 1 to 5\."):
+        psid_answers(pd.DataFrame(ONE), CODES, seed=1, people_per_worker=9)
+
+
+def test_more_households_than_the_numbering_holds_are_refused() -> None:
+    """8,472 families of 1968 have room for 14 households each; men alone are no couples."""
+    count = 14 * 8472 + 1
+    men = pd.DataFrame(ONE).iloc[[0] * count].assign(worker_id=np.arange(count).astype(str))
+    with pytest.raises(InputError, match=r"^simulated PSID: 118,609 households do not fit .* Simulate fewer"):
+        psid_answers(men, CODES, seed=1, people_per_worker=1.0)
+
+
+def test_expressible_careers_leave_out_what_no_wave_could_state() -> None:
+    early, late = pd.DataFrame(ONE | {"ethnicity": "asian"}), pd.DataFrame(ONE | {"worker_id": ["b", "b"]})
+    late = late.assign(year=[1984, 1985], ethnicity="asian", schooling=[20, 0])
+    got = expressible_in_psid(pd.concat([early, late], ignore_index=True))
+    assert got["worker_id"].tolist() == ["b", "b"]
+    assert got["schooling"].tolist() == [17, 1]
+    assert len(psid_answers(got, CODES, seed=1)[1]) == 1

@@ -1,0 +1,165 @@
+"""Several processes at the same work: each shard is computed once, a dead process's by another."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from labor_llm.careers.panel import CareerPanel
+from labor_llm.careers.predictions import read_predictions
+from labor_llm.errors import BusyError
+from labor_llm.scoring.careers import score_panel
+from labor_llm.store.artefacts import writing
+from labor_llm.store.shards import Shards, shared_by_runs
+
+# A process that scores a stored panel and writes down which workers it scored.
+SCORE = """
+import json, sys
+from pathlib import Path
+from labor_llm.careers import read_panel
+from labor_llm.scoring import careers
+panel, model, folder, log = sys.argv[1:]
+scored, unpatched = [], careers.realised_log_probs
+def noting(language_model, resume):
+    scored.append(resume.worker_id)
+    return unpatched(language_model, resume)
+careers.realised_log_probs = noting
+careers.score_panel(read_panel(Path(panel))[0], model, "Tiny", Path(folder), 30)
+Path(log).write_text(json.dumps(scored))
+"""
+
+
+def numbered(start: int) -> dict[str, np.ndarray]:
+    return {"numbers": np.array([start])}
+
+
+def nothing(start: int) -> None:
+    pass
+
+
+@pytest.mark.slow  # two processes that import everything
+def test_two_processes_divide_the_work_and_end_with_what_one_gives(
+    tiny_model_folder: Path, panel: CareerPanel, tmp_path: Path
+) -> None:
+    from labor_llm.careers.panel import split_workers, write_panel
+
+    write_panel(tmp_path / "panel", panel, split_workers(panel, 1))
+    model, shared = str(tiny_model_folder), tmp_path / "shared"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    logs = [tmp_path / f"{number}.json" for number in range(2)]
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", SCORE, str(tmp_path / "panel"), model, str(shared), str(log)],
+            env=environment, stderr=subprocess.PIPE,
+        )
+        for log in logs
+    ]  # fmt: skip
+    for run in runs:
+        _, error = run.communicate(timeout=250)
+        assert run.returncode == 0, error.decode()
+    scored = [json.loads(log.read_text()) for log in logs]
+    assert sorted(scored[0] + scored[1]) == sorted(panel.workers)
+    got, expected = read_predictions(shared), score_panel(panel, model, "Tiny", tmp_path / "alone", 30)
+    assert np.abs(got.table["log_prob"] - expected.table["log_prob"]).max() < 1e-5
+    assert got.table["worker_id"].equals(expected.table["worker_id"])
+    assert got.log_probs is not None
+    assert expected.log_probs is not None
+    assert np.abs(got.log_probs - expected.log_probs).max() < 1e-5
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["alone", "panel", "shared"]
+
+
+def test_a_shard_of_a_killed_process_is_taken_over(tmp_path: Path) -> None:
+    shard = tmp_path / "key" / "careers-00000020.lock"
+    shard.parent.mkdir()
+    holding = (
+        "import sys, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire()\n"
+        "print('held', flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holding, str(shard)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as run:
+        assert run.stdout is not None
+        run.stdout.readline()
+        order: list[int] = []
+
+        def compute(start: int) -> dict[str, np.ndarray]:
+            order.append(start)
+            if start == 40:  # everything that is free is done; now the holder dies
+                run.send_signal(signal.SIGKILL)
+            return numbered(start)
+
+        parts = Shards(tmp_path, "key").collect([0, 20, 40], compute, nothing)
+    assert order == [0, 40, 20]
+    assert [int(part["numbers"][0]) for part in parts] == [0, 20, 40]
+
+
+def test_what_another_has_stored_is_not_computed(tmp_path: Path) -> None:
+    Shards(tmp_path, "key").collect([0, 20], numbered, nothing)
+    found: list[int] = []
+    again = Shards(tmp_path, "key").collect(
+        [0, 20, 40], lambda start: {"numbers": np.array([-1])}, found.append
+    )
+    assert [int(part["numbers"][0]) for part in again] == [0, 20, -1]
+    assert found == [0, 20]
+    other = Shards(tmp_path, "other key").collect(
+        [0], lambda start: {"numbers": np.array([-1])}, found.append
+    )
+    assert int(other[0]["numbers"][0]) == -1
+
+
+def test_the_same_work_is_shared_and_other_work_refused(tmp_path: Path) -> None:
+    result = tmp_path / "result"
+    with shared_by_runs(result, "one") as first:
+        with shared_by_runs(result, "one") as second:
+            assert first == second
+            with pytest.raises(BusyError, match="a run with another model, other careers or other options"):
+                shared_by_runs(result, "two").__enter__()
+            Shards(second, "key").collect([0], numbered, nothing)
+        assert first.is_dir()  # the first run still works there
+    assert first.is_dir()  # a shard is stored and the result is not: the work can go on
+    # Nobody is at work any more.
+    with shared_by_runs(result, "two"), writing(result, {"identity": "two"}):
+        pass
+    assert not first.exists()
+
+
+def test_a_busy_folder_is_named_as_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with (
+        shared_by_runs(Path("result"), "one"),
+        pytest.raises(BusyError, match=r"^result: a run with another"),
+    ):
+        shared_by_runs(Path("result"), "two").__enter__()
+
+
+def test_a_run_that_stored_nothing_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), shared_by_runs(tmp_path / "result", "one"):
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_killed_run_does_not_hold_the_folder(tmp_path: Path) -> None:
+    working = (
+        "import sys; from pathlib import Path; from labor_llm.store.shards import shared_by_runs\n"
+        "with shared_by_runs(Path(sys.argv[1]), 'one'):\n    print('held', flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", working, str(tmp_path / "result")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as run:
+        assert run.stdout is not None
+        run.stdout.readline()
+        with pytest.raises(BusyError):
+            shared_by_runs(tmp_path / "result", "two").__enter__()
+        run.kill()
+        run.wait()
+    with shared_by_runs(tmp_path / "result", "two"):
+        pass

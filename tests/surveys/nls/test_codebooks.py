@@ -1,0 +1,166 @@
+"""What stands beside NLS data: each format in the oddities of genuine files, read to the same variables."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from labor_llm.errors import InputError
+from labor_llm.surveys.nls.codebooks import (
+    Entry,
+    comparable,
+    parse_cdb,
+    parse_dct,
+    parse_sdf,
+    parse_tagset,
+    question_and_year,
+    read_column_map,
+    reference_number,
+    text_lines,
+)
+
+SDF = (
+    "\n\nReference\n"
+    "Number     Year    Variable Description                       Question Name   \n"
+    "------------------------------------------------------------------------------\n"
+    "R00001.00  1979    NUMBER OF THE PERSON                       CASEID          \n"
+    "R00005.00  1979    YEAR  (TRUNC)  OF SOMETHING                Q1-3_A~Y        \n"
+    "R02147.00  78SCRN  WHAT THE SCREENER SAID                     SAMPLE_RACE     \n"
+    "R02167.00  1979    A TITLE THAT RUNS ON UP TO THE NAME OF THE QUESTION HGC          \n"
+    "W00613.00  XRND    A WEEK                                     STATUS_WK_NUM0001 \n"
+    "T00001.00  2006    A VARIABLE WITHOUT QUESTION NAME                           \n"
+)
+CDB = """R00001.00    [CASEID]                                       Survey Year: 1979
+  PRIMARY VARIABLE
+
+ 
+             NUMBER OF THE PERSON
+ 
+TOTAL =========>      90   VALID SKIP(-4)       0     NON-INTERVIEW(-5)       0
+--------------------------------------------------------------------------------
+R00005.00    [Q1-3_A~Y]                                     Survey Year: 1979
+  PRIMARY VARIABLE
+
+             YEAR OF SOMETHING
+ 
+R00004.00 LEADS HERE [OR NOT]
+TOTAL =========>      70   VALID SKIP(-4)      15     NON-INTERVIEW(-5)       5
+--------------------------------------------------------------------------------
+W00613.00    [STATUS_WK_NUM0001]                            Survey Year: XRND
+  COMPUTED VARIABLE
+
+             A WEEK
+"""  # noqa: W293
+
+
+def lines(text: str, encoding: str = "utf-8") -> list[str]:
+    return list(text_lines(io.BytesIO(text.encode(encoding))))
+
+
+def test_a_short_description_file_is_split_whatever_its_widths() -> None:
+    assert parse_sdf(lines(SDF)) == {
+        "R0000100": Entry("CASEID", 1979, "NUMBER OF THE PERSON"),
+        "R0000500": Entry("Q1-3_A~Y", 1979, "YEAR  (TRUNC)  OF SOMETHING"),
+        "R0214700": Entry("SAMPLE_RACE", 1978, "WHAT THE SCREENER SAID"),
+        "R0216700": Entry("HGC", 1979, "A TITLE THAT RUNS ON UP TO THE NAME OF THE QUESTION"),
+        "W0061300": Entry("STATUS_WK_NUM0001", 0, "A WEEK"),
+        "T0000100": Entry("", 2006, "A VARIABLE WITHOUT QUESTION NAME"),
+    }
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(("start", "encoding"), [("", "latin-1"), ("\ufeff", "utf-8")])
+def test_a_codebook_is_read_with_any_line_end_mark_and_encoding(end: str, start: str, encoding: str) -> None:
+    text = start + CDB.replace("A WEEK", "A WEEK, É").replace("\n", end)
+    got = parse_cdb(lines(text, encoding))
+    assert list(got) == ["R0000100", "R0000500", "W0061300"]
+    assert got["R0000100"] == Entry("CASEID", 1979, "NUMBER OF THE PERSON", 90)
+    assert got["R0000500"] == Entry("Q1-3_A~Y", 1979, "YEAR OF SOMETHING", 90)
+    assert got["W0061300"][:2] == ("STATUS_WK_NUM0001", 0)
+    assert got["W0061300"].description.startswith("A WEEK, ")
+
+
+def test_a_dictionary_leaves_the_stream_where_its_data_begin() -> None:
+    text = 'infile dictionary {\n  R0000100 "ID# 79"\r\n  int R0000500 "YEAR 79"\n}\n1 60\r\n'
+    stream = io.BytesIO(text.encode())
+    assert parse_dct(text_lines(stream)) == (["R0000100", "R0000500"], 4, True)
+    assert stream.read() == b"1 60\r\n"
+    apart = text.replace("dictionary {", 'dictionary using "x.dat" {')
+    assert parse_dct(lines(apart)) == (["R0000100", "R0000500"], 4, False)
+    assert parse_dct(lines("R0000100 R0000500\n1 60\n"))[0] == []
+
+
+def test_a_tagset_gives_its_numbers_in_order() -> None:
+    assert parse_tagset(lines("\ufeffR0214800\r\nR0000100\r\n\r\nnonsense\r\nT05257.01\r\n")) == [
+        "R0214800", "R0000100", "T0525701",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("header", "number"),
+    [("R0046400", "R0046400"), ("R00464.00", "R0046400"), (" r0046400 ", "R0046400"), ("1982", ""),
+     ("R004640", ""), ("CPSOCC70_1979", ""), ("RR046400", "")],
+)  # fmt: skip
+def test_reference_numbers_are_known_with_and_without_their_dot(header: str, number: str) -> None:
+    assert reference_number(header) == number
+
+
+@pytest.mark.parametrize(
+    ("question", "renamed", "split"),
+    [
+        ("Q1-3_A~Y", "Q1_3_A_Y_1979", ("Q1_3_A_Y", 1979)),
+        ("OCCALL-EMP.01", "OCCALL_EMP_01_2002", ("OCCALL_EMP_01", 2002)),
+        ("YEMP_OCCODE-2002.01", "yemp_occode_2002_01_2010", ("YEMP_OCCODE_2002_01", 2010)),
+        ("KEY!SEX", "KEY!SEX_1997", ("KEY_SEX", 1997)),
+        ("EMP_STATUS_1994.01", "EMP_STATUS_1994_01_XRND", ("EMP_STATUS_1994_01", 0)),
+        ("SAMPLE_RACE", "SAMPLE_RACE_78SCRN", ("SAMPLE_RACE", 1978)),
+        ("SAMPLE_SEX", "SAMPLE_SEX", ("SAMPLE_SEX", None)),
+    ],
+)
+def test_both_spellings_of_a_question_agree(
+    question: str, renamed: str, split: tuple[str, int | None]
+) -> None:
+    assert question_and_year(renamed) == split
+    assert comparable(question) == split[0]
+
+
+def column_map(folder: Path, text: str) -> Path:
+    path = folder / "map.csv"
+    path.write_text(text, encoding="utf-8-sig")
+    return path
+
+
+def test_a_column_map_names_files_by_the_end_of_their_path(tmp_path: Path) -> None:
+    rows = read_column_map(
+        column_map(tmp_path, "year,file, column ,question\n1982,b/c.csv,82,CPSOCC80\n,c.csv,id,CASEID\n")
+    )
+    assert [(row.column, row.question, row.year, row.row) for row in rows] == [
+        ("82", "CPSOCC80", 1982, 2), ("id", "CASEID", 0, 3),
+    ]  # fmt: skip
+    places = [Path("/a/b/c.csv"), Path("/a/c.csv"), Path("/a/bc.csv")]
+    assert [[row.names(path) for path in places] for row in rows] == [
+        [True, False, False],
+        [True, True, False],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("file,column,question\nc.csv,82,X\n", r"map\.csv: column 'year' is missing; a column map has"),
+        ("file,column,question,year\nc.csv,82,X,82\n", r"map\.csv, row 2, column year: not a survey year"),
+        (
+            "file,column,question,year\nc.csv,82,,1982\n",
+            r"map\.csv, row 2: file, column or question is empty",
+        ),
+    ],
+)
+def test_a_column_map_that_is_none_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_column_map(column_map(tmp_path, text))
+    with pytest.raises(InputError, match=r"absent\.csv: no such file"):
+        read_column_map(tmp_path / "absent.csv")
+    with pytest.raises(InputError, match=r"map\.csv: no CSV"):
+        read_column_map(column_map(tmp_path, "file,column,question,year\n" + "x" * 200_000))

@@ -1,0 +1,318 @@
+"""The NLSY97 reader: each rule on a case worked by hand, weeks against the official calendar, and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+from collections import Counter
+from pathlib import Path
+
+import hypothesis.strategies as st
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+
+import labor_llm.surveys.variables as tables
+from labor_llm.errors import InputError
+from labor_llm.surveys.nls.nlsy97 import (
+    ROUNDS,
+    Nlsy97Options,
+    missing_rounds,
+    nlsy97_interviews,
+    nlsy97_variables,
+    week_index,
+    week_index_of,
+    week_number,
+    weekly_variables,
+)
+from labor_llm.surveys.rules import SurveyInterviews
+from labor_llm.surveys.variables import RawSurvey
+
+PERSON = {("sex", 0): 1, ("race", 0): 4, ("birth_year", 0): 1982}
+# One who was interviewed on 20 October 2005, in week 43, worked and was not enrolled.
+ANSWERS = {
+    **PERSON,
+    ("occupation_2002_job01", 2005): 4020,
+    ("interview_month_number", 2005): 310,
+    ("interview_day", 2005): 20,
+    ("enrollment", 2005): 3,
+    ("schooling", 2005): 12,
+    ("region", 2005): 2,
+    ("weekly_status", 200543): 200501,
+}
+
+
+def raw(*answers: dict[tuple[str, int], int | None]) -> RawSurvey:
+    """The answers of persons 1, 2, ...; what one of them has and another lacks is -5 for that other."""
+    keys = list(dict.fromkeys(key for answer in answers for key in answer))
+    columns = {
+        (concept, "", year): [answer.get((concept, year), -5) for answer in answers] for concept, year in keys
+    }
+    values = pd.DataFrame(columns, index=pd.RangeIndex(1, len(answers) + 1, name="person")).astype("Int32")
+    values.columns.names = ["concept", "role", "year"]
+    return RawSurvey(values, {key: Path("extract.csv") for key in columns}, (), (Path("extract.csv"),))
+
+
+def read(
+    *answers: dict[tuple[str, int], int | None], options: Nlsy97Options | None = None
+) -> SurveyInterviews:
+    return nlsy97_interviews(raw(*answers), options)
+
+
+def interview(changes: dict[tuple[str, int], int | None], options: Nlsy97Options | None = None) -> pd.Series:
+    """The one interview of `ANSWERS` with some of them set anew; None takes a variable out of the files."""
+    changed = {key: value for key, value in {**ANSWERS, **changes}.items() if value is not None}
+    interviews = read(changed, options=options).interviews
+    assert len(interviews) == 1
+    return interviews.iloc[0]
+
+
+def test_one_interview_worked_by_hand() -> None:
+    got = read(ANSWERS)
+
+    expected = {
+        "person": 1, "year": 2005, "employment": "working", "enrolled": False, "frame": "census2002",
+        "code": 4020, "schooling": 12,
+    }  # fmt: skip
+    assert got.survey == "NLSY97"
+    assert got.interviews.to_dict("records") == [expected]
+    assert got.persons.to_dict("index") == {
+        1: {
+            "gender": "male",
+            "ethnicity": "non-black non-hispanic",
+            "region": "northcentral",
+            "birth_year": 1982,
+        }
+    }
+    assert {name: str(got.interviews[name].dtype) for name in ("person", "year", "enrolled", "code", "schooling")} == {
+        "person": "int64", "year": "int64", "enrolled": "boolean", "code": "Int64", "schooling": "Int64",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("status", "employment"),
+    [
+        (9701, "working"),
+        (201909, "working"),
+        (1, "out of the labor force"),
+        (2, "not working"),
+        (3, "working"),
+        (4, "unemployed"),
+        (5, "out of the labor force"),
+        (6, "military"),
+    ],
+)
+def test_the_week_of_the_interview_tells_employment(status: int, employment: str) -> None:
+    assert interview({("weekly_status", 200543): status})["employment"] == employment
+
+
+def test_undetermined_weeks_are_read_as_the_options_say() -> None:
+    options = Nlsy97Options(not_searching="unknown", gap_unknown="not working")
+
+    assert interview({("weekly_status", 200543): 3}, options)["employment"] == "not working"
+    # An unknown status leaves it to the occupation.
+    assert interview({("weekly_status", 200543): 1}, options)["employment"] == "working"
+
+
+def test_a_week_without_information_leaves_it_to_the_latest_of_twelve_weeks_before() -> None:
+    unemployed = {("weekly_status", 200543): 0, ("weekly_status", 200544): 5}
+
+    assert interview({**unemployed, ("weekly_status", 200542): -4, ("weekly_status", 200531): 4})[
+        "employment"
+    ] == ("unemployed")
+    assert (
+        interview({**unemployed, ("weekly_status", 200530): 4})["employment"] == "working"
+    )  # the occupation
+
+
+def test_the_week_follows_from_month_and_day_or_the_15th_or_the_end_of_the_year() -> None:
+    weeks = {("weekly_status", 200540): 4, ("weekly_status", 200542): 5, ("weekly_status", 200543): 6}
+    year_end = {("weekly_status", 200553): 4, ("weekly_status", 200601): 5}
+
+    # 1, 15 and 20 October 2005 lie in weeks 40, 42 and 43.
+    assert interview({**weeks, ("interview_day", 2005): 1})["employment"] == "unemployed"
+    assert interview({**weeks, ("interview_day", 2005): -3})["employment"] == "out of the labor force"
+    assert interview({**weeks, ("interview_day", 2005): None})["employment"] == "out of the labor force"
+    assert (
+        interview({**weeks, **year_end, ("interview_month_number", 2005): -3})["employment"] == "unemployed"
+    )
+    # A round goes on into the next year: January 2006 is month 313.
+    spring = {("interview_month_number", 2005): 313, ("interview_day", 2005): 3}
+    assert interview({**weeks, **year_end, **spring})["employment"] == "out of the labor force"
+
+
+@pytest.mark.parametrize(
+    ("answer", "employment", "code"),
+    [
+        (10, "working", 10),
+        (9750, "working", 9750),
+        (9800, "military", 9800),
+        (9840, "military", 9840),
+        (9920, "unknown", None),  # no recent job
+        (9990, "unknown", None),
+        (0, "unknown", None),
+        (-4, "not working", None),
+        (-3, "unknown", None),
+        (-1, "unknown", None),
+    ],
+)
+def test_without_a_week_the_occupation_tells_employment(
+    answer: int, employment: str, code: int | None
+) -> None:
+    got = interview({("occupation_2002_job01", 2005): answer, ("weekly_status", 200543): None})
+
+    assert got["employment"] == employment
+    assert got["code"] == code if code else pd.isna(got["code"])
+
+
+def test_a_civilian_employer_in_the_array_does_not_hide_a_military_occupation() -> None:
+    assert interview({("occupation_2002_job01", 2005): 9820})["employment"] == "military"
+    assert (
+        interview({("occupation_2002_job01", 2005): 9820, ("weekly_status", 200543): 4})["employment"]
+        == "unemployed"
+    )
+
+
+def test_the_flag_names_the_main_job() -> None:
+    jobs = {("occupation_2002_job02", 2005): 800, ("occupation_2002_job03", 2005): 5000}
+
+    assert interview({**jobs, ("main_job_flag", 2005): 3})["code"] == 5000
+    assert interview({**jobs, ("main_job_flag", 2005): 1})["code"] == 4020
+    assert interview({**jobs, ("main_job_flag", 2005): -3})["code"] == 4020
+    assert interview(jobs)["code"] == 4020
+    assert interview({**jobs, ("main_job_flag", 2005): 3}, Nlsy97Options(main_job="first"))["code"] == 4020
+    # The main job is not among those read, or there is none: not another job's occupation in its place.
+    for flag in (5, 11, -4):
+        assert pd.isna(interview({**jobs, ("main_job_flag", 2005): flag})["code"])
+
+
+@pytest.mark.parametrize(
+    ("status", "enrolled"), [(1, False), (7, False), (8, True), (11, True), (-3, None), (0, None)]
+)
+def test_enrollment_has_two_sides_and_an_unknown(status: int, enrolled: bool | None) -> None:
+    got = interview({("enrollment", 2005): status})["enrolled"]
+
+    assert pd.isna(got) if enrolled is None else got == enrolled
+
+
+@pytest.mark.parametrize(("grade", "schooling"), [(0, 0), (20, 20), (95, None), (-2, None)])
+def test_schooling_is_the_grade_unless_ungraded(grade: int, schooling: int | None) -> None:
+    got = interview({("schooling", 2005): grade})["schooling"]
+
+    assert pd.isna(got) if schooling is None else got == schooling
+
+
+def test_non_interviews_have_minus_five_everywhere() -> None:
+    other = {**PERSON, ("enrollment", 2005): -3, ("occupation_2002_job01", 2006): 10, ("region", 2006): 3}
+    got = read(other, ANSWERS)  # person 2 was not interviewed in 2006
+
+    assert got.interviews[["person", "year"]].to_numpy().tolist() == [[1, 2005], [1, 2006], [2, 2005]]
+    # No file has person 1 of 2006: neither an answer nor a non-interview.
+    values = raw(other, ANSWERS).values
+    values.loc[1, values.columns.get_level_values("year") == 2006] = pd.NA
+    assert nlsy97_interviews(RawSurvey(values, {}, (), ())).interviews["year"].tolist() == [2005, 2005]
+
+
+def test_the_region_is_that_of_the_first_round_that_knows_it() -> None:
+    answers = {**ANSWERS, ("region", 2005): -4, ("occupation_2002_job01", 2006): 10, ("region", 2006): 3}
+    moved = {**answers, ("occupation_2002_job01", 2007): 10, ("region", 2007): 4}
+
+    assert read(moved).persons["region"].tolist() == ["south"]
+    assert read({**ANSWERS, ("region", 2005): -4}).persons["region"].tolist() == ["unknown"]
+
+
+def test_weeks_are_those_of_the_official_calendar() -> None:
+    # Starts of weeks as in appendix 7 of the codebook supplement: date, year x 100 + week.
+    official = {
+        "1980-01-01": 198001, "1980-01-06": 198002, "1980-12-28": 198101, "1994-12-25": 199453, "2000-12-24": 200053,
+        "2005-12-25": 200553, "2006-01-01": 200601, "2011-12-25": 201153, "2016-12-25": 201653,
+    }  # fmt: skip
+    dates = np.array(list(official), dtype="datetime64[D]")
+
+    assert [week_number(index) for index in week_index(dates)] == list(official.values())
+
+
+@given(st.dates(datetime.date(1994, 1, 1), datetime.date(2030, 12, 31)))
+def test_a_date_lies_in_the_week_that_its_saturday_numbers(date: datetime.date) -> None:
+    saturday = date + datetime.timedelta(days=(5 - date.weekday()) % 7)
+    number = saturday.year * 100 + (saturday.timetuple().tm_yday + 6) // 7
+    index = int(week_index(np.array(date, dtype="datetime64[D]")))
+
+    assert week_number(index) == number
+    assert week_index_of(number) == index
+
+
+def test_the_weekly_array_has_a_variable_a_week() -> None:
+    weekly = weekly_variables()
+
+    assert [week.year // 100 for week in weekly if week.year % 100 == 53] == [2000, 2005, 2011, 2016, 2022]
+    assert (weekly[0].name, weekly[0].question) == ("E0011701", "EMP_STATUS_1997.01")
+    named = {week.question: week.name for week in weekly}
+    assert (named["EMP_STATUS_2013.52"], named["EMP_STATUS_2024.01"]) == ("E0013352", "")
+
+
+def test_the_table_names_every_variable_once() -> None:
+    variables = nlsy97_variables()
+    with open(
+        Path(tables.__file__).parent / "variables" / "nlsy97.csv", encoding="utf-8", newline=""
+    ) as file:
+        header = next(csv.reader(file))
+
+    assert header == ["concept", "role", "year", "name", "question"]
+    for kind in ("key", "name"):
+        counts = Counter(getattr(variable, kind) for variable in variables if getattr(variable, kind))
+        assert [value for value, count in counts.items() if count > 1] == []
+    assert all(variable.name or variable.question for variable in variables)
+    assert {variable.year for variable in variables if variable.concept == "occupation_2002_job07"} == set(
+        ROUNDS
+    )
+
+
+def test_rounds_without_any_variable_are_reported() -> None:
+    assert missing_rounds(raw(ANSWERS)) == [year for year in ROUNDS if year != 2005]
+
+
+REFUSED = [
+    ({("sex", 0): None}, "no file has R0536300 KEY!SEX"),
+    ({("race", 0): None}, "no file has R1482600 KEY!RACE_ETHNICITY"),
+    ({("birth_year", 0): None}, "no file has R0536402 KEY!BDATE_Y"),
+    (
+        {("sex", 0): None, ("race", 0): None},
+        "no file has R0536300 KEY!SEX; nor R1482600 KEY!RACE_ETHNICITY. Add",
+    ),
+    ({("schooling", 2005): None}, "no file has CV_HGC_EVER_EDT of any round"),
+    ({("occupation_2002_job01", 2005): None}, "round 2005: no file has YEMP_OCCODE-2002.01 (2005)"),
+    ({("region", 2021): 1}, "round 2021: no file has YEMP_OCCODE-2002.01 (2021)"),
+    # The NLSY79's codes, and labels that were numbered anew.
+    ({("birth_year", 0): 61}, "KEY!BDATE_Y: 1 of 1 respondents have another code than 1980, 1981"),
+    ({("race", 0): 5}, "KEY!RACE_ETHNICITY: 1 of 1 respondents have another code than 1, 2, 3, 4"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), REFUSED)
+def test_missing_and_foreign_variables_are_refused(
+    changes: dict[tuple[str, int], int | None], message: str
+) -> None:
+    answers = {key: value for key, value in {**ANSWERS, **changes}.items() if value is not None}
+
+    with pytest.raises(InputError) as refused:
+        read(answers)
+    assert message in str(refused.value)
+    if "no file" in message:
+        assert "labor-llm variables nlsy97" in str(refused.value)
+
+
+def test_a_file_without_any_round_is_refused() -> None:
+    with pytest.raises(InputError, match="no file has an answer of any round"):
+        read(PERSON)
+
+
+def test_three_digit_occupations_are_refused() -> None:
+    answers = [{**ANSWERS, ("occupation_2002_job01", 2005): 300 + person} for person in range(30)]
+
+    with pytest.raises(
+        InputError, match=r"no occupation has four digits.*not YEMP_OCCODE \(Census of 1990\)"
+    ):
+        read(*answers)
+    assert len(read(*answers[1:]).interviews) == 29

@@ -1,0 +1,352 @@
+"""The PSID's reader, rule by rule on respondents invented by hand."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+import hypothesis.strategies as st
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+
+from labor_llm.errors import InputError
+from labor_llm.surveys.psid.careers import PsidOptions, is_occupation, most_frequent, psid_interviews
+from labor_llm.surveys.psid.waves import occupation_of_wave
+from labor_llm.surveys.variables import RawSurvey, variables_of
+
+OUT = "out of the labor force"
+SPOUSES = (2, 20, 22)
+Answers = dict[tuple[str, str, int], int]
+
+
+def at(year: int, relation: int = 0, sequence: int = 1, interview: int = 0, **given: int) -> Answers:
+    """One person's columns of a wave; `given` are the answers of the person's role, `own_...` the person's own."""
+    relation = relation or (1 if year <= 1982 else 10)
+    role = "spouse" if relation in SPOUSES else "head"
+    answers = {variable.key: 0 for variable in variables_of("psid") if variable.year == year}
+    answers |= {("relation_to_head", "person", year): relation, ("sequence_number", "person", year): sequence}
+    for name, value in given.items():
+        concept = name.removeprefix("own_").replace("status", "employment_status")
+        concept = occupation_of_wave(year)[0] if concept == "occupation" else concept
+        person = name.startswith("own_") or name in ("age", "birth_year")
+        key = (concept, "person" if person else "family" if name == "region" else role, year)
+        assert key in answers, key
+        answers[key] = value
+    if interview:
+        answers |= {
+            ("ind_interview_number", "person", year): interview,
+            ("fam_interview_number", "family", year): interview,
+        }
+    return answers
+
+
+def raw_survey(people: Mapping[int, list[Answers]], sex: int = 1) -> RawSurvey:
+    """Persons with their waves; each is a family alone unless an interview number is given."""
+    rows = {}
+    for number, (person, waves) in enumerate(people.items(), start=1):
+        row: Answers = {("sex", "person", 0): sex}
+        for answers in waves:
+            year = next(iter(answers))[2]
+            alone = {
+                ("ind_interview_number", "person", year): number,
+                ("fam_interview_number", "family", year): number,
+            }
+            row |= answers if answers["ind_interview_number", "person", year] else answers | alone
+        rows[person] = row
+    values = pd.DataFrame.from_dict(rows, orient="index").astype("Int32").sort_index()
+    return raw_of(values)
+
+
+def raw_of(values: pd.DataFrame) -> RawSurvey:
+    values.columns = pd.MultiIndex.from_tuples(values.columns, names=["concept", "role", "year"])
+    return RawSurvey(values.rename_axis("person"), {}, (), ())
+
+
+def records(raw: RawSurvey, **options: str) -> pd.DataFrame:
+    return psid_interviews(raw, PsidOptions(**options)).interviews
+
+
+def one(*waves: Answers, **options: str) -> dict[str, object]:
+    """The first interview of a single person with these waves, missing values as None."""
+    row = records(raw_survey({1001: list(waves)}), **options).iloc[0]
+    return {name: None if pd.isna(value) else value for name, value in row.items()}
+
+
+def test_a_couple_worked_by_hand() -> None:
+    """A couple in 1983; in 1985 she is alone, heads her own family and has become a student."""
+    raw = raw_survey(
+        {
+            4003: [
+                at(1983, 10, 1, 7, status=1, occupation=245, schooling=12, race=1, region=6, birth_year=1950),
+                at(1985, 10, 71, 9, status=7, own_status=1, birth_year=1950),
+            ],
+            4170: [
+                at(
+                    1983,
+                    20,
+                    2,
+                    7,
+                    status=3,
+                    schooling=99,
+                    own_schooling=11,
+                    region=6,
+                    birth_year=9999,
+                    age=30,
+                ),
+                at(1985, 10, 1, 9, status=7, own_schooling=12, race=2, region=3, birth_year=1954, age=31),
+            ],
+        }
+    )
+    # Family variables stand beside every member of a family.
+    raw.values.loc[4170, ("race", "head", 1983)] = 1
+
+    got = psid_interviews(raw)
+
+    assert got.survey == "PSID"
+    expected = pd.DataFrame(
+        {
+            "person": [4003, 4170, 4170],
+            "year": [1983, 1983, 1985],
+            "employment": ["working", "unemployed", OUT],
+            "enrolled": pd.array([False, False, True], dtype="boolean"),
+            "frame": ["census1970", None, None],
+            "code": pd.array([245, None, None], dtype="Int64"),
+            "schooling": pd.array([12, 11, 12], dtype="Int64"),
+        }
+    )
+    expected = expected.astype({"employment": object, "frame": object})
+    expected["frame"] = pd.Series(["census1970", None, None], dtype=object)
+    pd.testing.assert_frame_equal(got.interviews, expected)
+    persons = pd.DataFrame(
+        {
+            "gender": ["male", "male"],
+            "ethnicity": ["white", "black or african american"],
+            "region": ["unknown", "south"],
+            "birth_year": pd.array([1950, 1954], dtype="Int64"),
+            "family": [4, 4],
+        },
+        index=pd.Index([4003, 4170], name="person"),
+    )
+    text = dict.fromkeys(["gender", "ethnicity", "region"], object)
+    pd.testing.assert_frame_equal(got.persons, persons.astype(text))
+
+
+@pytest.mark.parametrize(
+    ("year", "relation", "sequence", "taken"),
+    [
+        (1982, 1, 1, "head"), (1982, 1, 20, "head"), (1982, 2, 2, "spouse"), (1982, 10, 1, ""), (1982, 3, 3, ""),
+        (1982, 9, 2, ""), (1983, 10, 1, "head"), (1983, 1, 1, ""), (1983, 20, 2, "spouse"),
+        (1983, 22, 2, "spouse"), (1983, 88, 2, ""), (1983, 90, 2, ""), (1983, 92, 2, ""), (1983, 30, 2, ""),
+        (1983, 10, 0, ""), (1983, 10, 21, ""), (1983, 10, 51, ""), (2023, 20, 71, ""), (2023, 10, 81, ""),
+    ],
+)  # fmt: skip
+def test_heads_and_spouses_in_the_family_have_records(
+    year: int, relation: int, sequence: int, taken: str
+) -> None:
+    raw = raw_survey({1001: [at(year)], 1002: [at(year, relation, sequence)]})
+    for members, roles in (("heads and spouses", ("head", "spouse")), ("heads only", ("head",))):
+        found = records(raw, members=members)["person"].tolist()
+        assert found == ([1001, 1002] if taken in roles else [1001])
+
+
+@pytest.mark.parametrize(
+    ("status", "options", "employment", "enrolled"),
+    [
+        (1, {}, "working", False),
+        (2, {}, "working", False),
+        (2, {"laid_off": "unemployed"}, "unemployed", False),
+        (2, {"laid_off": OUT}, OUT, False),
+        (3, {}, "unemployed", False),
+        *((status, {}, OUT, False) for status in (4, 5, 6, 8)),
+        (7, {}, OUT, True),
+        (8, {"other_status": "unknown"}, "unknown", False),
+        *((status, {}, "unknown", None) for status in (0, 9, 22, 98, 99)),
+    ],
+)
+def test_a_status_is_an_employment(
+    status: int, options: dict[str, str], employment: str, enrolled: bool | None
+) -> None:
+    got = one(at(1990, status=status, own_status=1, occupation=10), **options)
+    assert (got["employment"], got["enrolled"]) == (employment, enrolled)
+    assert (got["frame"], got["code"]) == (("census1970", 10) if employment == "working" else (None, None))
+
+
+@pytest.mark.parametrize(
+    ("status", "own", "employment"), [(0, 3, "unemployed"), (35, 1, "working"), (3, 1, "unemployed")]
+)
+def test_the_individual_file_stands_in_for_a_spouses_status(status: int, own: int, employment: str) -> None:
+    spouse = at(1990, 20, 2, status=status, own_status=own, occupation=10)
+    assert one(spouse)["employment"] == employment
+    raw = raw_survey({1001: [spouse]})
+    del raw.values["employment_status", "spouse", 1990]
+    expected = {1: "working", 3: "unemployed"}[own]
+    assert records(raw)["employment"].tolist() == [expected]
+
+
+@pytest.mark.parametrize(
+    ("year", "status", "occupation", "employment", "frame", "code"),
+    [
+        (1981, 1, 984, "working", "census1970", 984),
+        (2001, 1, 1, "working", "census1970", 1),
+        *((1997, 1, none, "working", "census1970", None) for none in (0, 810, 997, 998, 999)),
+        (1997, 1, 600, "military", None, None),
+        (1997, 1, 580, "military", None, None),
+        (1997, 3, 600, "unemployed", None, None),
+        (1997, 2, 600, "military", None, None),
+        (2003, 1, 600, "working", "census2000", 600),
+        (2003, 1, 810, "working", "census2000", 810),
+        (2015, 3, 600, "unemployed", None, None),
+        (2015, 4, 981, OUT, None, None),
+        (2015, 2, 402, "working", "census2000", 402),
+        *((2015, 1, none, "working", "census2000", None) for none in (0, 615, 999)),
+        (2015, 1, 983, "military", None, None),
+        (2017, 1, 4020, "working", "census2010", 4020),
+        (2017, 1, 999, "working", "census2010", 999),
+        *((2023, 1, none, "working", "census2010", None) for none in (0, 9999)),
+        (2023, 1, 9830, "military", None, None),
+    ],
+)
+def test_an_occupation_counts_in_its_frame_and_of_those_who_work(
+    year: int, status: int, occupation: int, employment: str, frame: str | None, code: int | None
+) -> None:
+    got = one(at(year, status=status, occupation=occupation))
+    assert (got["employment"], got["frame"], got["code"]) == (employment, frame, code)
+
+
+def test_which_codes_are_occupations() -> None:
+    codes = pd.Series([-1, 0, 1, 580, 600, 615, 810, 999, 9999]).to_numpy()
+    assert codes[is_occupation("census1970", codes)].tolist() == [1, 615, 9999]
+    assert codes[is_occupation("census2000", codes)].tolist() == [1, 580, 600, 810, 9999]
+    assert codes[is_occupation("census2010", codes)].tolist() == [1, 580, 600, 615, 810, 999]
+
+
+@pytest.mark.parametrize(
+    ("of_role", "own", "schooling"),
+    [(16, 12, 16), (0, 12, 12), (99, 17, 17), (98, 98, None), (0, 0, None), (18, 0, None)],
+)
+def test_schooling_is_the_roles_and_otherwise_ones_own(of_role: int, own: int, schooling: int | None) -> None:
+    assert one(at(1991, status=1, schooling=of_role, own_schooling=own))["schooling"] == schooling
+    assert one(at(1991, 20, 2, status=1, schooling=of_role, own_schooling=own))["schooling"] == schooling
+
+
+def ethnicity(*waves: Answers) -> str:
+    return psid_interviews(raw_survey({1001: list(waves)})).persons["ethnicity"].item()
+
+
+@pytest.mark.parametrize(
+    ("year", "race", "hispanic", "expected"),
+    [
+        (1984, 1, None, "white"), (1984, 2, None, "black or african american"), (1984, 3, None, "hispanic"),
+        (1984, 4, None, "unknown"), (1984, 7, None, "other"), (1984, 9, None, "unknown"),
+        (1985, 3, 0, "american indian"), (1985, 4, 0, "asian"), (1990, 5, 0, "hispanic"), (1990, 6, 0, "other"),
+        (1985, 8, 0, "other"), (1999, 5, None, "hispanic"), (1999, 8, None, "unknown"), (2005, 5, 0, "asian"),
+        (2005, 6, 0, "unknown"), (2005, 7, 0, "other"), (2005, 1, 1, "hispanic"), (2005, 2, 7, "hispanic"),
+        (2005, 9, 3, "hispanic"), (2005, 1, 9, "white"), (2005, 1, 8, "white"), (2005, 0, 0, "unknown"),
+    ],
+)  # fmt: skip
+def test_race_and_origin_are_read_by_the_list_of_their_wave(
+    year: int, race: int, hispanic: int | None, expected: str
+) -> None:
+    answers = {"race": race} | ({} if hispanic is None else {"hispanic": hispanic})
+    assert ethnicity(at(year, **answers)) == expected
+
+
+def test_the_most_frequent_ethnicity_counts_and_of_equals_the_earliest() -> None:
+    black, white = ({"race": 2, "hispanic": 0}, {"race": 1, "hispanic": 0})
+    assert ethnicity(at(1985, **black), at(1986, **white), at(1987, **white)) == "white"
+    assert ethnicity(at(1985, **black), at(1986, **white)) == "black or african american"
+    # As a child of the family in 1985 the head's race is not the person's own.
+    assert ethnicity(at(1985, 30, 2, **black), at(1987, **white)) == "white"
+    # Nobody asked for a spouse's race before 1985.
+    assert ethnicity(at(1984, 20, 2)) == "unknown"
+    assert ethnicity(at(1984, 20, 2), at(1985, 20, 2, **black)) == "black or african american"
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 3), st.sampled_from("abc")), max_size=30))
+def test_most_frequent_agrees_with_counting(answers: list[tuple[int, str]]) -> None:
+    frame = pd.DataFrame(answers, columns=["person", "value"]).assign(year=range(len(answers)))
+    got = most_frequent(frame["person"], frame["year"], frame["value"].mask(frame["value"] == "c"))
+    expected = {}
+    for person in sorted({person for person, value in answers if value != "c"}):
+        # Counter keeps the order of first appearance, and max takes the first of equals.
+        counts = Counter(value for who, value in answers if who == person and value != "c")
+        expected[person] = max(counts, key=counts.__getitem__)
+    assert got.to_dict() == expected
+
+
+@pytest.mark.parametrize(
+    ("regions", "expected"),
+    [
+        ([1], "northeast"), ([5], "alaska or hawaii"), ([6, 9, 0, 4, 1], "west"), ([6], "unknown"),
+        ([2, 3], "northcentral"),
+    ],
+)  # fmt: skip
+def test_the_region_is_the_first_known(regions: list[int], expected: str) -> None:
+    waves = [at(1981 + number, region=region) for number, region in enumerate(regions)]
+    assert psid_interviews(raw_survey({1001: waves})).persons["region"].tolist() == [expected]
+
+
+@pytest.mark.parametrize(
+    ("waves", "expected"),
+    [
+        ([at(1983, birth_year=1950), at(1984, birth_year=1951), at(1985, birth_year=1951)], 1951),
+        ([at(1983, birth_year=1950), at(1984, birth_year=1951)], 1950),
+        ([at(1981, age=40), at(1983, birth_year=1950)], 1950),
+        (
+            [at(1983, birth_year=1950), at(1985, 30, 3, birth_year=1952), at(1987, 30, 3, birth_year=1952)],
+            1952,
+        ),
+        ([at(1981, age=999), at(1982, age=30), at(1983, birth_year=9999, age=32)], 1952),
+        ([at(1981, age=0), at(1982, age=1), at(1983, birth_year=0, age=30)], 1953),
+        ([at(1983, birth_year=1984, age=25)], 1958),
+        ([at(1981, age=999)], None),
+    ],
+)
+def test_the_year_of_birth_is_the_most_frequent_or_follows_from_age(
+    waves: list[Answers], expected: int | None
+) -> None:
+    found = psid_interviews(raw_survey({1001: waves})).persons["birth_year"].item()
+    assert (None if pd.isna(found) else found) == expected
+
+
+@pytest.mark.parametrize(("sex", "gender"), [(1, "male"), (2, "female"), (9, "unknown")])
+def test_gender_is_sex(sex: int, gender: str) -> None:
+    assert psid_interviews(raw_survey({1001: [at(1981)]}, sex)).persons["gender"].tolist() == [gender]
+
+
+def test_variables_that_one_wave_lacks_are_taken_from_the_others() -> None:
+    described = {"race": 1, "region": 3, "own_schooling": 12, "birth_year": 1950}
+    raw = raw_survey(
+        {1001: [at(1985, status=1, occupation=10), at(1986, status=1, occupation=10, **described)]}
+    )
+    gone = ("race", "hispanic", "region", "schooling", "birth_year", "age")
+    got = psid_interviews(
+        raw_of(raw.values[[key for key in raw.values if key[0] not in gone or key[2] == 1986]])
+    )
+    assert got.persons.iloc[0, :4].tolist() == ["male", "white", "south", 1950]
+    assert got.interviews["schooling"].astype(object).where(lambda found: found.notna(), None).tolist() == [
+        None,
+        12,
+    ]
+
+
+def test_files_that_contradict_each_other_are_read_if_that_is_wanted() -> None:
+    """Sixty heads: the individual file has all of them at work, the family file all of them retired."""
+    raw = raw_survey({1000 * family + 1: [at(1990, status=4, own_status=1)] for family in range(1, 61)})
+    with pytest.raises(InputError, match=r"^PSID 1990: ER30653 .* are the same for 0 of 60 heads only"):
+        records(raw)
+    assert set(records(raw, consistency="ignore")["employment"]) == {OUT}
+    with pytest.raises(
+        InputError, match=r"^PSID: consistency is 'warn'; choose one of 'refuse', 'ignore'\.$"
+    ):
+        PsidOptions(consistency="warn")
+
+
+def test_no_head_in_any_wave_and_unknown_choices_are_refused() -> None:
+    with pytest.raises(InputError, match=r"^PSID: laid_off is 'employed'; choose one of 'working', "):
+        PsidOptions(laid_off="employed")
+    spouse = raw_survey({1001: [at(1990, 20, 2)]})
+    with pytest.raises(InputError, match=r"^PSID: no head or spouse in any of the waves read\."):
+        records(spouse, members="heads only")

@@ -1,0 +1,388 @@
+"""PSID files worked by hand: who gets which family's answers, in every form, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from labor_llm.errors import InputError
+from labor_llm.surveys.psid.files import read_psid
+from labor_llm.surveys.sources import SourceFile
+from labor_llm.surveys.variables import RawSurvey, Variable
+
+VARIABLES = [
+    Variable("sex", 0, "ER32000", role="person"),
+    Variable("ind_interview_number", 1981, "ER30343", role="person"),
+    Variable("ind_interview_number", 2003, "ER33701", role="person"),
+    Variable("fam_interview_number", 1981, "V7502", role="family"),
+    Variable("fam_interview_number", 2003, "ER21002", role="family"),
+    Variable("occupation", 1981, "V7712", role="head"),
+    Variable("occupation", 1981, "V7885", role="spouse"),
+    Variable("occupation", 2003, "ER21145", role="head"),
+]
+# Release, ER30001, ER30002, interview numbers of 1981 and 2003, sex: 4001 was in no family in 2003, 5002 in 1981.
+PERSONS = ["1   5  2  0201", "1   4  1 17 01", "1   4  2 17202"]
+# Interview number, head's occupation and, in 1981, the spouse's.
+FAMILIES_1981 = ["  9810  0", " 17  5 -1"]
+FAMILIES_2003 = ["20600", "99 40"]
+FILES = {
+    "IND2023ER.txt": PERSONS,
+    "IND2023ER.sas": [
+        "/*   Rows            : 3 */",
+        "INFILE '[PATH]\\IND2023ER.txt' LRECL = 14 ;",
+        "INPUT ER30000 1 - 1 ER30001 2 - 5 ER30002 6 - 8 ER30343 9 - 11 ER33701 12 - 13 ER32000 14 - 14 ;",
+    ],
+    "IND2023ER_formats.sas": ["PROC FORMAT ;"],
+    "FAM1981.txt": FAMILIES_1981,
+    "fam1981.DO": ["infix long v7502 1 - 3 v7712 4 - 6 v7885 7 - 9", "using [path]\\FAM1981.txt, clear", ";"],
+    "FAM2003ER.txt": FAMILIES_2003,
+    "FAM2003ER.sps": ["DATA LIST FILE = PSID FIXED /", " ER21002 1 - 2 ER21145 3 - 5", " ."],
+    "README.txt": ["Where these files are from."],
+}
+JOB = {
+    "J123.csv": [
+        "ER30001,er30002,ER30343,ER33701,V7502,ER21002,V7712,V7885,ER21145,ER32000,V99999",
+        "4,1,17,0,17,0,5,-1,0,1,soft",
+        "4,2,17,20,17,20,5,-1,600,2,",
+        "5,2,0,20,,20,,,600,1,",
+    ]
+}
+EXPECTED = {
+    " sex 0": [1, 2, 1],
+    " ind_interview_number 1981": [17, 17, 0],
+    " ind_interview_number 2003": [0, 20, 20],
+    "family fam_interview_number 1981": [17, 17, None],
+    "family fam_interview_number 2003": [None, 20, 20],
+    "head occupation 1981": [5, 5, None],
+    "spouse occupation 1981": [-1, -1, None],
+    "head occupation 2003": [None, 600, 600],
+}
+
+
+def written(folder: Path, files: dict[str, list[str]], end: str = "\n", last: str | None = None) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, lines in files.items():
+        text = end.join(lines) + (end if last is None else last)
+        (folder / name).write_bytes(text.encode())
+    return folder
+
+
+def table(raw: RawSurvey) -> dict[str, list[int | None]]:
+    """Values by role, concept and year, None for NA."""
+    return {
+        f"{role or ''} {concept} {year}".replace("person", ""): [
+            None if pd.isna(value) else int(value) for value in raw.get(concept, year, role)
+        ]
+        for concept, role, year in raw.values.columns
+    }
+
+
+def refusal(folder: Path, files: dict[str, list[str]], **form: str) -> str:
+    written(folder, files, **form)
+    with pytest.raises(InputError) as refused:
+        read_psid(folder, VARIABLES)
+    return str(refused.value).replace(f"{folder}/", "")
+
+
+def changed(
+    name: str, change: Callable[[str], str], files: dict[str, list[str]] = FILES
+) -> dict[str, list[str]]:
+    lines = change("\n".join(files[name])).split("\n")
+    assert lines != files[name]
+    return files | {name: lines}
+
+
+def without(*names: str) -> dict[str, list[str]]:
+    return {name: lines for name, lines in FILES.items() if name not in names}
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("last", [None, "", "\n\x1a"])
+def test_each_person_gets_the_answers_of_the_family_of_that_wave(
+    tmp_path: Path, end: str, last: str | None
+) -> None:
+    got = read_psid(written(tmp_path, FILES, end, last and end + last[1:]), VARIABLES)
+
+    assert table(got) == EXPECTED
+    assert got.values.index.tolist() == [4001, 4002, 5002]
+    assert (got.values.index.name, got.values.index.dtype) == ("person", "int64")
+    assert got.values.columns.names == ["concept", "role", "year"]
+    assert (got.values.dtypes == "Int32").all()
+    assert got.missing == ()
+    assert got.found["occupation", "head", 1981] == tmp_path / "FAM1981.txt"
+    assert [path.name for path in got.skipped] == ["README.txt"]
+    assert {path.name for path in got.read} == FILES.keys() - {"README.txt", "IND2023ER_formats.sas"}
+
+
+def test_archives_and_folders_are_read_alike_and_nothing_is_unpacked(tmp_path: Path) -> None:
+    for stem in ("IND2023ER", "FAM1981"):
+        with zipfile.ZipFile(tmp_path / f"{stem.lower()}.zip", "w") as archive:
+            for name, lines in FILES.items():
+                if name.upper().startswith(stem):
+                    archive.writestr(f"{stem}/{name}", "\r\n".join(lines) + "\r\n")
+                    archive.writestr(f"__MACOSX/{stem}/._{name}", "\0\1")
+    written(tmp_path / "deeper/2003", {name: lines for name, lines in FILES.items() if "2003" in name})
+    before = sorted(tmp_path.rglob("*"))
+
+    got = read_psid(tmp_path, VARIABLES)
+
+    assert table(got) == EXPECTED
+    assert got.found["occupation", "spouse", 1981] == tmp_path / "fam1981.zip/FAM1981/FAM1981.txt"
+    assert {path.name for path in got.read} == {
+        "ind2023er.zip",
+        "fam1981.zip",
+        "FAM2003ER.txt",
+        "FAM2003ER.sps",
+    }
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_job_of_the_data_center_is_enough(tmp_path: Path) -> None:
+    """Also where Excel saved the numbers with a decimal point, and with blanks or 0 for persons in no family."""
+    assert table(read_psid(written(tmp_path, JOB), VARIABLES)) == EXPECTED
+    decimals = changed("J123.csv", lambda text: text.replace(",17,", ",17.0,"), JOB)
+    assert table(read_psid(written(tmp_path, decimals, "\r\n"), VARIABLES)) == EXPECTED
+
+
+def test_lines_that_end_in_cr_alone_are_lines(tmp_path: Path) -> None:
+    """As old programs for the Mac wrote them; a file of somebody else's in this form is passed over."""
+    assert table(read_psid(written(tmp_path, JOB, "\r"), VARIABLES)) == EXPECTED
+    beside = written(tmp_path, {"notes.csv": ["a", "b", "c"]}, "\r")
+    assert [path.name for path in read_psid(beside, VARIABLES).skipped] == ["notes.csv"]
+    labels = changed("J123.csv", lambda text: text.replace(",600,2", ",Cooks,2"), JOB)
+    assert "J123.csv: row 3, ER21145: not a code" in refusal(tmp_path / "labels", labels, end="\r")
+
+
+def test_jobs_and_packaged_files_complete_each_other(tmp_path: Path) -> None:
+    """The job has one person more, and a wave of which there is no family file."""
+    job = changed("J123.csv", lambda text: text + "\n7,30,0,20,,20,,,600,2,", JOB)
+    got = read_psid(written(tmp_path, without("FAM2003ER.txt") | job), VARIABLES)
+
+    assert got.values.index.tolist() == [4001, 4002, 5002, 7030]
+    assert table(got)["head occupation 2003"] == [None, 600, 600, 600]
+    assert table(got)["head occupation 1981"] == [5, 5, None, None]
+    assert got.found["occupation", "head", 2003] == tmp_path / "J123.csv"
+
+
+def test_a_wave_without_its_family_file_is_missing(tmp_path: Path) -> None:
+    got = read_psid(written(tmp_path, without("FAM2003ER.txt", "FAM2003ER.sps")), VARIABLES)
+
+    assert [variable.name for variable in got.missing] == ["ER21002", "ER21145"]
+    assert table(got) == {
+        name: values
+        for name, values in EXPECTED.items()
+        if name.split()[0] not in ("family", "head") or "1981" in name
+    }
+
+
+def test_a_variable_under_two_concepts_is_read_for_both(tmp_path: Path) -> None:
+    twice = [
+        *VARIABLES,
+        Variable("job", 1981, "V7712", role="head"),
+        Variable("lineage", 0, "ER30001", role="person"),
+    ]
+    got = table(read_psid(written(tmp_path, FILES), twice))
+    assert (got["head job 1981"], got[" lineage 0"]) == ([5, 5, None], [4, 4, 5])
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (
+            without("fam1981.DO"),
+            "FAM1981.txt: its layout is missing. Put FAM1981.sas, FAM1981.sps or FAM1981.do",
+        ),
+        (without("IND2023ER.txt"), "holds 2 family files (FAM1981.txt first), but no individual file"),
+        (
+            {"README.txt": ["x"], "psid.csv": ["TYPE,TYPE", "a,b"]},
+            "It has psid.csv, README.txt. Download from",
+        ),
+        (
+            changed("IND2023ER.sas", lambda text: text.replace("LRECL = 14", "LRECL = 15")),
+            "IND2023ER.txt: its layout does not fit: it states lines of 15, line 1 has 14 characters",
+        ),
+        (
+            changed("fam1981.DO", lambda text: text.replace("7 - 9", "8 - 10")),
+            "FAM1981.txt: its layout does not fit: it reaches to column 10, line 1 has 9 characters",
+        ),
+        (
+            changed("FAM1981.txt", lambda text: text.replace("  5 ", "5.5 ")),
+            "FAM1981.txt: line 2, V7712 (columns 4 to 6): no whole number stands there",
+        ),
+        (
+            changed("FAM1981.txt", lambda text: text.replace("  5 ", "5 5 ")),
+            "FAM1981.txt: line 2, V7712 (columns 4 to 6): no whole number stands there",
+        ),
+        (
+            changed("FAM2003ER.txt", lambda text: text[:-2]),
+            "FAM2003ER.txt: cut off: its last line, 2, has 3 characters",
+        ),
+        (
+            changed("IND2023ER.txt", lambda text: text.replace("  1 17", "  1 7")),
+            "IND2023ER.txt: line 2 is longer or shorter than the 14 characters",
+        ),
+        (
+            changed("IND2023ER.txt", lambda text: text.rsplit("\n", 1)[0]),
+            "IND2023ER.txt: has 2 lines, its layout states 3 records",
+        ),
+        (changed("FAM1981.txt", lambda text: ""), "FAM1981.txt: is empty"),
+        (
+            changed("IND2023ER.txt", lambda text: text.replace("4  2", "4  1")),
+            "IND2023ER.txt: 1 rows repeat a person (ER30001 and ER30002)",
+        ),
+        (
+            changed("IND2023ER.txt", lambda text: text.replace("4  2", "4   ")),
+            "IND2023ER.txt: row 3 of its data has no person",
+        ),
+        (
+            changed("FAM2003ER.txt", lambda text: text.replace("99", "20")),
+            "FAM2003ER.txt: ER21002 should tell its families apart, but 1 rows repeat one",
+        ),
+        (
+            changed("FAM2003ER.txt", lambda text: text.replace("20", "21")),
+            "FAM2003ER.txt: different releases: it has the family of 0 of the 2 persons whom IND2023ER.txt places",
+        ),
+        (
+            changed("IND2023ER.sas", lambda text: text.replace("ER33701", "ER99999")),
+            "FAM2003ER.txt: the individual file has no interview number of 2003",
+        ),
+        (
+            changed("FAM2003ER.sps", lambda text: text.replace("ER21002", "ER99999")),
+            "FAM2003ER.txt: holds ER21145 (2003) but neither the family's interview number of that wave nor ER30001",
+        ),
+        (
+            changed("FAM2003ER.sps", lambda text: text.replace("ER21145", "V7502")),
+            "FAM2003ER.txt: a row a family, with the interview numbers of 2 waves (1981 to 2003)",
+        ),
+        (
+            changed("IND2023ER.sas", lambda text: text.replace("ER30002", "ER99999")),
+            "IND2023ER.txt: holds variables of persons, but not ER30002; persons are numbered by ER30001 and ER30002",
+        ),
+        (
+            changed("J123.csv", lambda text: text.replace("er30002", "V30002"), JOB),
+            "J123.csv: holds variables of persons, but not ER30002; persons are numbered by",
+        ),
+        (
+            changed("J123.csv", lambda text: text.replace("ER30001,er30002", "V1,V2"), JOB),
+            "J123.csv: holds variables of persons, but not ER30001 and ER30002; persons are numbered by",
+        ),
+        (
+            changed("J123.csv", lambda text: '"' + "x" * 200_000 + text, JOB),
+            "J123.csv: it is not readable as a table. Download it again, or take it out of the folder",
+        ),
+        (
+            FILES | changed("J123.csv", lambda text: text.replace(",5,", ",6,"), JOB),
+            "FAM1981.txt and J123.csv: different releases: V7712 (1981) differs for 2 of the 2 persons whom both hold",
+        ),
+        (
+            changed("J123.csv", lambda text: text.replace(",600,2", ",Cooks,2"), JOB),
+            "J123.csv: row 3, ER21145: not a code but something else, such as a value label. Order the job again",
+        ),
+        (
+            changed("J123.csv", lambda text: text.replace("17,0,5", "17.5,0,5"), JOB),
+            "J123.csv: row 2, V7502: not a code",
+        ),
+        (
+            changed("J123.csv", lambda text: text[:-12], JOB),
+            "J123.csv: row 4 has 5 columns, its header 11: the file is cut or edited",
+        ),
+        (
+            changed("J123.csv", lambda text: text.replace("V7885", "v7712"), JOB),
+            "J123.csv: row 1: column V7712 is there twice",
+        ),
+        ({"FAM1981.zip": ["PK"]}, "FAM1981.zip: the archive is damaged or incomplete. Download it again"),
+    ],
+)
+def test_unfit_files_are_refused_by_file_and_place(
+    tmp_path: Path, files: dict[str, list[str]], message: str
+) -> None:
+    assert message in refusal(tmp_path / "psid", files)
+
+
+def zipped(path: Path, prefixes: dict[str, str]) -> Path:
+    """All files in one archive, those of a stem under a path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, lines in FILES.items():
+            archive.writestr(prefixes.get(name[:7].upper(), "") + name, "\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("prefix", ["../", "deeper/../../", "..\\", "/etc/psid/", "C:\\psid\\"])
+def test_members_that_lead_out_of_an_archive_are_listed_as_skipped(tmp_path: Path, prefix: str) -> None:
+    got = read_psid(zipped(tmp_path / "all.zip", {"FAM2003": prefix}), VARIABLES)
+    assert [variable.name for variable in got.missing] == ["ER21002", "ER21145"]
+    out = [path for path in got.skipped if path.name.endswith(("FAM2003ER.txt", "FAM2003ER.sps"))]
+    assert len(out) == 2 and all(str(path).startswith(str(tmp_path / "all.zip")) for path in out)
+
+    everything = dict.fromkeys(("IND2023", "FAM1981", "FAM2003"), prefix)
+    zipped(tmp_path / "psid" / "all.zip", everything)
+    with pytest.raises(InputError, match=r"all\.zip has members whose paths lead out of it, .*: unpack it"):
+        read_psid(tmp_path / "psid", VARIABLES)
+
+
+@pytest.mark.parametrize("name", ["IND2023ER.txt", "IND2023ER.sas", "fam1981.zip", "J123.csv", "2003", "."])
+def test_what_may_not_be_read_is_refused_with_its_remedy(tmp_path: Path, name: str) -> None:
+    folder = written(tmp_path / "psid", FILES | JOB)
+    zipped(folder / "fam1981.zip", {})
+    (folder / "2003").mkdir()
+    (folder / name).chmod(0)
+    if os.access(folder / name, os.R_OK):
+        pytest.skip("root may read everything")
+    try:
+        with pytest.raises(InputError) as refused:
+            read_psid(folder, VARIABLES)
+    finally:
+        (folder / name).chmod(0o700)
+    assert str(refused.value) == (
+        f"{folder / name}: cannot be read (Permission denied). Give yourself the right to read it."
+    )
+
+
+def test_errors_of_the_disk_are_refused(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError, match=r"cannot be read \(Is a directory\)\. Download it again\.$"),
+        SourceFile(tmp_path).open(),
+    ):
+        pass
+    memory = Path("/proc/self/mem")
+    if memory.exists():  # whose first page cannot be read
+        with (
+            pytest.raises(InputError, match=r"cannot be read \(Input/output error\)"),
+            SourceFile(memory).open() as stream,
+        ):
+            stream.read(1)
+
+
+def test_a_damaged_excel_file_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("openpyxl")
+    assert "J123.xlsx: it is not readable as an Excel file" in refusal(tmp_path, {"J123.xlsx": ["PK"]})
+
+
+def test_a_cut_archive_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "ind2023er.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("IND2023ER.txt", "IND2023ER.sas"):
+            archive.writestr(name, "\n".join(FILES[name] * 50))
+    content = bytearray((tmp_path / "ind2023er.zip").read_bytes())
+    content[60:64] = b"\0\0\0\0"
+    (tmp_path / "ind2023er.zip").write_bytes(content)
+
+    with pytest.raises(
+        InputError, match=r"ind2023er.zip/IND2023ER.txt: the archive is damaged or incomplete"
+    ):
+        read_psid(tmp_path, VARIABLES)
+
+
+def test_no_message_holds_a_value_of_a_person(tmp_path: Path) -> None:
+    """Values that can be told from row numbers: seven digits each."""
+    job = [JOB["J123.csv"][0], "4,1,17,0,17,0,7654321,-1,0,1,", "4,2,17,20,17,20,7654321,-1,7777777x,2,"]
+    assert "7777" not in refusal(tmp_path / "labels", {"J123.csv": job})
+    other = [line.replace("7654321", "1234567").replace("x", "") for line in job]
+    message = refusal(tmp_path / "releases", {"J123.csv": [job[0], job[1]], "J124.csv": other})
+    assert "different releases" in message
+    assert not any(value in message for value in ("7654321", "1234567", "4001"))

@@ -1,0 +1,166 @@
+import re
+import shutil
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+import yaml
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from labor_llm.errors import ArtefactError
+from labor_llm.exhibits.figures import learning_curve
+from labor_llm.exhibits.publishing import record_numbers, show_figure, show_table
+from labor_llm.store.results import Results
+from labor_llm.workflow.book import build_book, check_executed, stage_book
+
+BOOK = Path(__file__).parents[2] / "book"
+LANGUAGE = {"name": "python", "pygments_lexer": "ipython3"}
+CURVE = pd.DataFrame({"step": [1, 2], "split": "train", "loss": [2.0, 1.0]})
+
+
+def executed(display=None, title="# A title", **metadata):
+    outputs = []
+    if display is not None:
+        outputs = [new_output("execute_result", data=display._repr_mimebundle_(), execution_count=1)]
+    cells = [new_markdown_cell(title), new_code_cell("show()", execution_count=1, outputs=outputs)]
+    return new_notebook(
+        cells=cells, metadata={"language_info": LANGUAGE, "papermill": {"exception": None, **metadata}}
+    )
+
+
+def write(results, name, notebook):
+    results.notebooks.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, results.notebooks / f"{name}.ipynb")
+
+
+@pytest.fixture
+def results(tmp_path):
+    """A run of two notebooks with invented numbers, one of them run for two models."""
+    run = Results(tmp_path / "results")
+    frame = pd.DataFrame({"Model": ["A | B_1 <b>"], "Perplexity": [8.5]})
+    table = show_table(
+        "tab-main-comparison", frame, run.exhibits, persons=20, numbers={"draws": 100, "refits": "none"}
+    )
+    write(run, "07_main_comparison", executed(table))
+    for model in ("one", "two"):
+        words = {"model": model, "dataset": "d"}
+        figure = show_figure(
+            "fig-learning-curve",
+            learning_curve(CURVE),
+            run.exhibits,
+            persons=20,
+            variant=f"d-{model}",
+            numbers=words,
+        )
+        parameters = {"dataset": "d", "label": f"Model {model}"}
+        write(
+            run,
+            f"04_fine_tuning-d-{model}",
+            executed(figure, parameters=parameters, input_path="/secret/place"),
+        )
+    record_numbers("07_main_comparison", {"best": 8.5, "name": "a_b|c"}, run.exhibits, persons=20)
+    return run
+
+
+@pytest.fixture
+def source(tmp_path):
+    """The project's own configuration and style with one short page."""
+    folder = tmp_path / "book"
+    shutil.copytree(
+        BOOK, folder, ignore=lambda _, names: [name for name in names if name.endswith(".md")] + ["_build"]
+    )
+    page = "# Landing\n\nBest: {{ best }} by {{ name }} in *{{ profile }}*, {numref}`tab-main-comparison`, $x^2$.\n"
+    (folder / "index.md").write_text(page, encoding="utf-8")
+    toc = {"format": "jb-book", "root": "index"}
+    parts = [{"caption": "Steps", "numbered": True, "chapters": [{"glob": "notebooks/*"}]}]
+    (folder / "_toc.yml").write_text(yaml.safe_dump(toc | {"parts": parts}), encoding="utf-8")
+    return folder
+
+
+def test_a_book_is_built_offline_and_a_warning_keeps_the_old_one(results, source, tmp_path):
+    html = tmp_path / "html"
+    staged = stage_book(source, results, "demo", tmp_path / "staged")
+    assert build_book(staged, html) == html / "index.html"
+    landing = (html / "index.html").read_text(encoding="utf-8")
+    assert "Best: 8.500 by a_b|c in <em>demo</em>" in landing
+    assert '<span class="std std-numref">Table 3.1</span>' in landing
+    comparison = (html / "notebooks" / "07_main_comparison.html").read_text(encoding="utf-8")
+    assert "A | B_1 &lt;b&gt;" in comparison
+    tuning = (html / "notebooks" / "04_fine_tuning-d-two.html").read_text(encoding="utf-8")
+    assert "A title: Model two" in tuning
+    assert "Fig. 2.1" in tuning
+    assert requests_of(html) == []
+
+    (source / "index.md").write_text("# Landing\n\nSee {numref}`tab-that-nobody-made`.\n", encoding="utf-8")
+    staged = stage_book(source, results, "demo", tmp_path / "staged")
+    with pytest.raises(ArtefactError, match=r"index.md:3: WARNING.*tab-that-nobody-made"):
+        build_book(staged, html)
+    assert (html / "index.html").read_text(encoding="utf-8") == landing
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def requests_of(html):
+    """What a page would load from elsewhere: scripts, styles, images and frames (links to follow are none)."""
+    loaded = re.compile(r"<(?:script|img|iframe|link)\b[^>]*?(?:src|href)=\"((?:https?:)?//[^\"]+)")
+    pages = [path.read_text(encoding="utf-8") for path in html.rglob("*.html")]
+    styles = [path.read_text(encoding="utf-8") for path in html.rglob("*.css")]
+    imported = re.compile(r"(?:@import|url\()\s*[\"']?((?:https?:)?//[^\"')]+)")
+    return [hit for page in pages for hit in loaded.findall(page)] + [
+        hit for style in styles for hit in imported.findall(style)
+    ]
+
+
+def test_staged_notebooks_hold_no_path_of_the_machine_and_folded_code(results, source, tmp_path):
+    staged = stage_book(source, results, "demo", tmp_path / "staged")
+    path = staged / "notebooks" / "04_fine_tuning-d-one.ipynb"
+    assert "/secret/place" not in path.read_text(encoding="utf-8")
+    assert nbformat.read(path, as_version=4).cells[1].metadata["tags"] == ["hide-input"]
+    config = yaml.safe_load((staged / "_config.yml").read_text(encoding="utf-8"))
+    assert config["parse"]["myst_substitutions"] == {"best": "8.500", "name": "a\\_b\\|c", "profile": "demo"}
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda nb: nb.metadata.papermill.update(exception=True), "exception"),
+        (lambda nb: nb.cells[1].update(execution_count=None), "cell 2: it was not executed"),
+        (
+            lambda nb: nb.cells[1].outputs.append(new_output("error", ename="E", evalue="", traceback=[])),
+            "cell 2",
+        ),
+        (lambda nb: nb.cells[0].metadata.update(tags=["papermill-error-cell-tag"]), "cell 1"),
+    ],
+)
+def test_an_unfinished_notebook_is_refused(change, named):
+    notebook = executed()
+    check_executed(notebook, "07_a.ipynb")
+    change(notebook)
+    with pytest.raises(ArtefactError, match=rf"07_a.ipynb.*{named}"):
+        check_executed(notebook, "07_a.ipynb")
+
+
+def test_staging_names_what_is_missing_and_leaves_the_old_stage(results, source, tmp_path):
+    out = tmp_path / "staged"
+    with pytest.raises(ArtefactError, match=r"08_value_of_fine_tuning\.ipynb"):
+        stage_book(source, results, "demo", out, required=["07_main_comparison", "08_value_of_fine_tuning"])
+    (results.notebooks / "09_cut.ipynb").write_text('{"cells": [', encoding="utf-8")
+    with pytest.raises(ArtefactError, match=r"09_cut\.ipynb: not readable"):
+        stage_book(source, results, "demo", out)
+    (source / "index.md").write_text("# Landing\n\n{{ nobody_knows }}\n", encoding="utf-8")
+    with pytest.raises(ArtefactError, match=r"index.md.*'nobody_knows'"):
+        stage_book(source, results, "demo", out, required=["07_main_comparison"])
+    assert not out.exists()
+
+
+def test_every_number_of_the_prose_pages_is_one_that_the_notebooks_are_asked_for():
+    """The notebooks record these; a page that asks for another one would stop the book."""
+    pages = "".join(path.read_text(encoding="utf-8") for path in BOOK.glob("*.md"))
+    assert set(re.findall(r"\{\{ (\w+) \}\}", pages)) == {
+        "best_baseline", "best_baseline_perplexity", "best_baseline_test_se", "difference_to_best_baseline",
+        "difference_to_best_baseline_se", "fine_tuned_label", "fine_tuned_perplexity", "fine_tuned_test_se",
+        "fine_tuned_valid_mass", "fine_tuned_verdict", "headline_dataset", "headline_records", "mass_workers",
+        "headline_test_transitions", "headline_test_workers", "headline_titles", "headline_workers",
+        "off_the_shelf_label", "off_the_shelf_perplexity", "off_the_shelf_test_se", "off_the_shelf_valid_mass",
+        "profile", "survey_years",
+    }  # fmt: skip

@@ -1,0 +1,503 @@
+"""Profiles: the packaged one fits the notebooks, and a fault is one message with the file and the field."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+import yaml
+
+from labor_llm.errors import InputError
+from labor_llm.finetuning.settings import FineTuningSettings
+from labor_llm.store.results import open_results, project_root
+from labor_llm.workflow.parameters import check_parameters, declared_parameters
+from labor_llm.workflow.profile import Profile, load_profile
+from labor_llm.workflow.runs import notebook_runs
+
+PACKAGED = ("demo", "nlsy79", "nlsy97", "own_careers", "paper", "psid81")
+GOOD: dict[str, Any] = {
+    "description": "Invented",
+    "split_seed": 1,
+    "datasets": {
+        "wage_panel": {"label": "NLSY79 men"},
+        "own": {"label": "Ours", "survey": "ACME", "panel": "data/careers.csv", "titles": "data/titles.csv"},
+        "survey": {
+            "label": "Survey",
+            "reader": "nlsy79",
+            "raw": "data/raw/x",
+            "crosswalks": "data/raw/crosswalks",
+            "column_map": "data/raw/map.csv",
+            "options": {"first_age": 16},
+            "other_crosswalks": True,
+        },
+        "simulated": {
+            "label": "Simulated",
+            "reader": "psid",
+            "simulated_workers": 120,
+            "all_titles_workers": 11,
+        },
+    },
+    "language_models": {
+        "small": {"label": "Small", "base": "smollm2-135m-instruct", "all_titles_workers": 12},
+        "small-fine-tuned": {
+            "label": "Small, fine-tuned",
+            "base": "smollm2-135m-instruct",
+            "fine_tuning": {"epochs": 2, "learning_rate": 5e-5, "precision": "float32"},
+        },
+    },
+    "baselines": ["empirical-transitions"],
+    "fine_tuned": "small-fine-tuned",
+    "off_the_shelf": "small",
+    "draws": 200,
+    "bootstrap_seed": 3,
+}
+
+Change = Callable[[dict[str, Any]], object]
+
+
+def profile_file(folder: Path, change: Change | None = None, name: str = "mine.yaml") -> Path:
+    content = copy.deepcopy(GOOD)
+    if change:
+        change(content)
+    (folder / name).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return folder / name
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(InputError) as refused:
+        load_profile(str(path))
+    message = str(refused.value)
+    assert "\n" not in message
+    return message.replace(str(path), path.name)
+
+
+def test_a_good_profile_is_loaded_with_its_defaults(tmp_path: Path) -> None:
+    got = load_profile(str(profile_file(tmp_path)))
+
+    assert (got.name, got.results, got.draws, got.minutes) == ("mine", "results/mine", 200, {})
+    assert (got.datasets["wage_panel"].panel, got.datasets["own"].survey) == (None, "ACME")
+    small, fine_tuned = got.language_models.values()
+    assert (small.fine_tuning, small.dtype, small.quantization, small.all_titles_workers) == (
+        None, "float32", "none", 12,
+    )  # fmt: skip
+    assert fine_tuned.all_titles_workers == -1
+    assert fine_tuned.fine_tuning == FineTuningSettings(epochs=2, learning_rate=5e-5, precision="float32")
+
+
+@pytest.fixture(scope="module", params=[*PACKAGED, "every kind of entry"])
+def profile(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Profile:
+    """Every packaged profile, and one with own files and several data sets."""
+    if request.param in PACKAGED:
+        return load_profile(request.param)
+    return load_profile(str(profile_file(tmp_path_factory.mktemp("profiles"))))
+
+
+def test_every_run_passes_what_its_notebook_declares(profile: Profile) -> None:
+    runs = notebook_runs(profile)
+    for run in runs:
+        path = project_root() / "notebooks" / f"{run.notebook}.ipynb"
+        check_parameters(nbformat.read(path, as_version=4), run.parameters, str(path))
+    notebooks = {path.stem for path in (project_root() / "notebooks").glob("[0-9]*.ipynb")}
+    left_out = notebooks - {run.notebook for run in runs}
+    assert left_out <= {"10_titles", "11_pooled_data", "15_structural_change"}, (
+        "these need models of their own"
+    )
+    assert not left_out or profile.name != "demo", "the demo runs every notebook"
+    assert len({run.name for run in runs}) == len(runs)
+
+
+def test_parameters_are_of_a_notebook_or_a_run_and_do_not_stand_for_other_fields() -> None:
+    def runs(parameters: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        profile = load_profile("demo").model_copy(update={"parameters": parameters})
+        return {run.name: run.parameters for run in notebook_runs(profile)}
+
+    found = runs(
+        {"13_horizons": {"questions": 50}, "13_horizons-wage_panel": {"language_model_questions": 12}}
+    )
+    assert {name: found[name]["questions"] for name in found if name.startswith("13")} == {
+        "13_horizons-wage_panel": 50, "13_horizons-simulated_psid": 50,
+    }  # fmt: skip
+    assert found["13_horizons-wage_panel"]["language_model_questions"] == 12
+    # The language model was not fine-tuned on these careers.
+    assert found["13_horizons-simulated_psid"]["language_model_questions"] == 0
+    with pytest.raises(InputError, match="'language_model_questions' of 13_horizons follows from"):
+        runs({"13_horizons": {"language_model_questions": 12}})
+    with pytest.raises(InputError, match="'13_horizon' is no notebook"):
+        runs({"13_horizon": {"questions": 50}})
+
+
+def test_a_chapter_waits_for_all_that_it_reads() -> None:
+    """Runs may go on side by side, so that the order of the list alone does not make one wait for another."""
+
+    def needs(parameters: dict[str, dict[str, Any]]) -> dict[str, set[str]]:
+        profile = load_profile("demo").model_copy(update={"parameters": parameters})
+        folder = open_results(profile.results).root
+        return {
+            run.name: {
+                str(path.parent.relative_to(folder)) for path in run.needs if path.is_relative_to(folder)
+            }
+            for run in notebook_runs(profile)
+        }
+
+    usual = needs({})
+    for chapter in (
+        "12_history_length-wage_panel",
+        "13_horizons-wage_panel",
+        "14_demographics",
+        "16_embeddings",
+    ):
+        assert usual[chapter] >= {
+            "wage_panel/panel", "wage_panel/models/career", "wage_panel/models/smollm2-fine-tuned",
+            "wage_panel/predictions/smollm2-fine-tuned", "wage_panel/predictions/career",
+        }  # fmt: skip
+        assert not any(name.startswith("simulated_psid") for name in usual[chapter])
+    assert "wage_panel/models/smollm2-numeric-titles" in usual["10_titles"]
+    # What a profile says in place of what follows from its fields may make a chapter read anything.
+    told = needs({"14_demographics": {"datasets": ["wage_panel", "simulated_psid"]}})
+    assert told["14_demographics"] >= usual["14_demographics"] | {"simulated_psid/predictions/career"}
+
+
+def test_a_run_that_is_told_otherwise_still_needs_the_files_of_its_user(tmp_path: Path) -> None:
+    told = {"01_data_conversion-own": {"split_seed": 9}}
+    usual, other = (
+        {run.name: run for run in notebook_runs(load_profile(str(profile_file(tmp_path, change))))}
+        for change in (None, lambda content: content.update(parameters=told))
+    )
+    needed = usual["01_data_conversion-own"].needs
+    assert needed
+    assert set(other["01_data_conversion-own"].needs) >= set(needed)
+
+
+@pytest.mark.parametrize(("own", "cores", "threads"), [(None, 4, 4), (1, 4, 1), (2, 4, 2), (8, 4, 4)])
+def test_a_run_takes_all_cores_unless_the_profile_says_how_many(
+    tmp_path: Path, own: int | None, cores: int, threads: int
+) -> None:
+    profile = load_profile(str(profile_file(tmp_path, lambda content: content.update(cores_per_run=own))))
+    assert profile.threads(cores) == threads
+
+
+@pytest.mark.parametrize("notebook", ["04_fine_tuning", "05_next_job_scoring"])
+def test_a_notebook_can_be_told_everything_that_a_profile_can_say(notebook: str) -> None:
+    path = project_root() / "notebooks" / f"{notebook}.ipynb"
+    declared = set(declared_parameters(nbformat.read(path, as_version=4)))
+    runs = [run for run in notebook_runs(load_profile("demo")) if run.notebook == notebook]
+    assert {name for run in runs for name in run.parameters} == declared
+
+
+def test_notebooks_alone_run_the_demo() -> None:
+    """papermill without parameters gives the demo, in a folder of its own that leaves its results alone."""
+    demo = load_profile("demo")
+    for path in (project_root() / "notebooks").glob("[0-9]*.ipynb"):
+        declared = declared_parameters(nbformat.read(path, as_version=4))
+        values = {name: parameter.default for name, parameter in declared.items()}
+        assert values["results"] == "results/by-hand" != demo.results, path
+        assert values.get("dataset", "wage_panel") in demo.datasets, path
+        assert values.get("datasets", ["wage_panel"])[0] == next(iter(demo.datasets)), path
+        assert values.get("fine_tuned", demo.fine_tuned) == demo.fine_tuned, path
+        assert values.get("off_the_shelf", demo.off_the_shelf) == demo.off_the_shelf, path
+        assert values.get("draws", demo.draws) == demo.draws, path
+
+
+def fine_tuning(**changes: object) -> Change:
+    return lambda content: content["language_models"]["small-fine-tuned"]["fine_tuning"].update(changes)
+
+
+def model(**changes: object) -> Change:
+    return lambda content: content["language_models"]["small"].update(changes)
+
+
+def field(**changes: object) -> Change:
+    return lambda content: content.update(changes)
+
+
+def variants(content: dict[str, Any]) -> None:
+    """Add a model of other titles, one of other careers, one that stops early, and the chapters on them."""
+    tuned = content["language_models"]["small-fine-tuned"]
+    content["language_models"] |= {
+        "numeric": {**tuned, "label": "Numeric", "resumes": {"titles": "numeric", "seed": 7}},
+        "pooled": {
+            **tuned,
+            "label": "Pooled",
+            "training": {"workers": 50, "others": ["survey"], "share": 0.5},
+        },
+        "early": {**tuned, "label": "Early", "training": {"last_year": 1984}},
+        "told": {"label": "Told", "base": tuned["base"], "prompt": {"form": "titles"}, "test_workers": 24},
+    }
+    content["studies"] = {
+        "titles": ["small-fine-tuned", "numeric"],
+        "pooled_data": ["small-fine-tuned", "pooled"],
+        "prompts": ["told"],
+        "last_year": 1984,
+        "until_last_year": {"early": "small-fine-tuned"},
+    }
+
+
+def test_models_of_a_study_are_run_and_compared_in_its_chapter_alone(tmp_path: Path) -> None:
+    got = load_profile(str(profile_file(tmp_path, variants)))
+    runs = {run.name: run.parameters for run in notebook_runs(got)}
+
+    assert got.compared_models == ["small", "small-fine-tuned"]
+    assert "numeric" not in runs["07_main_comparison"]["models"]
+    assert runs["10_titles"]["variants"] == ["numeric"]
+    assert runs["10_titles"]["title_seed"] == 7
+    assert runs["11_pooled_data"]["reference"] == "small-fine-tuned"
+    assert runs["08_value_of_fine_tuning"]["prompted"] == ["told"]
+    assert runs["15_structural_change-wage_panel"]["models_until"] == ["early"]
+    tuned = runs["04_fine_tuning-wage_panel-pooled"]
+    assert (tuned["train_workers"], tuned["other_datasets"], tuned["other_share"]) == (50, ["survey"], 0.5)
+    assert runs["05_next_job_scoring-wage_panel-numeric"]["title_form"] == "numeric"
+    assert "05_next_job_scoring-own-numeric" not in runs
+    panels = {path for run in notebook_runs(got) if run.name.startswith("04_fine_tuning-wage_panel-pooled")
+              for path in run.needs}  # fmt: skip
+    assert {path.parent.parent.name for path in panels} == {"wage_panel", "survey"}
+
+
+def study(chapter: str, models: object) -> Change:
+    def change(content: dict[str, Any]) -> None:
+        variants(content)
+        content["studies"][chapter] = models
+
+    return change
+
+
+def early(**changes: object) -> Change:
+    def change(content: dict[str, Any]) -> None:
+        variants(content)
+        content["language_models"]["early"].update(changes)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        (study("titles", ["small-fine-tuned", "absent"]), "'absent', which is not among language_models"),
+        (study("titles", ["small-fine-tuned"]), "studies.titles must name two models at least"),
+        (study("last_year", 1990), "training.last_year of early must be studies.last_year, 1990"),
+        (early(base="someone/model"), "as small-fine-tuned is; they differ in base"),
+        (early(training={"last_year": 1984, "seed": 2}), "as small-fine-tuned is; they differ in training"),
+        (early(resumes={"birth_year": False}, dtype="bfloat16"), "they differ in resumes, dtype"),
+        (early(prompt={"form": "titles"}), "they differ in prompt"),
+        (early(fine_tuning={"epochs": 1}), "they differ in fine_tuning"),
+        (
+            lambda content: (
+                variants(content),
+                content["language_models"]["small-fine-tuned"].update(training={"last_year": 1986}),
+            ),
+            "they differ in training",
+        ),
+        (model(datasets=["own"]), "language_models.small must be run on wage_panel, the first data set"),
+        (
+            lambda content: content["datasets"]["own"].update(language_models=["absent"]),
+            "datasets.own names 'absent'",
+        ),
+        (model(datasets=["elsewhere"]), "'elsewhere', which is not among datasets"),
+        (model(training={"workers": 5}), "training says what a model is fine-tuned on"),
+        (model(test_workers=5), "published numbers rest on 11 persons"),
+        (field(refitted=["small"]), "refitted names 'small', which is neither among baselines nor"),
+    ],
+)
+def test_studies_that_could_not_be_run_are_refused(tmp_path: Path, change: Change, rule: str) -> None:
+    assert rule in refusal(profile_file(tmp_path, change))
+
+
+def test_fields_taken_over_from_another_entry_may_be_given_anew(tmp_path: Path) -> None:
+    path = profile_file(tmp_path)
+    text = path.read_text(encoding="utf-8").replace("  small:\n", "  small: &small\n")
+    head, models = text.split("language_models:\n")
+    lines = models.split("\n  small-fine-tuned:")
+    path.write_text(head + "language_models:\n" + lines[0] + "\n  other:\n    <<: *small\n    label: Other\n"
+                    + "  small-fine-tuned:" + lines[1], encoding="utf-8")  # fmt: skip
+    assert load_profile(str(path)).language_models["other"].label == "Other"
+
+
+BAD_FIELDS = [
+    (field(drawss=100), "drawss", "not permitted"),
+    (lambda content: content.pop("draws"), "draws", "required"),
+    (field(draws="200"), "draws", "integer"),
+    (field(draws=200.5), "draws", "integer"),
+    (field(draws=True), "draws", "integer"),
+    (field(draws=99), "draws", "100"),
+    (field(description=""), "description", "1 character"),
+    (field(split_seed="one"), "split_seed", "integer"),
+    (field(baselines="multinomial-logit"), "baselines", "list"),
+    (field(baselines=["logit"]), "baselines.0", "multinomial-logit"),
+    (field(datasets={}), "datasets", "at least 1"),
+    (field(datasets={"My Data": {"label": "x"}}), "datasets.My Data", "pattern"),
+    (field(datasets={1980: {"label": "x"}}), "datasets.1980", "string"),
+    (field(datasets={"own": {"label": "x"}}), "datasets.own", "so it needs files"),
+    (
+        field(datasets={"own": {"label": "x", "panel": "y"}}),
+        "datasets.own",
+        "both of its files: panel (careers) and titles",
+    ),
+    (field(datasets={"own": {"label": "x", "file": "y"}}), "datasets.own.file", "not permitted"),
+    (field(fine_tuned="other"), "fine_tuned", "'other', which is not among language_models"),
+    (field(off_the_shelf="other"), "off_the_shelf", "'other', which is not among language_models"),
+    (
+        field(datasets={"wage_panel": {"label": "x", "all_titles_workers": 3}}),
+        "datasets.wage_panel.all_titles_workers",
+        "at least 11, -1 for all or 0 for none",
+    ),
+    (
+        field(datasets={"wage_panel": {"label": "x", "all_titles_workers": 0}}),
+        "datasets",
+        "all_titles_workers is 0 everywhere",
+    ),
+    (
+        field(datasets={"a": {"label": "x", "reader": "psid", "simulated_workers": 20}}),
+        "datasets.a.simulated_workers",
+        "greater than or equal to 110",
+    ),
+    (
+        field(datasets={"a": {"label": "x", "reader": "psid", "raw": "data/raw/psid"}}),
+        "datasets.a",
+        "needs raw and crosswalks",
+    ),
+    (
+        field(
+            datasets={"a": {"label": "x", "reader": "psid", "simulated_workers": 120, "options": {"aged": 3}}}
+        ),
+        "datasets.",
+        "'aged' is no option of psid",
+    ),
+    (model(all_titles_workers=-2), "language_models.small.all_titles_workers", "-1"),
+    (
+        lambda content: content["language_models"]["small-fine-tuned"].update(resumes={"birth_year": False}),
+        "fine_tuned",
+        "resumes of another form",
+    ),
+    (field(cores_per_run=0), "cores_per_run", "greater than or equal to 1"),
+    (model(line_ends="needed"), "language_models: line_ends must be the same for all", "compared"),
+    (model(memory_mib=0), "language_models.small.memory_mib", "1"),
+    (model(dtype="float16"), "language_models.small.dtype", "'float32' or 'bfloat16'"),
+    (model(quantization="2bit"), "language_models.small.quantization", "'8bit'"),
+    (model(base=7), "language_models.small.base", "string"),
+    (model(bsae="x"), "language_models.small.bsae", "not permitted"),
+    (model(fine_tuning="full"), "language_models.small.fine_tuning", "dictionary"),
+    (fine_tuning(epoch=1), "fine_tuning", "epoch: Unexpected keyword argument"),
+    (fine_tuning(method="adapter"), "method", "choose one of full, lora"),
+    (fine_tuning(epochs=0), "epochs", "at least 1"),
+    (fine_tuning(learning_rate=2.0), "learning_rate", "between 0 and 1"),
+    # YAML 1.1 reads 5e-5 without a point as text: the commonest slip of all.
+    (fine_tuning(learning_rate="5e-5"), "learning_rate", "number"),
+    (fine_tuning(epochs="three"), "epochs", "integer"),
+    (fine_tuning(epochs=1.5), "epochs", "integer"),
+    (fine_tuning(epochs=True), "epochs", "integer"),
+    (fine_tuning(weight_decay="none"), "weight_decay", "number"),
+    (fine_tuning(seed="x"), "seed", "integer"),
+    (fine_tuning(max_gradient_norm=None), "max_gradient_norm", "number"),
+    (fine_tuning(method=1), "method", "string"),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "rule"), BAD_FIELDS, ids=[f"{case[1]} {case[2]}" for case in BAD_FIELDS]
+)
+def test_a_bad_field_is_named_with_its_rule(tmp_path: Path, change: Change, name: str, rule: str) -> None:
+    message = refusal(profile_file(tmp_path, change))
+    assert message.startswith("mine.yaml")
+    assert name in message
+    assert rule in message
+
+
+def test_a_setting_of_fine_tuning_is_named_with_its_model(tmp_path: Path) -> None:
+    assert "language_models.small-fine-tuned.fine_tuning" in refusal(
+        profile_file(tmp_path, fine_tuning(epochs=0))
+    )
+
+
+def test_an_unknown_base_model_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    """Neither packaged, nor a folder, nor of the form of a hub id."""
+    message = refusal(profile_file(tmp_path, model(base="smollm2-135m-instrct")))
+    assert message.startswith("mine.yaml")
+    assert "language_models.small.base" in message
+    assert "'smollm2-135m-instrct'" in message
+    assert "smollm2-135m-instruct" in message
+
+
+@pytest.mark.parametrize("base", ["meta-llama/Llama-2-7b-hf", "smollm2-135m-instruct", "tests"])
+def test_a_hub_id_a_packaged_model_and_a_folder_are_base_models(tmp_path: Path, base: str) -> None:
+    def both(content: dict[str, Any]) -> None:
+        for entry in content["language_models"].values():
+            entry["base"] = base
+
+    assert load_profile(str(profile_file(tmp_path, both))).language_models["small"].base == base
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        # Predictions are stored by these names, so a language model would overwrite a baseline.
+        (
+            lambda content: content["language_models"].update(
+                {"empirical-transitions": {"label": "x", "base": "smollm2-135m-instruct"}}
+            ),
+            "empirical-transitions",
+        ),
+        (field(baselines=["multinomial-logit", "multinomial-logit"]), "baselines"),
+        # The comparison of the landing page is with the best of them.
+        (field(baselines=[]), "baselines"),
+        # Tables and bootstrap tell models by their labels.
+        (model(label="Small, fine-tuned"), "Small, fine-tuned"),
+    ],
+    ids=["model named as a baseline", "a baseline twice", "no baseline", "a label twice"],
+)
+def test_a_profile_that_would_fail_or_mislead_later_is_refused(
+    tmp_path: Path, change: Change, name: str
+) -> None:
+    assert name in refusal(profile_file(tmp_path, change))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "expected `field: value` lines. Compare with the packaged demo profile."),
+        (b"- a\n", "expected `field: value` lines"),
+        (b"a: [\n", "not readable as YAML (while parsing"),
+        (b"\xff\xfe", "not readable as YAML ('utf-8' codec"),
+        (
+            b"name: !!python/object/apply:os.getcwd []\n",
+            "not readable as YAML (could not determine a constructor",
+        ),
+        (b"# " + b"x" * 2**20, "larger than 1,048,576 bytes, which no profile is."),
+    ],
+)
+def test_a_file_that_is_no_profile_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(content)
+    assert refusal(path).startswith(f"mine.yaml: {message}")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        field(fine_tuned="small", off_the_shelf="small-fine-tuned"),
+        field(fine_tuned="small", off_the_shelf="small"),
+        model(base="tests"),
+    ],
+    ids=["swapped", "the same", "other bases"],
+)
+def test_the_two_models_of_the_text_are_one_base_with_and_without_fine_tuning(
+    tmp_path: Path, change: Change
+) -> None:
+    assert "fine_tuned must name a model with fine_tuning" in refusal(profile_file(tmp_path, change))
+
+
+def test_a_field_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    path = profile_file(tmp_path)
+    path.write_text(path.read_text() + "draws: 300\n")
+    assert "draws" in refusal(path)
+
+
+@pytest.mark.parametrize("name", ["dmeo", "absent.yaml", "../profiles/demo/x"])
+def test_an_unknown_profile_names_the_packaged_ones(name: str) -> None:
+    with pytest.raises(InputError) as refused:
+        load_profile(name)
+    assert str(refused.value) == (
+        f"{name}: no such profile. Packaged are: {', '.join(PACKAGED)}; or give the path of a .yaml file."
+    )

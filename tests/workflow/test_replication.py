@@ -1,0 +1,200 @@
+"""The whole way on the small profile: careers of one's own and a tiny model, by a profile file alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from filelock import FileLock
+
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.panel import read_panel
+from labor_llm.careers.predictions import read_all_predictions
+from labor_llm.errors import BusyError, InputError, LaborLLMError
+from labor_llm.store.artefacts import verify
+from labor_llm.store.results import open_results, project_root
+from labor_llm.store.staleness import sources_of
+from labor_llm.workflow.book import build_book, stage_book
+from labor_llm.workflow.profile import Profile, load_profile
+from labor_llm.workflow.replication import execute_notebook, replicate
+from labor_llm.workflow.runs import notebook_runs
+
+NOTEBOOKS = project_root() / "notebooks"
+
+
+@pytest.fixture(scope="module")
+def small_profile(
+    tmp_path_factory: pytest.TempPathFactory,
+    records: pd.DataFrame,
+    outcomes: OutcomeSpace,
+    tiny_model_folder: Path,
+) -> Profile:
+    """A user's own careers (two CSV files), a simulated survey and an own model (a folder), said in one YAML file."""
+    folder = tmp_path_factory.mktemp("own")
+    # A record a year, as the chapter on horizons asks of careers; the other tests' skip years.
+    years = 1980 + records.groupby("worker_id").cumcount()
+    records.assign(year=years.astype(str)).to_csv(folder / "careers.csv", index=False)
+    outcomes.frame().to_csv(folder / "titles.csv", index=False)
+    model = folder / "model"
+    shutil.copytree(tiny_model_folder, model)
+    config = json.loads((model / "config.json").read_text())
+    # Careers of a simulated survey are longer than the other tests'.
+    (model / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 4096}))
+    tiny = {"base": str(model), "datasets": ["own"]}
+    tuned = {
+        "fine_tuning": {"epochs": 2, "learning_rate": 5.0e-3, "batch_size": 8, "precision": "float32"},
+    }
+    small = {
+        "description": "Invented careers and a tiny model",
+        "results": str(folder / "results"),
+        "split_seed": 1,
+        "datasets": {
+            "own": {
+                "label": "Careers of one's own",
+                "survey": "ACME",
+                "panel": str(folder / "careers.csv"),
+                "titles": str(folder / "titles.csv"),
+            },
+            "simulated": {
+                "label": "Simulated PSID",
+                "reader": "psid",
+                "simulated_workers": 120,
+                "all_titles_workers": 0,
+            },
+        },
+        "language_models": {
+            "tiny": {"label": "Tiny, off the shelf", **tiny, "all_titles_workers": 24},
+            "tiny-fine-tuned": {"label": "Tiny, fine-tuned", **tiny, **tuned},
+            "tiny-numeric": {"label": "Tiny, numeric", **tiny, **tuned, "resumes": {"titles": "numeric"}},
+            "tiny-pooled": {
+                "label": "Tiny, pooled",
+                **tiny,
+                **tuned,
+                "training": {"others": ["simulated"], "share": 0.2},
+            },
+            "tiny-early": {"label": "Tiny, early", **tiny, **tuned, "training": {"last_year": 1982}},
+            "tiny-told": {"label": "Tiny, told", **tiny, "titles": "realised", "prompt": {"form": "titles"}},
+        },
+        "studies": {
+            "titles": ["tiny-fine-tuned", "tiny-numeric"],
+            "pooled_data": ["tiny-fine-tuned", "tiny-pooled"],
+            "prompts": ["tiny-told"],
+            "last_year": 1982,
+            "until_last_year": {"tiny-early": "tiny-fine-tuned"},
+        },
+        "parameters": {
+            "12_history_length": {"lengths": [1, 2], "workers": -1},
+            "13_horizons": {"horizons": [2], "questions": 40, "paths": 5},
+            "14_demographics": {"workers": 24, "permutation_seeds": [1]},
+            "15_structural_change-own": {"baselines": ["empirical-transitions"]},
+        },
+        "baselines": ["empirical-transitions", "multinomial-logit"],
+        "refitted": ["empirical-transitions", "tiny-fine-tuned"],
+        "refits": 2,
+        "fine_tuned": "tiny-fine-tuned",
+        "off_the_shelf": "tiny",
+        "draws": 100,
+        "bootstrap_seed": 1,
+    }
+    (folder / "small.yaml").write_text(yaml.safe_dump(small), encoding="utf-8")
+    return load_profile(str(folder / "small.yaml"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_every_notebook_runs_and_the_book_builds(small_profile: Profile, tmp_path: Path) -> None:
+    results = open_results(small_profile.results)
+    for run in notebook_runs(small_profile):
+        executed = results.notebooks / f"{run.name}.ipynb"
+        execute_notebook(NOTEBOOKS / f"{run.notebook}.ipynb", executed, run.parameters)
+        assert all(path.is_file() for path in [*run.makes, executed])
+    predictions = read_all_predictions(results, ["own"], ["tiny", "tiny-fine-tuned", "multinomial-logit"])
+    off_the_shelf, fine_tuned, logit = (prediction.table["log_prob"].mean() for prediction in predictions)
+    assert off_the_shelf < fine_tuned < logit + 3
+    _, splits = read_panel(results.panel("own"))
+    assert set(predictions[0].table["worker_id"]) == {
+        worker for worker, split in splits.items() if split == "test"
+    }
+    known, guessed = read_all_predictions(results, ["simulated"], ["oracle", "empirical-transitions"])
+    assert known.table["log_prob"].mean() > guessed.table["log_prob"].mean()
+    required = [run.name for run in notebook_runs(small_profile)]
+    staged = stage_book(project_root() / "book", results, "small", tmp_path / "staged", required)
+    index = build_book(staged, tmp_path / "html")
+    page = index.read_text(encoding="utf-8")
+    numbers = json.loads((results.exhibits / "07_main_comparison.numbers.json").read_text(encoding="utf-8"))
+    assert numbers["fine_tuned_perplexity"]["text"] in page
+    published = " ".join(
+        path.read_text(encoding="utf-8", errors="ignore") for path in tmp_path.rglob("html/**/*.html")
+    )
+    assert "w017" not in published
+
+
+def test_the_workflow_sees_every_run(
+    small_profile: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    small = yaml.safe_load(Path(small_profile.results).with_name("small.yaml").read_text(encoding="utf-8"))
+    small["results"] = str(tmp_path / "results with a blank")
+    (tmp_path / "fresh.yaml").write_text(yaml.safe_dump(small), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)  # a relative path is taken from where the command is typed
+    replicate(load_profile("fresh.yaml"), "fresh.yaml", cores=1, dry_run=True)
+    said = capfd.readouterr()
+    for run in notebook_runs(small_profile):
+        assert f"{run.name}: about" in said.out + said.err
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_what_a_failed_notebook_had_stored_is_used_by_the_next_run(
+    small_profile: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first notebook stores the panel and then cannot write its table, as a folder stands in its place."""
+    small = yaml.safe_load(Path(small_profile.results).with_name("small.yaml").read_text(encoding="utf-8"))
+    small |= {"results": str(tmp_path / "results"), "cores_per_run": 1}
+    (tmp_path / "stopped.yaml").write_text(yaml.safe_dump(small), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    results = open_results(str(tmp_path / "results"))
+    obstacle = results.exhibits / "tab-splits-own.csv" / "in the way"
+    obstacle.mkdir(parents=True)
+    with pytest.raises(LaborLLMError, match="01_data_conversion"):
+        replicate(load_profile("stopped.yaml"), "stopped.yaml", cores=2)
+    panel, _ = read_panel(results.panel("own"))
+    assert len(panel.workers) == 160
+    # Of the two cores a run takes one.
+    assert verify(results.panel("own"))["environment"]["threads"] == "1"
+
+
+def test_own_careers_are_checked_before_anything_runs(small_profile: Profile, tmp_path: Path) -> None:
+    entry = small_profile.datasets["own"].model_copy(update={"panel": str(tmp_path / "absent.csv")})
+    broken = small_profile.model_copy(
+        update={"datasets": {"own": entry}, "results": str(tmp_path / "results")}
+    )
+    with pytest.raises(InputError, match=r"absent\.csv: no such file"):
+        replicate(broken, "demo", cores=1)
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_second_run_of_one_profile_is_told_of_the_first(small_profile: Profile, tmp_path: Path) -> None:
+    held = small_profile.model_copy(update={"results": str(tmp_path)})
+    with FileLock(tmp_path / ".lock"), pytest.raises(BusyError, match="another run works there"):
+        replicate(held, "demo", cores=1, dry_run=True)
+
+
+def test_runs_come_after_what_they_need(small_profile: Profile) -> None:
+    results = open_results(small_profile.results)
+    made: set[Path] = set()
+    for run in notebook_runs(small_profile):
+        # Files that a user holds, and the benchmarks that the repository does.
+        own_files = {path for path in run.needs if path.suffix == ".csv" or "benchmarks" in path.parts}
+        assert set(run.needs) - own_files <= made, run.name
+        made |= {*run.makes, results.notebooks / f"{run.name}.ipynb"}
+
+
+def test_a_change_of_the_bootstrap_does_not_ask_for_a_new_fine_tuning() -> None:
+    bootstrap = project_root() / "labor_llm" / "evaluation" / "bootstrap.py"
+    assert bootstrap in sources_of(NOTEBOOKS / "07_main_comparison.py")
+    assert bootstrap not in sources_of(NOTEBOOKS / "04_fine_tuning.py")
+    assert project_root() / "labor_llm" / "training_state.py" in sources_of(NOTEBOOKS / "04_fine_tuning.py")
