@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from hypothesis import settings
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel, career_panel
-from labor_llm.models.loading import LanguageModel, load_language_model
-from labor_llm.text.templates import resumes
+
+# PyTorch and transformers take ten seconds to import, so that only the tests that need a model pay for them.
+if TYPE_CHECKING:
+    from labor_llm.models.loading import LanguageModel
 
 # A busy machine is no fault of the code: no example may fail because it took long.
 settings.register_profile("no deadline", deadline=None)
@@ -70,6 +70,12 @@ def panel(records: pd.DataFrame, outcomes: OutcomeSpace) -> CareerPanel:
 @pytest.fixture(scope="session")
 def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory, panel: CareerPanel) -> Path:
     """A random Llama of two layers with a byte-level tokenizer trained on the invented resumes."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    from labor_llm.text.templates import resumes
+
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
@@ -94,4 +100,6 @@ def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory, panel: CareerPan
 
 @pytest.fixture(scope="session")
 def tiny_model(tiny_model_folder: Path) -> LanguageModel:
+    from labor_llm.models.loading import load_language_model
+
     return load_language_model(tiny_model_folder)

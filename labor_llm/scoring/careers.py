@@ -142,7 +142,7 @@ def score_panel(
         line_ends: as in `score_careers`.
         memory_mib: as `memory` in `score_careers`, in MiB.
         replace: whether a finished result of other options, careers or weights at `folder` may be replaced.
-        preamble: what stands before each resume (`labor_llm.text.prompts`); nothing if not given. Its text is not stored.
+        preamble: what stands before each resume (`labor_llm.text.prompts`), nothing if not given; it is not stored.
 
     Raises:
         BusyError: if a run with another model, careers or options works on the folder now.
