@@ -13,7 +13,14 @@
 #     language: python
 #     name: python3
 #   labor_llm:
+#     makes:
+#     - model
 #     parameters: checked
+#     reads:
+#     - training panels
+#     run: each fine-tuned model
+#     values:
+#       model: base
 # ---
 
 # %% [markdown]

@@ -13,7 +13,13 @@
 #     language: python
 #     name: python3
 #   labor_llm:
+#     makes:
+#     - predictions
 #     parameters: checked
+#     reads:
+#     - panel
+#     - model
+#     run: each language model
 # ---
 
 # %% [markdown]

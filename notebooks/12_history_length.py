@@ -14,6 +14,12 @@
 #     name: python3
 #   labor_llm:
 #     parameters: checked
+#     reads:
+#     - fitted
+#     run: first data set
+#     values:
+#       label: fine_tuned_label
+#       name: fine_tuned
 # ---
 
 # %% [markdown]

@@ -14,6 +14,13 @@
 #     name: python3
 #   labor_llm:
 #     parameters: checked
+#     reads:
+#     - fitted
+#     run: once
+#     values:
+#       datasets: first_datasets
+#       models: models_by_group
+#       permuted_dataset: dataset
 # ---
 
 # %% [markdown]
