@@ -176,7 +176,7 @@ class Profile(Settings):
             raise ValueError(f"language_models.{taken[0]} has the name of a baseline")
         labels = [
             *(entry.label for entry in self.language_models.values()),
-            *(BASELINES[b][1] for b in self.baselines),
+            *(BASELINES[b] for b in self.baselines),
         ]
         if twice := [label for label in labels if labels.count(label) > 1]:
             raise ValueError(
