@@ -215,17 +215,18 @@ def score(
     from labor_llm.models.loading import load_language_model
     from labor_llm.scoring.careers import score_panel
     from labor_llm.scoring.checks import measured_error
+    from labor_llm.scoring.settings import ScoringSettings
 
     if named and titles != "named":
         raise InputError("--named goes with --titles named.")
+    settings = ScoringSettings(
+        titles=titles, named=named or ["stay"], tolerance=tolerance, dtype=dtype, quantization=quantization,
+        too_long=too_long, line_ends=line_ends, memory_mib=memory_mib,
+    )  # fmt: skip
     _check_out(out, model, panel)
     careers, splits = _open_panel(panel, title_file, survey, None if split == "everyone" else split_seed)
     chosen = careers if split == "everyone" else careers.split(splits, split)
-    predictions = score_panel(
-        chosen, model, Path(model).name, out, dtype=dtype, quantization=quantization, ask=titles,
-        named=named or ["stay"], too_long=too_long, tolerance=tolerance, line_ends=line_ends,
-        memory_mib=memory_mib, replace=replace,
-    )  # fmt: skip
+    predictions = score_panel(chosen, model, Path(model).name, out, settings, replace=replace)
     typer.echo(
         f"{out}: {len(predictions.table):,} transitions of {len(chosen.workers):,} workers, "
         f"perplexity {perplexity(predictions.table['log_prob']):.3f}."

@@ -27,6 +27,8 @@ from labor_llm.errors import InputError
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.models.folders import PACKAGED_MODELS
 from labor_llm.models.loading import is_model_name
+from labor_llm.text.prompts import PromptSettings
+from labor_llm.text.variants import ResumeSettings
 from labor_llm.workflow.datasets import DatasetSource
 
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$", max_length=60)]
@@ -38,20 +40,6 @@ class Strict(BaseModel):
     """A mapping of the file: no unknown field, no value of another type, no change afterwards."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class ResumeEntry(Strict):
-    """The form of the resumes that a model is fine-tuned and scored on, see `labor_llm.text.variants`.
-
-    Attributes:
-        titles: 'literal', or 'numeric', 'perturbed' or 'shuffled' ones.
-        seed: of the numbers, changes or exchange of titles.
-        birth_year: whether the header states the year of birth.
-    """
-
-    titles: Literal["literal", "numeric", "perturbed", "shuffled"] = "literal"
-    seed: Seed = 1
-    birth_year: bool = True
 
 
 class TrainingEntry(Strict):
@@ -71,20 +59,6 @@ class TrainingEntry(Strict):
     share: Annotated[float, Field(gt=0, le=1)] = 1.0
     own_repeats: Annotated[int, Field(ge=1)] = 1
     last_year: Annotated[int, Field(ge=0)] = 0
-    seed: Seed = 1
-
-
-class PromptEntry(Strict):
-    """What stands before the resume when a model is scored, see `labor_llm.scoring.prompts`.
-
-    Attributes:
-        form: 'plain' (nothing), 'titles' (a list of the job titles) or 'examples' (resumes of training workers).
-        examples: how many resumes.
-        seed: of their draw.
-    """
-
-    form: Literal["plain", "titles", "examples"] = "plain"
-    examples: Annotated[int, Field(ge=1)] = 1
     seed: Seed = 1
 
 
@@ -116,8 +90,8 @@ class LanguageModelEntry(Strict):
     base: Text
     fine_tuning: FineTuningSettings | None = None
     training: TrainingEntry = TrainingEntry()
-    resumes: ResumeEntry = ResumeEntry()
-    prompt: PromptEntry = PromptEntry()
+    resumes: ResumeSettings = ResumeSettings()
+    prompt: PromptSettings = PromptSettings()
     datasets: Annotated[list[Key], Field(min_length=1)] | None = None
     test_workers: Annotated[int, Field(ge=-1)] = -1
     titles: Literal["realised", "named", "all"] = "all"
@@ -342,7 +316,7 @@ class Profile(Strict):
             raise ValueError(
                 "fine_tuned must name a model with fine_tuning, and off_the_shelf the same base without it"
             )
-        if tuned.resumes != ResumeEntry():
+        if tuned.resumes != ResumeSettings():
             # Chapters write resumes of their own for it: of cut histories, of permuted covariates.
             raise ValueError(
                 f"fine_tuned: {self.fine_tuned} has resumes of another form than the usual one; compare such "
