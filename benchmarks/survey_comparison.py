@@ -35,6 +35,7 @@ from labor_llm.exhibits.headline import StoredComparison, store_comparison
 from labor_llm.finetuning.fit import fine_tune_panel
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.scoring.careers import score_panel
+from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.simulation.files.writing import CROSSWALKS, RAW, write_simulated_survey
 from labor_llm.store.artefacts import verify
 from labor_llm.store.staleness import code_checksum
@@ -141,7 +142,7 @@ def all_predictions(arguments: argparse.Namespace) -> list[Predictions]:
             str(tuned),
             fine_tuned(arguments),
             work / "scored",
-            ask="realised",
+            ScoringSettings(titles="realised"),
             inputs={**inputs, "model": tuned},
         )
     )

@@ -20,7 +20,6 @@ from labor_llm.commands.options import (
     open_panel,
     with_settings,
 )
-from labor_llm.errors import InputError
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.scoring.settings import ScoringSettings
 

@@ -25,7 +25,7 @@ from labor_llm.errors import ArtefactError
 from labor_llm.exhibits.tables import DisplayTable
 from labor_llm.models.memory import llama_2, recipe_table
 from labor_llm.store.artefacts import verify
-from labor_llm.text.variants import TITLE_FORMS, CareerVariant
+from labor_llm.text.variants import TITLE_FORMS, ResumeSettings
 
 if TYPE_CHECKING:
     from labor_llm.baselines.registry import Baseline
@@ -266,7 +266,7 @@ def title_examples(panel: CareerPanel, seed: int) -> pd.DataFrame:
         seed: of numbers, wordings and places.
     """
     places = np.unique(np.linspace(0, len(panel.outcomes) - 1, _SHOWN, dtype=int))
-    titles = {form: CareerVariant(form, seed).of(panel).outcomes.titles for form in TITLE_FORMS}
+    titles = {form: ResumeSettings(titles=form, seed=seed).of(panel).outcomes.titles for form in TITLE_FORMS}
     return pd.DataFrame(
         {form.capitalize(): [texts[place] for place in places] for form, texts in titles.items()}
     )

@@ -16,7 +16,7 @@ from labor_llm.surveys.conversion import convert_survey
 from labor_llm.surveys.registry import SURVEYS
 from labor_llm.surveys.report import CONVERSION
 from labor_llm.surveys.wage_panel import read_wage_panel
-from labor_llm.text.variants import CareerVariant
+from labor_llm.text.variants import ResumeSettings
 from labor_llm.workflow.sources import PACKAGED_LABELS, DatasetSource
 
 PACKAGED_DATASETS: dict[str, Callable[[], CareerPanel]] = {"wage_panel": read_wage_panel}
@@ -165,7 +165,7 @@ def open_datasets(
 
 
 def open_training_careers(
-    results: Results, dataset: str, data: TrainingData, variant: CareerVariant | None = None
+    results: Results, dataset: str, data: TrainingData, variant: ResumeSettings | None = None
 ) -> TrainingCareers:
     """Return the careers that a model of a data set is fine-tuned on, in a variant as text.
 
@@ -176,14 +176,14 @@ def open_training_careers(
         variant: titles and header; the paper's main ones if not given.
 
     Raises:
-        As `open_dataset`, `CareerVariant.of_all`, `training_careers` and `refuse_same_persons`, which knows converted
+        As `open_dataset`, `ResumeSettings.of_all`, `training_careers` and `refuse_same_persons`, which knows converted
         surveys by what was read, under any name.
     """
     names = [dataset, *data.others]
     panels, splits = open_datasets(results, names)
     manifests = {name: verify(results.panel(name))["parameters"] for name in names}
     refuse_same_persons([(name, manifests[name].get(_PERSONS, manifests[name]["survey"])) for name in names])
-    own, *others = (variant or CareerVariant()).of_all(panels)
+    own, *others = (variant or ResumeSettings()).of_all(panels)
     return training_careers(own, splits[dataset], data, [(other, splits[other.dataset]) for other in others])
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from labor_llm.errors import InputError, LaborLLMError
 from labor_llm.store.artefacts import atomic_path, sha256
 from labor_llm.store.results import project_root
-from labor_llm.store.staleness import notebook_checksum
+from labor_llm.store.staleness import code_checksum
 
 _MADE_FROM = "made_from"
 
@@ -52,7 +52,7 @@ def execute_unless_current(
 
 def _identity(notebook: Path, parameters: Mapping[str, Any], needs: Sequence[Path]) -> str:
     read = {path.name if path.is_absolute() else str(path): sha256(path) for path in needs if path.is_file()}
-    described = [dict(parameters), notebook_checksum(notebook), read, os.environ.get("OMP_NUM_THREADS")]
+    described = [dict(parameters), code_checksum(notebook), read, os.environ.get("OMP_NUM_THREADS")]
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 

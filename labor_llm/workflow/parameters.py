@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 # Where the model of each group stands; imported only when the group is given.
 GROUPS = {
     "source": "labor_llm.workflow.sources.DatasetSource",
-    "training": "labor_llm.careers.settings.TrainingData",
-    "resumes": "labor_llm.text.settings.ResumeSettings",
-    "prompt": "labor_llm.text.settings.PromptSettings",
+    "training": "labor_llm.careers.samples.TrainingData",
+    "resumes": "labor_llm.text.variants.ResumeSettings",
+    "prompt": "labor_llm.text.prompts.PromptSettings",
     "scoring": "labor_llm.scoring.settings.ScoringSettings",
     "fine_tuning": "labor_llm.finetuning.settings.FineTuningSettings",
     "career": "labor_llm.baselines.career.settings.CareerSettings",

@@ -10,14 +10,16 @@ from pydantic import Field, field_validator, model_validator
 
 from labor_llm.baselines.career.settings import CareerSettings
 from labor_llm.baselines.registry import BASELINES
-from labor_llm.careers.settings import TrainingData
+from labor_llm.careers.samples import TrainingData
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
 from labor_llm.finetuning.settings import FineTuningSettings
-from labor_llm.models.names import PACKAGED_MODELS, is_model_name
+from labor_llm.models.folders import PACKAGED_MODELS
+from labor_llm.models.loading import is_model_name
 from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.settings import Key, Seed, SettingError, Settings, Text
-from labor_llm.text.settings import PromptSettings, ResumeSettings
+from labor_llm.text.prompts import PromptSettings
+from labor_llm.text.variants import ResumeSettings
 from labor_llm.workflow.sources import DatasetSource
 
 _PACKAGED = Path(__file__).parent / "profiles"

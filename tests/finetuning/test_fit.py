@@ -19,6 +19,7 @@ from labor_llm.finetuning.fit import _identity, check_space, fine_tune, fine_tun
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.models.loading import load_language_model
 from labor_llm.scoring.careers import score_careers
+from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.text.tokenization import EncodedResume
 
 QUICK = FineTuningSettings(
@@ -27,7 +28,11 @@ QUICK = FineTuningSettings(
 
 
 def _mean_log_prob(folder: Path, panel: CareerPanel) -> float:
-    return score_careers(load_language_model(folder), panel, "m").table["log_prob"].mean()
+    return (
+        score_careers(load_language_model(folder), panel, "m", ScoringSettings(titles="realised"))
+        .table["log_prob"]
+        .mean()
+    )
 
 
 @pytest.mark.parametrize("method", ["full", "lora"])

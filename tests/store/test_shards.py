@@ -15,6 +15,7 @@ import pytest
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import read_predictions
 from labor_llm.scoring.careers import score_panel
+from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.store.shards import Shards
 
 # A process that scores a stored panel and writes down which workers it scored.
@@ -23,13 +24,15 @@ import json, sys
 from pathlib import Path
 from labor_llm.careers.panel import read_panel
 from labor_llm.scoring import careers
+from labor_llm.scoring.settings import ScoringSettings
 panel, model, folder, log = sys.argv[1:]
 scored, unpatched = [], careers.realised_log_probs
 def noting(language_model, resume):
     scored.append(resume.worker_id)
     return unpatched(language_model, resume)
 careers.realised_log_probs = noting
-careers.score_panel(read_panel(Path(panel))[0], model, "Tiny", Path(folder), 30)
+settings = ScoringSettings(all_titles_workers=30)
+careers.score_panel(read_panel(Path(panel))[0], model, "Tiny", Path(folder), settings)
 Path(log).write_text(json.dumps(scored))
 """
 
@@ -64,7 +67,8 @@ def test_two_processes_divide_the_work_and_end_with_what_one_gives(
         assert run.returncode == 0, error.decode()
     scored = [json.loads(log.read_text()) for log in logs]
     assert sorted(scored[0] + scored[1]) == sorted(panel.workers)
-    got, expected = read_predictions(shared), score_panel(panel, model, "Tiny", tmp_path / "alone", 30)
+    settings = ScoringSettings(all_titles_workers=30)
+    got, expected = read_predictions(shared), score_panel(panel, model, "Tiny", tmp_path / "alone", settings)
     assert np.abs(got.table["log_prob"] - expected.table["log_prob"]).max() < 1e-5
     assert got.table["worker_id"].equals(expected.table["worker_id"])
     assert got.log_probs is not None
