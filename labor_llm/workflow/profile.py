@@ -14,7 +14,6 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
-    TypeAdapter,
     ValidationError,
     field_validator,
     model_validator,
@@ -139,17 +138,6 @@ class LanguageModelEntry(Strict):
                 f"{value!r} is neither packaged ({packaged}), nor a folder, nor a hub id (OWNER/NAME)"
             )
         return value
-
-    @field_validator("fine_tuning", mode="before")
-    @classmethod
-    def _settings(cls, value: object) -> object:
-        """Build the settings from the mapping that the file holds, each of its own type."""
-        if not isinstance(value, dict):
-            return value
-        try:
-            return TypeAdapter(FineTuningSettings).validate_python(value)
-        except ValidationError as error:
-            raise ValueError(first_problem(error)) from None
 
     @model_validator(mode="after")
     def _makes_sense(self) -> LanguageModelEntry:

@@ -145,7 +145,7 @@ def _runs_of_language_model(profile: Profile, results: Results, dataset: str, na
         others = [other for other in training.others if other != dataset]
         parameters = {
             "dataset": dataset, "model": entry.base, "name": name, "label": entry.label,
-            **dataclasses.asdict(entry.fine_tuning), **of_the_text,
+            **entry.fine_tuning.model_dump(), **of_the_text,
             "train_workers": training.workers, "other_datasets": others, "other_share": training.share,
             "own_repeats": training.own_repeats, "last_year": training.last_year, "data_seed": training.seed,
         }  # fmt: skip
