@@ -44,8 +44,7 @@ lengths: list[int] = [1, 2, 4]  # numbers of records shown, beside all of them
 workers: int = 40  # how many test workers with enough history, drawn at random; -1 for all
 dtype: str = "float32"  # arithmetic of the language model: float32 or bfloat16
 quantization: str = "none"  # of its weights: none, 8bit or 4bit
-draws: int = 1000  # bootstrap samples
-seed: int = 1  # of the samples and of the draw of workers
+bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and their seed, also of the draw of workers
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
