@@ -74,7 +74,10 @@ from labor_llm.workflow.datasets import dataset_label, open_training_careers
 
 folders = open_results(results)
 variant = CareerVariant(title_form, title_seed, birth_year)
-data = TrainingData(train_workers, dict.fromkeys(other_datasets, other_share), own_repeats, last_year, data_seed)
+data = TrainingData(
+    workers=train_workers, others=other_datasets, share=other_share, own_repeats=own_repeats, last_year=last_year,
+    seed=data_seed,
+)
 careers = open_training_careers(folders, dataset, data, variant)
 
 # %%

@@ -40,7 +40,7 @@ seed: int = 1  # of the samples and of the third training's workers
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.baselines.refits import predictions_by_training, stored_by_training
+from labor_llm.baselines.registry import predictions_by_training, stored_by_training
 from labor_llm.evaluation.structural_change import before_and_after, performance_by_year
 from labor_llm.exhibits import figures as study_figures
 from labor_llm.exhibits import studies as structural_change_tables

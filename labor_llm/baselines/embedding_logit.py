@@ -16,11 +16,10 @@ import numpy as np
 import pandas as pd
 from sklearn.preprocessing import StandardScaler
 
-from labor_llm.baselines.logit import fit_logit, occupation_probabilities
-from labor_llm.baselines.panels import check_fitting_panels, check_outcomes
+from labor_llm.baselines.inputs import check_fitting_panels, check_outcomes
+from labor_llm.baselines.logit import checked_regularisations, occupation_probabilities, tuned_logits
 from labor_llm.careers.panel import CareerPanel, transitions
 from labor_llm.careers.predictions import Predictions, from_matrix, read_predictions, write_predictions
-from labor_llm.errors import InputError
 from labor_llm.models.loading import LanguageModel, load_language_model
 from labor_llm.scoring.passes import history_embeddings
 from labor_llm.scoring.question import Asked, Question, result_identity
@@ -33,8 +32,7 @@ REGULARISATIONS = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 class EmbeddingLogit:
     """Multinomial logit on embeddings, tuned on the validation workers.
 
-    An occupation that no training record has gets Laplace's share, as in
-    `labor_llm.baselines.registry.logit.MultinomialLogit`.
+    An occupation that no training record has gets Laplace's share, as in `MultinomialLogit`.
 
     Args:
         language_model: what embeds the histories.
@@ -56,15 +54,8 @@ class EmbeddingLogit:
         max_iterations: int = 5000,
         name: str = "Logit on embeddings",
     ) -> None:
-        if not regularisations or min(regularisations) <= 0:
-            raise InputError(
-                f"regularisations: {tuple(regularisations)} found; give one or more, all above zero."
-            )
-        self.language_model = language_model
-        self.regularisations = tuple(regularisations)
-        self.tolerance = tolerance
-        self.max_iterations = max_iterations
-        self.name = name
+        self.language_model, self.regularisations = language_model, checked_regularisations(regularisations)
+        self.tolerance, self.max_iterations, self.name = tolerance, max_iterations, name
 
     def fit(self, train: CareerPanel, validation: CareerPanel) -> EmbeddingLogit:
         """Embed both panels, estimate on the training workers and keep the C that is best on validation.
@@ -75,23 +66,18 @@ class EmbeddingLogit:
             NumericalError: if L-BFGS does not converge.
         """
         check_fitting_panels(self.name, train, validation)
-        self.outcomes_ = train.outcomes
+        self.outcomes_, self.records_ = train.outcomes, len(train.frame)
         self.scaler_ = StandardScaler()
         X = self.scaler_.fit_transform(self._embedded(train))
         validation_X = self.scaler_.transform(self._embedded(validation))
-        realised, held_out = (
-            np.asarray(self.outcomes_.indices(panel.frame["occupation"])) for panel in (train, validation)
+        fits = list(
+            tuned_logits(
+                X, validation_X, train, validation, self.regularisations, self.tolerance, self.max_iterations
+            )
         )
-        grid, best = [], np.inf
-        for regularisation in self.regularisations:
-            logit = fit_logit(X, realised, regularisation, self.tolerance, self.max_iterations)
-            chances = occupation_probabilities(logit, validation_X, len(realised), len(self.outcomes_))
-            with np.errstate(divide="ignore"):
-                score = float(np.exp(-np.log(chances[np.arange(len(held_out)), held_out]).mean()))
-            grid.append((regularisation, int(logit.n_iter_[0]), score))
-            if score < best or not hasattr(self, "logit_"):
-                best, self.logit_, self.regularisation_ = score, logit, regularisation
-        self.records_ = len(realised)
+        best = min(fits, key=lambda fit: fit.perplexity)
+        self.logit_, self.regularisation_ = best.logit, best.regularisation
+        grid = [(fit.regularisation, int(fit.logit.n_iter_[0]), fit.perplexity) for fit in fits]
         columns = ["regularisation", "iterations", "validation_perplexity"]
         self.validation_perplexity_ = pd.DataFrame(grid, columns=columns)
         return self

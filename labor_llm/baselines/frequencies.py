@@ -1,4 +1,4 @@
-"""Empirical transition frequencies: the share of workers who went from one occupation to another.
+"""Empirical transition frequencies: the share of workers who went from one occupation to another, or from two.
 
 First order and without covariates, as in the paper's baseline, which "estimates the probability of
 transitioning from one occupation to another based on training data frequencies". A first record,
@@ -18,41 +18,36 @@ a frequency shrunk towards a prior row q_i by w pseudo-transitions, and the prio
 The unsmoothed frequency is no candidate: a transition that the training data do not show would have
 probability zero, and perplexity would be infinite.
 
+Of second order, with n_ijk workers' records in which k followed j, and i came before j, and n_ij their number,
+
+    P(k | i, j) = (n_ijk + w P(k | j)) / (n_ij + w),
+
+a frequency shrunk towards the smoothed first-order probability. A second record, before whose previous occupation there
+is none, has contexts of its own (none, j). A first record has the start distribution. How strongly to back off and how
+the first-order probabilities are smoothed are chosen together: what serves best as a prior for pairs need not be the
+best model by itself.
+
 References: S. F. Chen and J. Goodman (1999), "An empirical study of smoothing techniques for language
 modeling", Computer Speech & Language 13, 359-394 (additive smoothing and its weakness); D. J. C. MacKay
 and L. C. Bauman Peto (1995), "A hierarchical Dirichlet language model", Natural Language Engineering 1,
 289-308 (pseudo-counts proportional to a pooled distribution).
-
-Second-order empirical transitions: frequencies given the last two occupations.
-
-With n_ijk workers' records in which k followed j, and i came before j, and n_ij their number,
-
-    P(k | i, j) = (n_ijk + w P(k | j)) / (n_ij + w),
-
-a frequency shrunk by w pseudo-transitions towards the first-order probability P(k | j), smoothed as in
-`labor_llm.baselines.frequencies`. A second record, before whose previous occupation there is none, has
-contexts of its own (none, j). A first record has the start distribution, as in the first-order model.
-
-How strongly to back off and how the first-order probabilities are smoothed are chosen together on the
-validation workers: what serves best as a prior for pairs need not be the best model by itself.
-
-Reference: D. J. C. MacKay and L. C. Bauman Peto (1995), "A hierarchical Dirichlet language model",
-Natural Language Engineering 1, 289-308.
 """
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import csr_matrix
 
-from labor_llm.baselines.panels import check_fitting_panels, check_outcomes
+from labor_llm.baselines.inputs import check_fitting_panels, check_outcomes, occupation_columns
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel, transitions
 from labor_llm.careers.predictions import Predictions, from_matrix
 from labor_llm.errors import InputError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 Smoothing = Literal["additive", "back_off", "stayer_back_off"]
 SMOOTHINGS: tuple[Smoothing, ...] = get_args(Smoothing)
@@ -164,9 +159,8 @@ def smoothed_probabilities(counts: np.ndarray, smoothing: Smoothing, strength: f
         [K + 1, K], every cell positive, rows adding up to one.
     """
     occupations = counts.shape[1]
-    prior = _PRIORS[smoothing]
     weight = strength * occupations if smoothing == "additive" else strength
-    return (counts + weight * prior(counts)) / (counts.sum(axis=1, keepdims=True) + weight)
+    return (counts + weight * _prior(counts, smoothing)) / (counts.sum(axis=1, keepdims=True) + weight)
 
 
 def transition_cells(table: pd.DataFrame, outcomes: OutcomeSpace) -> tuple[np.ndarray, np.ndarray]:
@@ -176,25 +170,19 @@ def transition_cells(table: pd.DataFrame, outcomes: OutcomeSpace) -> tuple[np.nd
         table: rows of `labor_llm.careers.panel.transitions`.
         outcomes: the occupations, whose number is the row of first records.
     """
-    first = len(outcomes)
-    rows = [first if code is None else outcomes.index(code) for code in table["previous"]]
-    return np.asarray(rows, dtype=int), np.asarray(outcomes.indices(table["occupation"]), dtype=int)
+    return (
+        occupation_columns(table, outcomes, "previous", first=len(outcomes)),
+        occupation_columns(table, outcomes),
+    )
 
 
-def _uniform(counts: np.ndarray) -> np.ndarray:
-    return np.full(counts.shape, 1.0 / counts.shape[1])
-
-
-def _add_one(totals: np.ndarray) -> np.ndarray:
-    # An occupation that the training data lack must keep a positive probability in the prior too.
-    return (totals + 1.0) / (totals.sum() + len(totals))
-
-
-def _marginal(counts: np.ndarray) -> np.ndarray:
-    return np.tile(_add_one(counts.sum(axis=0)), (len(counts), 1))
-
-
-def _stayers_and_destinations(counts: np.ndarray) -> np.ndarray:
+def _prior(counts: np.ndarray, smoothing: Smoothing) -> np.ndarray:
+    """Return the rows q_i towards which `counts` [K + 1, K] are shrunk."""
+    if smoothing == "additive":
+        return np.full(counts.shape, 1.0 / counts.shape[1])
+    marginal = _add_one(counts.sum(axis=0))
+    if smoothing == "back_off":
+        return np.tile(marginal, (len(counts), 1))
     moves = counts[:-1].copy()
     np.fill_diagonal(moves, 0.0)
     total, moved = counts[:-1].sum(), moves.sum()
@@ -203,10 +191,12 @@ def _stayers_and_destinations(counts: np.ndarray) -> np.ndarray:
     np.fill_diagonal(destinations, 0.0)
     rows = (1.0 - stayed) * destinations / destinations.sum(axis=1, keepdims=True)
     np.fill_diagonal(rows, stayed)
-    return np.vstack([rows, _add_one(counts.sum(axis=0))])
+    return np.vstack([rows, marginal])
 
 
-_PRIORS = {"additive": _uniform, "back_off": _marginal, "stayer_back_off": _stayers_and_destinations}
+def _add_one(totals: np.ndarray) -> np.ndarray:
+    # An occupation that the training data lack must keep a positive probability in the prior too.
+    return (totals + 1.0) / (totals.sum() + len(totals))
 
 
 class SecondOrderTransitions:
@@ -289,23 +279,25 @@ class SecondOrderTransitions:
 
 
 def pair_counts(panel: CareerPanel) -> tuple[np.ndarray, csr_matrix]:
-    """Return the pairs of occupations that precede a record, and how often each occupation followed.
+    """Return the distinct pairs of occupations that precede a record, and how often each occupation followed.
 
-    Returns:
-        The distinct pairs, as in `SecondOrderTransitions.contexts_`, and the counts [pairs, K].
+    As `SecondOrderTransitions.contexts_` and `counts_`.
     """
+    from scipy.sparse import csr_matrix
+
     table = transitions(panel)
     pairs = _pairs(table, panel.outcomes)
     later = pairs >= 0
     contexts, rows = np.unique(pairs[later], return_inverse=True)
-    columns = np.asarray(panel.outcomes.indices(table["occupation"]))[later]
+    columns = occupation_columns(table, panel.outcomes)[later]
     shape = (len(contexts), len(panel.outcomes))
     return contexts, csr_matrix((np.ones(len(rows)), (rows, columns)), shape=shape)
 
 
 def _pairs(table: pd.DataFrame, outcomes: OutcomeSpace) -> np.ndarray:
     """Return the number of the pair before each record, -1 before a first record, which has none."""
-    previous, _ = transition_cells(table, outcomes)
-    before, _ = transition_cells(table.assign(previous=table["before_previous"]), outcomes)
     none = len(outcomes)
+    before, previous = (
+        occupation_columns(table, outcomes, name, first=none) for name in ("before_previous", "previous")
+    )
     return np.where(previous == none, -1, before * (none + 1) + previous)

@@ -1,14 +1,11 @@
 """The outcome space: which occupations a worker can have next, and their titles in words.
 
-An occupation model is a probability over this fixed set (paper, set-up of the occupation model). The
-set is given beforehand, never read off the data that is predicted.
-
-The occupation classification of the three surveys: occ1990dd, and the three states without a job.
-
-The 330 civilian occupations of Autor and Dorn are the same in all years, which makes the Census frames of 1970 to
-2010 comparable. The titles are restated in `occ1990dd.csv` beside this module; where sources differ on the wording
-of a title (never on its code) the column `note` says so. The surveys' own codes reach this list by the crosswalks
-of `labor_llm.crosswalks`.
+An occupation model is a probability over this fixed set (paper, set-up of the occupation model). The set is given
+beforehand, never read off the data that is predicted. That of the three surveys is occ1990dd, the 330 civilian
+occupations of Autor and Dorn, and three states without a job. Their codes are the same in all years, which makes the
+Census frames of 1970 to 2010 comparable. The titles are restated in `occ1990dd.csv` beside this module; where sources
+differ on the wording of a title (never on its code) the column `note` says so. The surveys' own codes reach this list
+by the crosswalks of `labor_llm.crosswalks`.
 
 References: D. Dorn (2009), "Essays on Inequality, Spatial Interaction, and the Demand for Skills", dissertation,
 University of St. Gallen; D. Autor and D. Dorn (2013), "The Growth of Low-Skill Service Jobs and the Polarization of
@@ -32,7 +29,15 @@ from labor_llm.errors import InputError
 
 TITLE_COLUMNS = ("occupation", "title")
 _CONTROL = {"Cc", "Cf", "Zl", "Zp"}
-_MARKUP = re.compile(r"[<>]|\|>|<\|")
+_MARKUP = re.compile(r"[<>]")
+NAME = "occ1990dd"
+STATES = {
+    "unemployed": "Unemployed",
+    "out_of_labor_force": "Out of labor force",
+    "education": "In education",
+}
+_TABLE = Path(__file__).with_name("occ1990dd.csv")
+_COLUMNS = ("occupation", "title", "major_group", "note")
 
 
 @dataclass(frozen=True)
@@ -191,16 +196,6 @@ def _check_unique(source: str, column: str, values: Iterable[str]) -> None:
                 "Each occupation has one code and one title of its own."
             )
         seen[value] = row
-
-
-NAME = "occ1990dd"
-STATES = {
-    "unemployed": "Unemployed",
-    "out_of_labor_force": "Out of labor force",
-    "education": "In education",
-}
-_TABLE = Path(__file__).with_name("occ1990dd.csv")
-_COLUMNS = ("occupation", "title", "major_group", "note")
 
 
 @cache

@@ -6,7 +6,7 @@ frequency are compared by the same code on the same transitions.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,12 @@ COLUMNS = (*TRANSITION_COLUMNS, "log_prob", "log_valid_mass")
 UNRESOLVED = "unresolved"
 # The named title that stands for the previous record's occupation, whichever it is.
 STAY = "stay"
+_KEYS = ["worker_id", "year"]
 _MATRIX, _UPPER = "log_probs.npy", "log_probs_upper.npy"
 # Float32 sums over hundreds of titles may exceed one by rounding; more than this is a fault.
 MASS_TOLERANCE = 1e-4
+# Rows that are normalised at a time, which bounds memory.
+_BLOCK = 32_768
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,15 @@ class Predictions:
     upper: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        _check_log_probs(self.model, "log_prob", self.table["log_prob"], missing_allowed=False)
-        _check_log_probs(self.model, "log_valid_mass", self.table["log_valid_mass"], missing_allowed=True)
+        if missing := int(self.table["log_prob"].isna().sum()):
+            raise NumericalError(
+                f"{self.model}: log_prob is not a number for {missing:,} of {len(self.table):,} transitions."
+            )
+        for column in ("log_prob", "log_valid_mass"):
+            if above := int((self.table[column] > MASS_TOLERANCE).sum()):
+                raise NumericalError(
+                    f"{self.model}: {column} is above zero (a probability above one) for {above:,} transitions."
+                )
         for matrix in (self.log_probs, self.upper):
             if matrix is not None:
                 self._check_matrix(matrix)
@@ -102,12 +112,8 @@ class Predictions:
             rows: bool [rows of `table`].
         """
         full = np.asarray(rows)[self.scored_in_full.to_numpy()]
-        log_probs, upper = (
-            None if matrix is None else matrix[full] for matrix in (self.log_probs, self.upper)
-        )
-        return Predictions(
-            self.model, self.table[rows].reset_index(drop=True), self.outcomes, log_probs, upper
-        )
+        kept = [None if matrix is None else matrix[full] for matrix in (self.log_probs, self.upper)]
+        return Predictions(self.model, self.table[rows].reset_index(drop=True), self.outcomes, *kept)
 
 
 def named_column(name: str) -> str:
@@ -206,103 +212,31 @@ def read_all_predictions(
     Raises:
         ArtefactError: if some were not made yet or were changed; says which notebook makes them.
     """
-    folders = []
-    for dataset in datasets:
-        for model in models:
-            folder = results.predictions(dataset, model)
-            if folder.is_dir():
-                folders.append(folder)
-            elif model not in optional:
-                raise ArtefactError(
-                    f"{folder}: these predictions were not made yet. Run notebooks/05_next_job_scoring (language "
-                    "models) or notebooks/06_baselines first, or give as `results` the folder of a profile that "
-                    "`labor-llm replicate` has run."
-                )
-    return [read_predictions(folder) for folder in folders]
-
-
-def _check_log_probs(model: str, column: str, values: pd.Series, missing_allowed: bool) -> None:
-    missing = int(values.isna().sum())
-    if missing and not missing_allowed:
-        raise NumericalError(
-            f"{model}: {column} is not a number for {missing:,} of {len(values):,} transitions."
-        )
-    above = int((values > MASS_TOLERANCE).sum())
-    if above:
-        raise NumericalError(
-            f"{model}: {column} is above zero (a probability above one) for {above:,} transitions."
-        )
-
-
-_KEYS = ["worker_id", "year"]
-
-
-# ER30001 * 1000 + ER30002: the family of 1968 times a thousand, and the person's number in it.
-_PSID_PERSONS = 1000
-
-
-def described(predictions: Predictions, panel: CareerPanel, columns: Sequence[str]) -> Predictions:
-    """Return predictions whose table has further columns of the panel.
-
-    Args:
-        predictions: of transitions of the panel.
-        panel: of the same data set, with at least the scored workers.
-        columns: of `labor_llm.careers.panel.transitions` ('gender', 'ethnicity', 'region', 'education', 'birth_year',
-            'previous', 'records_before', ...) or of the panel's frame.
-
-    Raises:
-        InputError: if the panel has no such column.
-        MismatchError: if a scored transition is not in the panel, or the panel has another occupation there.
-    """
-    found = panel_columns(predictions.table, panel, columns)
-    table = predictions.table.assign(**{column: found[column].to_numpy() for column in columns})
-    return Predictions(
-        predictions.model, table, predictions.outcomes, predictions.log_probs, predictions.upper
-    )
-
-
-def with_worker_column(predictions: Predictions, name: str, values: Mapping[str, str]) -> Predictions:
-    """Return predictions whose table has a further column with a value for each worker, such as the family.
-
-    Raises:
-        InputError: if a worker has no value.
-    """
-    column = predictions.table["worker_id"].map(dict(values))
-    if column.isna().any():
-        lacking = predictions.table.loc[column.isna(), "worker_id"].nunique()
-        raise InputError(f"{name}: {lacking:,} of the scored workers have no value. Give one for each.")
-    return Predictions(
-        predictions.model,
-        predictions.table.assign(**{name: column}),
-        predictions.outcomes,
-        predictions.log_probs,
-        predictions.upper,
-    )
-
-
-def psid_families(workers: Collection[str]) -> dict[str, str]:
-    """Return the sampled family of 1968 (ER30001) of each of the PSID's workers, by worker id.
-
-    A worker's id in the PSID's panel is ER30001 * 1000 + ER30002, so the family can be read off it.
-
-    Raises:
-        InputError: if an id is no such number.
-    """
-    families = {}
-    for worker in workers:
-        if not worker.isdecimal() or int(worker) < _PSID_PERSONS:
-            raise InputError(
-                f"worker {worker!r}: no PSID id (ER30001 * 1000 + ER30002). Give the families of other data yourself."
+    places = {
+        results.predictions(dataset, model): model in optional for dataset in datasets for model in models
+    }
+    for folder, may_lack in places.items():
+        if not folder.is_dir() and not may_lack:
+            raise ArtefactError(
+                f"{folder}: these predictions were not made yet. Run notebooks/05_next_job_scoring (language "
+                "models) or notebooks/06_baselines first, or give as `results` the folder of a profile that "
+                "`labor-llm replicate` has run."
             )
-        families[worker] = str(int(worker) // _PSID_PERSONS)
-    return families
+    return [read_predictions(folder) for folder in places if folder.is_dir()]
 
 
 def panel_columns(table: pd.DataFrame, panel: CareerPanel, columns: Sequence[str]) -> pd.DataFrame:
     """Return columns of the panel for each row of a predictions' table, in its order.
 
+    Args:
+        table: of transitions of the panel.
+        panel: of the same data set, with at least the scored workers.
+        columns: of `labor_llm.careers.panel.transitions` ('gender', 'education', 'previous', 'records_before', ...) or
+            of the panel's frame.
+
     Raises:
-        InputError, MismatchError: as `described`.
+        InputError: if the panel has no such column.
+        MismatchError: if a scored transition is not in the panel, or the panel has another occupation there.
     """
     records = transitions(panel)
     known = {*records.columns, *panel.frame.columns}
@@ -325,9 +259,6 @@ def panel_columns(table: pd.DataFrame, panel: CareerPanel, columns: Sequence[str
             f"{len(table):,} scored transitions. Give the panel that was scored."
         )
     return records[list(columns)].iloc[rows].reset_index(drop=True)
-
-
-_BLOCK = 32_768
 
 
 def normalised_blocks(predictions: Predictions) -> Iterator[tuple[slice, np.ndarray]]:

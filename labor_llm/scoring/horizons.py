@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 
 from labor_llm.careers.horizons import (
-    Education,
     HorizonPair,
     compounded_predictions,
     direct_predictions,
@@ -93,7 +92,6 @@ def score_horizon(
     paths: int,
     seed: int = 0,
     step: int = 1,
-    education: Education = "observed",
     dtype: str = "float32",
     quantization: str = "none",
     inputs: dict[str, Path] | None = None,
@@ -113,7 +111,6 @@ def score_horizon(
         paths: how many paths of the records between are drawn for each question.
         seed: of the paths.
         step: years from one record to the next.
-        education: of the records between, as in `compounded_predictions`.
         dtype: as in `load_language_model`.
         quantization: as in `load_language_model`.
         inputs: artefacts for the manifests.
@@ -124,7 +121,7 @@ def score_horizon(
     asked = panel.restrict(set(questions["worker_id"]))
     options = {
         "questions": questions[["worker_id", "year", "origin_year"]].to_csv(index=False),
-        "paths": paths, "seed": seed, "step": step, "education": education,
+        "paths": paths, "seed": seed, "step": step, "education": "observed",
         "dtype": dtype, "quantization": quantization,
     }  # fmt: skip
     identity = result_identity(asked, model, label, Question(Asked.ALL), options, __file__)
@@ -135,9 +132,7 @@ def score_horizon(
         check_replaceable(stored)
     scorer = LastRecordScorer(load_language_model(model, dtype, quantization), label)
     direct = direct_predictions(scorer, asked, questions, f"{label}: direct")
-    compounded = compounded_predictions(
-        scorer, asked, questions, paths, seed, step, education, f"{label}: compounded"
-    )
+    compounded = compounded_predictions(scorer, asked, questions, paths, seed, step, f"{label}: compounded")
     stored_options = {name: value for name, value in options.items() if name != "questions"}
     parameters = {"base": model, **stored_options, "prompts": scorer.prompts, "identity": identity}
     for name, predictions in (("direct", direct), ("compounded", compounded)):

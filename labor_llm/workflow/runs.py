@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from labor_llm.baselines.oracle import ORACLE
-from labor_llm.baselines.refits import CAREER
+from labor_llm.baselines.registry import CAREER
 from labor_llm.errors import InputError
 from labor_llm.exhibits.catalogue import read_catalogue
 from labor_llm.store.results import Results, open_results, project_root
@@ -179,7 +179,7 @@ def _last_refit(profile: Profile, results: Results, dataset: str, name: str) -> 
 
 
 def _career_parameters(profile: Profile) -> dict[str, Any]:
-    values = dataclasses.asdict(profile.career) | {"covariates": list(profile.career.covariates)}
+    values = profile.career.model_dump()
     return {f"career_{name}": value for name, value in values.items()}
 
 

@@ -4,7 +4,8 @@ import pytest
 import statsmodels.api as sm
 from sklearn.linear_model import LogisticRegression
 
-from labor_llm.baselines.logit import NONE, MultinomialLogit, logit_features, occupation_probabilities
+from labor_llm.baselines.inputs import logit_features
+from labor_llm.baselines.logit import MultinomialLogit, occupation_probabilities
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import InputError, MismatchError, NumericalError
@@ -39,21 +40,6 @@ def second_records_alone(several: CareerPanel) -> CareerPanel:
     frame = several.frame[several.frame["year"] == 1981].assign(region="south").reset_index(drop=True)
     frame["birth_year"] = pd.array([pd.NA] * len(frame), dtype="Int64")
     return CareerPanel(frame, SPACE, "toy")
-
-
-def test_features_of_one_career_by_hand():
-    frame = panel(range(1), 5, seed=0).frame
-    frame["year"] = [1980, 1981, 1983, 1985, 1986]
-    frame["occupation"] = ["a", "b", "b", "b", "a"]
-    frame["birth_year"] = pd.array([1960] * 5, dtype="Int64")
-    got = logit_features(CareerPanel(frame, SPACE, "toy"))
-    assert got["previous"].tolist() == [NONE, "a", "b", "b", "b"]
-    assert got["before_previous"].tolist() == [NONE, NONE, "a", "b", "b"]
-    assert got["calendar_year"].tolist() == ["1980", "1981", "1983", "1985", "1986"]
-    assert got["years_in_occupation"].tolist() == [0, 1, 2, 4, 5]
-    assert got["years_since_previous"].tolist() == [0, 1, 2, 2, 1]
-    assert got["records_before"].tolist() == [0, 1, 2, 3, 4]
-    assert got["age"].tolist() == [20, 21, 23, 25, 26]
 
 
 def test_probabilities_agree_with_plain_scikit_learn_on_dummies():

@@ -1,14 +1,11 @@
-"""Fit CAREER and store it; fit it on one population and go on from there on another (transfer).
+"""CAREER as a baseline, stored; fitted on one population, it can be the start of the training on another (transfer).
 
 The transfer is the paper's: weights that were trained on other careers over the same occupations are the start of
 the training. Covariates that those careers lack are not known there; their embeddings begin afresh.
-
-CAREER in the form of a baseline: `fit(train, validation)` and `predict(panel)`.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import shutil
@@ -32,7 +29,7 @@ from labor_llm.baselines.career.model import (
 )
 from labor_llm.baselines.career.settings import CareerSettings
 from labor_llm.baselines.career.training import CareerRun, by_length
-from labor_llm.baselines.panels import check_fitting_panels, check_outcomes
+from labor_llm.baselines.inputs import check_fitting_panels, check_outcomes
 from labor_llm.careers.occupations import OutcomeSpace, read_titles
 from labor_llm.careers.panel import CareerPanel, transitions
 from labor_llm.careers.predictions import Predictions, from_matrix
@@ -74,6 +71,7 @@ class FittedCareer:
     settings: CareerSettings
     curve: pd.DataFrame
 
+    @torch.no_grad()
     def predict(self, panel: CareerPanel, name: str = NAME) -> Predictions:
         """Return the log-probability of every occupation for every record of a panel.
 
@@ -85,11 +83,6 @@ class FittedCareer:
             MismatchError: if the panel's outcome space is another.
         """
         check_outcomes(name, self.outcomes, panel)
-        return from_matrix(name, transitions(panel), self.outcomes, self.log_probabilities(panel))
-
-    @torch.no_grad()
-    def log_probabilities(self, panel: CareerPanel) -> np.ndarray:
-        """Return the log-probability of every occupation at every record, nats, float32 [records, occupations]."""
         careers = encode(panel, self.levels)
         device = next(self.model.parameters()).device
         starts = np.cumsum([0, *map(len, careers)])
@@ -99,7 +92,7 @@ class FittedCareer:
             log_probs = self.model(together.previous.to(device), together.covariates.to(device)).cpu().numpy()
             for row, place in enumerate(group):
                 result[starts[place] : starts[place + 1]] = log_probs[row, : len(careers[place])]
-        return result
+        return from_matrix(name, transitions(panel), self.outcomes, result)
 
 
 def fit_career(
@@ -108,7 +101,6 @@ def fit_career(
     settings: CareerSettings,
     folder: Path,
     pretrained: Path | None = None,
-    inputs: dict[str, Path] | None = None,
 ) -> Path:
     """Train CAREER on the training workers, keep the weights that are best for the validation workers, and store it.
 
@@ -119,7 +111,6 @@ def fit_career(
         folder: where the artefact will stand: `weights.safetensors`, `model.json`, `titles.csv` and
             `learning_curve.csv`. Beside it a hidden folder holds the state of an unfinished run.
         pretrained: such an artefact to start from, of the same size and occupations.
-        inputs: artefacts that the panels come from, for the manifest.
 
     Returns:
         The folder; at once, if it holds the result of the same careers, settings, code and start already.
@@ -132,14 +123,23 @@ def fit_career(
         BusyError: if another run trains into the folder.
         NumericalError: if a loss is not finite.
     """
-    training, held_out = _panels(train), _panels(validation)
-    _check(training, held_out)
+    training, held_out = (
+        [panels] if isinstance(panels, CareerPanel) else list(panels) for panels in (train, validation)
+    )
+    if not training or len(training) != len(held_out):
+        raise InputError(
+            f"{NAME}: {len(training)} training and {len(held_out)} validation panels; give one of each a population."
+        )
+    for own_train, own_validation in zip(training, held_out, strict=True):
+        check_fitting_panels(NAME, own_train, own_validation)
+        check_outcomes(NAME, training[0].outcomes, own_train)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     start = load_career(pretrained, device) if pretrained else None
     levels = levels_of(training, settings.covariates)
     outcomes = training[0].outcomes
     if start is not None:
-        levels = _check_start(start, levels, outcomes, settings, pretrained)
+        _check_start(start, outcomes, settings, pretrained)
+        levels = levels.joined(start.levels)
     careers, held_careers = (
         [career for panel in panels for career in encode(panel, levels)] for panels in (training, held_out)
     )
@@ -155,14 +155,13 @@ def fit_career(
         _check_unfinished(working, identity)
         run = CareerRun(model, careers, held_careers, settings, working)
         run.train()
-        parameters = {"identity": identity, **dataclasses.asdict(settings)}
-        made_from = (inputs or {}) | ({"pretrained": pretrained} if pretrained else {})
-        with writing(folder, parameters, made_from) as aside:
+        parameters = {"identity": identity, **settings.model_dump()}
+        with writing(folder, parameters, {"pretrained": pretrained} if pretrained else {}) as aside:
             save_file(
                 {name: weight.cpu().contiguous() for name, weight in model.state_dict().items()},
                 aside / _WEIGHTS,
             )
-            described = {"levels": levels.to_json(), "settings": dataclasses.asdict(settings)}
+            described = {"levels": levels.to_json(), "settings": settings.model_dump()}
             (aside / _MODEL).write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
             outcomes.frame().to_csv(aside / _TITLES, index=False)
             run.curve_frame().to_csv(aside / CURVE_FILE, index=False)
@@ -183,8 +182,7 @@ def load_career(folder: Path, device: torch.device | str | None = None) -> Fitte
     verify(folder)
     described = json.loads((folder / _MODEL).read_text(encoding="utf-8"))
     levels = Levels.from_json(described["levels"])
-    stored = described["settings"]
-    settings = CareerSettings(**{**stored, "covariates": tuple(stored["covariates"])})
+    settings = CareerSettings(**described["settings"])
     outcomes = read_titles(folder / _TITLES)
     model = CareerTransformer(len(outcomes), levels, settings)
     model.load_state_dict(load_file(folder / _WEIGHTS))
@@ -216,24 +214,8 @@ def transfer_weights(start: FittedCareer, model: CareerTransformer, levels: Leve
                     embedding.weight[place] = weights[start.levels.texts[name].index(text) + 1]
 
 
-def _panels(panels: CareerPanel | Sequence[CareerPanel]) -> list[CareerPanel]:
-    return [panels] if isinstance(panels, CareerPanel) else list(panels)
-
-
-def _check(training: list[CareerPanel], held_out: list[CareerPanel]) -> None:
-    if not training or len(training) != len(held_out):
-        raise InputError(
-            f"{NAME}: {len(training)} training and {len(held_out)} validation panels; give one of each a population."
-        )
-    for panel, validation in zip(training, held_out, strict=True):
-        check_fitting_panels(NAME, panel, validation)
-        check_outcomes(NAME, training[0].outcomes, panel)
-
-
-def _check_start(
-    start: FittedCareer, levels: Levels, outcomes: OutcomeSpace, settings: CareerSettings, folder: Path
-) -> Levels:
-    """Check that a model can begin from a fitted one, and return the levels that either knows."""
+def _check_start(start: FittedCareer, outcomes: OutcomeSpace, settings: CareerSettings, folder: Path) -> None:
+    """Check that a model can begin from a fitted one."""
     for name in _SIZES:
         if getattr(start.settings, name) != getattr(settings, name):
             raise MismatchError(
@@ -245,15 +227,6 @@ def _check_start(
             f"{folder}: pre-trained for {len(start.outcomes)} occupations, the panel has {len(outcomes)} (or the same "
             "in another order). Give both populations the same titles."
         )
-    texts = {
-        name: sorted({*found, *start.levels.texts.get(name, [])}) for name, found in levels.texts.items()
-    }
-    spans = {
-        name: (min(first, known[0]), max(last, known[1]))
-        for name, (first, last) in levels.spans.items()
-        for known in [start.levels.spans.get(name, (first, last))]
-    }
-    return Levels(texts, spans)
 
 
 def _check_unfinished(working: Path, identity: str) -> None:
@@ -282,7 +255,7 @@ def _identity(
     start = checksum_of(pretrained) if pretrained else ""
     versions = environment()["versions"]
     threads = torch.get_num_threads()
-    described = [dataclasses.asdict(settings), levels.to_json(), outcomes.codes, start, versions, device.type]
+    described = [settings.model_dump(), levels.to_json(), outcomes.codes, start, versions, device.type]
     digest.update(json.dumps(described).encode())
     digest.update(f"{threads} {code_checksum(__file__)} {len(careers)}".encode())
     for career in (*careers, *held_careers):

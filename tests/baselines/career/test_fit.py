@@ -58,14 +58,14 @@ def test_what_is_stored_predicts_as_the_curve_says_and_is_not_trained_again(simu
 
 def test_a_run_that_was_stopped_ends_bit_for_bit_where_it_would_have_ended(simulated, tiny, tmp_path):
     few = {name: panel.restrict(panel.workers[:40]) for name, panel in simulated.items()}
-    settings = dataclasses.replace(tiny, epochs=4, patience=10, evaluations_per_epoch=2)
+    settings = tiny.model_copy(update={"epochs": 4, "patience": 10, "evaluations_per_epoch": 2})
     whole, stopped = (new_run(few, settings, tmp_path / name) for name in ("whole", "stopped"))
     whole.train()
     for _ in range(3):
         stopped.train_to_evaluation()
     stopped.store()
     stopped.train_to_evaluation()  # lost by the stop
-    resumed = new_run(few, dataclasses.replace(settings), tmp_path / "stopped")
+    resumed = new_run(few, settings, tmp_path / "stopped")
     resumed.train()
     assert resumed.curve == whole.curve
     assert len(whole.curve) == 8
@@ -74,12 +74,12 @@ def test_a_run_that_was_stopped_ends_bit_for_bit_where_it_would_have_ended(simul
 
 
 def test_transfer_beats_training_from_scratch_on_few_workers(simulated, other_population, tiny, tmp_path):
-    without = dataclasses.replace(tiny, covariates=("education", "region", "age"))
+    without = tiny.model_copy(update={"covariates": ["education", "region", "age"]})
     start = fit_career(
         other_population["train"], other_population["validation"], without, tmp_path / "pretrained"
     )
     few = simulated["train"].restrict(simulated["train"].workers[:40])
-    fine = dataclasses.replace(tiny, learning_rate=1e-3)
+    fine = tiny.model_copy(update={"learning_rate": 1e-3})
     perplexities = {}
     for name, settings, pretrained in (("scratch", tiny, None), ("transfer", fine, start)):
         folder = fit_career(few, simulated["validation"], settings, tmp_path / name, pretrained)
@@ -109,7 +109,7 @@ def test_transfer_copies_weights_level_by_level(simulated, stored, tiny):
 def test_several_populations_are_pooled_and_one_registry_fits_all(
     simulated, other_population, tiny, tmp_path
 ):
-    short = dataclasses.replace(tiny, epochs=1)
+    short = tiny.model_copy(update={"epochs": 1})
     pooled = fit_career(
         [simulated["train"], other_population["train"]], [simulated["validation"], other_population["validation"]],
         short, tmp_path / "pooled",
@@ -130,7 +130,7 @@ def test_several_populations_are_pooled_and_one_registry_fits_all(
 def test_refuses_what_does_not_fit(simulated, stored, tiny, lettered, tmp_path):
     train, validation = simulated["train"], simulated["validation"]
     with pytest.raises(MismatchError, match="pre-trained with layers 2, the settings say 3"):
-        fit_career(train, validation, dataclasses.replace(tiny, layers=3), tmp_path / "x", stored)
+        fit_career(train, validation, tiny.model_copy(update={"layers": 3}), tmp_path / "x", stored)
     with pytest.raises(MismatchError, match="pre-trained for 9 occupations, the panel has 3"):
         fit_career(lettered({"1": "ab"}), lettered({"2": "ab"}), tiny, tmp_path / "x", stored)
     with pytest.raises(InputError, match="workers are in the training and in the validation panel"):

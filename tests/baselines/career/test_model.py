@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from labor_llm.baselines.career.model import CareerTransformer, Levels, encode, levels_of, padded
-from labor_llm.baselines.two_stage import FIRST, two_stage_log_probs
+from labor_llm.baselines.inputs import FIRST
+from labor_llm.baselines.two_stage import two_stage_log_probs
 
 
 @pytest.fixture(scope="module")

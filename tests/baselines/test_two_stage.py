@@ -7,9 +7,7 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from statsmodels.discrete.conditional_models import ConditionalLogit
 
-from labor_llm.baselines.masked_logit import fit_masked_logit
-from labor_llm.baselines.two_stage import BagOfJobs, TwoStageLogit
-from labor_llm.baselines.two_stage_features import BagFeatures, regression_features
+from labor_llm.baselines.two_stage import BagOfJobs, TwoStageLogit, fit_masked_logit
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import InputError, MismatchError, NumericalError
@@ -127,21 +125,6 @@ def test_never_moves_to_where_one_is_gives_absent_occupations_their_share_and_do
     best = np.exp(-model.predict(validation).table["log_prob"].mean())
     assert best == pytest.approx(model.validation_perplexity_["validation_perplexity"].min(), rel=1e-6)
     assert len(model.validation_perplexity_) == 4
-
-
-def test_features_of_one_career_by_hand():
-    frame = panel(range(1), 5, seed=0).frame
-    frame["year"] = [1980, 1981, 1983, 1985, 1986]
-    frame["occupation"] = ["a", "b", "b", "b", "a"]
-    frame["education"] = ["high school", "high school", "college", "college", "college"]
-    career = CareerPanel(frame, SPACE, "toy")
-    got = regression_features(career)
-    assert got["records_in_occupation"].tolist() == [0, 1, 1, 2, 3]
-    assert got["year_skipped"].tolist() == [0, 0, 1, 1, 0]
-    assert got["education_changed"].tolist() == [0, 0, 1, 0, 0]
-    last, earlier, _ = (block.toarray() for block in BagFeatures().fit(career).blocks(career))
-    np.testing.assert_allclose(last, [[0, 0], [1, 0], [0, 1], [0, 1], [0, 1]])
-    np.testing.assert_allclose(earlier, [[0, 0], [0, 0], [1, 0], [0.5, 0.5], [1 / 3, 2 / 3]])
 
 
 def test_refuses_what_cannot_be_estimated():
