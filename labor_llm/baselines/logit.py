@@ -7,14 +7,14 @@ a). The regularisation C and how much less the occupations are shrunk than the c
 by the perplexity of the validation workers; the whole grid is kept for the book.
 
 The features follow the regression baseline of CAREER (Vafa et al. 2024): the last occupation, the one before, the time
-spent in it, the number of records, the calendar year and the covariates (`labor_llm.baselines.inputs`).
+spent in it, the number of records, the calendar year and the covariates (`labor_llm.baselines.form`).
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -23,93 +23,61 @@ from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from labor_llm.baselines.inputs import check_fitting_panels, check_outcomes, design, logit_features
-from labor_llm.careers.panel import CareerPanel, transitions
-from labor_llm.careers.predictions import Predictions, from_matrix
+from labor_llm.baselines.form import Baseline, design, logit_features
+from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import InputError, NumericalError
 
-REGULARISATIONS = (0.1, 0.3, 1.0, 3.0, 10.0)
-# Factors of the previous occupation, the one before and all covariates (`labor_llm.baselines.inputs.design`):
-# all shrunk alike, or the previous occupation, which tells most, shrunk less or far less.
-FEATURE_WEIGHTS = ((1.0, 1.0, 1.0), (1.0, 0.5, 0.25), (1.0, 0.5, 0.1))
+Matrix = csr_matrix | np.ndarray
 
 
-class MultinomialLogit:
+class MultinomialLogit(Baseline):
     """Multinomial logit over the outcome space, tuned on the validation workers.
 
     An occupation that no training record has cannot be estimated. It gets Laplace's share 1/(n + K)
     of n training records and K occupations, after which each row is scaled to add up to one.
 
-    Args:
+    Attributes:
         regularisations: the values of C to try (larger is less shrinkage).
-        feature_weights: the factors of the occupations and the covariates to try.
+        feature_weights: factors of the previous occupation, the one before and all covariates to try: all shrunk alike,
+            or the previous occupation, which tells most, shrunk less or far less.
         tolerance: L-BFGS stops when the largest component of the gradient is below it.
         max_iterations: of L-BFGS; reaching them is an error, not a warning.
-        name: the model's name in its predictions.
-
-    Attributes:
         regularisation_: the C kept.
         feature_weights_: the factors kept.
         validation_perplexity_: the whole grid, columns `regularisation`, `previous_weight`,
             `before_previous_weight`, `covariates_weight`, `iterations`, `validation_perplexity`.
     """
 
-    def __init__(
-        self,
-        regularisations: Sequence[float] = REGULARISATIONS,
-        feature_weights: Sequence[tuple[float, float, float]] = FEATURE_WEIGHTS,
-        tolerance: float = 1e-4,
-        max_iterations: int = 5000,
-        name: str = "multinomial_logit",
-    ) -> None:
-        self.regularisations = checked_regularisations(regularisations)
-        self.feature_weights = tuple(feature_weights)
-        self.tolerance, self.max_iterations, self.name = tolerance, max_iterations, name
+    name = "multinomial_logit"
+    regularisations: Sequence[float] = (0.1, 0.3, 1.0, 3.0, 10.0)
+    feature_weights: Sequence[tuple[float, float, float]] = (
+        (1.0, 1.0, 1.0),
+        (1.0, 0.5, 0.25),
+        (1.0, 0.5, 0.1),
+    )
+    tolerance = 1e-4
+    max_iterations = 5000
 
-    def fit(self, train: CareerPanel, validation: CareerPanel) -> MultinomialLogit:
-        """Estimate the logit on the training workers for the whole grid and keep the best on validation.
-
-        Raises:
-            InputError: if a panel is empty, a worker is in both, or training shows one occupation only.
-            MismatchError: if the outcome spaces differ.
-            NumericalError: if L-BFGS does not converge.
-        """
-        check_fitting_panels(self.name, train, validation)
-        self.outcomes_, self.records_ = train.outcomes, len(train.frame)
+    def _estimate(self, train: CareerPanel, validation: CareerPanel) -> None:
+        self.records_ = len(train.frame)
         features, validation_features = logit_features(train), logit_features(validation)
-        grid, best = [], np.inf
+        grid, fits = [], []
         for weights in self.feature_weights:
             transformer = _design(*weights).fit(features)
             designs = transformer.transform(features), transformer.transform(validation_features)
-            fits = tuned_logits(
-                *designs, train, validation, self.regularisations, self.tolerance, self.max_iterations
-            )
-            for fit in fits:
-                grid.append((fit.regularisation, *weights, int(fit.logit.n_iter_[0]), fit.perplexity))
-                if fit.perplexity < best:
-                    best, self.logit_, self.design_ = fit.perplexity, fit.logit, transformer
-                    self.regularisation_, self.feature_weights_ = fit.regularisation, weights
-        factors = ["previous_weight", "before_previous_weight", "covariates_weight"]
-        columns = ["regularisation", *factors, "iterations", "validation_perplexity"]
-        self.validation_perplexity_ = pd.DataFrame(grid, columns=columns)
-        return self
+            for fit in tuned_logits(self, *designs, train, validation):
+                grid.append((fit.regularisation, *weights, fit.iterations, fit.perplexity))
+                fits.append((fit.perplexity, fit.logit, transformer))
+        weights = ("previous_weight", "before_previous_weight", "covariates_weight")
+        best = self._best(grid, "regularisation", *weights, "iterations")
+        self.regularisation_, self.feature_weights_ = best[0], best[1:4]
+        _, self.logit_, self.design_ = min(fits, key=lambda fit: fit[0])
+        shown = " : ".join(f"{weight:g}" for weight in self.feature_weights_)
+        self.chosen = f"C = {self.regularisation_:g}, weights {shown}"
 
-    @property
-    def chosen(self) -> str:
-        """What the validation workers chose, in words."""
-        weights = " : ".join(f"{weight:g}" for weight in self.feature_weights_)
-        return f"C = {self.regularisation_:g}, weights {weights}"
-
-    def predict(self, panel: CareerPanel) -> Predictions:
-        """Return the log-probability of every occupation for every record of a panel.
-
-        Raises:
-            MismatchError: if the panel's outcome space is not the fitted one.
-        """
-        check_outcomes(self.name, self.outcomes_, panel)
+    def _log_probs(self, panel: CareerPanel, table: pd.DataFrame) -> np.ndarray:
         X = self.design_.transform(logit_features(panel))
-        chances = occupation_probabilities(self.logit_, X, self.records_, len(self.outcomes_))
-        return from_matrix(self.name, transitions(panel), self.outcomes_, np.log(chances))
+        return np.log(occupation_probabilities(self.logit_, X, self.records_, len(self.outcomes_)))
 
 
 def _design(previous: float, before_previous: float, covariates: float) -> ColumnTransformer:
@@ -121,11 +89,12 @@ def _design(previous: float, before_previous: float, covariates: float) -> Colum
     return design([["previous"], ["before_previous"], categories], numbers, weights)
 
 
-def checked_regularisations(given: Sequence[float]) -> tuple[float, ...]:
-    """Return values of C to try; InputError if there are none or one is not above zero."""
-    if not given or min(given) <= 0:
-        raise InputError(f"regularisations: {tuple(given)} found; give one or more, all above zero.")
-    return tuple(given)
+class Tunable(Protocol):
+    """What `tuned_logits` asks of a baseline: the values of C to try, and when L-BFGS stops."""
+
+    regularisations: Sequence[float]
+    tolerance: float
+    max_iterations: int
 
 
 class TunedLogit(NamedTuple):
@@ -133,29 +102,21 @@ class TunedLogit(NamedTuple):
 
     regularisation: float
     logit: LogisticRegression
+    iterations: int
     perplexity: float
 
 
 def tuned_logits(
-    X: csr_matrix | np.ndarray,
-    validation_X: csr_matrix | np.ndarray,
-    train: CareerPanel,
-    validation: CareerPanel,
-    regularisations: Sequence[float],
-    tolerance: float,
-    max_iterations: int,
+    model: Tunable, X: Matrix, validation_X: Matrix, train: CareerPanel, validation: CareerPanel
 ) -> Iterator[TunedLogit]:
-    """Yield the logit of each C.
+    """Yield the logit of each C, the weight of the log-likelihood (a sum over records) against half the squared norm.
 
     Args:
-        X: [records, features], of the training workers.
-        validation_X: of the validation workers.
+        model: that is tuned.
+        X: features of the training records, [records, features].
+        validation_X: of the validation records.
         train: the records.
         validation: theirs.
-        regularisations: the values of C, the weight of the log-likelihood (a sum over records) against half the
-            squared norm of the coefficients.
-        tolerance: largest component of the gradient at which L-BFGS stops.
-        max_iterations: of L-BFGS.
 
     Raises:
         InputError: if all training records have the same occupation.
@@ -167,20 +128,20 @@ def tuned_logits(
         raise InputError(
             "multinomial logit: the training records show one occupation only; give more workers."
         )
-    for regularisation in regularisations:
+    for C in model.regularisations:
         failure = (
-            f"multinomial logit, C = {regularisation:g}: not converged in {max_iterations:,} iterations. "
+            f"multinomial logit, C = {C:g}: not converged in {model.max_iterations:,} iterations. "
             "Raise max_iterations, or leave this C out of regularisations."
         )
-        logit = fit_logit(X, realised, regularisation, tolerance, max_iterations, failure)
+        logit = fit_logit(X, realised, C, model.tolerance, model.max_iterations, failure)
         chances = occupation_probabilities(logit, validation_X, len(realised), len(outcomes))
         with np.errstate(divide="ignore"):
-            perplexity = np.exp(-np.log(chances[np.arange(len(held_out)), held_out]).mean())
-        yield TunedLogit(regularisation, logit, float(perplexity))
+            perplexity = float(np.exp(-np.log(chances[np.arange(len(held_out)), held_out]).mean()))
+        yield TunedLogit(C, logit, int(logit.n_iter_[0]), perplexity)
 
 
 def fit_logit(
-    X: csr_matrix | np.ndarray, y: np.ndarray, C: float, tolerance: float, max_iterations: int, failure: str
+    X: Matrix, y: np.ndarray, C: float, tolerance: float, max_iterations: int, failure: str
 ) -> LogisticRegression:
     """Return scikit-learn's logit of y on X; NumericalError with the text `failure` if it does not converge."""
     logit = LogisticRegression(C=C, tol=tolerance, max_iter=max_iterations)
@@ -193,7 +154,7 @@ def fit_logit(
 
 
 def occupation_probabilities(
-    logit: LogisticRegression, X: csr_matrix | np.ndarray, records: int, occupations: int
+    logit: LogisticRegression, X: Matrix, records: int, occupations: int
 ) -> np.ndarray:
     """Return [rows of X, occupations], every cell positive, rows adding up to one.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from labor_llm.baselines.inputs import check_outcomes
+from labor_llm.baselines.form import check_outcomes
 from labor_llm.careers.panel import CareerPanel, transitions
 from labor_llm.careers.predictions import Predictions, from_matrix
 from labor_llm.simulation.market import MARKET_FILE, Market
@@ -30,16 +30,6 @@ class Oracle:
 
     def __init__(self, market: Market, name: str = LABEL) -> None:
         self.market, self.name = market, name
-
-    def fit(self, train: CareerPanel, validation: CareerPanel) -> Oracle:
-        """Return itself after checking that both panels have the market's outcome space.
-
-        Raises:
-            MismatchError: if one of them has another.
-        """
-        for panel in (train, validation):
-            check_outcomes(self.name, self.market.outcomes, panel)
-        return self
 
     def predict(self, panel: CareerPanel) -> Predictions:
         """Return the market's log-probability of every outcome for every record of a panel.

@@ -1,20 +1,15 @@
-"""Baselines by name: models of the next occupation that know nothing of the words in a title.
-
-All have `fit(train, validation)`, which reads no other worker and chooses its smoothing, regularisation
-or stopping by the perplexity of the validation workers, and `predict(panel)`, which returns the common
-form of `labor_llm.careers.predictions`.
-"""
+"""Baselines by name: fitted, fitted again for a further chapter or until a year, and on resampled training workers."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from labor_llm.baselines.form import Baseline
 from labor_llm.careers.histories import predict_windows
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions, read_predictions
@@ -38,26 +33,6 @@ BASELINES = {
 }
 
 
-class Baseline(Protocol):
-    """What every baseline has; its class takes the name that tables show as `name`."""
-
-    name: str
-
-    @property
-    def validation_perplexity_(self) -> pd.DataFrame:
-        """After the fit one row a candidate, with the column `validation_perplexity`."""
-
-    @property
-    def chosen(self) -> str:
-        """After the fit, what the validation workers chose, in words."""
-
-    def fit(self, train: CareerPanel, validation: CareerPanel) -> Baseline:
-        """Estimate on the training workers, choose on the validation workers, and return the model itself."""
-
-    def predict(self, panel: CareerPanel) -> Predictions:
-        """Return the log-probability of every occupation for every record of a panel."""
-
-
 def new_baseline(name: str, **options: Any) -> Baseline:
     """Return a baseline that is not fitted yet.
 
@@ -78,7 +53,7 @@ def new_baseline(name: str, **options: Any) -> Baseline:
     kinds = (
         EmpiricalTransitions, SecondOrderTransitions, MultinomialLogit, TwoStageLogit, BagOfJobs, Career,
     )  # fmt: skip
-    kind: Any = dict(zip(BASELINES, kinds, strict=True))[name]
+    kind: type[Baseline] = dict(zip(BASELINES, kinds, strict=True))[name]
     return kind(**{"name": BASELINES[name], **options})
 
 

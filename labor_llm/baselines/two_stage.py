@@ -30,25 +30,17 @@ from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 from torch.nn.functional import logsigmoid
 
-from labor_llm.baselines.inputs import (
+from labor_llm.baselines.form import (
     FIRST,
     BagFeatures,
-    FeatureSet,
+    Baseline,
     RegressionFeatures,
-    check_fitting_panels,
-    check_outcomes,
     occupation_columns,
 )
-from labor_llm.baselines.logit import checked_regularisations, fit_logit
+from labor_llm.baselines.logit import fit_logit
 from labor_llm.careers.panel import CareerPanel, transitions
-from labor_llm.careers.predictions import Predictions, from_matrix
 from labor_llm.errors import InputError, NumericalError
 
-# From strong shrinkage to weak, each fit beginning where the one before ended.
-STAY_REGULARISATIONS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
-DESTINATION_REGULARISATIONS = (0.1, 0.3, 1.0, 3.0, 10.0)
-# Factors of the last occupation, earlier ones and the covariates: a column multiplied by m is penalised 1/m^2 as much.
-FEATURE_WEIGHTS = (1.0, 0.5, 0.25)
 # L-BFGS keeps so many of its last steps; more than the customary ten pay with hundreds of thousands of coefficients.
 _STEPS_KEPT = 20
 
@@ -83,14 +75,12 @@ class MaskedLogit:
         intercepts: a, [classes].
         classes: columns of the outcome space that training rows chose, ascending; int [classes].
         rows: number of training rows.
-        iterations: of L-BFGS.
     """
 
     coefficients: np.ndarray
     intercepts: np.ndarray
     classes: np.ndarray
     rows: int
-    iterations: int
 
     def log_probabilities(self, X: csr_matrix, closed: np.ndarray, alternatives: int) -> np.ndarray:
         """Return the log-probability of every alternative.
@@ -183,7 +173,7 @@ def fit_masked_logit(
             f"({found.message}). Raise max_iterations, or leave this C out of regularisations."
         )
     parameters = found.x.reshape(features + 1, len(classes))
-    return MaskedLogit(parameters[:-1], parameters[-1], classes, rows, int(found.nit))
+    return MaskedLogit(parameters[:-1], parameters[-1], classes, rows)
 
 
 def _close(utilities: np.ndarray, closed: np.ndarray) -> None:
@@ -205,18 +195,16 @@ class _Records:
         return self.realised == self.previous
 
 
-class TwoStageLogit:
+class TwoStageLogit(Baseline):
     """Two-stage logit on the features of CAREER's regression, tuned on the validation workers.
 
-    Args:
+    Attributes:
         stay_regularisations: the values of C to try in the first stage (larger is less shrinkage).
-        destination_regularisations: those to try in the second.
-        feature_weights: factors of the last occupation, of earlier ones and of the covariates.
+        destination_regularisations: those to try in the second, ascending: each fit begins where the one before ended.
+        feature_weights: factors of the last occupation, of earlier ones and of the covariates: a column multiplied by m
+            is penalised 1/m^2 as much.
         tolerance: largest component of the gradient (per record) at which L-BFGS stops.
         max_iterations: of L-BFGS; reaching them is an error, not a warning.
-        name: the model's name in its predictions.
-
-    Attributes:
         stay_: scikit-learn's binary logit of staying, class 1.
         destination_: the `MaskedLogit` of destinations.
         stay_regularisation_, destination_regularisation_: the two values of C kept.
@@ -224,34 +212,16 @@ class TwoStageLogit:
             `validation_perplexity`.
     """
 
-    features: type[FeatureSet] = RegressionFeatures
+    name = "two_stage_logit"
+    features: type[RegressionFeatures | BagFeatures] = RegressionFeatures
+    stay_regularisations: Sequence[float] = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+    destination_regularisations: Sequence[float] = (0.1, 0.3, 1.0, 3.0, 10.0)
+    feature_weights = (1.0, 0.5, 0.25)
+    tolerance = 1e-4
+    max_iterations = 5000
 
-    def __init__(
-        self,
-        stay_regularisations: Sequence[float] = STAY_REGULARISATIONS,
-        destination_regularisations: Sequence[float] = DESTINATION_REGULARISATIONS,
-        feature_weights: tuple[float, float, float] = FEATURE_WEIGHTS,
-        tolerance: float = 1e-4,
-        max_iterations: int = 5000,
-        name: str = "two_stage_logit",
-    ) -> None:
-        self.stay_regularisations = sorted(checked_regularisations(stay_regularisations))
-        self.destination_regularisations = sorted(checked_regularisations(destination_regularisations))
-        self.feature_weights, self.name = feature_weights, name
-        self.tolerance, self.max_iterations = tolerance, max_iterations
-
-    def fit(self, train: CareerPanel, validation: CareerPanel) -> TwoStageLogit:
-        """Estimate both stages on the training workers and choose each C on the validation workers.
-
-        Raises:
-            InputError: if a panel is empty, a worker is in both, or in training nobody stays, nobody moves, or all
-                who move go to one occupation.
-            MismatchError: if the outcome spaces differ.
-            NumericalError: if L-BFGS does not converge.
-        """
-        check_fitting_panels(self.name, train, validation)
-        self.outcomes_ = train.outcomes
-        self._fitted_features = self.features().fit(train)
+    def _estimate(self, train: CareerPanel, validation: CareerPanel) -> None:
+        self._features = self.features(train)
         known, held = self._stages(train), self._stages(validation)
         stays, moves = self._fit_stay(known, held), self._fit_destination(known, held)
         records = len(validation.frame)
@@ -259,38 +229,19 @@ class TwoStageLogit:
             (stay, destination, np.exp(-(stays[stay][0] + moves[destination][0]) / records))
             for stay, destination in itertools.product(stays, moves)
         ]
-        self.validation_perplexity_ = pd.DataFrame(
-            grid, columns=["stay_regularisation", "destination_regularisation", "validation_perplexity"]
-        )
-        best = min(grid, key=lambda candidate: candidate[2])
+        best = self._best(grid, "stay_regularisation", "destination_regularisation")
         self.stay_regularisation_, self.destination_regularisation_, _ = best
         self.stay_, self.destination_ = stays[best[0]][1], moves[best[1]][1]
-        return self
+        self.chosen = f"C = {best[0]:g} of staying, {best[1]:g} of destinations"
 
-    @property
-    def chosen(self) -> str:
-        """What the validation workers chose, in words."""
-        return f"C = {self.stay_regularisation_:g} of staying, {self.destination_regularisation_:g} of destinations"
-
-    def predict(self, panel: CareerPanel) -> Predictions:
-        """Return the log-probability of every occupation for every record of a panel.
-
-        Raises:
-            MismatchError: if the panel's outcome space is not the fitted one.
-        """
-        check_outcomes(self.name, self.outcomes_, panel)
-        table = transitions(panel)
+    def _log_probs(self, panel: CareerPanel, table: pd.DataFrame) -> np.ndarray:
         previous, X = occupation_columns(table, self.outcomes_, "previous"), self._design(panel)
         destinations = self.destination_.log_probabilities(X, previous, len(self.outcomes_))
-        log_probs = two_stage_log_probs(
-            torch.from_numpy(destinations),
-            torch.from_numpy(self.stay_.decision_function(X)),
-            torch.from_numpy(previous),
-        )
-        return from_matrix(self.name, table, self.outcomes_, log_probs.numpy())
+        stay = self.stay_.decision_function(X)
+        return two_stage_log_probs(*map(torch.from_numpy, (destinations, stay, previous))).numpy()
 
     def _design(self, panel: CareerPanel) -> csr_matrix:
-        blocks = self._fitted_features.blocks(panel)
+        blocks = self._features.blocks(panel)
         weighted = [block * weight for block, weight in zip(blocks, self.feature_weights, strict=True)]
         return csr_matrix(hstack(weighted, format="csr"), dtype=np.float64)
 
@@ -328,20 +279,15 @@ class TwoStageLogit:
         rows, columns = np.arange(held_moved.sum()), held.realised[held_moved]
         fits, logit = {}, None
         for regularisation in self.destination_regularisations:
-            logit = fit_masked_logit(
-                X, realised, previous, regularisation, logit, self.tolerance, self.max_iterations
-            )
-            log_probs = logit.log_probabilities(
-                held.X[held_moved], held.previous[held_moved], len(self.outcomes_)
-            )
+            limits = self.tolerance, self.max_iterations
+            logit = fit_masked_logit(X, realised, previous, regularisation, logit, *limits)
+            held_X, closed = held.X[held_moved], held.previous[held_moved]
+            log_probs = logit.log_probabilities(held_X, closed, len(self.outcomes_))
             fits[regularisation] = log_probs[rows, columns].sum(), logit
         return fits
 
 
 class BagOfJobs(TwoStageLogit):
-    """Two-stage logit on the shares of earlier occupations: the history without its order but for the last job.
+    """Two-stage logit on the shares of earlier occupations: the history without its order but for the last job."""
 
-    Arguments and attributes as in `TwoStageLogit`.
-    """
-
-    features: type[FeatureSet] = BagFeatures
+    features = BagFeatures

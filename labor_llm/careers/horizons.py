@@ -115,7 +115,7 @@ def draw_questions(questions: pd.DataFrame, number: int, seed: int = 0) -> pd.Da
 def drawn_questions(
     panel: CareerPanel, horizons: Sequence[int], number: int, seed: int = 0, step: int | None = None
 ) -> dict[int, pd.DataFrame]:
-    """Return questions by horizon in years: `draw_questions` of `horizon_questions`.
+    """Return `draw_questions` of `horizon_questions`, by horizon in years.
 
     Raises:
         InputError: as these, or if a horizon is asked for twice or there is none.

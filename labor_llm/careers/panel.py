@@ -90,8 +90,7 @@ def career_panel(
             worker-year, an unknown occupation, rows out of order, a static covariate that changes, a
             year that is no year or before the worker's birth, text that does not fit one line.
     """
-    missing = [column for column in COLUMNS if column not in frame.columns]
-    if missing:
+    if missing := [column for column in COLUMNS if column not in frame.columns]:
         raise InputError(
             f"{source}: column {missing[0]!r} is missing; a career panel has the columns {', '.join(COLUMNS)}."
         )
@@ -110,40 +109,28 @@ def career_panel(
 def _cell_rules(text: pd.DataFrame, occupations: Collection[str]) -> Iterator[Rule]:
     """Yield the rules that each cell obeys on its own, on text."""
     filled = "is empty; fill it in ('unknown' if it is not known)"
+    one_line = (
+        "does not fit one line of plain text; remove line ends, outer blanks, control characters, < and >"
+    )
     for column in ("worker_id", "education", "gender", "ethnicity", "region"):
         yield column, text[column].str.strip() != "", filled
-        yield (
-            column,
-            text[column].map(title_problem).isna(),
-            "does not fit one line of plain text; remove line ends, outer blanks, control characters, < and >",
-        )
+        yield column, text[column].map(title_problem).isna(), one_line
     years = text["year"].where(text["year"].str.fullmatch("[0-9]{4}"), "0").astype(int)
-    yield (
-        "year",
-        years.between(FIRST_YEAR, LAST_YEAR),
-        f"is not a calendar year between {FIRST_YEAR} and {LAST_YEAR}; write it with four digits",
-    )
-    yield (
-        "birth_year",
-        text["birth_year"].str.fullmatch("([0-9]{4})?"),
-        "is not a calendar year; write four digits, or leave the cell empty if it is not known",
-    )
+    no_year = f"is not a calendar year between {FIRST_YEAR} and {LAST_YEAR}; write it with four digits"
+    yield "year", years.between(FIRST_YEAR, LAST_YEAR), no_year
+    no_birth = "is not a calendar year; write four digits, or leave the cell empty if it is not known"
+    yield "birth_year", text["birth_year"].str.fullmatch("([0-9]{4})?"), no_birth
     yield "occupation", text["occupation"].str.strip() != "", filled
-    listed = text["occupation"].isin(occupations)
-    yield (
-        "occupation",
-        listed,
-        "is not in the file of titles; add the occupation there, or correct or drop the record",
-    )
+    unlisted = "is not in the file of titles; add the occupation there, or correct or drop the record"
+    yield "occupation", text["occupation"].isin(occupations), unlisted
 
 
 def _career_rules(frame: pd.DataFrame) -> Iterator[Rule]:
     """Yield the rules that hold between the rows of a worker, on typed columns."""
     worker, year = frame["worker_id"], frame["year"]
-    continues = worker == worker.shift()
+    continues, sort = worker == worker.shift(), "sort the file by worker_id and year"
     repeats = frame.duplicated(["worker_id", "year"])
     yield "year", ~repeats, "repeats a worker-year; keep one record per worker and year"
-    sort = "sort the file by worker_id and year"
     yield "year", ~continues | (year >= year.shift()), f"is before the row above; {sort}"
     yield "worker_id", continues | ~worker.duplicated(), f"returns after other workers; {sort}"
     born_before = (year > frame["birth_year"]).fillna(True).astype(bool)
@@ -245,9 +232,8 @@ def write_panel(
     with writing(folder, described, inputs) as aside:
         panel.frame.to_parquet(aside / "panel.parquet", index=False)
         panel.outcomes.frame().to_csv(aside / "titles.csv", index=False)
-        pd.DataFrame(sorted(splits.items()), columns=["worker_id", "split"]).to_csv(
-            aside / "splits.csv", index=False
-        )
+        assigned = pd.DataFrame(sorted(splits.items()), columns=["worker_id", "split"])
+        assigned.to_csv(aside / "splits.csv", index=False)
         for name, text in (texts or {}).items():
             (aside / name).write_text(text, encoding="utf-8")
 
@@ -259,7 +245,6 @@ def read_panel(folder: Path) -> tuple[CareerPanel, dict[str, str]]:
         ArtefactError: if the artefact is missing or was changed.
     """
     manifest = verify(folder)
-    outcomes = read_titles(folder / "titles.csv")
     frame = pd.read_parquet(folder / "panel.parquet")
     splits = read_text_csv(folder / "splits.csv", ["worker_id", "split"])
     assigned = dict(zip(splits["worker_id"], splits["split"], strict=True))
@@ -267,4 +252,5 @@ def read_panel(folder: Path) -> tuple[CareerPanel, dict[str, str]]:
         raise ArtefactError(
             f"{folder}: splits.csv and panel.parquet name different workers. Make the panel again."
         )
-    return CareerPanel(frame, outcomes, manifest["parameters"]["survey"]), assigned
+    panel = CareerPanel(frame, read_titles(folder / "titles.csv"), manifest["parameters"]["survey"])
+    return panel, assigned

@@ -8,7 +8,7 @@ set is trained on, and the checkpoint is chosen on the validation workers of the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -173,9 +173,14 @@ def training_careers(
             (the same persons may be in both, and be tested in one and trained on in the other), more workers are asked
             for than there are, or too few are left.
     """
-    data = data or TrainingData()
-    pool = list(others)
-    _check_others(panel, data, [other for other, _ in pool])
+    data, pool = data or TrainingData(), list(others)
+    names = [other.dataset for other, _ in pool]
+    if sorted(names) != sorted(data.others):
+        raise InputError(
+            f"Careers of {', '.join(names) or 'no other data set'} are given, shares of "
+            f"{', '.join(data.others) or 'none'}. Give each data set once, with its share."
+        )
+    refuse_same_persons([(part.dataset, part.survey) for part in (panel, *(other for other, _ in pool))])
     own = panel.split(splits, "train")
     if data.workers > len(own.workers):
         raise InputError(
@@ -227,22 +232,12 @@ def stored_training_data(model: Path) -> dict[str, Any]:
         ArtefactError: if the model is missing or was changed.
         InputError: if it was made without such a description.
     """
-    described = verify(model)["parameters"].get(MANIFEST_ENTRY)
-    if described is None:
+    parameters = verify(model)["parameters"]
+    if MANIFEST_ENTRY not in parameters:
         raise InputError(
             f"{model}: does not say what it was trained on. Fine-tune it again with notebooks/04_fine_tuning."
         )
-    return described
-
-
-def _check_others(panel: CareerPanel, data: TrainingData, others: Sequence[CareerPanel]) -> None:
-    names = [other.dataset for other in others]
-    if sorted(names) != sorted(data.others):
-        raise InputError(
-            f"Careers of {', '.join(names) or 'no other data set'} are given, shares of "
-            f"{', '.join(data.others) or 'none'}. Give each data set once, with its share."
-        )
-    refuse_same_persons([(part.dataset, part.survey) for part in (panel, *others)])
+    return parameters[MANIFEST_ENTRY]
 
 
 def _share(other: CareerPanel, splits: Splits, data: TrainingData) -> CareerPanel:

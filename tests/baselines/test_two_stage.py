@@ -38,6 +38,12 @@ def panel(workers: range, years: int, seed: int) -> CareerPanel:
     return CareerPanel(pd.DataFrame(rows, columns=columns).astype({"birth_year": "Int64"}), SPACE, "toy")
 
 
+def two_stage(
+    stay: list[float], destination: list[float], kind: type = TwoStageLogit, **choices: float
+) -> TwoStageLogit:
+    return kind(stay_regularisations=stay, destination_regularisations=destination, **choices)
+
+
 def mover_rows(rows: int, seed: int) -> tuple[csr_matrix, np.ndarray, np.ndarray]:
     """Rows with two features that chose among four alternatives, one of them closed to most."""
     rng = np.random.default_rng(seed)
@@ -78,7 +84,7 @@ def test_without_closed_alternatives_it_is_the_penalised_logit_of_scikit_learn()
 
 
 def test_both_stages_recover_what_they_were_simulated_with():
-    model = TwoStageLogit([1e5], [1e5]).fit(panel(range(1500), 8, 3), panel(range(1500, 1600), 8, 4))
+    model = two_stage([1e5], [1e5]).fit(panel(range(1500), 8, 3), panel(range(1500, 1600), 8, 4))
     test = panel(range(1600, 1602), 2, 5)
     log_probs = model.predict(test).log_probs
     later = test.frame["year"] == 1981
@@ -97,7 +103,7 @@ def test_both_stages_recover_what_they_were_simulated_with():
 
 def test_stay_stage_is_the_logit_of_statsmodels():
     train = panel(range(200), 4, 7)
-    model = TwoStageLogit([1e7], [1.0], tolerance=1e-8).fit(train, panel(range(200, 210), 4, 8))
+    model = two_stage([1e7], [1.0], tolerance=1e-8).fit(train, panel(range(200, 210), 4, 8))
     features = model._design(train).toarray()[train.frame["year"] > 1980]
     stays = (train.frame["occupation"] == train.frame["occupation"].shift())[train.frame["year"] > 1980]
     # Redundant indicators have no unique coefficients, fitted probabilities have.
@@ -110,7 +116,7 @@ def test_stay_stage_is_the_logit_of_statsmodels():
 @pytest.mark.parametrize("kind", [TwoStageLogit, BagOfJobs])
 def test_never_moves_to_where_one_is_gives_absent_occupations_their_share_and_does_not_look_ahead(kind):
     train, validation, test = panel(range(60), 4, 1), panel(range(60, 80), 4, 2), panel(range(80, 85), 4, 3)
-    model = kind([0.3, 1.0], [0.3, 1.0], tolerance=1e-6).fit(train, validation)
+    model = two_stage([0.3, 1.0], [0.3, 1.0], kind=kind, tolerance=1e-6).fit(train, validation)
     got = np.exp(model.predict(test).log_probs).reshape(5, 4, 4)
     np.testing.assert_allclose(got.sum(axis=2), 1.0, atol=1e-5)
     movers = (train.frame["occupation"] != train.frame["occupation"].shift()) | (train.frame["year"] == 1980)
@@ -130,13 +136,11 @@ def test_never_moves_to_where_one_is_gives_absent_occupations_their_share_and_do
 def test_refuses_what_cannot_be_estimated():
     train, validation = panel(range(20), 3, 1), panel(range(20, 25), 3, 2)
     with pytest.raises(NumericalError, match="Raise max_iterations"):
-        TwoStageLogit([1.0], [1.0], max_iterations=1).fit(train, validation)
-    with pytest.raises(InputError, match="above zero"):
-        TwoStageLogit([0.0])
+        two_stage([1.0], [1.0], max_iterations=1).fit(train, validation)
     with pytest.raises(InputError, match="everybody stays"):
         TwoStageLogit().fit(CareerPanel(train.frame.assign(occupation="a"), SPACE, "toy"), validation)
     with pytest.raises(InputError, match="closed to it"):
         fit_masked_logit(csr_matrix(np.ones((2, 1))), np.array([0, 1]), np.array([0, 2]), 1.0)
     with pytest.raises(MismatchError, match="fitted for 4 occupations"):
         two = OutcomeSpace(("a", "b"), ("Actors", "Bakers"))
-        TwoStageLogit([1.0], [1.0]).fit(train, validation).predict(CareerPanel(train.frame, two, "toy"))
+        two_stage([1.0], [1.0]).fit(train, validation).predict(CareerPanel(train.frame, two, "toy"))

@@ -21,7 +21,7 @@ from labor_llm.evaluation.training_error import train_difference_errors, train_s
 
 
 def empirical(train: CareerPanel, validation: CareerPanel) -> EmpiricalTransitions:
-    return EmpiricalTransitions("additive", name="empirical").fit(train, validation)
+    return EmpiricalTransitions("empirical", smoothings=["additive"]).fit(train, validation)
 
 
 class Counting:
@@ -115,7 +115,7 @@ def test_differences_are_paired_by_refit(parts: dict[str, CareerPanel], tmp_path
     panels = (parts["train"], parts["validation"], parts["test"])
 
     def smoother(train: CareerPanel, validation: CareerPanel) -> EmpiricalTransitions:
-        return EmpiricalTransitions("back_off", name="backed off").fit(train, validation)
+        return EmpiricalTransitions("backed off", smoothings=["back_off"]).fit(train, validation)
 
     refits = [training_refits(fit, *panels, 8, tmp_path / fit.__name__) for fit in (empirical, smoother)]
     got = train_difference_errors(refits, "empirical").iloc[0]

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,10 +30,9 @@ from labor_llm.baselines.career.model import (
 )
 from labor_llm.baselines.career.settings import CareerSettings
 from labor_llm.baselines.career.training import CareerRun, by_length
-from labor_llm.baselines.inputs import check_fitting_panels, check_outcomes
+from labor_llm.baselines.form import Baseline, check_fitting_panels, check_outcomes
 from labor_llm.careers.occupations import OutcomeSpace, read_titles
-from labor_llm.careers.panel import CareerPanel, transitions
-from labor_llm.careers.predictions import Predictions, from_matrix
+from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import InputError, MismatchError
 from labor_llm.store.artefacts import (
     atomic_path,
@@ -72,17 +72,8 @@ class FittedCareer:
     curve: pd.DataFrame
 
     @torch.no_grad()
-    def predict(self, panel: CareerPanel, name: str = NAME) -> Predictions:
-        """Return the log-probability of every occupation for every record of a panel.
-
-        Args:
-            panel: over the model's outcome space.
-            name: the model's name in the predictions.
-
-        Raises:
-            MismatchError: if the panel's outcome space is another.
-        """
-        check_outcomes(name, self.outcomes, panel)
+    def log_probabilities(self, panel: CareerPanel) -> np.ndarray:
+        """Return the log-probability of every occupation at every record, nats, float32 [records, occupations]."""
         careers = encode(panel, self.levels)
         device = next(self.model.parameters()).device
         starts = np.cumsum([0, *map(len, careers)])
@@ -92,7 +83,7 @@ class FittedCareer:
             log_probs = self.model(together.previous.to(device), together.covariates.to(device)).cpu().numpy()
             for row, place in enumerate(group):
                 result[starts[place] : starts[place + 1]] = log_probs[row, : len(careers[place])]
-        return from_matrix(name, transitions(panel), self.outcomes, result)
+        return result
 
 
 def fit_career(
@@ -143,7 +134,10 @@ def fit_career(
     careers, held_careers = (
         [career for panel in panels for career in encode(panel, levels)] for panels in (training, held_out)
     )
-    identity = _identity(careers, held_careers, levels, outcomes, settings, pretrained, device)
+    begun = checksum_of(pretrained) if pretrained else ""
+    sizes = len(careers), len(held_careers)
+    described = [settings.model_dump(), levels.model_dump(), outcomes.codes, begun, device.type, sizes]
+    identity = _identity([*careers, *held_careers], described)
     if is_current(folder, identity):
         return folder
     check_replaceable(folder)
@@ -161,7 +155,7 @@ def fit_career(
                 {name: weight.cpu().contiguous() for name, weight in model.state_dict().items()},
                 aside / _WEIGHTS,
             )
-            described = {"levels": levels.to_json(), "settings": settings.model_dump()}
+            described = {"levels": levels.model_dump(), "settings": settings.model_dump()}
             (aside / _MODEL).write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
             outcomes.frame().to_csv(aside / _TITLES, index=False)
             run.curve_frame().to_csv(aside / CURVE_FILE, index=False)
@@ -181,7 +175,7 @@ def load_career(folder: Path, device: torch.device | str | None = None) -> Fitte
     """
     verify(folder)
     described = json.loads((folder / _MODEL).read_text(encoding="utf-8"))
-    levels = Levels.from_json(described["levels"])
+    levels = Levels(**described["levels"])
     settings = CareerSettings(**described["settings"])
     outcomes = read_titles(folder / _TITLES)
     model = CareerTransformer(len(outcomes), levels, settings)
@@ -241,30 +235,18 @@ def _check_unfinished(working: Path, identity: str) -> None:
         aside.write_text(identity, encoding="utf-8")
 
 
-def _identity(
-    careers: Sequence[EncodedCareer],
-    held_careers: Sequence[EncodedCareer],
-    levels: Levels,
-    outcomes: OutcomeSpace,
-    settings: CareerSettings,
-    pretrained: Path | None,
-    device: torch.device,
-) -> str:
-    """Return a hash of all that the weights at the end depend on."""
+def _identity(careers: Sequence[EncodedCareer], described: Sequence[Any]) -> str:
+    """Return a hash of all that the weights at the end depend on: careers, what else describes the run, and code."""
     digest = hashlib.sha256()
-    start = checksum_of(pretrained) if pretrained else ""
-    versions = environment()["versions"]
-    threads = torch.get_num_threads()
-    described = [settings.model_dump(), levels.to_json(), outcomes.codes, start, versions, device.type]
-    digest.update(json.dumps(described).encode())
-    digest.update(f"{threads} {code_checksum(__file__)} {len(careers)}".encode())
-    for career in (*careers, *held_careers):
+    circumstances = [environment()["versions"], torch.get_num_threads(), code_checksum(__file__)]
+    digest.update(json.dumps([*described, *circumstances]).encode())
+    for career in careers:
         for values in (career.covariates, career.realised):
             digest.update(values.numpy().tobytes() + b"|")
     return digest.hexdigest()
 
 
-class Career:
+class Career(Baseline):
     """CAREER, trained on the training workers and stopped by the validation workers.
 
     Args:
@@ -279,45 +261,27 @@ class Career:
         validation_perplexity_: the learning curve, see `FittedCareer.curve`.
     """
 
+    name = NAME
+
     def __init__(
         self,
         settings: CareerSettings | None = None,
         folder: Path | None = None,
         pretrained: Path | None = None,
-        name: str = NAME,
+        name: str | None = None,
     ) -> None:
-        self.settings = settings or CareerSettings()
-        self.folder, self.pretrained, self.name = folder, pretrained, name
+        super().__init__(name)
+        self.settings, self.folder, self.pretrained = settings or CareerSettings(), folder, pretrained
 
-    def fit(self, train: CareerPanel, validation: CareerPanel) -> Career:
-        """Train, or load what is stored in the folder of the same careers and settings.
-
-        Raises:
-            As `fit_career`.
-        """
+    def _estimate(self, train: CareerPanel, validation: CareerPanel) -> None:
         with tempfile.TemporaryDirectory() as passing:
             folder = self.folder or Path(passing) / "career"
             fit_career(train, validation, self.settings, folder, self.pretrained)
-            self.fitted_: FittedCareer = load_career(folder)
-        return self
-
-    @property
-    def validation_perplexity_(self) -> pd.DataFrame:
-        """The learning curve, one row an evaluation."""
-        return self.fitted_.curve
-
-    @property
-    def chosen(self) -> str:
-        """What the validation workers chose, in words."""
-        curve = self.fitted_.curve
-        kept = curve[curve["kept"]].iloc[0]
+            self.fitted_ = load_career(folder)
+        self.validation_perplexity_ = self.fitted_.curve
+        kept = self.fitted_.curve[self.fitted_.curve["kept"]].iloc[0]
         size = f"{self.settings.layers} layers of width {self.settings.width}"
-        return f"{size}, epoch {kept['epoch']:.3g}" + (", pre-trained" if self.pretrained else "")
+        self.chosen = f"{size}, epoch {kept['epoch']:.3g}" + (", pre-trained" if self.pretrained else "")
 
-    def predict(self, panel: CareerPanel) -> Predictions:
-        """Return the log-probability of every occupation for every record of a panel.
-
-        Raises:
-            MismatchError: if the panel's outcome space is not the fitted one.
-        """
-        return self.fitted_.predict(panel, self.name)
+    def _log_probs(self, panel: CareerPanel, table: pd.DataFrame) -> np.ndarray:
+        return self.fitted_.log_probabilities(panel)

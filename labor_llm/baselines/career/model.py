@@ -21,7 +21,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,9 +29,10 @@ from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 
 from labor_llm.baselines.career.settings import CareerSettings
-from labor_llm.baselines.inputs import FIRST, occupation_columns
+from labor_llm.baselines.form import FIRST, occupation_columns
 from labor_llm.baselines.two_stage import two_stage_log_probs
 from labor_llm.careers.panel import CareerPanel, transitions
+from labor_llm.settings import Settings
 
 UNKNOWN = "unknown"
 YEAR, AGE = "year", "age"
@@ -45,17 +45,13 @@ _LONGEST_WAVE = 10000.0
 _OUTPUT_SPREAD = 0.01
 
 
-@dataclass(frozen=True)
-class Levels:
-    """The levels of the calendar year and of each covariate, as training shows them.
-
-    Attributes:
-        texts: levels of each covariate in words, in ascending order.
-        spans: first and last calendar year, and first and last age if it enters.
-    """
+class Levels(Settings):
+    """The levels of the calendar year and of each covariate, as training shows them."""
 
     texts: dict[str, list[str]]
-    spans: dict[str, tuple[int, int]]
+    """Levels of each covariate in words, in ascending order."""
+    spans: dict[str, list[int]]
+    """First and last calendar year, and first and last age if it enters."""
 
     @property
     def names(self) -> list[str]:
@@ -75,18 +71,8 @@ class Levels:
         spans = {}
         for name, (first, last) in self.spans.items():
             known_first, known_last = known.spans.get(name, (first, last))
-            spans[name] = min(first, known_first), max(last, known_last)
-        return Levels(texts, spans)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what `from_json` makes the levels from."""
-        return {"texts": self.texts, "spans": {name: list(span) for name, span in self.spans.items()}}
-
-    @classmethod
-    def from_json(cls, stored: dict[str, Any]) -> Levels:
-        """Return the levels that `to_json` described."""
-        spans = {name: (int(span[0]), int(span[1])) for name, span in stored["spans"].items()}
-        return cls({name: list(levels) for name, levels in stored["texts"].items()}, spans)
+            spans[name] = [min(first, known_first), max(last, known_last)]
+        return Levels(texts=texts, spans=spans)
 
 
 @dataclass(frozen=True)
@@ -118,9 +104,9 @@ def levels_of(panels: Sequence[CareerPanel], covariates: Sequence[str]) -> Level
     numbers = {YEAR: frame["year"]}
     if AGE in covariates:
         numbers[AGE] = (frame["year"] - frame["birth_year"]).dropna()
-    spans = {name: (int(values.min()), int(values.max())) for name, values in numbers.items() if len(values)}
+    spans = {name: [int(values.min()), int(values.max())] for name, values in numbers.items() if len(values)}
     texts = {name: sorted(set(frame[name]) - {UNKNOWN}) for name in covariates if name != AGE}
-    return Levels(texts, spans)
+    return Levels(texts=texts, spans=spans)
 
 
 def encode(panel: CareerPanel, levels: Levels) -> list[EncodedCareer]:

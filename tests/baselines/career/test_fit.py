@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from labor_llm.baselines.career.fit import Career, fit_career, load_career, transfer_weights
-from labor_llm.baselines.career.model import CareerTransformer, encode, levels_of
+from labor_llm.baselines.career.model import CareerTransformer, Levels, encode, levels_of
 from labor_llm.baselines.career.settings import CareerSettings
 from labor_llm.baselines.career.training import CareerRun, learning_rate_share
 from labor_llm.baselines.frequencies import EmpiricalTransitions
@@ -23,6 +23,12 @@ def stored(simulated, tiny, tmp_path_factory):
     return fit_career(simulated["train"], simulated["validation"], tiny, folder)
 
 
+def log_prob(folder, panel):
+    """What a stored CAREER says of the realised occupations."""
+    chances = load_career(folder).log_probabilities(panel)
+    return chances[np.arange(len(panel.frame)), panel.outcomes.indices(panel.frame["occupation"])]
+
+
 def new_run(panels, settings, folder) -> CareerRun:
     levels = levels_of([panels["train"]], settings.covariates)
     torch.manual_seed(settings.seed)
@@ -32,14 +38,11 @@ def new_run(panels, settings, folder) -> CareerRun:
 
 
 def test_perplexity_lies_between_the_oracle_and_the_empirical_transitions(simulated, stored, market):
-    got = perplexity(load_career(stored).predict(simulated["test"]).table["log_prob"])
+    got = perplexity(log_prob(stored, simulated["test"]))
+    empirical = EmpiricalTransitions().fit(simulated["train"], simulated["validation"])
     oracle, empirical = (
-        perplexity(
-            model.fit(simulated["train"], simulated["validation"])
-            .predict(simulated["test"])
-            .table["log_prob"]
-        )
-        for model in (Oracle(market), EmpiricalTransitions())
+        perplexity(model.predict(simulated["test"]).table["log_prob"])
+        for model in (Oracle(market), empirical)
     )
     assert oracle < got < empirical
 
@@ -47,7 +50,7 @@ def test_perplexity_lies_between_the_oracle_and_the_empirical_transitions(simula
 def test_what_is_stored_predicts_as_the_curve_says_and_is_not_trained_again(simulated, stored, tiny):
     fitted = load_career(stored)
     best = fitted.curve["validation_perplexity"].min()
-    got = perplexity(fitted.predict(simulated["validation"]).table["log_prob"])
+    got = perplexity(log_prob(stored, simulated["validation"]))
     assert got == pytest.approx(best, rel=1e-5)
     assert fitted.curve.loc[fitted.curve["kept"], "validation_perplexity"].tolist() == [best]
     before = verify(stored)
@@ -83,17 +86,18 @@ def test_transfer_beats_training_from_scratch_on_few_workers(simulated, other_po
     perplexities = {}
     for name, settings, pretrained in (("scratch", tiny, None), ("transfer", fine, start)):
         folder = fit_career(few, simulated["validation"], settings, tmp_path / name, pretrained)
-        perplexities[name] = perplexity(load_career(folder).predict(simulated["test"]).table["log_prob"])
+        perplexities[name] = perplexity(log_prob(folder, simulated["test"]))
     assert perplexities["transfer"] < 0.95 * perplexities["scratch"]
     assert "pretrained" in verify(tmp_path / "transfer")["inputs"]
 
 
 def test_transfer_copies_weights_level_by_level(simulated, stored, tiny):
     start = load_career(stored, "cpu")
-    levels = dataclasses.replace(
-        start.levels, texts={**start.levels.texts, "region": ["atlantis", *start.levels.texts["region"]]},
-        spans={**start.levels.spans, "year": (start.levels.spans["year"][0] - 2, start.levels.spans["year"][1])},
-    )  # fmt: skip
+    texts, (first, last) = start.levels.texts, start.levels.spans["year"]
+    levels = Levels(
+        texts={**texts, "region": ["atlantis", *texts["region"]]},
+        spans={**start.levels.spans, "year": [first - 2, last]},
+    )
     model = CareerTransformer(len(start.outcomes), levels, tiny)
     fresh = model.covariates["region"].weight[1].clone()
     transfer_weights(start, model, levels)

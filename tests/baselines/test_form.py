@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from labor_llm.baselines.inputs import NONE, BagFeatures, logit_features, regression_features
+from labor_llm.baselines.form import NONE, BagFeatures, logit_features, regression_features
 from labor_llm.careers.panel import CareerPanel
 
 
@@ -31,6 +31,6 @@ def test_features_of_the_two_stage_logits(career):
     assert got["records_in_occupation"].tolist() == [0, 1, 1, 2, 3]
     assert got["year_skipped"].tolist() == [0, 0, 1, 1, 0]
     assert got["education_changed"].tolist() == [0, 0, 1, 0, 0]
-    last, earlier, _ = (block.toarray() for block in BagFeatures().fit(career).blocks(career))
+    last, earlier, _ = (block.toarray() for block in BagFeatures(career).blocks(career))
     np.testing.assert_allclose(last, [[0, 0], [1, 0], [0, 1], [0, 1], [0, 1]])
     np.testing.assert_allclose(earlier, [[0, 0], [0, 0], [1, 0], [0.5, 0.5], [1 / 3, 2 / 3]])

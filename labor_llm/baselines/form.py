@@ -1,4 +1,7 @@
-"""What baselines are given: panels that are checked, and what is known of a worker before a record, as features.
+"""What all baselines share: their form, and what is known of a worker before a record, as features.
+
+A baseline reads no workers but those of training and validation, and chooses its smoothing, regularisation or stopping
+by the perplexity of the validation workers.
 
 Nothing of the record itself enters but its year and education, which the resume line also states before the title.
 Three sets of features follow CAREER's econometric baselines (Vafa et al. 2024; keyonvafa/career-code, the models
@@ -9,13 +12,16 @@ it is a logit that is linear in the shares.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel, transitions
+from labor_llm.careers.predictions import Predictions, from_matrix
 from labor_llm.errors import InputError, MismatchError
 
 if TYPE_CHECKING:
@@ -29,14 +35,72 @@ FIRST = -1
 _STATIC = ["gender", "ethnicity", "region"]
 
 
-def check_fitting_panels(model: str, train: CareerPanel, validation: CareerPanel) -> None:
-    """Check that a model can be fitted on one panel and tuned on the other.
+class Baseline(ABC):
+    """A model of the next occupation that knows nothing of the words in a title.
 
-    Raises:
-        InputError: if one of them holds no records, or a worker is in both (the choice of the
-            smoothing would then reward memorising).
-        MismatchError: if they have different outcome spaces.
+    Args:
+        name: what tables show; the class's own if None.
+        choices: other values of the class's attributes that say what is tried, and when an estimation stops.
+
+    Attributes:
+        outcomes_: after the fit, the occupations.
+        validation_perplexity_: after the fit one row a candidate, with the column `validation_perplexity`.
+        chosen: after the fit, what the validation workers chose, in words.
     """
+
+    name: str
+    outcomes_: OutcomeSpace
+    validation_perplexity_: pd.DataFrame
+    chosen: str
+
+    def __init__(self, name: str | None = None, **choices: Any) -> None:
+        for attribute, value in {**choices, **({"name": name} if name else {})}.items():
+            if not hasattr(type(self), attribute):
+                raise InputError(
+                    f"{type(self).__name__}: there is nothing to choose that is called {attribute!r}."
+                )
+            setattr(self, attribute, value)
+
+    def fit(self, train: CareerPanel, validation: CareerPanel) -> Self:
+        """Estimate on the training workers, choose on the validation workers, and return the model itself.
+
+        Raises:
+            InputError: if a panel holds no records, a worker is in both (the choice would then reward memorising), or
+                the model cannot be estimated on so little.
+            MismatchError: if the panels have different outcome spaces.
+            NumericalError: if an estimation does not converge.
+        """
+        check_fitting_panels(self.name, train, validation)
+        self.outcomes_ = train.outcomes
+        self._estimate(train, validation)
+        return self
+
+    def predict(self, panel: CareerPanel) -> Predictions:
+        """Return the log-probability of every occupation for every record of a panel.
+
+        Raises:
+            MismatchError: if the panel's outcome space is not the fitted one.
+        """
+        check_outcomes(self.name, self.outcomes_, panel)
+        table = transitions(panel)
+        return from_matrix(self.name, table, self.outcomes_, self._log_probs(panel, table))
+
+    def _best(self, grid: Sequence[tuple[Any, ...]], *columns: str) -> tuple[Any, ...]:
+        """Note the candidates, each with its perplexity at the end, and return the best one."""
+        self.validation_perplexity_ = pd.DataFrame(grid, columns=[*columns, "validation_perplexity"])
+        return min(grid, key=lambda candidate: candidate[-1])
+
+    @abstractmethod
+    def _estimate(self, train: CareerPanel, validation: CareerPanel) -> None:
+        """Estimate the model, and note what was tried and chosen."""
+
+    @abstractmethod
+    def _log_probs(self, panel: CareerPanel, table: pd.DataFrame) -> np.ndarray:
+        """Return nats, [records, occupations], given the panel and its transitions."""
+
+
+def check_fitting_panels(model: str, train: CareerPanel, validation: CareerPanel) -> None:
+    """Raise InputError or MismatchError, as `Baseline.fit`, if panels are not those that a model can be fitted on."""
     for name, panel in (("training", train), ("validation", validation)):
         if panel.frame.empty:
             raise InputError(f"{model}: the {name} panel holds no records. Give it at least one worker.")
@@ -118,7 +182,7 @@ def regression_features(panel: CareerPanel) -> pd.DataFrame:
 
 
 def design(
-    indicators: list[list[str]], numbers: list[str], weights: dict[str, float] | None = None
+    indicators: list[list[str]], numbers: Sequence[str] = (), weights: dict[str, float] | None = None
 ) -> ColumnTransformer:
     """Return the transformer of features into a sparse design matrix.
 
@@ -138,42 +202,34 @@ def design(
     steps = [(group[0], one_hot, group) for group in indicators]
     if numbers:
         standardised = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler())
-        steps.append(("numbers", standardised, numbers))
+        steps.append(("numbers", standardised, list(numbers)))
     return ColumnTransformer(steps, sparse_threshold=1.0, transformer_weights=weights)
 
 
-class FeatureSet(Protocol):
-    """Features in three blocks, which are shrunk differently."""
-
-    def fit(self, train: CareerPanel) -> FeatureSet:
-        """Learn the levels of categories and the scale of numbers from the training workers."""
-
-    def blocks(self, panel: CareerPanel) -> tuple[csr_matrix, csr_matrix, csr_matrix]:
-        """Return the features of a panel's records, in panel order; a level that training lacks is all zero.
-
-        Returns:
-            The last occupation, earlier ones, and all covariates, each [records, columns of its own].
-        """
+# The last occupation, earlier ones, and all covariates, each [records, columns of its own].
+Blocks = tuple["csr_matrix", "csr_matrix", "csr_matrix"]
 
 
 class RegressionFeatures:
-    """Features of CAREER's regression, and age.
+    """Features of CAREER's regression, and age, in three blocks.
 
     The last occupation, the one before, the number of records in the current spell, the number of earlier records, the
     calendar year, whether a year was skipped, education and whether it changed, ethnicity, gender and region.
+
+    Args:
+        train: the training workers, who show the levels of categories and the scale of numbers; a level that they lack
+            is all zero.
     """
 
-    def fit(self, train: CareerPanel) -> RegressionFeatures:
-        """As `FeatureSet.fit`."""
+    def __init__(self, train: CareerPanel) -> None:
         numbers = ["records_in_occupation", "records_before", "year_skipped", "education_changed", "age"]
         features = regression_features(train)
         covariates = design([["education", "calendar_year", *_STATIC]], numbers)
-        designs = (design([["previous"]], []), design([["before_previous"]], []), covariates)
+        designs = design([["previous"]]), design([["before_previous"]]), covariates
         self._designs = [each.fit(features) for each in designs]
-        return self
 
-    def blocks(self, panel: CareerPanel) -> tuple[csr_matrix, csr_matrix, csr_matrix]:
-        """As `FeatureSet.blocks`."""
+    def blocks(self, panel: CareerPanel) -> Blocks:
+        """Return the features of a panel's records, in panel order."""
         from scipy.sparse import csr_matrix
 
         features = regression_features(panel)
@@ -182,24 +238,22 @@ class RegressionFeatures:
 
 
 class BagFeatures:
-    """Features of CAREER's bag of jobs, and age.
+    """Features of CAREER's bag of jobs, and age, in three blocks; as `RegressionFeatures` otherwise.
 
     The last occupation, the shares of all earlier ones, and the same pair (present level, shares of earlier levels) of
     calendar year and education; ethnicity, gender and region.
     """
 
-    def fit(self, train: CareerPanel) -> BagFeatures:
-        """As `FeatureSet.fit`."""
+    def __init__(self, train: CareerPanel) -> None:
         features = _with_present(train)
         self._covariates = design([["education", "calendar_year", *_STATIC]], ["age"]).fit(features)
         self._levels = {
-            column: design([[column]], []).fit(features)
+            column: design([[column]]).fit(features)
             for column in ("occupation", "education", "calendar_year")
         }
-        return self
 
-    def blocks(self, panel: CareerPanel) -> tuple[csr_matrix, csr_matrix, csr_matrix]:
-        """As `FeatureSet.blocks`."""
+    def blocks(self, panel: CareerPanel) -> Blocks:
+        """Return the features of a panel's records, in panel order."""
         from scipy.sparse import hstack
 
         features = _with_present(panel)
