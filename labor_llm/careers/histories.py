@@ -13,7 +13,7 @@ model that predicts a record from those before it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -64,17 +64,15 @@ class HistoryWindows:
         """
         window = predictions.table["worker_id"]
         last = (predictions.table["year"] == window.map(self.targets["year"])).to_numpy()
-        if int(last.sum()) != len(self.targets):
+        if last.sum() != len(self.targets):
             raise MismatchError(
-                f"{predictions.model}: predictions of {int(last.sum()):,} last records for {len(self.targets):,} "
-                "windows. Predict the panel of the windows."
+                f"{predictions.model}: predictions of {last.sum():,} last records for {len(self.targets):,} windows. "
+                "Predict the panel of the windows."
             )
         kept = predictions.select(last)
         targets = self.targets.loc[kept.table["worker_id"]]
         columns = {name: targets[name].to_numpy() for name in ("worker_id", "transition_type")}
-        return Predictions(
-            kept.model, kept.table.assign(**columns), kept.outcomes, kept.log_probs, kept.upper
-        )
+        return replace(kept, table=kept.table.assign(**columns))
 
 
 def history_windows(panel: CareerPanel, records: int) -> HistoryWindows:
@@ -117,9 +115,8 @@ def workers_with_history(panel: CareerPanel, records: int, number: int = -1, see
     Raises:
         InputError: if fewer than eleven workers are asked for or there.
     """
-    lengths = panel.frame.groupby("worker_id")["year"].size()
-    known = panel.restrict(lengths.index[lengths > records + 1])
-    workers = random_workers(known, number, seed)
+    lengths = panel.frame["worker_id"].value_counts()
+    workers = random_workers(panel.restrict(lengths.index[lengths > records + 1]), number, seed)
     if len(workers) < MINIMUM_PERSONS:
         raise InputError(
             f"{panel.dataset}: fewer than {MINIMUM_PERSONS} workers with more than {records} records before another; "
@@ -228,8 +225,8 @@ class Histories:
                 "Several years ahead need the whole distribution after every history."
             )
         upper = None if predictions.upper is None else predictions.upper[rows]
-        kept = Predictions(
-            predictions.model, scored.iloc[rows], predictions.outcomes, predictions.log_probs[rows], upper
+        kept = replace(
+            predictions, table=scored.iloc[rows], log_probs=predictions.log_probs[rows], upper=upper
         )
         return np.exp(np.concatenate([log_probs for _, log_probs in normalised_blocks(kept)]))
 
@@ -240,9 +237,7 @@ class Histories:
         added = years.shape[1]
         education = self._education(block, years)
         changed: dict[str, list[np.ndarray]] = {"year": [], "education": [], "occupation": []}
-        rows: list[np.ndarray] = []
-        names: list[str] = []
-        lengths: list[int] = []
+        rows, names, lengths = [], [], []
         for position, (question, titles) in enumerate(zip(block, paths, strict=True)):
             known = np.arange(self._start[question], self._origin[question] + 1)
             copies = len(titles)

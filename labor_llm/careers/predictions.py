@@ -83,8 +83,8 @@ class Predictions:
         expected = (int(self.scored_in_full.sum()), len(self.outcomes))
         if matrix.shape != expected:
             raise MismatchError(
-                f"{self.model}: the matrix of log-probabilities is {matrix.shape}, "
-                f"the table and titles ask for {expected}."
+                f"{self.model}: the matrix of log-probabilities is {matrix.shape}, the table and titles ask for "
+                f"{expected}."
             )
 
     @property
@@ -168,17 +168,11 @@ def read_predictions(folder: Path) -> Predictions:
     Raises:
         ArtefactError: if the artefact is missing or was changed.
     """
-    manifest = verify(folder)
-    matrices = [
-        np.load(folder / name, allow_pickle=False) if (folder / name).is_file() else None
-        for name in (_MATRIX, _UPPER)
-    ]
-    return Predictions(
-        manifest["parameters"]["model"],
-        pd.read_parquet(folder / "predictions.parquet"),
-        read_titles(folder / "titles.csv"),
-        *matrices,
-    )
+    model = verify(folder)["parameters"]["model"]
+    table, outcomes = pd.read_parquet(folder / "predictions.parquet"), read_titles(folder / "titles.csv")
+    paths = [folder / name for name in (_MATRIX, _UPPER)]
+    matrices = [np.load(path, allow_pickle=False) if path.is_file() else None for path in paths]
+    return Predictions(model, table, outcomes, *matrices)
 
 
 def write_all_predictions(results: Results, dataset: str, predictions: Mapping[str, Predictions]) -> None:
@@ -192,8 +186,8 @@ def model_labels(results: Results, datasets: Sequence[str], models: Sequence[str
     """Return what tables call each model, by its short name; a model that no data set has is left out."""
     labels = {}
     for model in models:
-        folders = [results.predictions(dataset, model) for dataset in datasets]
-        for folder in [folder for folder in folders if folder.is_dir()][:1]:
+        folders = (results.predictions(dataset, model) for dataset in datasets)
+        if folder := next(filter(Path.is_dir, folders), None):
             labels[model] = verify(folder)["parameters"]["model"]
     return labels
 
@@ -239,24 +233,22 @@ def panel_columns(table: pd.DataFrame, panel: CareerPanel, columns: Sequence[str
         MismatchError: if a scored transition is not in the panel, or the panel has another occupation there.
     """
     records = transitions(panel)
-    known = {*records.columns, *panel.frame.columns}
-    if missing := [column for column in columns if column not in known]:
+    further = panel.frame.columns.difference(records.columns)
+    records[further] = panel.frame[further]
+    if missing := [column for column in columns if column not in records]:
         raise InputError(
-            f"{panel.dataset}: the panel has no column {missing[0]!r}; found {', '.join(sorted(known))}."
+            f"{panel.dataset}: the panel has no column {missing[0]!r}; found {', '.join(sorted(records))}."
         )
-    further = [column for column in columns if column not in records.columns]
-    records = records.assign(**{column: panel.frame[column].to_numpy() for column in further})
     rows = pd.MultiIndex.from_frame(records[_KEYS]).get_indexer(pd.MultiIndex.from_frame(table[_KEYS]))
-    if (rows < 0).any():
+    if lacking := (rows < 0).sum():
         raise MismatchError(
-            f"{panel.dataset}: {int((rows < 0).sum()):,} of {len(table):,} scored transitions are not in the panel. "
-            "Give the panel that was scored."
+            f"{panel.dataset}: {lacking:,} of {len(table):,} scored transitions are not in the panel. Give the panel "
+            "that was scored."
         )
-    differing = records["occupation"].to_numpy()[rows] != table["occupation"].to_numpy()
-    if np.any(differing):
+    if differing := (records["occupation"].to_numpy()[rows] != table["occupation"].to_numpy()).sum():
         raise MismatchError(
-            f"{panel.dataset}: the occupation differs from the panel's in {int(differing.sum()):,} of "
-            f"{len(table):,} scored transitions. Give the panel that was scored."
+            f"{panel.dataset}: the occupation differs from the panel's in {differing:,} of {len(table):,} scored "
+            "transitions. Give the panel that was scored."
         )
     return records[list(columns)].iloc[rows].reset_index(drop=True)
 
@@ -278,9 +270,7 @@ def normalised_blocks(predictions: Predictions) -> Iterator[tuple[slice, np.ndar
         raise InputError(
             f"{predictions.model}: bounded scoring left titles open. Score all titles with tolerance 0."
         )
-    from scipy.special import (
-        logsumexp,
-    )  # not at the top, as most who read predictions want no more than the table
+    from scipy.special import logsumexp  # Most who read predictions want no more than the table.
 
     for start in range(0, len(matrix), _BLOCK):
         block = matrix[start : start + _BLOCK].astype(np.float64)
