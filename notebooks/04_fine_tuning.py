@@ -57,17 +57,11 @@ from labor_llm.text.variants import ResumeSettings
 from labor_llm.workflow.datasets import dataset_label, open_training_careers
 
 folders = open_results(results)
-variant = ResumeSettings(titles=title_form, seed=title_seed, birth_year=birth_year)
-data = TrainingData(train_workers, dict.fromkeys(other_datasets, other_share), own_repeats, last_year, data_seed)
+variant, data = ResumeSettings(**resumes), TrainingData(**training)
 careers = open_training_careers(folders, dataset, data, variant)
 
 # %%
-settings = FineTuningSettings(
-    method=method, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size, warmup_share=warmup_share,
-    weight_decay=weight_decay, max_gradient_norm=max_gradient_norm, precision=precision, quantization=quantization,
-    lora_rank=lora_rank, lora_alpha=lora_alpha, lora_dropout=lora_dropout,
-    evaluations_per_epoch=evaluations_per_epoch, seed=seed, loss=loss, layout=layout, tokens_at_once=tokens_at_once,
-)
+settings = FineTuningSettings(**fine_tuning)
 
 # %%
 exhibit = f"{dataset}-{name}"

@@ -45,8 +45,7 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 # %%
 from labor_llm.baselines.career.settings import CareerSettings
 from labor_llm.baselines.oracle import known_probabilities
-from labor_llm.baselines.refits import refit_baselines
-from labor_llm.baselines.registry import fit_baselines
+from labor_llm.baselines.registry import fit_baselines, refit_baselines
 from labor_llm.careers.predictions import write_all_predictions
 from labor_llm.exhibits.models import baseline_tuning
 from labor_llm.exhibits.publishing import show_table, show_text
@@ -59,7 +58,7 @@ careers, splits = open_dataset(folders, dataset)
 # %%
 settings = CareerSettings(
     layers=career_layers, width=career_width, heads=career_heads, inner_width=career_inner_width, dropout=career_dropout,
-    logit_bound=career_logit_bound, covariates=tuple(career_covariates), epochs=career_epochs, patience=career_patience,
+    logit_bound=career_logit_bound, covariates=career_covariates, epochs=career_epochs, patience=career_patience,
     evaluations_per_epoch=career_evaluations_per_epoch, batch_size=career_batch_size, learning_rate=career_learning_rate,
     warmup_steps=career_warmup_steps, weight_decay=career_weight_decay, precision=career_precision, seed=career_seed,
 )

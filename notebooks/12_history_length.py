@@ -48,8 +48,8 @@ bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and the
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.baselines.refits import fit_baselines_again, predict_baselines
-from labor_llm.careers.windows import workers_with_history
+from labor_llm.baselines.registry import fit_baselines_again, predict_baselines
+from labor_llm.careers.histories import workers_with_history
 from labor_llm.evaluation.history_length import history_lengths, history_lengths_by_available
 from labor_llm.exhibits import figures as study_figures
 from labor_llm.exhibits import studies as history_length_tables

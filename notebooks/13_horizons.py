@@ -60,7 +60,7 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 # %%
 from labor_llm.baselines.oracle import LABEL as ORACLE
 from labor_llm.baselines.oracle import known_oracle
-from labor_llm.baselines.refits import fit_baselines_again
+from labor_llm.baselines.registry import fit_baselines_again
 from labor_llm.careers.horizons import drawn_questions
 from labor_llm.evaluation.horizons import (
     agreement_by_model,

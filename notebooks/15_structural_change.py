@@ -42,7 +42,7 @@ bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and the
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.baselines.refits import predictions_by_training, stored_by_training
+from labor_llm.baselines.registry import predictions_by_training, stored_by_training
 from labor_llm.evaluation.structural_change import before_and_after, performance_by_year
 from labor_llm.exhibits import figures as study_figures
 from labor_llm.exhibits import studies as structural_change_tables
