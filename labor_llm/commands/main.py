@@ -6,6 +6,7 @@ run is busy, 6 no space or memory, 7 a number is not finite, 8 parts do not belo
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from pathlib import Path
@@ -219,6 +220,7 @@ def score(
 
     if named and titles != "named":
         raise InputError("--named goes with --titles named.")
+    load = functools.cache(load_language_model)
     settings = ScoringSettings(
         titles=titles, named=named or ["stay"], tolerance=tolerance, dtype=dtype, quantization=quantization,
         too_long=too_long, line_ends=line_ends, memory_mib=memory_mib,
@@ -226,7 +228,7 @@ def score(
     _check_out(out, model, panel)
     careers, splits = _open_panel(panel, title_file, survey, None if split == "everyone" else split_seed)
     chosen = careers if split == "everyone" else careers.split(splits, split)
-    predictions = score_panel(chosen, model, Path(model).name, out, settings, replace=replace)
+    predictions = score_panel(chosen, model, Path(model).name, out, settings, replace=replace, load=load)
     typer.echo(
         f"{out}: {len(predictions.table):,} transitions of {len(chosen.workers):,} workers, "
         f"perplexity {perplexity(predictions.table['log_prob']):.3f}."
@@ -235,7 +237,7 @@ def score(
         mean = np.exp(predictions.table[named_column(name)]).mean()
         typer.echo(f"{name}: mean probability {mean:.3f}.")
     if (dtype, quantization) != ("float32", "none"):
-        typer.echo(measured_error(load_language_model(model, dtype, quantization), careers).sentence())
+        typer.echo(measured_error(load(model, dtype, quantization), careers).sentence())
 
 
 @app.command()
