@@ -51,6 +51,7 @@ refit_seed: int = 1  # of the samples, which are the same for all models
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
+from functools import cache
 from pathlib import Path
 
 from labor_llm.careers.samples import sampled
@@ -77,11 +78,12 @@ name = name or Path(model).name.lower()
 label = label or name
 
 # %%
+load = cache(load_language_model)  # once for all cells
 before = PromptSettings(form=prompt, examples=examples, seed=seed).preamble(careers, splits)
 test = sampled(careers.split(splits, "test"), test_workers, seed)
 predictions = score_panel(
     test, model, label, folders.predictions(dataset, name), settings, seed=seed, preamble=before,
-    inputs={"panel": folders.panel(dataset)},
+    inputs={"panel": folders.panel(dataset)}, load=load,
 )
 
 # %%
@@ -93,7 +95,7 @@ show_table("tab-scored-transitions", table.frame, folders.exhibits, persons=tabl
 # The fast scorer is held against the plain one, which runs the model once for every prompt and title, on an invented worker.
 
 # %%
-scorer = load_language_model(model, dtype, quantization)
+scorer = load(model, dtype, quantization)
 difference = largest_disagreement(scorer, careers)
 show_text("The largest difference between the two is {difference:.1e} nats.", persons="none", difference=difference)
 
