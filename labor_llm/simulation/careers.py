@@ -1,24 +1,22 @@
-"""When the simulated surveys interview whom: waves, cohorts, attrition and non-response.
+"""Careers of simulated workers: when a survey interviews them, who they are, and what the market makes of them.
 
 Who is interviewed when never depends on an occupation, so that the market's probabilities, which are those of the
 observed records, are exact whatever the gaps. Sizes and shares are near those of the three surveys.
-
-Careers of simulated workers: who they are, when they are interviewed, and what the market makes of them.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from labor_llm.errors import InputError
+from labor_llm.simulation.histories import Covariates, EncodedCareers, Histories
 from labor_llm.simulation.market import Market
-from labor_llm.simulation.parameters import EDUCATION_LEVELS, ETHNICITIES, GENDERS, REGIONS
-from labor_llm.simulation.tables import Covariates, Histories, stream
+from labor_llm.simulation.parameters import EDUCATION_LEVELS, ETHNICITIES, GENDERS, REGIONS, stream
 
 # Stands for a chance of zero where a formula needs a positive one.
 _NEVER = 1e-9
@@ -28,34 +26,26 @@ _NEVER = 1e-9
 class Schedule:
     """The design of a survey.
 
-    Attributes:
-        survey: its name, as the resume states it.
-        workers: number of persons at full size.
-        waves: interview years, ascending.
-        births: first and last year of birth. A cohort survey draws it uniformly between them; a household panel
-            (`design='household'`) draws the wave and the age at which a person enters, and keeps to these years.
-        ethnicities: share of each word, adding up to one.
-        attrition: chance of leaving the survey for good after a wave in which one belonged to it, per wave.
-        response: chance of being interviewed in a wave while in the survey.
-        present_at_start: household panel only: share of the persons who are in the first wave.
-        design: 'cohort' or 'household'.
-        first_age, last_age: ages in years at which records are made, both included.
+    A cohort survey draws the year of birth uniformly; a household panel draws the wave and the age at which a person
+    enters, and keeps to the years of birth.
 
     Raises:
         InputError: if the waves do not ascend, a share is no share, or the ages leave no wave to somebody.
     """
 
-    survey: str
-    workers: int
-    waves: tuple[int, ...]
-    births: tuple[int, int]
-    ethnicities: Mapping[str, float]
-    attrition: float
-    response: float
-    present_at_start: float = 0.0
+    survey: str  # its name, as the resume states it
+    workers: int  # number of persons at full size
+    waves: tuple[int, ...]  # interview years, ascending
+    births: tuple[int, int]  # first and last year of birth
+    ethnicities: Mapping[str, float]  # share of each word, adding up to one
+    attrition: (
+        float  # chance of leaving the survey for good after a wave in which one belonged to it, per wave
+    )
+    response: float  # chance of being interviewed in a wave while in the survey
+    present_at_start: float = 0.0  # household panel only: share of the persons who are in the first wave
     design: Literal["cohort", "household"] = "cohort"
-    first_age: int = 18
-    last_age: int = 80
+    first_age: int = 18  # age in years at which records begin
+    last_age: int = 80  # and end, included
 
     def __post_init__(self) -> None:
         if list(self.waves) != sorted(set(self.waves)) or not self.waves:
@@ -78,56 +68,6 @@ class Schedule:
                 f"{self.survey}: no wave in which all born {first} to {last} are {self.first_age} to "
                 f"{self.last_age} years old."
             )
-
-
-def observed_waves(
-    schedule: Schedule, generators: Mapping[str, np.random.Generator], workers: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw years of birth and the waves in which each worker is interviewed.
-
-    Args:
-        schedule: the survey's design.
-        generators: random streams 'birth', 'entry', 'exit' and 'response'.
-        workers: how many.
-
-    Returns:
-        Birth years, int [workers], and a boolean array [workers, waves] with at least one wave for everybody.
-    """
-    waves = np.array(schedule.waves)
-    if schedule.design == "cohort":
-        first, last = schedule.births
-        birth = generators["birth"].integers(first, last + 1, workers)
-        entry = np.zeros(workers, dtype=np.int64)
-    else:
-        entry, birth = _household_entry(schedule, generators, workers)
-    number = np.arange(len(waves))
-    age = waves - birth[:, None]
-    eligible = (age >= schedule.first_age) & (age <= schedule.last_age) & (number >= entry[:, None])
-    begins = eligible.argmax(axis=1)
-    stays = generators["exit"].geometric(schedule.attrition or _NEVER, workers)
-    eligible &= number < (begins + stays)[:, None]
-    seen = eligible & (generators["response"].random((workers, len(waves))) < schedule.response)
-    # A person of the sample was interviewed at least once, when entering it.
-    seen[np.arange(workers), begins] = True
-    return birth, seen
-
-
-def _household_entry(
-    schedule: Schedule, generators: Mapping[str, np.random.Generator], workers: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw the wave of entry and the year of birth of a household panel's persons."""
-    waves = np.array(schedule.waves)
-    draws = generators["entry"].random((workers, 2))
-    late = max(1.0 - schedule.present_at_start, _NEVER)
-    spread = 1 + np.floor((draws[:, 0] - schedule.present_at_start) / late * (len(waves) - 1)).astype(
-        np.int64
-    )
-    entry = np.where(draws[:, 0] < schedule.present_at_start, 0, np.minimum(spread, len(waves) - 1))
-    # Those there from the start are adults of all ages; later ones set up a household of their own or marry in.
-    old = np.floor(schedule.first_age + 56.0 * draws[:, 1] ** 1.9)
-    young = np.floor(schedule.first_age + 30.0 * draws[:, 1] ** 2.0)
-    age = np.minimum(np.where(entry == 0, old, young).astype(np.int64), schedule.last_age)
-    return entry, np.clip(waves[entry] - age, *schedule.births)
 
 
 _ANNUAL_TO_1997 = tuple(range(1981, 1998))
@@ -215,17 +155,17 @@ def simulate_careers(
             f"simulation of {schedule.survey}: {workers} workers in blocks of {block} with seed {seed}; give at "
             "least one worker and one per block, and a seed of 0 or more."
         )
-    birth_year, seen = observed_waves(
-        schedule,
-        {name: _stream(seed, schedule, name) for name in ("birth", "entry", "exit", "response")},
-        workers,
-    )
-    covariates = _covariates(schedule, seed, birth_year)
+
+    def draws(name: str) -> np.random.Generator:
+        return stream(seed, f"{schedule.survey} {name}")
+
+    birth_year, seen = _observed_waves(schedule, draws, workers)
+    covariates = _covariates(schedule, draws, birth_year)
     worker, wave = np.nonzero(seen)
     year = np.array(schedule.waves)[wave]
-    schooling = _schooling(schedule, seed, covariates, np.array(schedule.waves))[worker, wave]
+    schooling = _schooling(draws, covariates.birth_year, np.array(schedule.waves))[worker, wave]
     education = np.searchsorted(_LEVEL_BOUNDS, schooling, side="right")
-    luck = _stream(seed, schedule, "luck").random((workers, len(schedule.waves), 2))
+    luck = draws("luck").random((workers, len(schedule.waves), 2))
     outcome, chances = _draw_careers(market, covariates, seen.sum(axis=1), year, education, luck, block)
     texts = {
         "gender": np.array(GENDERS, dtype=object)[covariates.gender[worker]],
@@ -255,27 +195,18 @@ def _draw_careers(
     luck: np.ndarray,
     block: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw the outcome of every record, and return it with its log-probability; both [records].
-
-    Workers with most records come first within a block, so that those who have a record of a given number are
-    always the first ones.
-    """
+    """Draw the outcome of every record, and return it with its log-probability; both [records]."""
     starts = np.cumsum(counts) - counts
-    outcome = np.empty(len(year), dtype=np.int64)
-    chances = np.empty(len(year))
+    outcome, chances = np.empty(len(year), dtype=np.int64), np.empty(len(year))
     for begin in range(0, len(counts), block):
         members = np.arange(begin, min(begin + block, len(counts)))
         members = members[np.argsort(-counts[members], kind="stable")]
-        own = Covariates(**{name: values[members] for name, values in vars(covariates).items()})
-        histories = market.begin(len(members))
-        for number in range(int(counts[members[0]])):
-            active = int(np.searchsorted(-counts[members], -number, side="left"))
-            rows = starts[members[:active]] + number
-            histories.keep_first(active)
-            histories.meet(year[rows], education[rows])
-            drawn, chance = _draw(market, histories, own.first(active), luck[members[:active], number])
-            histories.record(drawn)
-            outcome[rows], chances[rows] = drawn, chance
+        careers = EncodedCareers(
+            counts[members], starts[members], covariates.of(members), year, education, outcome
+        )
+        for number, (own, rows, histories) in enumerate(market.walk(careers)):
+            drawn = _draw(market, histories, own, luck[members[: len(rows)], number])
+            outcome[rows], chances[rows] = drawn
     return outcome, chances
 
 
@@ -306,26 +237,65 @@ def _inverse(weights: np.ndarray, uniform: np.ndarray) -> np.ndarray:
     return np.minimum(chosen, weights.shape[1] - 1)
 
 
-def _covariates(schedule: Schedule, seed: int, birth_year: np.ndarray) -> Covariates:
+def _observed_waves(
+    schedule: Schedule, draws: Callable[[str], np.random.Generator], workers: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw years of birth, int [workers], and who is interviewed, bool [workers, waves]: everybody in some wave."""
+    waves = np.array(schedule.waves)
+    if schedule.design == "cohort":
+        first, last = schedule.births
+        birth = draws("birth").integers(first, last + 1, workers)
+        entry = np.zeros(workers, dtype=np.int64)
+    else:
+        entry, birth = _household_entry(schedule, draws("entry").random((workers, 2)))
+    number = np.arange(len(waves))
+    age = waves - birth[:, None]
+    eligible = (age >= schedule.first_age) & (age <= schedule.last_age) & (number >= entry[:, None])
+    begins = eligible.argmax(axis=1)
+    stays = draws("exit").geometric(schedule.attrition or _NEVER, workers)
+    eligible &= number < (begins + stays)[:, None]
+    seen = eligible & (draws("response").random((workers, len(waves))) < schedule.response)
+    # A person of the sample was interviewed at least once, when entering it.
+    seen[np.arange(workers), begins] = True
+    return birth, seen
+
+
+def _household_entry(schedule: Schedule, uniform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the wave of entry and the year of birth of a household panel's persons, from draws [workers, 2]."""
+    waves = np.array(schedule.waves)
+    when, age_of_entry = uniform.T
+    late = max(1.0 - schedule.present_at_start, _NEVER)
+    spread = 1 + np.floor((when - schedule.present_at_start) / late * (len(waves) - 1)).astype(np.int64)
+    entry = np.where(when < schedule.present_at_start, 0, np.minimum(spread, len(waves) - 1))
+    # Those there from the start are adults of all ages; later ones set up a household of their own or marry in.
+    old = np.floor(schedule.first_age + 56.0 * age_of_entry**1.9)
+    young = np.floor(schedule.first_age + 30.0 * age_of_entry**2.0)
+    age = np.minimum(np.where(entry == 0, old, young).astype(np.int64), schedule.last_age)
+    return entry, np.clip(waves[entry] - age, *schedule.births)
+
+
+def _covariates(
+    schedule: Schedule, draws: Callable[[str], np.random.Generator], birth_year: np.ndarray
+) -> Covariates:
     """Draw gender, ethnicity and region of each worker."""
-    workers = len(birth_year)
-    uniform = _stream(seed, schedule, "covariates").random((workers, 3))
-    words, shares = zip(*schedule.ethnicities.items(), strict=True)
-    places = np.array([list(ETHNICITIES).index(word) for word in words])
+    uniform = draws("covariates").random((len(birth_year), 3))
+    places = np.array([list(ETHNICITIES).index(word) for word in schedule.ethnicities])
     return Covariates(
         gender=(uniform[:, 0] < FEMALE_SHARE).astype(np.int64),
-        ethnicity=places[_category(uniform[:, 1], shares)],
+        ethnicity=places[_category(uniform[:, 1], list(schedule.ethnicities.values()))],
         region=_category(uniform[:, 2], REGION_SHARES),
         birth_year=birth_year.astype(np.float64),
     )
 
 
-def _category(uniform: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
+def _category(uniform: np.ndarray, shares: Sequence[float]) -> np.ndarray:
     """Return the category that each uniform number falls into."""
     return np.searchsorted(np.cumsum(shares)[:-1], uniform, side="right")
 
 
-def _schooling(schedule: Schedule, seed: int, workers: Covariates, waves: np.ndarray) -> np.ndarray:
+def _schooling(
+    draws: Callable[[str], np.random.Generator], birth_year: np.ndarray, waves: np.ndarray
+) -> np.ndarray:
     """Return completed years of schooling of each worker in each wave, int [workers, waves], never falling.
 
     A worker has a number of years that will be completed in the end: normal with standard deviation 2.3 about a
@@ -334,20 +304,16 @@ def _schooling(schedule: Schedule, seed: int, workers: Covariates, waves: np.nda
     year by year, up to two years late; 8 percent complete their last two years only between 24 and 40. Nothing
     of it depends on an occupation.
     """
-    draws = _stream(seed, schedule, "schooling").random((len(workers.birth_year), 5))
-    normal = _stream(seed, schedule, "ability").standard_normal(len(draws))
-    final = np.rint(13.0 + 0.035 * (workers.birth_year - 1960.0) + 2.3 * normal).clip(6, 20)
-    unfinished = (final >= 13) & (final <= 15) & (draws[:, 0] < 0.4)
-    final = np.where(unfinished, np.where(draws[:, 1] < 0.5, 12, 16), final)
-    late = np.searchsorted([0.80, 0.97], draws[:, 2], side="right")
-    returns = (draws[:, 3] < 0.08) & (final > 12)
-    age_of_return = 24.0 + np.floor(17.0 * draws[:, 4])
-    age = waves - workers.birth_year[:, None]
+    uniform = draws("schooling").random((len(birth_year), 5)).T
+    normal = draws("ability").standard_normal(len(birth_year))
+    final = np.rint(13.0 + 0.035 * (birth_year - 1960.0) + 2.3 * normal).clip(6, 20)
+    unfinished = (final >= 13) & (final <= 15) & (uniform[0] < 0.4)
+    final = np.where(unfinished, np.where(uniform[1] < 0.5, 12, 16), final)
+    late = np.searchsorted([0.80, 0.97], uniform[2], side="right")
+    returns = (uniform[3] < 0.08) & (final > 12)
+    age_of_return = 24.0 + np.floor(17.0 * uniform[4])
+    age = waves - birth_year[:, None]
     by_age = np.maximum(age - 6.0 - late[:, None], 6.0)
     before_return = returns[:, None] & (age < age_of_return[:, None])
     limit = np.where(before_return, np.maximum(final - 2.0, 12.0)[:, None], final[:, None])
     return np.minimum(by_age, limit).astype(np.int64)
-
-
-def _stream(seed: int, schedule: Schedule, name: str) -> np.random.Generator:
-    return stream(seed, f"{schedule.survey} {name}")

@@ -30,15 +30,8 @@ from labor_llm.careers import occupations as occ1990dd
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import ArtefactError, InputError
-from labor_llm.simulation.parameters import EDUCATION_LEVELS, STATES, MarketParameters
-from labor_llm.simulation.tables import (
-    NONE,
-    Covariates,
-    EncodedCareers,
-    Histories,
-    draw_tables,
-    encode_careers,
-)
+from labor_llm.simulation.histories import NONE, Covariates, EncodedCareers, Histories, encode_careers
+from labor_llm.simulation.parameters import EDUCATION_LEVELS, STATES, MarketParameters, draw_tables
 
 KINDS = ("stay", "occupation", *STATES)
 FORMAT = 1
@@ -113,36 +106,33 @@ class Market:
                 code is not known to the market, or a year of birth is missing; names row and column.
         """
         frame = careers.frame if isinstance(careers, CareerPanel) else careers
-        encoded = encode_careers(frame, self.outcomes, self.columns)
         result = np.empty((len(frame), len(self.outcomes)), dtype=dtype)
-        for workers, rows, histories in self._walk(encoded):
+        for workers, rows, histories in self.walk(encode_careers(frame, self.outcomes, self.columns)):
             kinds = self.kind_log_probabilities(histories, workers)
             for start in range(0, len(rows), BLOCK):
                 part = slice(start, start + BLOCK)
                 result[rows[part]] = self._block(histories, workers, kinds, part)
         return result
 
-    def _walk(self, encoded: EncodedCareers) -> Iterator[tuple[Covariates, np.ndarray, Histories]]:
-        """Yield for each record number the workers who have one, its rows, and their histories before it."""
-        histories = self.begin(len(encoded.counts))
-        for number in range(int(encoded.counts[0])):
-            active = int(np.searchsorted(-encoded.counts, -number, side="left"))
-            rows = encoded.starts[:active] + number
-            histories.keep_first(active)
-            histories.meet(encoded.year[rows], encoded.education[rows])
-            yield encoded.covariates.first(active), rows, histories
-            histories.record(encoded.outcome[rows])
+    def walk(self, careers: EncodedCareers) -> Iterator[tuple[Covariates, np.ndarray, Histories]]:
+        """Yield for each record number the workers who have one, its rows, and their histories before it.
 
-    def begin(self, workers: int) -> Histories:
-        """Return the histories of workers without any record yet."""
-        parameters = self.parameters
-        return Histories(
-            workers,
+        The outcomes of these rows are looked up when the next ones are asked for, so that they may be drawn meanwhile.
+        """
+        histories = Histories(
+            len(careers.counts),
             self.tables.group_of,
             len(self.tables.year_trend),
-            parameters.experience_decay,
-            parameters.experience_cap,
+            self.parameters.experience_decay,
+            self.parameters.experience_cap,
         )
+        for number in range(int(careers.counts[0])):
+            active = int(np.searchsorted(-careers.counts, -number, side="left"))
+            rows = careers.starts[:active] + number
+            histories.keep_first(active)
+            histories.meet(careers.year[rows], careers.education[rows])
+            yield careers.covariates.of(slice(active)), rows, histories
+            histories.record(careers.outcome[rows])
 
     def kind_log_probabilities(self, histories: Histories, workers: Covariates) -> np.ndarray:
         """Return the log-probability of each of `KINDS` for the records that were met: float64 [workers, 5].
@@ -288,8 +278,12 @@ class Market:
                 raise ArtefactError(
                     f"market.json: format {stored['format']!r} found, {FORMAT} expected. Simulate the careers again."
                 )
-            parameters = MarketParameters.from_mapping(stored["parameters"])
-            market = cls(int(stored["seed"]), parameters, outcomes, groups)
+            known = {parameter.name for parameter in dataclasses.fields(MarketParameters)}
+            if unknown := sorted(set(stored["parameters"]) - known):
+                raise InputError(
+                    f"market parameter {unknown[0]!r} is not known; known are {', '.join(sorted(known))}."
+                )
+            market = cls(int(stored["seed"]), MarketParameters(**stored["parameters"]), outcomes, groups)
             occupations, checksum = int(stored["occupations"]), float(stored["checksum"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ArtefactError(

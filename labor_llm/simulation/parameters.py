@@ -1,4 +1,4 @@
-"""The parameters of the simulated labor market: each with its unit and its meaning.
+"""The parameters of the simulated labor market, each with its unit and meaning, and the tables drawn with them.
 
 All values are invented. They were chosen so that the rates look like a labor market's (how many stay, are
 unemployed or out of the labor force, at which ages), and say nothing of any real group of people. Differences by
@@ -8,7 +8,7 @@ ethnicity and region in particular are drawn at random from the market's seed.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,7 +78,7 @@ def _parameter(value: float, unit: str, meaning: str) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class MarketParameters:
-    """The table of parameters; `table()` shows each with unit and meaning.
+    """The table of parameters: value, unit, meaning.
 
     'Log-odds' are added to the logit of staying, or to the utility of what a worker who does not stay does next
     (of an occupation against another, of a state against working).
@@ -155,29 +155,96 @@ class MarketParameters:
             if getattr(self, name) <= 0:
                 raise InputError(f"market parameter {name}: {getattr(self, name)!r} must be above zero.")
 
-    @classmethod
-    def from_mapping(cls, values: Mapping[str, Any]) -> MarketParameters:
-        """Return parameters from their values by name; those not named keep their defaults.
 
-        Raises:
-            InputError: if a name is unknown or a value is not admissible.
-        """
-        known = {parameter.name for parameter in dataclasses.fields(cls)}
-        if unknown := sorted(set(values) - known):
-            raise InputError(
-                f"market parameter {unknown[0]!r} is not known; known are {', '.join(sorted(known))}."
-            )
-        return cls(**values)
+@dataclasses.dataclass(frozen=True)
+class MarketTables:
+    """What a market draws from its seed, float64, in log-odds unless said otherwise; J occupations, G major groups.
 
-    def table(self) -> pd.DataFrame:
-        """Return the columns `parameter`, `value`, `unit`, `meaning`, one row a parameter."""
-        rows = [
-            (
-                parameter.name,
-                getattr(self, parameter.name),
-                parameter.metadata["unit"],
-                parameter.metadata["meaning"],
-            )
-            for parameter in dataclasses.fields(self)
-        ]
-        return pd.DataFrame(rows, columns=["parameter", "value", "unit", "meaning"])
+    Each table has a random stream of its own, keyed by the seed and the table's name, so that a table added later
+    leaves the others as they were.
+    """
+
+    group_of: np.ndarray  # int [J], the group of each occupation
+    required: np.ndarray  # [J], years of schooling that an occupation asks for
+    attachment: np.ndarray  # [J], how readily it is kept
+    base: np.ndarray  # [5 * 2, J], size, schooling and gender: the row is education level * 2 + gender
+    closeness: np.ndarray  # [J, J], of the destination (column) to the occupation that one comes from (row)
+    ethnicity_group: np.ndarray  # [ethnicities, G]
+    region_group: np.ndarray  # [regions, G]
+    ethnicity_stay: np.ndarray  # [ethnicities]
+    region_stay: np.ndarray  # [regions]
+    ethnicity_state: np.ndarray  # [ethnicities, 3], for the three states
+    region_state: np.ndarray  # [regions, 3]
+    year_trend: np.ndarray  # [G], per 10 years
+    cohort_trend: np.ndarray  # [G], per 10 years
+    cycle_phase: float  # years; the business cycle is highest at this year plus a quarter period
+
+    def checksum(self) -> float:
+        """Return one number that any other draw would change: the sum of the magnitudes of all tables."""
+        return float(sum(np.abs(np.asarray(table, dtype=np.float64)).sum() for table in vars(self).values()))
+
+
+def draw_tables(
+    seed: int, parameters: MarketParameters, codes: Sequence[str], groups: Mapping[str, str]
+) -> MarketTables:
+    """Draw the tables of a market.
+
+    Args:
+        seed: of the market.
+        parameters: of the market.
+        codes: the occupations in the order of the outcome space, without the states.
+        groups: the major group of each code.
+    """
+    names = list(dict.fromkeys(groups[code] for code in codes))
+    group_of = np.array([names.index(groups[code]) for code in codes])
+
+    def normal(name: str, *shape: int) -> np.ndarray:
+        return stream(seed, name).standard_normal(shape)
+
+    def by_ethnicity(name: str, *shape: int) -> np.ndarray:
+        """Words for the same people share one draw."""
+        return np.stack([normal(f"{name} {people}", *shape) for people in ETHNICITIES.values()])
+
+    def profile(name: str) -> tuple[float, float]:
+        schooling, women = normal(f"group {name}", 2)
+        return GROUP_PROFILES.get(name, (13.0 + 1.8 * schooling, 0.8 * women))
+
+    usual, lean = np.array([profile(name) for name in names]).T
+    required = usual[group_of] + parameters.requirement * normal("requirement", len(codes))
+    years = np.array(list(EDUCATION_YEARS.values()))
+    fit = parameters.mismatch * ((required - years[:, None]) / 2.0) ** 2
+    gender = np.array([-0.5, 0.5])[:, None] * lean[group_of]
+    base = fit[:, None, :] + gender[None] + parameters.size * normal("size", len(codes)).clip(-2.0, 2.0)
+    affinity = parameters.group_affinity * normal("affinity", len(names), len(names))
+    distance = parameters.group_distance * np.abs(usual[:, None] - usual)
+    by_group, by_state = parameters.group_covariates, parameters.state_covariates
+    return MarketTables(
+        group_of=group_of,
+        required=required,
+        attachment=parameters.stay_attachment * normal("attachment", len(codes)),
+        base=base.reshape(-1, len(codes)),
+        closeness=_closeness(parameters, group_of, affinity + distance),
+        ethnicity_group=by_group * by_ethnicity("ethnicity group", len(names)),
+        region_group=by_group * normal("region group", len(REGIONS), len(names)),
+        ethnicity_stay=parameters.stay_covariates * by_ethnicity("ethnicity stay"),
+        region_stay=parameters.stay_covariates * normal("region stay", len(REGIONS)),
+        ethnicity_state=by_state * by_ethnicity("ethnicity state", len(STATES)),
+        region_state=by_state * normal("region state", len(REGIONS), len(STATES)),
+        year_trend=parameters.group_year_trend * normal("year trend", len(names)),
+        cohort_trend=parameters.group_cohort_trend * normal("cohort trend", len(names)),
+        cycle_phase=float(parameters.cycle_period * stream(seed, "cycle").random()),
+    )
+
+
+def stream(seed: int, name: str) -> np.random.Generator:
+    """Return the random stream of one name under a seed (not negative)."""
+    return np.random.default_rng([seed, *name.encode()])
+
+
+def _closeness(parameters: MarketParameters, group_of: np.ndarray, between: np.ndarray) -> np.ndarray:
+    """Return [J, J]: of two groups what `between` says, within a group by places in the list of codes."""
+    place = pd.Series(group_of).groupby(group_of).cumcount().to_numpy()
+    near = np.exp(-(np.abs(place[:, None] - place) - 1.0) / parameters.near_code_reach)
+    within = parameters.same_group + parameters.near_code * np.minimum(near, 1.0)
+    same = group_of[:, None] == group_of
+    return np.where(same, within, between[group_of[:, None], group_of])

@@ -12,9 +12,9 @@ import pytest
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.errors import ArtefactError, InputError
 from labor_llm.simulation.careers import PSID81, simulate_careers
+from labor_llm.simulation.histories import NONE, Histories
 from labor_llm.simulation.market import Market
 from labor_llm.simulation.parameters import MarketParameters
-from labor_llm.simulation.tables import NONE, Histories
 
 GROUPS = {
     "10": "Clerical",
@@ -176,13 +176,6 @@ def test_every_parameter_matters(name: str, many: pd.DataFrame) -> None:
     parameters = dataclasses.replace(MARKET.parameters, **{name: value * 1.1})
     changed = Market(5, parameters, SPACE, GROUPS).log_probabilities(many, np.float64)
     assert np.abs(changed - MARKET.log_probabilities(many, np.float64)).max() > 1e-4
-
-
-def test_the_table_of_parameters_names_unit_and_meaning() -> None:
-    table = MarketParameters(stay=0.25).table()
-    assert table["parameter"].is_unique
-    assert table.set_index("parameter").loc["stay", "value"] == 0.25
-    assert (table[["unit", "meaning"]].map(len) > 3).all(axis=None)
 
 
 def test_a_market_comes_back_from_its_json(many: pd.DataFrame) -> None:
