@@ -27,10 +27,7 @@ class Schedule:
     """The design of a survey.
 
     A cohort survey draws the year of birth uniformly; a household panel draws the wave and the age at which a person
-    enters, and keeps to the years of birth.
-
-    Raises:
-        InputError: if the waves do not ascend, a share is no share, or the ages leave no wave to somebody.
+    enters, and keeps to the years of birth. Everybody must be of an age for records in some wave.
     """
 
     survey: str  # its name, as the resume states it
@@ -46,28 +43,6 @@ class Schedule:
     design: Literal["cohort", "household"] = "cohort"
     first_age: int = 18  # age in years at which records begin
     last_age: int = 80  # and end, included
-
-    def __post_init__(self) -> None:
-        if list(self.waves) != sorted(set(self.waves)) or not self.waves:
-            raise InputError(f"{self.survey}: the waves must be ascending years.")
-        shares = [*self.ethnicities.values(), self.attrition, self.response, self.present_at_start]
-        if min(shares) < 0 or max(shares) > 1 or abs(sum(self.ethnicities.values()) - 1) > 1e-9:
-            raise InputError(
-                f"{self.survey}: shares must lie between 0 and 1, those of ethnicities add up to 1."
-            )
-        if self.first_age > self.last_age:
-            raise InputError(
-                f"{self.survey}: the first age, {self.first_age}, is above the last, {self.last_age}."
-            )
-        first, last = self.births
-        if self.design == "cohort" and not (
-            first <= last
-            and any(last + self.first_age <= year <= first + self.last_age for year in self.waves)
-        ):
-            raise InputError(
-                f"{self.survey}: no wave in which all born {first} to {last} are {self.first_age} to "
-                f"{self.last_age} years old."
-            )
 
 
 _ANNUAL_TO_1997 = tuple(range(1981, 1998))

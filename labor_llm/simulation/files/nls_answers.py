@@ -18,9 +18,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from labor_llm.errors import InputError
 from labor_llm.surveys.nls import nlsy79, nlsy97
-from labor_llm.surveys.nls.nlsy97 import INVALID_SKIP, NON_INTERVIEW, VALID_SKIP, week_index, week_index_of
+from labor_llm.surveys.nls.nlsy97 import NON_INTERVIEW, VALID_SKIP, week_index, week_index_of
 from labor_llm.surveys.variables import CROSS_ROUND
 
 Codes = Mapping[str, Mapping[str, Sequence[int]]]
@@ -51,21 +50,16 @@ def nlsy79_answers(
     """Return what simulated workers answer to the NLSY79, and the respondent number of each.
 
     Args:
-        careers: columns `worker_id`, `year`, `occupation` (occ1990dd code or state), `gender`, `ethnicity`,
-            `region`, `birth_year` and `schooling` (completed years).
+        careers: columns `worker_id`, `year` (of a survey), `occupation` (occ1990dd code or state; in education to 2006
+            alone, the last year with a question on enrolment), `gender`, `ethnicity`, `region`, `birth_year` and
+            `schooling` (completed years).
         occupation_codes: by Census frame and occ1990dd code, the source codes to draw from.
         seed: of the drawn codes, months and noise.
 
     Returns:
         The answers in the form of `RawSurvey.values`, and the respondent number by worker id.
-
-    Raises:
-        InputError: if a record cannot be answered: a year without a survey, or in education in a year without a
-            question on enrolment (after 2006).
     """
     rng = np.random.default_rng(seed)
-    if wrong := sorted(set(careers["year"]) - set(nlsy79.YEARS)):
-        raise InputError(f"The NLSY79 has no survey in {wrong[0]}. Simulate with its schedule.")
     worker, workers = pd.factorize(careers["worker_id"])
     records = careers.assign(worker=worker)
     first = records.drop_duplicates("worker")
@@ -79,10 +73,6 @@ def nlsy79_answers(
     asked = {variable.key for variable in nlsy79.nlsy79_variables()}
     for year in nlsy79.YEARS:
         of_year = records[records["year"] == year]
-        if ("enrollment_revised", "", year) not in asked and (of_year["occupation"] == "education").any():
-            raise InputError(
-                f"The NLSY79 of {year} has no question on enrolment, so nobody can be in education."
-            )
         for (concept, number), (codes, absent) in _of_1979(of_year, year, occupation_codes, rng).items():
             if (concept, "", number) in asked:
                 answers[concept, "", number] = _spread(codes, of_year["worker"], len(workers), absent)
@@ -148,27 +138,21 @@ def nlsy97_answers(
     """Return what simulated workers answer to the NLSY97, and the respondent number of each.
 
     Args:
-        careers: as for `nlsy79_answers`; the year is a round, `schooling` missing where not known. Someone in
-            education is enrolled and out of the labor force, everyone else is not enrolled.
+        careers: as for `nlsy79_answers`, to the last year. Someone in education is enrolled and out of the labor
+            force, everyone else is not enrolled.
         occupation_codes: by frame (`census2002` is used) and occ1990dd code, the four-digit codes to draw from.
         seed: of the draws.
 
     Returns:
         The answers in the form of `RawSurvey.values`, and the respondent number by worker id.
-
-    Raises:
-        InputError: if a record cannot be answered in this survey: a year that is no round, a birth year outside
-            1980 to 1984, a word or an occupation for which the survey has no code.
     """
-    codes = occupation_codes.get(_FRAME, {})
-    _check_1997(careers, codes)
     rng = np.random.default_rng(seed)
     worker, workers = pd.factorize(careers["worker_id"])
     size = len(workers)
     code = np.full(len(careers), VALID_SKIP)
     for occupation, rows in careers.reset_index(drop=True).groupby("occupation").indices.items():
         if occupation not in _STATUS:
-            code[rows] = rng.choice(np.asarray(codes[occupation], dtype=np.int64), len(rows))
+            code[rows] = rng.choice(occupation_codes[_FRAME][occupation], len(rows))
     records = careers.assign(worker=worker, code=code)
     first = records.drop_duplicates("worker")
     answers: Answers = {
@@ -197,31 +181,6 @@ def nlsy97_answers(
     return _table({key: answers[key] for key in keys}, size), _numbered(workers)
 
 
-def _check_1997(careers: pd.DataFrame, codes: Mapping[str, Sequence[int]]) -> None:
-    usable = {
-        code
-        for code, sources in codes.items()
-        if len(sources) and all(source in nlsy97.CIVILIAN_CODES for source in sources)
-    }
-    answerable = {
-        "year": set(nlsy97.ROUNDS),
-        "occupation": usable | set(_STATUS),
-        "gender": set(nlsy97.GENDERS.values()),
-        "ethnicity": set(nlsy97.ETHNICITIES.values()),
-        "region": {*nlsy97.REGIONS.values(), "unknown"},
-        "birth_year": set(nlsy97.BIRTH_YEARS),
-        "schooling": set(range(nlsy97.HIGHEST_GRADE + 1)),
-    }
-    for column, allowed in answerable.items():
-        unknown = careers[column].isna() & (column == "schooling")
-        wrong = careers.loc[~careers[column].isin(allowed) & ~unknown, column]
-        if len(wrong):
-            raise InputError(
-                f"Simulated careers, column {column}: {wrong.iloc[0]!r} has no answer in the NLSY97 "
-                f"({len(wrong):,} records). Simulate its cohort, or give the occupation a code in {_FRAME}."
-            )
-
-
 def _employer(year: int, job: int = 1) -> int:
     """Return the number that the weekly array has for a job of a round's roster, such as 9701 or 200502."""
     return (year % 100 if year < 1999 else year) * 100 + job
@@ -242,13 +201,13 @@ def _of_1997(
     works = code > 0
     second = works & (rng.random(size) < _SECOND_JOB)
     main = np.where(second, 2, 1)
-    years = records["schooling"].astype("Float64")
+    years = records["schooling"].to_numpy(np.int64)
     answers = {
         "interview_month_number": months.astype(np.int64) - 119,
         "interview_day": days,
         "region": _coded(records["region"], nlsy97.REGIONS),
-        "schooling": years.fillna(INVALID_SKIP).to_numpy(np.int64),
-        "enrollment": _enrollment(years.fillna(12).to_numpy(float), (state == "education").to_numpy()),
+        "schooling": years,
+        "enrollment": _enrollment(years, (state == "education").to_numpy()),
         "main_job_flag": np.where(works, main, VALID_SKIP),
     }
     for job in nlsy97.JOBS:
@@ -285,7 +244,7 @@ def _put_weeks(
 
 def _coded(words: pd.Series, meanings: Mapping[int, str]) -> np.ndarray:
     codes = {word: code for code, word in meanings.items()}
-    return words.map(codes).fillna(VALID_SKIP).to_numpy(np.int64)
+    return words.map(codes).to_numpy(np.int64)
 
 
 def _spread(codes: np.ndarray | pd.Series, worker: pd.Series, workers: int, absent: int) -> np.ndarray:
