@@ -35,9 +35,7 @@ class Schedule:
     waves: tuple[int, ...]  # interview years, ascending
     births: tuple[int, int]  # first and last year of birth
     ethnicities: Mapping[str, float]  # share of each word, adding up to one
-    attrition: (
-        float  # chance of leaving the survey for good after a wave in which one belonged to it, per wave
-    )
+    attrition: float  # chance of leaving for good after a wave in which one belonged to the survey, per wave
     response: float  # chance of being interviewed in a wave while in the survey
     present_at_start: float = 0.0  # household panel only: share of the persons who are in the first wave
     design: Literal["cohort", "household"] = "cohort"
@@ -45,11 +43,10 @@ class Schedule:
     last_age: int = 80  # and end, included
 
 
-_ANNUAL_TO_1997 = tuple(range(1981, 1998))
 PSID81 = Schedule(
     survey="PSID",
     workers=31_056,
-    waves=(*_ANNUAL_TO_1997, *range(1999, 2024, 2)),
+    waves=(*range(1981, 1998), *range(1999, 2024, 2)),
     births=(1901, 2005),
     ethnicities={
         "white": 0.56,
@@ -87,11 +84,8 @@ NLSY97 = Schedule(
     response=0.96,
 )
 SCHEDULES = {schedule.survey: schedule for schedule in (PSID81, NLSY79, NLSY97)}
-
-
 # Shares of the four census regions in the order of REGIONS.
-REGION_SHARES = (0.17, 0.24, 0.40, 0.19)
-FEMALE_SHARE = 0.50
+_REGION_SHARES, _FEMALE_SHARE = (0.17, 0.24, 0.40, 0.19), 0.50
 _LEVEL_BOUNDS = (12, 13, 16, 17)
 
 
@@ -137,52 +131,45 @@ def simulate_careers(
     birth_year, seen = _observed_waves(schedule, draws, workers)
     covariates = _covariates(schedule, draws, birth_year)
     worker, wave = np.nonzero(seen)
-    year = np.array(schedule.waves)[wave]
+    counts, year = seen.sum(axis=1), np.array(schedule.waves)[wave]
     schooling = _schooling(draws, covariates.birth_year, np.array(schedule.waves))[worker, wave]
     education = np.searchsorted(_LEVEL_BOUNDS, schooling, side="right")
-    luck = draws("luck").random((workers, len(schedule.waves), 2))
-    outcome, chances = _draw_careers(market, covariates, seen.sum(axis=1), year, education, luck, block)
-    texts = {
-        "gender": np.array(GENDERS, dtype=object)[covariates.gender[worker]],
-        "ethnicity": np.array(list(ETHNICITIES), dtype=object)[covariates.ethnicity[worker]],
-        "region": np.array(REGIONS, dtype=object)[covariates.region[worker]],
-    }
+    outcome = np.empty(len(year), dtype=np.int64)
+    careers = EncodedCareers(counts, np.cumsum(counts) - counts, covariates, year, education, outcome)
+    chances = _draw_outcomes(market, careers, draws("luck").random((workers, len(schedule.waves), 2)), block)
+    own = covariates.of(worker)
     frame = pd.DataFrame(
         {
             "worker_id": (worker + 1).astype(str).astype(object),
-            "year": year.astype(np.int64),
+            "year": year,
             "occupation": np.array(market.outcomes.codes, dtype=object)[market.columns[outcome]],
             "education": np.array(EDUCATION_LEVELS, dtype=object)[education],
-            **texts,
-            "birth_year": birth_year[worker].astype(np.int64),
-            "schooling": schooling.astype(np.int64),
+            "gender": np.array(GENDERS, dtype=object)[own.gender],
+            "ethnicity": np.array(list(ETHNICITIES), dtype=object)[own.ethnicity],
+            "region": np.array(REGIONS, dtype=object)[own.region],
+            "birth_year": birth_year[worker],
+            "schooling": schooling,
         }
     )
     return frame.assign(log_prob=chances) if log_prob else frame
 
 
-def _draw_careers(
-    market: Market,
-    covariates: Covariates,
-    counts: np.ndarray,
-    year: np.ndarray,
-    education: np.ndarray,
-    luck: np.ndarray,
-    block: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw the outcome of every record, and return it with its log-probability; both [records]."""
-    starts = np.cumsum(counts) - counts
-    outcome, chances = np.empty(len(year), dtype=np.int64), np.empty(len(year))
-    for begin in range(0, len(counts), block):
-        members = np.arange(begin, min(begin + block, len(counts)))
-        members = members[np.argsort(-counts[members], kind="stable")]
-        careers = EncodedCareers(
-            counts[members], starts[members], covariates.of(members), year, education, outcome
+def _draw_outcomes(market: Market, careers: EncodedCareers, luck: np.ndarray, block: int) -> np.ndarray:
+    """Draw the outcome of every record into `careers` and return its log-probability [records]."""
+    chances = np.empty(len(careers.outcome))
+    for begin in range(0, len(careers.counts), block):
+        members = np.arange(begin, min(begin + block, len(careers.counts)))
+        members = members[np.argsort(-careers.counts[members], kind="stable")]
+        part = dataclasses.replace(
+            careers,
+            counts=careers.counts[members],
+            starts=careers.starts[members],
+            covariates=careers.covariates.of(members),
         )
-        for number, (own, rows, histories) in enumerate(market.walk(careers)):
+        for number, (own, rows, histories) in enumerate(market.walk(part)):
             drawn = _draw(market, histories, own, luck[members[: len(rows)], number])
-            outcome[rows], chances[rows] = drawn
-    return outcome, chances
+            careers.outcome[rows], chances[rows] = drawn
+    return chances
 
 
 def _draw(
@@ -191,17 +178,12 @@ def _draw(
     """Draw one record's outcome for each worker: first the kind, then the occupation of those who take another."""
     kinds = market.kind_log_probabilities(histories, workers)
     kind = _inverse(np.exp(kinds), luck[:, 0])
-    everyone = np.arange(len(kind))
-    chance = kinds[everyone, kind]
-    occupations = len(market.occupations)
-    outcome = np.where(kind == 0, histories.last, occupations + kind - 2)
+    chance = kinds[np.arange(len(kind)), kind]
+    outcome = np.where(kind == 0, histories.last, len(market.occupations) + kind - 2)
     movers = np.flatnonzero(kind == 1)
-    if len(movers):
-        weights = market.destination_utilities(histories, workers, movers)
-        np.exp(weights, out=weights)
-        outcome[movers] = _inverse(weights, luck[movers, 1])
-        chosen = weights[np.arange(len(movers)), outcome[movers]]
-        chance[movers] += np.log(chosen / weights.sum(axis=1))
+    weights = np.exp(market.destination_utilities(histories, workers, movers))
+    outcome[movers] = _inverse(weights, luck[movers, 1])
+    chance[movers] += np.log(weights[np.arange(len(movers)), outcome[movers]] / weights.sum(axis=1))
     return outcome, chance
 
 
@@ -256,9 +238,9 @@ def _covariates(
     uniform = draws("covariates").random((len(birth_year), 3))
     places = np.array([list(ETHNICITIES).index(word) for word in schedule.ethnicities])
     return Covariates(
-        gender=(uniform[:, 0] < FEMALE_SHARE).astype(np.int64),
+        gender=(uniform[:, 0] < _FEMALE_SHARE).astype(np.int64),
         ethnicity=places[_category(uniform[:, 1], list(schedule.ethnicities.values()))],
-        region=_category(uniform[:, 2], REGION_SHARES),
+        region=_category(uniform[:, 2], _REGION_SHARES),
         birth_year=birth_year.astype(np.float64),
     )
 

@@ -49,14 +49,14 @@ class Histories:
             `new_degree` whether the education level rose since then.
     """
 
-    def __init__(self, workers: int, group_of: np.ndarray, groups: int, decay: float, cap: float) -> None:
+    def __init__(self, workers: int, group_of: np.ndarray, decay: float, cap: float) -> None:
         self.group_of, self.decay, self.cap = group_of, decay, cap
         for name in ("last", "last_occupation", "longest", "education"):
             setattr(self, name, np.full(workers, NONE))
         for name in ("duration", "moves", "records", "idle", "year", "gap"):
             setattr(self, name, np.zeros(workers))
         self.new_degree = np.zeros(workers, dtype=bool)
-        self.experience = np.zeros((workers, groups))
+        self.experience = np.zeros((workers, group_of.max() + 1))
         self.held = np.zeros((workers, len(group_of)), dtype=np.float32)
 
     def __len__(self) -> int:

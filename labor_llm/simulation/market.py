@@ -31,7 +31,7 @@ from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import ArtefactError, InputError
 from labor_llm.simulation.histories import NONE, Covariates, EncodedCareers, Histories, encode_careers
-from labor_llm.simulation.parameters import EDUCATION_LEVELS, STATES, MarketParameters, draw_tables
+from labor_llm.simulation.parameters import EDUCATION_LEVELS, STATES, MarketParameters, MarketTables
 
 KINDS = ("stay", "occupation", *STATES)
 FORMAT = 1
@@ -69,7 +69,7 @@ class Market:
         codes = [code for code in outcomes.codes if code not in STATES]
         self.seed, self.outcomes = seed, outcomes
         self.parameters = parameters or MarketParameters()
-        self.tables = draw_tables(seed, self.parameters, codes, groups)
+        self.tables = MarketTables(seed, self.parameters, codes, groups)
         self.occupations = np.array(outcomes.indices(codes))
         # Inside, occupations come first and the states after them; this leads back to the outcome space.
         self.columns = np.concatenate([self.occupations, outcomes.indices(STATES)])
@@ -103,13 +103,8 @@ class Market:
 
         The outcomes of these rows are looked up when the next ones are asked for, so that they may be drawn meanwhile.
         """
-        histories = Histories(
-            len(careers.counts),
-            self.tables.group_of,
-            len(self.tables.year_trend),
-            self.parameters.experience_decay,
-            self.parameters.experience_cap,
-        )
+        decay, cap = self.parameters.experience_decay, self.parameters.experience_cap
+        histories = Histories(len(careers.counts), self.tables.group_of, decay, cap)
         for number in range(int(careers.counts[0])):
             active = int(np.searchsorted(-careers.counts, -number, side="left"))
             rows = careers.starts[:active] + number
@@ -154,8 +149,8 @@ class Market:
             education_college=histories.education == _SOME_COLLEGE,
             education_new_degree=histories.new_degree,
         )
-        by_ethnicity, by_region = self.tables.ethnicity_state, self.tables.region_state
-        utility[:, 1:] += by_ethnicity[workers.ethnicity] + by_region[workers.region]
+        tables = self.tables
+        utility[:, 1:] += tables.ethnicity_state[workers.ethnicity] + tables.region_state[workers.region]
         in_state = np.flatnonzero(state != NONE)
         utility[in_state, 1 + state[in_state]] = -np.inf
         utility -= np.log(np.exp(utility).sum(axis=1))[:, None]
@@ -212,13 +207,14 @@ class Market:
         """Return v_j for some of the workers: float64 [chosen, J], minus infinity for the occupation one is in."""
         parameters, tables = self.parameters, self.tables
         last, reference = histories.last[chosen], histories.last_occupation[chosen]
-        utility = tables.base.take(histories.education[chosen] * 2 + workers.gender[chosen], axis=0)
+        own = workers.of(chosen)
+        utility = tables.base.take(histories.education[chosen] * 2 + own.gender, axis=0)
         decades = (histories.year[chosen] - 2000.0) / 10.0
-        cohort = (workers.birth_year[chosen] - 1960.0) / 10.0
+        cohort = (own.birth_year - 1960.0) / 10.0
         by_group = (
             parameters.experience * np.log1p(histories.experience[chosen])
-            + tables.ethnicity_group[workers.ethnicity[chosen]]
-            + tables.region_group[workers.region[chosen]]
+            + tables.ethnicity_group[own.ethnicity]
+            + tables.region_group[own.region]
             + decades[:, None] * tables.year_trend
             + cohort[:, None] * tables.cohort_trend
         )
@@ -237,16 +233,14 @@ class Market:
 
     def to_json(self) -> str:
         """Return the small text that `from_json` makes this market from: seed, parameters, and two checks."""
-        return json.dumps(
-            {
-                "format": FORMAT,
-                "seed": self.seed,
-                "parameters": dataclasses.asdict(self.parameters),
-                "occupations": len(self.occupations),
-                "checksum": self.tables.checksum(),
-            },
-            indent=1,
-        )
+        stored = {
+            "format": FORMAT,
+            "seed": self.seed,
+            "parameters": dataclasses.asdict(self.parameters),
+            "occupations": len(self.occupations),
+            "checksum": self.tables.checksum(),
+        }
+        return json.dumps(stored, indent=1)
 
     @classmethod
     def from_json(

@@ -156,84 +156,72 @@ class MarketParameters:
                 raise InputError(f"market parameter {name}: {getattr(self, name)!r} must be above zero.")
 
 
-@dataclasses.dataclass(frozen=True)
 class MarketTables:
-    """What a market draws from its seed, float64, in log-odds unless said otherwise; J occupations, G major groups.
+    """What a market draws from its seed, in log-odds unless said otherwise; J occupations, G major groups.
 
     Each table has a random stream of its own, keyed by the seed and the table's name, so that a table added later
     leaves the others as they were.
-    """
-
-    group_of: np.ndarray  # int [J], the group of each occupation
-    required: np.ndarray  # [J], years of schooling that an occupation asks for
-    attachment: np.ndarray  # [J], how readily it is kept
-    base: np.ndarray  # [5 * 2, J], size, schooling and gender: the row is education level * 2 + gender
-    closeness: np.ndarray  # [J, J], of the destination (column) to the occupation that one comes from (row)
-    ethnicity_group: np.ndarray  # [ethnicities, G]
-    region_group: np.ndarray  # [regions, G]
-    ethnicity_stay: np.ndarray  # [ethnicities]
-    region_stay: np.ndarray  # [regions]
-    ethnicity_state: np.ndarray  # [ethnicities, 3], for the three states
-    region_state: np.ndarray  # [regions, 3]
-    year_trend: np.ndarray  # [G], per 10 years
-    cohort_trend: np.ndarray  # [G], per 10 years
-    cycle_phase: float  # years; the business cycle is highest at this year plus a quarter period
-
-    def checksum(self) -> float:
-        """Return one number that any other draw would change: the sum of the magnitudes of all tables."""
-        return float(sum(np.abs(np.asarray(table, dtype=np.float64)).sum() for table in vars(self).values()))
-
-
-def draw_tables(
-    seed: int, parameters: MarketParameters, codes: Sequence[str], groups: Mapping[str, str]
-) -> MarketTables:
-    """Draw the tables of a market.
 
     Args:
         seed: of the market.
         parameters: of the market.
         codes: the occupations in the order of the outcome space, without the states.
         groups: the major group of each code.
+
+    Attributes:
+        group_of: int [J], the group of each occupation.
+        required: [J], years of schooling that an occupation asks for.
+        attachment: [J], how readily it is kept.
+        base: [5 * 2, J], size, schooling and gender: the row is education level * 2 + gender.
+        closeness: [J, J], of the destination (column) to the occupation that one comes from (row).
+        ethnicity_group, region_group: [ethnicities or regions, G].
+        ethnicity_stay, region_stay: [ethnicities or regions].
+        ethnicity_state, region_state: [ethnicities or regions, 3], for the three states.
+        year_trend, cohort_trend: [G], per 10 years.
+        cycle_phase: years; the business cycle is highest at this year plus a quarter period.
     """
-    names = list(dict.fromkeys(groups[code] for code in codes))
-    group_of = np.array([names.index(groups[code]) for code in codes])
 
-    def normal(name: str, *shape: int) -> np.ndarray:
-        return stream(seed, name).standard_normal(shape)
+    def __init__(
+        self, seed: int, parameters: MarketParameters, codes: Sequence[str], groups: Mapping[str, str]
+    ) -> None:
+        names = list(dict.fromkeys(groups[code] for code in codes))
 
-    def by_ethnicity(name: str, *shape: int) -> np.ndarray:
-        """Words for the same people share one draw."""
-        return np.stack([normal(f"{name} {people}", *shape) for people in ETHNICITIES.values()])
+        def normal(name: str, *shape: int) -> np.ndarray:
+            return stream(seed, name).standard_normal(shape)
 
-    def profile(name: str) -> tuple[float, float]:
-        schooling, women = normal(f"group {name}", 2)
-        return GROUP_PROFILES.get(name, (13.0 + 1.8 * schooling, 0.8 * women))
+        def by_ethnicity(name: str, *shape: int) -> np.ndarray:
+            """Words for the same people share one draw."""
+            return np.stack([normal(f"{name} {people}", *shape) for people in ETHNICITIES.values()])
 
-    usual, lean = np.array([profile(name) for name in names]).T
-    required = usual[group_of] + parameters.requirement * normal("requirement", len(codes))
-    years = np.array(list(EDUCATION_YEARS.values()))
-    fit = parameters.mismatch * ((required - years[:, None]) / 2.0) ** 2
-    gender = np.array([-0.5, 0.5])[:, None] * lean[group_of]
-    base = fit[:, None, :] + gender[None] + parameters.size * normal("size", len(codes)).clip(-2.0, 2.0)
-    affinity = parameters.group_affinity * normal("affinity", len(names), len(names))
-    distance = parameters.group_distance * np.abs(usual[:, None] - usual)
-    by_group, by_state = parameters.group_covariates, parameters.state_covariates
-    return MarketTables(
-        group_of=group_of,
-        required=required,
-        attachment=parameters.stay_attachment * normal("attachment", len(codes)),
-        base=base.reshape(-1, len(codes)),
-        closeness=_closeness(parameters, group_of, affinity + distance),
-        ethnicity_group=by_group * by_ethnicity("ethnicity group", len(names)),
-        region_group=by_group * normal("region group", len(REGIONS), len(names)),
-        ethnicity_stay=parameters.stay_covariates * by_ethnicity("ethnicity stay"),
-        region_stay=parameters.stay_covariates * normal("region stay", len(REGIONS)),
-        ethnicity_state=by_state * by_ethnicity("ethnicity state", len(STATES)),
-        region_state=by_state * normal("region state", len(REGIONS), len(STATES)),
-        year_trend=parameters.group_year_trend * normal("year trend", len(names)),
-        cohort_trend=parameters.group_cohort_trend * normal("cohort trend", len(names)),
-        cycle_phase=float(parameters.cycle_period * stream(seed, "cycle").random()),
-    )
+        def profile(name: str) -> tuple[float, float]:
+            schooling, women = normal(f"group {name}", 2)
+            return GROUP_PROFILES.get(name, (13.0 + 1.8 * schooling, 0.8 * women))
+
+        usual, lean = np.array([profile(name) for name in names]).T
+        self.group_of = np.array([names.index(groups[code]) for code in codes])
+        self.required = usual[self.group_of] + parameters.requirement * normal("requirement", len(codes))
+        self.attachment = parameters.stay_attachment * normal("attachment", len(codes))
+        years = np.array(list(EDUCATION_YEARS.values()))
+        fit = parameters.mismatch * ((self.required - years[:, None]) / 2.0) ** 2
+        gender = np.array([-0.5, 0.5])[:, None] * lean[self.group_of]
+        base = fit[:, None, :] + gender[None] + parameters.size * normal("size", len(codes)).clip(-2.0, 2.0)
+        self.base = base.reshape(-1, len(codes))
+        affinity = parameters.group_affinity * normal("affinity", len(names), len(names))
+        distance = parameters.group_distance * np.abs(usual[:, None] - usual)
+        self.closeness = _closeness(parameters, self.group_of, affinity + distance)
+        self.ethnicity_group = parameters.group_covariates * by_ethnicity("ethnicity group", len(names))
+        self.region_group = parameters.group_covariates * normal("region group", len(REGIONS), len(names))
+        self.ethnicity_stay = parameters.stay_covariates * by_ethnicity("ethnicity stay")
+        self.region_stay = parameters.stay_covariates * normal("region stay", len(REGIONS))
+        self.ethnicity_state = parameters.state_covariates * by_ethnicity("ethnicity state", len(STATES))
+        self.region_state = parameters.state_covariates * normal("region state", len(REGIONS), len(STATES))
+        self.year_trend = parameters.group_year_trend * normal("year trend", len(names))
+        self.cohort_trend = parameters.group_cohort_trend * normal("cohort trend", len(names))
+        self.cycle_phase = float(parameters.cycle_period * stream(seed, "cycle").random())
+
+    def checksum(self) -> float:
+        """Return one number that any other draw would change: the sum of the magnitudes of all tables."""
+        return float(sum(np.abs(np.asarray(table, dtype=np.float64)).sum() for table in vars(self).values()))
 
 
 def stream(seed: int, name: str) -> np.random.Generator:

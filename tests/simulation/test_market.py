@@ -147,7 +147,7 @@ def test_staying_and_recall_worked_by_hand() -> None:
 
 def test_histories_worked_by_hand() -> None:
     """Occupations 0 and 1 in groups 0 and 1; 2 is unemployed, 3 out of the labor force."""
-    histories = Histories(1, np.array([0, 1]), groups=2, decay=0.5, cap=2.0)
+    histories = Histories(1, np.array([0, 1]), decay=0.5, cap=2.0)
     for year, education, outcome in [(1990, 1, 0), (1991, 1, 2), (1994, 2, 1), (1995, 2, 1)]:
         histories.meet(np.array([year]), np.array([education]))
         new_degree = bool(histories.new_degree[0])
@@ -162,7 +162,7 @@ def test_histories_worked_by_hand() -> None:
     np.testing.assert_allclose(histories.experience[0], [0.5**7, (2 * 0.5 + 1) * 0.25])
     np.testing.assert_allclose(histories.idle[0], 0.5**6)
     assert histories.held[0].tolist() == [1.0, 3.0]
-    assert Histories(1, np.array([0, 1]), 2, 0.5, 2.0).last[0] == NONE
+    assert Histories(1, np.array([0, 1]), 0.5, 2.0).last[0] == NONE
 
 
 @pytest.fixture(scope="module")

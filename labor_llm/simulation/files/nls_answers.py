@@ -41,6 +41,8 @@ _NOISE = np.array([0, 2, 4, 5, 7, 101])
 # respondents of the cross-sectional sample.
 _FRAME = "census2002"
 _FIRST_WEEK = 38
+# The number that the weekly array has for job 01 of a round's roster, such as 9701 or 200501.
+_FIRST_EMPLOYERS = {year: (year % 100 if year < 1999 else year) * 100 + 1 for year in nlsy97.ROUNDS}
 _SECOND_JOB, _NO_INFORMATION, _ANY_STATUS, _CROSS_SECTIONAL = 0.1, 0.05, 0.15, 0.75
 
 
@@ -163,7 +165,7 @@ def nlsy97_answers(
         ("sample_type", "", CROSS_ROUND): (rng.random(size) < _CROSS_SECTIONAL).astype(np.int64),
     }
     weekly = {
-        number: rng.choice([0, 1, 2, 3, 4, 5, _employer(number // 100)], size)
+        number: rng.choice([0, 1, 2, 3, 4, 5, _FIRST_EMPLOYERS[number // 100]], size)
         for number in (variable.year for variable in nlsy97.weekly_variables())
         if number // 100 in nlsy97.ROUNDS and number % 100 >= _FIRST_WEEK
     }
@@ -179,11 +181,6 @@ def nlsy97_answers(
         answers["weekly_status", "", number] = np.where(week_index_of(number) > last_week, VALID_SKIP, status)
     keys = [variable.key for variable in nlsy97.nlsy97_variables() if variable.key in answers]
     return _table({key: answers[key] for key in keys}, size), _numbered(workers)
-
-
-def _employer(year: int, job: int = 1) -> int:
-    """Return the number that the weekly array has for a job of a round's roster, such as 9701 or 200502."""
-    return (year % 100 if year < 1999 else year) * 100 + job
 
 
 def _of_1997(
@@ -202,12 +199,15 @@ def _of_1997(
     second = works & (rng.random(size) < _SECOND_JOB)
     main = np.where(second, 2, 1)
     years = records["schooling"].to_numpy(np.int64)
+    # CV_ENROLLSTAT: 8 to 11 by the school that follows the years completed, or 1, 3, 4, 6, 7.
+    school = np.select([years < 12, years < 14, years < 16], [8, 9, 10], default=11)
+    left = np.select([years < 12, years < 13, years < 16, years < 17], [1, 3, 4, 6], default=7)
     answers = {
         "interview_month_number": months.astype(np.int64) - 119,
         "interview_day": days,
         "region": _coded(records["region"], nlsy97.REGIONS),
         "schooling": years,
-        "enrollment": _enrollment(years, (state == "education").to_numpy()),
+        "enrollment": np.where(state == "education", school, left),
         "main_job_flag": np.where(works, main, VALID_SKIP),
     }
     for job in nlsy97.JOBS:
@@ -215,31 +215,16 @@ def _of_1997(
     if second.any():
         # The job that is not the main one is another worker's.
         answers[nlsy97.occupation_concept(1)][second] = rng.choice(code[works], int(second.sum()))
-    status = np.where(works, _employer(year) - 1 + main, state.map(_STATUS).fillna(0)).astype(np.int64)
-    _put_weeks(weekly, records["worker"].to_numpy(), status, week_index(dates), year, rng)
-    return {concept: codes for concept, codes in answers.items() if concept in asked}, week_index(dates)
-
-
-def _enrollment(years: np.ndarray, enrolled: np.ndarray) -> np.ndarray:
-    """Return CV_ENROLLSTAT [records]: 8 to 11 by the school that follows the years completed, or 1, 3, 4, 6, 7."""
-    school = np.select([years < 12, years < 14, years < 16], [8, 9, 10], default=11)
-    left = np.select([years < 12, years < 13, years < 16, years < 17], [1, 3, 4, 6], default=7)
-    return np.where(enrolled, school, left)
-
-
-def _put_weeks(
-    weekly: Mapping[int, np.ndarray], worker: np.ndarray, status: np.ndarray, interview: np.ndarray, year: int,
-    rng: np.random.Generator,
-) -> None:  # fmt: skip
-    """Write the statuses [records] of those interviewed in a round into the weeks of its year."""
-    blank = rng.random(len(worker)) < _NO_INFORMATION
+    status = np.where(works, _FIRST_EMPLOYERS[year] - 1 + main, state.map(_STATUS).fillna(0)).astype(np.int64)
+    worker, interview = records["worker"].to_numpy(), week_index(dates)
+    blank = rng.random(size) < _NO_INFORMATION
     for number in (number for number in weekly if number // 100 == year):
-        week = week_index_of(number)
-        keeps = rng.random(len(worker)) >= _ANY_STATUS
+        week, column = week_index_of(number), weekly[number]
+        keeps = rng.random(size) >= _ANY_STATUS
         keeps |= (interview == week) | (blank & (interview == week + 1))
-        column = weekly[number]
         column[worker] = np.where(keeps, status, column[worker])
         column[worker[blank & (interview == week)]] = 0
+    return {concept: codes for concept, codes in answers.items() if concept in asked}, interview
 
 
 def _coded(words: pd.Series, meanings: Mapping[int, str]) -> np.ndarray:
