@@ -219,24 +219,6 @@ def test_a_market_of_other_groups_is_not_the_stored_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("codes", "seed", "message"),
-    [
-        (("10", "11", "unemployed", "education"), 1, "the state 'out_of_labor_force' is missing"),
-        (("10", "unemployed", "education", "out_of_labor_force"), 1, "at least two occupations, found 1"),
-        (
-            ("10", "99", "unemployed", "education", "out_of_labor_force"),
-            1,
-            "occupation '99' has no major group",
-        ),
-        (SPACE.codes, -1, "market seed: -1 is negative"),
-    ],
-)
-def test_what_a_market_cannot_be_made_of(codes: tuple[str, ...], seed: int, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        Market(seed, outcomes=OutcomeSpace(codes, codes), groups=GROUPS)
-
-
-@pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"occupation": ["10", "13"]}, "row 3, column occupation: not known to the market"),
