@@ -91,7 +91,7 @@ def test_the_reader_gives_back_every_record(answer: Callable, read: Callable, ma
     outcome = [
         targets[row.frame, row.code]
         if row.employment == "working"
-        else (row.employment, row.enrolled is True)
+        else (row.employment, pd.notna(row.enrolled) and bool(row.enrolled))
         for row in interviews.itertuples()
     ]
     assert outcome == [STATES.get(occupation, occupation) for occupation in careers["occupation"]]

@@ -22,7 +22,7 @@ STATES = ("unemployed", "out_of_labor_force", "education")
 OUTCOMES = (*CODES["census1970"], *STATES)
 
 
-def invented_careers(seed: int, workers: int = 60) -> pd.DataFrame:
+def invented_careers(seed: int, workers: int = 90) -> pd.DataFrame:
     """Workers of every kind, each observed in some waves between an entry and an exit."""
     rng = np.random.default_rng(seed)
     ethnicities = sorted({word for answers in RACES.values() for word in answers.values()})
