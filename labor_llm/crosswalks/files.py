@@ -130,19 +130,12 @@ def write_crosswalks(folder: Path, vintages: Mapping[str, Mapping[int, int]]) ->
     Args:
         folder: where they go; made if it does not exist.
         vintages: occ1990dd code by source code, for each of some `VINTAGES` (`occ1970`) or frames (`census1970`,
-            which is the same).
-
-    Raises:
-        InputError: if a name is neither, such as `census2002`, whose codes go through those of census2000.
+            which is the same; the codes of census2002 go through those of census2000).
     """
     for name, targets in vintages.items():
-        vintage = name.replace("census", "occ")
-        if vintage not in VINTAGES:
-            raise InputError(f"{name}: not a crosswalk of its own; there are {', '.join(VINTAGES)}.")
-        path = Path(folder) / f"{vintage}_{TARGET}.csv"
-        with atomic_path(path) as aside:
-            rows = sorted((int(source), int(target)) for source, target in targets.items())
-            pd.DataFrame(rows, columns=["occ", TARGET]).to_csv(aside, index=False, lineterminator="\n")
+        with atomic_path(Path(folder) / f"{name.replace('census', 'occ')}_{TARGET}.csv") as aside:
+            rows = pd.DataFrame(sorted(targets.items()), columns=["occ", TARGET])
+            rows.to_csv(aside, index=False, lineterminator="\n")
 
 
 def _read_stata(path: Path, content: bytes | None) -> pd.DataFrame:
@@ -151,7 +144,19 @@ def _read_stata(path: Path, content: bytes | None) -> pd.DataFrame:
         content = path.read_bytes() if content is None else content
         if path.suffix.lower() == ".zip":
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                content = archive.read(_stata_member(archive, path))
+                members = [
+                    member
+                    for member in archive.infolist()
+                    if member.filename.lower().endswith(".dta") and not member.filename.startswith("__MACOSX")
+                ]
+                problem = f"holds {len(members)} Stata files" if len(members) != 1 else ""
+                if not problem and members[0].file_size > _LARGEST_FILE:
+                    problem = "holds a file far too large"
+                if problem:
+                    raise InputError(
+                        f"{path}: {problem}; a crosswalk is one small .dta. Get it again from {PAGE}."
+                    )
+                content = archive.read(members[0])
         return pd.read_stata(io.BytesIO(content), convert_categoricals=False, convert_missing=False)
     except InputError:
         raise
@@ -160,18 +165,6 @@ def _read_stata(path: Path, content: bytes | None) -> pd.DataFrame:
         raise InputError(
             f"{path}: not readable as a crosswalk ({reason}). Remove it and get it again from {PAGE}."
         ) from error
-
-
-def _stata_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
-    members = [
-        member
-        for member in archive.infolist()
-        if member.filename.lower().endswith(".dta") and not member.filename.startswith("__MACOSX")
-    ]
-    if len(members) != 1 or members[0].file_size > _LARGEST_FILE:
-        problem = f"holds {len(members)} Stata files" if len(members) != 1 else "holds a file far too large"
-        raise InputError(f"{path}: {problem}; a crosswalk is one small .dta. Get it again from {PAGE}.")
-    return members[0]
 
 
 def _checked(frame: pd.DataFrame, path: Path) -> pd.Series:
@@ -241,9 +234,8 @@ def fetch_crosswalks(
         if present := _present(target, vintage, other_versions):
             done.append(Fetched("kept", present))
         elif remote:
-            done.append(
-                Fetched("downloaded", _download(target, str(source), vintage, other_versions, timeout))
-            )
+            got = _download(target, str(source), vintage, other_versions, timeout)
+            done.append(Fetched("downloaded", got))
         else:
             done.append(Fetched("copied", _copy(target, Path(source), vintage, other_versions)))
     return done

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -92,11 +93,8 @@ def test_every_form_gives_the_same_crosswalk(tmp_path: Path) -> None:
 
 
 def test_files_are_found_here_and_one_folder_below_in_any_case(tmp_path: Path) -> None:
-    for place in (
-        "Occ1980_occ1990dd.ZIP",
-        "below/occ1980_to_occ1990dd.csv",
-        "below/deeper/occ1980_occ1990dd.dta",
-    ):
+    below = ("below/occ1980_to_occ1990dd.csv", "below/deeper/occ1980_occ1990dd.dta")
+    for place in ("Occ1980_occ1990dd.ZIP", *below):
         (tmp_path / place).parent.mkdir(exist_ok=True)
         (tmp_path / place).write_bytes(b"")
     (tmp_path / ".occ1980_occ1990dd.1f.zip").write_bytes(b"a download that was cut off")
@@ -179,62 +177,48 @@ def test_two_files_of_a_crosswalk_must_agree(tmp_path: Path) -> None:
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
-    write_crosswalks(
-        tmp_path / "new", {vintage.replace("occ", "census"): INVENTED[vintage] for vintage in VINTAGES}
-    )
-    got = load_crosswalks(tmp_path / "new", other_versions=True)
+    write_crosswalks(tmp_path, {vintage.replace("occ", "census"): INVENTED[vintage] for vintage in VINTAGES})
+    got = load_crosswalks(tmp_path, other_versions=True)
     assert {vintage: file.targets.to_dict() for vintage, file in got.files.items()} == INVENTED
-    with pytest.raises(InputError, match=r"^census2002: not a crosswalk of its own"):
-        write_crosswalks(tmp_path, {"census2002": {10: 4}})
-
-
-class Server:
-    """Serves `pages` by path: bytes, or a function of the handler; counts what was asked."""
-
-    def __init__(self, pages: dict[str, object]) -> None:
-        self.pages = pages
-        self.asked: list[str] = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                outer.asked.append(self.path)
-                page = outer.pages.get(self.path)
-                if callable(page):
-                    page(self)
-                elif page is None:
-                    self.send_error(404)
-                else:
-                    self.send_response(200)
-                    self.send_header("Content-Length", str(len(page)))
-                    self.end_headers()
-                    self.wfile.write(page)
-
-            def log_message(self, *args: object) -> None:
-                """Keep the test's output free of the server's log."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"http://127.0.0.1:{self.server.server_port}/data/"
-        threading.Thread(
-            target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
-        ).start()
 
 
 @pytest.fixture
-def server(known: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def server(known: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
+    """Serves `pages` by path: bytes, or a function of the handler; `asked` lists the paths."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     pages = {f"/data/{vintage}_occ1990dd.zip": zipped(INVENTED[vintage]) for vintage in VINTAGES}
-    running = Server(pages)
-    yield running
-    running.server.shutdown()
-    running.server.server_close()
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            page = pages.get(self.path)
+            if callable(page):
+                page(self)
+            elif page is None:
+                self.send_error(404)
+            else:
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(page)))
+                self.end_headers()
+                self.wfile.write(page)
+
+        def log_message(self, *args: object) -> None:
+            """Keep the test's output free of the server's log."""
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    address = f"http://127.0.0.1:{http.server_port}/data/"
+    yield SimpleNamespace(address=address, pages=pages, asked=asked, http=http)
+    http.shutdown()
+    http.server_close()
 
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_six_files_are_downloaded_verified_and_then_kept(tmp_path: Path, server: Server) -> None:
+def test_six_files_are_downloaded_verified_and_then_kept(tmp_path: Path, server: SimpleNamespace) -> None:
     done = fetch_crosswalks(tmp_path / "new", server.address)
     assert [(item.action, item.file.known_version) for item in done] == [("downloaded", True)] * 6
     assert names(tmp_path / "new") == ALL
@@ -246,7 +230,7 @@ def test_six_files_are_downloaded_verified_and_then_kept(tmp_path: Path, server:
     assert len(server.asked) == 6
 
 
-def test_a_damaged_file_is_fetched_anew_and_the_others_kept(tmp_path: Path, server: Server) -> None:
+def test_a_damaged_file_is_fetched_anew_and_the_others_kept(tmp_path: Path, server: SimpleNamespace) -> None:
     fetch_crosswalks(tmp_path, server.address)
     (tmp_path / ALL[3]).write_bytes(b"PK cut off")
     done = fetch_crosswalks(tmp_path, server.address)
@@ -288,7 +272,7 @@ def elsewhere(handler: BaseHTTPRequestHandler) -> None:
     ],
 )
 def test_a_failed_download_names_address_and_remedy_and_leaves_nothing(
-    tmp_path: Path, server: Server, page: object, reason: str
+    tmp_path: Path, server: SimpleNamespace, page: object, reason: str
 ) -> None:
     server.pages["/data/occ1990_occ1990dd.zip"] = page
     with pytest.raises(InputError, match=reason) as error:
@@ -301,21 +285,19 @@ def test_a_failed_download_names_address_and_remedy_and_leaves_nothing(
     assert names(tmp_path) == ALL[:2]
 
 
-def test_another_version_is_refused_unless_allowed(tmp_path: Path, server: Server) -> None:
+def test_another_version_is_taken_where_allowed(tmp_path: Path, server: SimpleNamespace) -> None:
     server.pages["/data/occ2010_occ1990dd.zip"] = zipped({10: 4, 20: 7})
-    with pytest.raises(
-        InputError, match="refused: not a version of occ2010 that is known: 2 source codes found, 5 ex"
-    ):
+    with pytest.raises(InputError, match=r"refused: not a version of occ2010 .* 2 source codes found, 5 ex"):
         fetch_crosswalks(tmp_path, server.address)
     assert names(tmp_path) == ALL[:5]
     done = fetch_crosswalks(tmp_path, server.address, other_versions=True)
     assert [item.action for item in done] == ["kept"] * 5 + ["downloaded"]
 
 
-def test_no_server_is_one_clear_error(tmp_path: Path, server: Server) -> None:
+def test_no_server_is_one_clear_error(tmp_path: Path, server: SimpleNamespace) -> None:
     address = server.address
-    server.server.shutdown()
-    server.server.server_close()
+    server.http.shutdown()
+    server.http.server_close()
     with pytest.raises(InputError, match=r"occ1970_occ1990dd\.zip: could not be downloaded"):
         fetch_crosswalks(tmp_path, address)
     assert names(tmp_path) == []
