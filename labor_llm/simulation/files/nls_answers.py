@@ -67,8 +67,8 @@ def nlsy79_answers(
     first = records.drop_duplicates("worker")
     birth = first["birth_year"].to_numpy(np.int64) - 1900
     answers: Answers = {
-        ("sex", "", CROSS_ROUND): _coded(first["gender"], nlsy79.GENDERS),
-        ("race", "", CROSS_ROUND): _coded(first["ethnicity"], nlsy79.ETHNICITIES),
+        ("sex", "", CROSS_ROUND): coded(first["gender"], nlsy79.GENDERS),
+        ("race", "", CROSS_ROUND): coded(first["ethnicity"], nlsy79.ETHNICITIES),
         ("birth_year", "", 1979): birth,
         ("birth_year", "", 1981): birth,
     }
@@ -94,7 +94,7 @@ def _of_1979(
         "reason_noninterview": np.full(size, VALID_SKIP),
         "interview_month": month,
         "interview_year": year + spilled,
-        "region": _coded(records["region"], nlsy79.REGIONS),
+        "region": coded(records["region"], nlsy79.REGIONS),
         "enrollment_revised": np.where(state == "education", _ENROLLED, _NOT_ENROLLED),
         "employment_status_recode": state.map(_RECODE).fillna(1),
         "schooling_revised": records["schooling"],
@@ -158,10 +158,10 @@ def nlsy97_answers(
     records = careers.assign(worker=worker, code=code)
     first = records.drop_duplicates("worker")
     answers: Answers = {
-        ("sex", "", CROSS_ROUND): _coded(first["gender"], nlsy97.GENDERS),
+        ("sex", "", CROSS_ROUND): coded(first["gender"], nlsy97.GENDERS),
         ("birth_month", "", CROSS_ROUND): rng.integers(1, 13, size),
         ("birth_year", "", CROSS_ROUND): first["birth_year"].to_numpy(np.int64),
-        ("race", "", CROSS_ROUND): _coded(first["ethnicity"], nlsy97.ETHNICITIES),
+        ("race", "", CROSS_ROUND): coded(first["ethnicity"], nlsy97.ETHNICITIES),
         ("sample_type", "", CROSS_ROUND): (rng.random(size) < _CROSS_SECTIONAL).astype(np.int64),
     }
     weekly = {
@@ -205,7 +205,7 @@ def _of_1997(
     answers = {
         "interview_month_number": months.astype(np.int64) - 119,
         "interview_day": days,
-        "region": _coded(records["region"], nlsy97.REGIONS),
+        "region": coded(records["region"], nlsy97.REGIONS),
         "schooling": years,
         "enrollment": np.where(state == "education", school, left),
         "main_job_flag": np.where(works, main, VALID_SKIP),
@@ -227,9 +227,10 @@ def _of_1997(
     return {concept: codes for concept, codes in answers.items() if concept in asked}, interview
 
 
-def _coded(words: pd.Series, meanings: Mapping[int, str]) -> np.ndarray:
+def coded(words: pd.Series, meanings: Mapping[int, str]) -> np.ndarray:
+    """Return the codes of a survey's answers, int64, given what each code means."""
     codes = {word: code for code, word in meanings.items()}
-    return words.map(codes).to_numpy(np.int64)
+    return np.array([codes[word] for word in words], dtype=np.int64)
 
 
 def _spread(codes: np.ndarray | pd.Series, worker: pd.Series, workers: int, absent: int) -> np.ndarray:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from labor_llm.simulation.files.nls_answers import coded
 from labor_llm.simulation.files.psid_families import families_of
 from labor_llm.surveys.psid.careers import GENDERS, HISPANIC_ORIGINS, RACES, REGIONS
 from labor_llm.surveys.psid.waves import occupation_of_wave
@@ -63,11 +64,11 @@ def psid_answers(
     answers["race"], answers["hispanic"] = _races(careers, rng)
 
     sex = rng.choice(list(GENDERS), len(people))
-    sex[: len(workers)] = _coded(workers["gender"], GENDERS)
+    sex[: len(workers)] = coded(workers["gender"], GENDERS)
     person = people["person"].to_numpy()
     static = {"interview_number_1968": person // 1000, "person_number": person % 1000, "sex": sex}
     columns: Columns = {(name, "person", 0): pd.array(codes, dtype="Int32") for name, codes in static.items()}
-    region = _coded(workers["region"], REGIONS)
+    region = coded(workers["region"], REGIONS)
     for wave in sorted(careers["year"].unique()):
         asked = answers[answers["year"] == wave].set_index("position")
         of_wave = places[places["wave"] == wave]
@@ -93,10 +94,6 @@ def expressible_in_psid(careers: pd.DataFrame) -> pd.DataFrame:
     stated = stated.groupby(careers["worker_id"]).transform("any")
     schooling = careers["schooling"].clip(1, _MOST_GRADES)
     return careers.assign(schooling=schooling)[stated].reset_index(drop=True)
-
-
-def _coded(words: pd.Series, meanings: Mapping[int, str]) -> np.ndarray:
-    return words.map({word: code for code, word in meanings.items()}).to_numpy(np.int64)
 
 
 def _occupations(

@@ -47,10 +47,7 @@ _ANSWERS = {"psid": psid_answers, "nlsy79": nlsy79_answers, "nlsy97": nlsy97_ans
 _NOT_INTERVIEWED = -5
 # Reference numbers of the NLS do not begin with X as far as their lists were seen; those invented here all do.
 _INVENTED = "X"
-_RESPONDENTS = {
-    "nlsy79": Variable("identification code", 1979, RESPONDENT, "CASEID"),
-    "nlsy97": Variable("identification code", 1997, RESPONDENT, "PUBID"),
-}
+_RESPONDENTS = {"nlsy79": (1979, "CASEID"), "nlsy97": (1997, "PUBID")}
 
 _RELEASE = "ER30000"
 _NARROWEST = {FAMILY_OF_1968: 4, PERSON_IN_1968: 3}
@@ -136,7 +133,8 @@ def write_nls(
     """
     invented = _invented_numbers(cohort, variables)
     columns = {RESPONDENT: values.index.to_numpy(dtype=np.int32)}
-    described = {RESPONDENT: _RESPONDENTS[cohort]}
+    first_year, question = _RESPONDENTS[cohort]
+    described = {RESPONDENT: Variable("identification code", first_year, RESPONDENT, question)}
     for variable in variables:
         number = variable.name or invented[variable]
         if variable.key in values.columns and number != RESPONDENT:
