@@ -1,4 +1,4 @@
-"""TODO."""
+"""Models fitted again on resampled training workers: the draw of workers, and the stored predictions of each refit."""
 
 from __future__ import annotations
 
