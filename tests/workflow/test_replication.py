@@ -198,7 +198,9 @@ def test_runs_come_after_what_they_need(small_profile: Profile) -> None:
 
 
 def test_a_change_of_the_bootstrap_does_not_ask_for_a_new_fine_tuning() -> None:
-    bootstrap = project_root() / "labor_llm" / "evaluation" / "bootstrap.py"
+    bootstrap = project_root() / "labor_llm" / "evaluation" / "perplexity.py"
     assert bootstrap in sources_of(NOTEBOOKS / "07_main_comparison.py")
     assert bootstrap not in sources_of(NOTEBOOKS / "04_fine_tuning.py")
-    assert project_root() / "labor_llm" / "training_state.py" in sources_of(NOTEBOOKS / "04_fine_tuning.py")
+    assert project_root() / "labor_llm" / "store" / "checkpoints.py" in sources_of(
+        NOTEBOOKS / "04_fine_tuning.py"
+    )
