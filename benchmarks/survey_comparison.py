@@ -27,7 +27,7 @@ from measurement import machine
 from labor_llm.baselines import registry as baselines
 from labor_llm.baselines.career.fit import Career, fit_career
 from labor_llm.baselines.career.settings import CareerSettings
-from labor_llm.baselines.registry import BASELINES, Baseline
+from labor_llm.baselines.registry import BASELINES, Baseline, new_baseline
 from labor_llm.careers.panel import CareerPanel, read_panel, split_workers, write_panel
 from labor_llm.careers.predictions import Predictions, read_predictions, write_predictions
 from labor_llm.errors import InputError, LaborLLMError, MismatchError
@@ -35,6 +35,7 @@ from labor_llm.exhibits.headline import StoredComparison, store_comparison
 from labor_llm.finetuning.fit import fine_tune_panel
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.scoring.careers import score_panel
+from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.simulation.files.writing import CROSSWALKS, RAW, write_simulated_survey
 from labor_llm.store.artefacts import verify
 from labor_llm.store.staleness import code_checksum
@@ -120,7 +121,7 @@ def all_predictions(arguments: argparse.Namespace) -> list[Predictions]:
     panel, splits = sampled_panel(arguments)
     work = arguments.work
     models: dict[str, Callable[[], Baseline]] = {
-        BASELINES[name][1]: lambda name=name: BASELINES[name][0](name=BASELINES[name][1]) for name in PLAIN
+        BASELINES[name]: lambda name=name: new_baseline(name) for name in PLAIN
     }
     models["CAREER"] = lambda: Career(CAREER, work / "career", name="CAREER")
     models[TRANSFER] = lambda: Career(
@@ -141,7 +142,7 @@ def all_predictions(arguments: argparse.Namespace) -> list[Predictions]:
             str(tuned),
             fine_tuned(arguments),
             work / "scored",
-            ask="realised",
+            ScoringSettings(titles="realised"),
             inputs={**inputs, "model": tuned},
         )
     )

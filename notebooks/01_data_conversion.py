@@ -13,7 +13,12 @@
 #     language: python
 #     name: python3
 #   labor_llm:
+#     makes:
+#     - panel
 #     parameters: checked
+#     reads:
+#     - files
+#     run: each data set
 # ---
 
 # %% [markdown]

@@ -13,7 +13,14 @@
 #     language: python
 #     name: python3
 #   labor_llm:
+#     makes:
+#     - model
 #     parameters: checked
+#     reads:
+#     - training panels
+#     run: each fine-tuned model
+#     values:
+#       model: base
 # ---
 
 # %% [markdown]
@@ -69,11 +76,11 @@ from labor_llm.exhibits.publishing import show_figure, show_table, show_text
 from labor_llm.finetuning.fit import fine_tune_careers, read_learning_curve
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.store.results import open_results
-from labor_llm.text.variants import CareerVariant
+from labor_llm.text.variants import ResumeSettings
 from labor_llm.workflow.datasets import dataset_label, open_training_careers
 
 folders = open_results(results)
-variant = CareerVariant(title_form, title_seed, birth_year)
+variant = ResumeSettings(titles=title_form, seed=title_seed, birth_year=birth_year)
 data = TrainingData(train_workers, dict.fromkeys(other_datasets, other_share), own_repeats, last_year, data_seed)
 careers = open_training_careers(folders, dataset, data, variant)
 

@@ -13,7 +13,13 @@
 #     language: python
 #     name: python3
 #   labor_llm:
+#     makes:
+#     - predictions
 #     parameters: checked
+#     reads:
+#     - panel
+#     - model
+#     run: each language model
 # ---
 
 # %% [markdown]
@@ -66,23 +72,28 @@ from labor_llm.finetuning.refits import refit_language_model
 from labor_llm.models.loading import load_language_model
 from labor_llm.scoring.careers import score_panel
 from labor_llm.scoring.checks import largest_disagreement, measured_error
+from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.store.results import open_results
-from labor_llm.text.prompts import preamble
-from labor_llm.text.variants import CareerVariant
+from labor_llm.text.prompts import PromptSettings
+from labor_llm.text.variants import ResumeSettings
 from labor_llm.workflow.datasets import dataset_label, open_dataset
 
 folders = open_results(results)
 careers, splits = open_dataset(folders, dataset)
-careers = CareerVariant(title_form, title_seed, birth_year).of(careers)
+careers = ResumeSettings(titles=title_form, seed=title_seed, birth_year=birth_year).of(careers)
+settings = ScoringSettings(
+    test_workers=test_workers, titles=titles, named=named, all_titles_workers=all_titles_workers, tolerance=tolerance,
+    too_long=too_long, line_ends=line_ends, memory_mib=memory_mib, dtype=dtype, quantization=quantization,
+)
 name = name or Path(model).name.lower()
 label = label or name
 
 # %%
-before = preamble(prompt, careers, splits, examples, seed)
+before = PromptSettings(form=prompt, examples=examples, seed=seed).preamble(careers, splits)
 test = sampled(careers.split(splits, "test"), test_workers, seed)
 predictions = score_panel(
-    test, model, label, folders.predictions(dataset, name), all_titles_workers, dtype, quantization, inputs={"panel": folders.panel(dataset)}, seed=seed, ask=titles, named=named,
-    too_long=too_long, tolerance=tolerance, line_ends=line_ends, memory_mib=memory_mib, preamble=before,
+    test, model, label, folders.predictions(dataset, name), settings, seed=seed, preamble=before,
+    inputs={"panel": folders.panel(dataset)},
 )
 
 # %%

@@ -13,7 +13,14 @@
 #     language: python
 #     name: python3
 #   labor_llm:
+#     makes:
+#     - baselines
 #     parameters: checked
+#     reads:
+#     - panel
+#     run: each data set
+#     values:
+#       refitted: refitted_baselines
 # ---
 
 # %% [markdown]

@@ -14,6 +14,11 @@
 #     name: python3
 #   labor_llm:
 #     parameters: checked
+#     reads:
+#     - everything
+#     run: once
+#     values:
+#       datasets: datasets_in_full
 # ---
 
 # %% [markdown]

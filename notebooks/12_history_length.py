@@ -14,6 +14,12 @@
 #     name: python3
 #   labor_llm:
 #     parameters: checked
+#     reads:
+#     - fitted
+#     run: first data set
+#     values:
+#       label: fine_tuned_label
+#       name: fine_tuned
 # ---
 
 # %% [markdown]
@@ -50,7 +56,7 @@ from labor_llm.exhibits import figures as study_figures
 from labor_llm.exhibits import studies as history_length_tables
 from labor_llm.exhibits.publishing import show_figure, show_table, show_text
 from labor_llm.exhibits.studies import history_sentence
-from labor_llm.scoring.windows import score_windows
+from labor_llm.scoring.last_records import score_windows
 from labor_llm.store.results import open_results
 from labor_llm.workflow.datasets import dataset_label, open_dataset
 

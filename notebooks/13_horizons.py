@@ -14,6 +14,12 @@
 #     name: python3
 #   labor_llm:
 #     parameters: checked
+#     reads:
+#     - fitted
+#     run: first and simulated data sets
+#     values:
+#       label: fine_tuned_label
+#       name: fine_tuned
 # ---
 
 # %% [markdown]
@@ -68,7 +74,7 @@ from labor_llm.exhibits import figures as study_figures
 from labor_llm.exhibits import studies as horizon_tables
 from labor_llm.exhibits.publishing import show_figure, show_table, show_text
 from labor_llm.exhibits.studies import horizon_sentence
-from labor_llm.scoring.horizons import language_model_pair
+from labor_llm.scoring.last_records import language_model_pair
 from labor_llm.store.results import open_results
 from labor_llm.workflow.datasets import dataset_label, open_dataset
 

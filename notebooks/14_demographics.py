@@ -14,6 +14,13 @@
 #     name: python3
 #   labor_llm:
 #     parameters: checked
+#     reads:
+#     - fitted
+#     run: once
+#     values:
+#       datasets: first_datasets
+#       models: models_by_group
+#       permuted_dataset: dataset
 # ---
 
 # %% [markdown]
@@ -64,6 +71,7 @@ from labor_llm.exhibits import studies as tables
 from labor_llm.exhibits.publishing import show_figure, show_table, show_text
 from labor_llm.exhibits.tasks import left_out_in_words
 from labor_llm.scoring.careers import score_panel
+from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.store.results import open_results
 from labor_llm.workflow.datasets import dataset_labels, open_dataset, open_datasets
 
@@ -116,8 +124,9 @@ show_text("{left_out}", persons=len(test.workers), left_out=left_out_in_words(co
 (own,) = read_all_predictions(folders, [permuted_dataset], [fine_tuned])
 scored = score_panel(
     careers_to_score(test, permuted), model or str(folders.model(permuted_dataset, fine_tuned)), own.model,
-    folders.permuted(permuted_dataset, fine_tuned), dtype=dtype, quantization=quantization,
-    inputs={"panel": folders.panel(permuted_dataset)}, ask="realised", line_ends=line_ends,
+    folders.permuted(permuted_dataset, fine_tuned),
+    ScoringSettings(titles="realised", dtype=dtype, quantization=quantization, line_ends=line_ends),
+    inputs={"panel": folders.panel(permuted_dataset)},
 )
 language_model = value_of_covariates(of_workers(own, test), by_permutation(own, test, permuted, scored), draws=draws, seed=seed)
 

@@ -13,7 +13,14 @@
 #     language: python
 #     name: python3
 #   labor_llm:
+#     makes:
+#     - embedding predictions
 #     parameters: checked
+#     reads:
+#     - fitted
+#     run: once
+#     values:
+#       compared: models_beside_embeddings
 # ---
 
 # %% [markdown]

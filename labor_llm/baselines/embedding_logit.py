@@ -22,8 +22,8 @@ from labor_llm.careers.panel import CareerPanel, transitions
 from labor_llm.careers.predictions import Predictions, from_matrix, read_predictions, write_predictions
 from labor_llm.errors import InputError
 from labor_llm.models.loading import LanguageModel, load_language_model
+from labor_llm.scoring.careers import result_identity
 from labor_llm.scoring.passes import history_embeddings
-from labor_llm.scoring.question import Asked, Question, result_identity
 from labor_llm.store.artefacts import is_current, verify
 
 # Hundreds of components for few records: penalties far above those of hand-made features.
@@ -145,7 +145,7 @@ def predict_by_embeddings(
         As `EmbeddingLogit.fit` and `load_language_model`.
     """
     options = {"regularisations": list(regularisations), "dtype": dtype, "splits": sorted(splits.items())}
-    identity = result_identity(panel, model, label, Question(Asked.ALL), options, __file__)
+    identity = result_identity(panel, model, label, options, __file__)
     if is_current(folder, identity):
         return read_predictions(folder)
     logit = EmbeddingLogit(load_language_model(model, dtype), regularisations, name=label)

@@ -22,8 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from labor_llm.baselines.career.fit import load_career
-from labor_llm.baselines.registry import BASELINES, Baseline, fit_baselines
+from labor_llm.baselines.registry import Baseline, check_names, fit_baselines, new_baseline
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions, read_predictions
 from labor_llm.careers.refits import training_refits
@@ -66,6 +65,9 @@ def fit_baselines_again(
             f"{stored}: CAREER was not made yet. Run notebooks/06_baselines with it, or leave it out of `baselines`."
         )
     folder = results.model(panel.dataset, f"{CAREER}-{variant}") if variant else stored
+    # Only here, as most who name baselines fit no CAREER, and PyTorch takes seconds to import.
+    from labor_llm.baselines.career.fit import load_career
+
     options = {CAREER: {"settings": load_career(stored).settings, "folder": folder}}
     return fit_baselines(names, panel, splits, options)
 
@@ -198,22 +200,19 @@ def refit_baselines(
     Raises:
         InputError: if a name is unknown, or fewer than two refits are asked for.
     """
-    if unknown := [name for name in folders if name not in BASELINES]:
-        raise InputError(f"{unknown[0]!r} is no baseline; known are {', '.join(BASELINES)}.")
+    check_names(folders)
     parts = [panel.split(splits, name) for name in ("train", "validation", "test")]
     found = {}
     for name, folder in folders.items():
-        kind, label = BASELINES[name]
         chosen = {key: value for key, value in (options or {}).get(name, {}).items() if key != "folder"}
-        fit = functools.partial(_fitted, kind, {"name": label, **chosen})
+        fit = functools.partial(_fitted, name, chosen)
         made_by = _identity(name, chosen)
         found[name] = training_refits(fit, *parts, refits, seed, folder, made_by, replace=True)
     return found
 
 
-def _fitted(kind: type, options: Mapping[str, Any], train: CareerPanel, validation: CareerPanel) -> Baseline:
-    baseline: Baseline = kind(**options).fit(train, validation)
-    return baseline
+def _fitted(name: str, options: Mapping[str, Any], train: CareerPanel, validation: CareerPanel) -> Baseline:
+    return new_baseline(name, **options).fit(train, validation)
 
 
 def _identity(name: str, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Baselines: models of the next occupation that know nothing of the words in a title.
+"""Baselines by name: models of the next occupation that know nothing of the words in a title.
 
 All have `fit(train, validation)`, which reads no other worker and chooses its smoothing, regularisation
 or stopping by the perplexity of the validation workers, and `predict(panel)`, which returns the common
@@ -7,23 +7,26 @@ form of `labor_llm.careers.predictions`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
-import pandas as pd
-
-from labor_llm.baselines.career.fit import Career
-from labor_llm.baselines.frequencies import EmpiricalTransitions, SecondOrderTransitions
-from labor_llm.baselines.logit import MultinomialLogit
-from labor_llm.baselines.two_stage import BagOfJobs, TwoStageLogit
-from labor_llm.careers.panel import CareerPanel
-from labor_llm.careers.predictions import Predictions
 from labor_llm.errors import InputError
 
-__all__ = [
-    "BASELINES", "BagOfJobs", "Baseline", "Career", "EmpiricalTransitions", "MultinomialLogit",
-    "SecondOrderTransitions", "TwoStageLogit", "fit_baselines",
-]  # fmt: skip
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from labor_llm.careers.panel import CareerPanel
+    from labor_llm.careers.predictions import Predictions
+
+# Short name in profiles and folders, and the name that tables show.
+BASELINES = {
+    "empirical-transitions": "Empirical transitions",
+    "second-order-transitions": "Second-order transitions",
+    "multinomial-logit": "Multinomial logit",
+    "two-stage-logit": "Two-stage logit",
+    "bag-of-jobs": "Bag of jobs",
+    "career": "CAREER",
+}
 
 
 class Baseline(Protocol):
@@ -46,15 +49,35 @@ class Baseline(Protocol):
         """Return the log-probability of every occupation for every record of a panel."""
 
 
-# Short name in profiles and folders: class and the name that tables show.
-BASELINES: dict[str, tuple[type, str]] = {
-    "empirical-transitions": (EmpiricalTransitions, "Empirical transitions"),
-    "second-order-transitions": (SecondOrderTransitions, "Second-order transitions"),
-    "multinomial-logit": (MultinomialLogit, "Multinomial logit"),
-    "two-stage-logit": (TwoStageLogit, "Two-stage logit"),
-    "bag-of-jobs": (BagOfJobs, "Bag of jobs"),
-    "career": (Career, "CAREER"),
-}
+def new_baseline(name: str, **options: Any) -> Baseline:
+    """Return a baseline that is not fitted yet.
+
+    Args:
+        name: a key of `BASELINES`.
+        options: further arguments of its class.
+
+    Raises:
+        InputError: if the name is unknown.
+    """
+    check_names([name])
+    # These rest on scikit-learn and PyTorch, which take seconds to import; most who come here want the names alone.
+    from labor_llm.baselines.career.fit import Career
+    from labor_llm.baselines.frequencies import EmpiricalTransitions, SecondOrderTransitions
+    from labor_llm.baselines.logit import MultinomialLogit
+    from labor_llm.baselines.two_stage import BagOfJobs, TwoStageLogit
+
+    kinds = (
+        EmpiricalTransitions, SecondOrderTransitions, MultinomialLogit, TwoStageLogit, BagOfJobs, Career,
+    )  # fmt: skip
+    kind: Any = dict(zip(BASELINES, kinds, strict=True))[name]
+    return kind(**{"name": BASELINES[name], **options})
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raise InputError if one of the names is no key of `BASELINES`."""
+    for name in names:
+        if name not in BASELINES:
+            raise InputError(f"{name!r} is no baseline; known are {', '.join(BASELINES)}.")
 
 
 def fit_baselines(
@@ -79,12 +102,6 @@ def fit_baselines(
         InputError: if a name is unknown.
     """
     options = options or {}
-    for name in (*names, *options):
-        if name not in BASELINES:
-            raise InputError(f"{name!r} is no baseline; known are {', '.join(BASELINES)}.")
+    check_names([*names, *options])
     train, validation = panel.split(splits, "train"), panel.split(splits, "validation")
-    fitted: dict[str, Baseline] = {}
-    for name in names:
-        kind, label = BASELINES[name]
-        fitted[name] = kind(**{"name": label, **options.get(name, {})}).fit(train, validation)
-    return fitted
+    return {name: new_baseline(name, **options.get(name, {})).fit(train, validation) for name in names}

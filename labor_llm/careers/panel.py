@@ -17,15 +17,17 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import pandera.pandas as pa
 
 from labor_llm.careers.occupations import OutcomeSpace, read_text_csv, read_titles, title_problem
 from labor_llm.errors import ArtefactError, InputError
 from labor_llm.store.artefacts import verify, writing
+
+if TYPE_CHECKING:
+    import pandera.pandas as pa
 
 STATIC = ("gender", "ethnicity", "region", "birth_year")
 COLUMNS = ("worker_id", "year", "occupation", "education", *STATIC)
@@ -61,6 +63,8 @@ def checked_careers(frame: pd.DataFrame, occupations: Collection[str], source: s
 
 def _cell_schema(occupations: Collection[str]) -> pa.DataFrameSchema:
     """Return the rules that each cell obeys on its own, on text."""
+    import pandera.pandas as pa  # takes a second, and few who read panels validate one
+
     known = set(occupations)
     filled = pa.Check(
         lambda s: s.str.strip() != "", error="is empty; fill it in ('unknown' if it is not known)"
@@ -92,6 +96,7 @@ def _cell_schema(occupations: Collection[str]) -> pa.DataFrameSchema:
 
 def _career_schema() -> pa.DataFrameSchema:
     """Return the rules that hold between the rows of a worker, on typed columns."""
+    import pandera.pandas as pa
 
     def next_of_same(frame: pd.DataFrame) -> pd.Series:
         return frame["worker_id"].eq(frame["worker_id"].shift())
@@ -145,6 +150,8 @@ def _career_schema() -> pa.DataFrameSchema:
 
 
 def _validate(schema: pa.DataFrameSchema, frame: pd.DataFrame, source: str) -> None:
+    import pandera.pandas as pa
+
     try:
         schema.validate(frame, lazy=True)
     except pa.errors.SchemaErrors as errors:

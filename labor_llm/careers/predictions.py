@@ -13,8 +13,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy.optimize
-import scipy.special
 
 from labor_llm.careers.occupations import OutcomeSpace, read_titles
 from labor_llm.careers.panel import CareerPanel, transitions
@@ -349,6 +347,10 @@ def normalised_blocks(predictions: Predictions) -> Iterator[tuple[slice, np.ndar
         raise InputError(
             f"{predictions.model}: bounded scoring left titles open. Score all titles with tolerance 0."
         )
+    from scipy.special import (
+        logsumexp,
+    )  # not at the top, as most who read predictions want no more than the table
+
     for start in range(0, len(matrix), _BLOCK):
         block = matrix[start : start + _BLOCK].astype(np.float64)
-        yield slice(start, start + len(block)), block - scipy.special.logsumexp(block, axis=1, keepdims=True)
+        yield slice(start, start + len(block)), block - logsumexp(block, axis=1, keepdims=True)

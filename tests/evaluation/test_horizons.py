@@ -15,6 +15,7 @@ from labor_llm.errors import InputError, MismatchError
 from labor_llm.evaluation.horizons import distance_to_truth, horizon_agreement
 from labor_llm.models.loading import LanguageModel
 from labor_llm.scoring.careers import score_careers
+from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.simulation.careers import NLSY79, simulate_careers
 from labor_llm.simulation.market import Market
 
@@ -209,7 +210,7 @@ class Scored:
         self.language_model = language_model
 
     def predict(self, panel: CareerPanel) -> Predictions:
-        return score_careers(self.language_model, panel, "tiny", ask="all")
+        return score_careers(self.language_model, panel, "tiny", ScoringSettings())
 
 
 def test_a_language_model_answers_directly_what_it_answers_in_careers(
