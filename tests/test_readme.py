@@ -28,7 +28,7 @@ from labor_llm.models.folders import PACKAGED_MODELS
 from labor_llm.simulation.careers import SCHEDULES
 from labor_llm.surveys.registry import SURVEYS
 from labor_llm.surveys.report import Conversion
-from labor_llm.workflow.parameters import check_parameters
+from labor_llm.workflow.parameters import checked_parameters
 from labor_llm.workflow.profile import DatasetEntry, load_profile
 from labor_llm.workflow.reference import ROOMS, STORED
 
@@ -122,7 +122,7 @@ def test_every_papermill_example_fits_its_notebook(page, words):
     parameters = {name: yaml.safe_load(value) for name, value in given["parameters"]}
     for text in given["parameters_yaml"]:
         parameters |= yaml.safe_load(text)
-    check_parameters(nbformat.read(path, as_version=4), parameters, source=str(path))
+    checked_parameters(nbformat.read(path, as_version=4), parameters, source=str(path))
 
 
 @pytest.mark.parametrize("page", PAGES)
