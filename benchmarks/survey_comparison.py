@@ -15,7 +15,6 @@ holds aggregates only, and a chapter of the book shows it.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -125,7 +124,7 @@ def all_predictions(arguments: argparse.Namespace) -> list[Predictions]:
     }
     models["CAREER"] = lambda: Career(CAREER, work / "career", name="CAREER")
     models[TRANSFER] = lambda: Career(
-        dataclasses.replace(CAREER, learning_rate=CAREER.learning_rate / 3), work / "career_transfer",
+        CAREER.model_copy(update={"learning_rate": CAREER.learning_rate / 3}), work / "career_transfer",
         transferred(arguments), name=TRANSFER,
     )  # fmt: skip
     results = [_baseline_predictions(name, make, panel, splits, arguments) for name, make in models.items()]
@@ -179,7 +178,7 @@ def _baseline_predictions(
         "code": code_checksum(baselines.__file__),
     }
     if name.startswith("CAREER"):
-        asked |= {"settings": dataclasses.asdict(CAREER) | {"covariates": list(CAREER.covariates)}}
+        asked |= {"settings": CAREER.model_dump()}
     if name == TRANSFER:
         asked |= {"simulated": arguments.simulated, "seed": arguments.seed}
     if not _is_stored(folder, asked):

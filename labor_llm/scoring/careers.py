@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
 
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import (
@@ -40,8 +39,8 @@ from labor_llm.scoring.realised import (
 )
 from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.scoring.title_trie import TitleTrie, build_title_trie
-from labor_llm.store.artefacts import check_replaceable, environment, is_current
-from labor_llm.store.results import shared_by_runs
+from labor_llm.store.artefacts import environment
+from labor_llm.store.results import stored
 from labor_llm.store.shards import Arrays, Shards
 from labor_llm.store.staleness import code_checksum
 from labor_llm.text.prompts import Preamble
@@ -101,6 +100,7 @@ def score_panel(
     inputs: Mapping[str, Path] | None = None,
     preamble: Preamble | None = None,
     replace: bool = True,
+    load: Callable[[str, str, str], LanguageModel] = load_language_model,
 ) -> Predictions:
     """Score a panel with a model and store the predictions as the artefact `folder`.
 
@@ -119,6 +119,8 @@ def score_panel(
         inputs: artefacts for the manifest.
         preamble: what stands before each resume (`labor_llm.text.prompts`), nothing if not given; it is not stored.
         replace: whether a finished result of other options, careers or weights at `folder` may be replaced.
+        load: loads the model, if it is needed; `functools.cache(load_language_model)` spares who needs it again a
+            second time.
 
     Raises:
         BusyError: if a run with another model, careers or options works on the folder now.
@@ -135,7 +137,7 @@ def score_panel(
     identity = result_identity(panel, model, label, {**options, **question}, __file__)
 
     def make(unfinished: Path) -> tuple[Predictions, dict[str, object]]:
-        language_model = load_language_model(model, settings.dtype, settings.quantization)
+        language_model = load(model, settings.dtype, settings.quantization)
         prepared = prepare_careers(language_model, panel, settings.too_long, settings.line_ends, before)
         predictions = _score(language_model, prepared, label, settings, question, unfinished)
         shortened = dataclasses.asdict(prepared.shortened)
@@ -143,41 +145,7 @@ def score_panel(
         del asked["in_full"]
         return predictions, {"base": model, **options, **asked, "shortened": shortened, "seed": seed}
 
-    return stored_predictions(folder, identity, make, inputs, replace)
-
-
-def stored_predictions(
-    folder: Path,
-    identity: str,
-    make: Callable[[Path], tuple[Predictions, dict[str, object]]],
-    inputs: Mapping[str, Path] | None = None,
-    replace: bool = True,
-) -> Predictions:
-    """Return the predictions that stand at `folder` if they are current; else make and store them.
-
-    Args:
-        folder: their artefact.
-        identity: hash of all that they depend on.
-        make: given the folder in which several runs of this work share their shards, returns the predictions and
-            what the manifest says of them beside the identity.
-        inputs: artefacts for the manifest.
-        replace: whether a finished result of another identity may be replaced.
-
-    Raises:
-        BusyError: if a run of another identity works on the folder now.
-    """
-    if is_current(folder, identity):
-        return read_predictions(folder)
-    check_replaceable(folder, replace)
-    with shared_by_runs(folder, identity) as unfinished:
-        if is_current(folder, identity):  # another run has finished meanwhile
-            return read_predictions(folder)
-        predictions, parameters = make(unfinished)
-        # All who shared the work come here with the same numbers; the first stores them.
-        with FileLock(unfinished / "result.lock"):
-            if not is_current(folder, identity):
-                write_predictions(folder, predictions, {**parameters, "identity": identity}, inputs)
-    return predictions
+    return stored(folder, identity, make, read_predictions, write_predictions, inputs, replace)
 
 
 def result_identity(

@@ -18,6 +18,7 @@ import pandas as pd
 import torch
 from transformers import DynamicCache
 
+from labor_llm.careers.histories import HistoryWindows, history_windows
 from labor_llm.careers.horizons import (
     HorizonPair,
     compounded_predictions,
@@ -25,15 +26,15 @@ from labor_llm.careers.horizons import (
     draw_questions,
 )
 from labor_llm.careers.panel import CareerPanel
-from labor_llm.careers.predictions import TRANSITION_COLUMNS, Predictions
-from labor_llm.careers.windows import HistoryWindows, history_windows
+from labor_llm.careers.predictions import TRANSITION_COLUMNS, Predictions, read_predictions, write_predictions
 from labor_llm.models.loading import LanguageModel, load_language_model
 from labor_llm.progress import progress
 from labor_llm.scoring.all_titles import all_title_log_probs
-from labor_llm.scoring.careers import in_shards, result_identity, score_panel, shard_key, stored_predictions
+from labor_llm.scoring.careers import in_shards, result_identity, score_panel, shard_key
 from labor_llm.scoring.passes import PreparedCareers, bare_model, prepare_careers
 from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.scoring.title_trie import build_title_trie
+from labor_llm.store.results import stored
 from labor_llm.store.shards import Arrays, Shards
 from labor_llm.text.tokenization import EncodedResume
 
@@ -54,7 +55,7 @@ def score_windows(
 
     Args:
         panel: careers whose records are predicted.
-        lengths: numbers of records shown, as `labor_llm.careers.windows.predict_windows`.
+        lengths: numbers of records shown, as `labor_llm.careers.histories.predict_windows`.
         model: as in `load_language_model`.
         label: what tables call the model.
         folder: in which the predictions of each length are stored, an artefact each: `last-1`, ..., `all`.
@@ -63,29 +64,30 @@ def score_windows(
         inputs: artefacts for the manifests.
 
     Returns:
-        As `labor_llm.careers.windows.predict_windows`.
+        As `labor_llm.careers.histories.predict_windows`.
 
     Raises:
         As `predict_windows` and `labor_llm.scoring.careers.score_panel`.
     """
     loading = {"dtype": dtype, "quantization": quantization}
-    found: dict[int | None, Predictions] = {}
-    for records in sorted(set(lengths)):
-        windows = history_windows(panel, records)
+    load = functools.cache(load_language_model)
 
-        def make(
-            unfinished: Path, windows: HistoryWindows = windows
-        ) -> tuple[Predictions, dict[str, object]]:
-            predictions = _window_predictions(
-                load_language_model(model, **loading), windows, label, unfinished
-            )
-            return predictions, {"base": model, "records": windows.records, **loading}
+    def predictions_of(windows: HistoryWindows) -> Predictions:
+        def make(unfinished: Path) -> tuple[Predictions, dict[str, object]]:
+            language_model = load(model, dtype, quantization)
+            made = _window_predictions(language_model, windows, label, unfinished)
+            return made, {"base": model, "records": windows.records, **loading}
 
         choices = {**loading, "targets": windows.targets.to_csv()}
         identity = result_identity(windows.panel, model, label, choices, __file__)
-        found[records] = stored_predictions(folder / f"last-{records}", identity, make, inputs)
+        place = folder / f"last-{windows.records}"
+        return stored(place, identity, make, read_predictions, write_predictions, inputs)
+
+    found: dict[int | None, Predictions] = {
+        records: predictions_of(history_windows(panel, records)) for records in sorted(set(lengths))
+    }
     settings = ScoringSettings(titles="realised", **loading)
-    found[None] = score_panel(panel, model, label, folder / "all", settings, inputs=inputs)
+    found[None] = score_panel(panel, model, label, folder / "all", settings, inputs=inputs, load=load)
     return found
 
 
@@ -241,22 +243,24 @@ def language_model_pair(
         "paths": paths, "seed": seed, "step": step, "education": "observed",
         "dtype": dtype, "quantization": quantization,
     }  # fmt: skip
+    choices = {"questions": asked[["worker_id", "year", "origin_year"]].to_csv(index=False), **options}
+    identity = result_identity(careers, model, label, choices, __file__)
 
     @functools.cache
-    def both() -> tuple[dict[str, Predictions], dict[str, object]]:
+    def both() -> tuple[dict[str, Predictions], int]:
         scorer = LastRecordScorer(load_language_model(model, dtype, quantization), label)
         direct = direct_predictions(scorer, careers, asked, f"{label}: direct")
         compounded = compounded_predictions(
             scorer, careers, asked, paths, seed, step, name=f"{label}: compounded"
         )
-        told = {"base": model, **options, "prompts": scorer.prompts}
-        return {"direct": direct, "compounded": compounded}, told
+        return {"direct": direct, "compounded": compounded}, scorer.prompts
 
-    choices = {"questions": asked[["worker_id", "year", "origin_year"]].to_csv(index=False), **options}
-    identity = result_identity(careers, model, label, choices, __file__)
+    def predictions_of(way: str) -> Predictions:
+        def make(_: Path) -> tuple[Predictions, dict[str, object]]:
+            made, prompts = both()
+            return made[way], {"base": model, **options, "prompts": prompts}
 
-    def stored(way: str) -> Predictions:
-        return stored_predictions(folder / way, identity, lambda _: (both()[0][way], both()[1]), inputs)
+        return stored(folder / way, identity, make, read_predictions, write_predictions, inputs)
 
     years = int((asked["year"] - asked["origin_year"]).iloc[0])
-    return [HorizonPair(label, years, stored("direct"), stored("compounded"))]
+    return [HorizonPair(label, years, predictions_of("direct"), predictions_of("compounded"))]

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from labor_llm.baselines.registry import CAREER, ORACLE
+from labor_llm.baselines.oracle import ORACLE
+from labor_llm.baselines.refits import CAREER
 from labor_llm.store.results import Results, project_root
 from labor_llm.workflow.profile import Profile
 
