@@ -73,7 +73,7 @@ class LanguageModelEntry(ScoringSettings):
 
 
 class DatasetEntry(DatasetSource):
-    """A data set: packaged if nothing but a label is given; the fields of `DatasetSource`, and two of the comparison."""
+    """A data set: packaged if only a label is given; the fields of `DatasetSource`, and two of the comparison."""
 
     label: Text
     """What tables call it."""
