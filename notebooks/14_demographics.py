@@ -14,6 +14,13 @@
 #     name: python3
 #   labor_llm:
 #     parameters: checked
+#     reads:
+#     - fitted
+#     run: once
+#     values:
+#       datasets: first_datasets
+#       models: models_by_group
+#       permuted_dataset: dataset
 # ---
 
 # %% [markdown]
@@ -39,8 +46,7 @@ workers: int = 48  # test workers among whom covariates are exchanged; -1 for al
 dtype: str = "float32"  # arithmetic of the language model, as it was scored with
 quantization: str = "none"  # of its weights, likewise
 line_ends: str = "all"  # scoring of the end of the line, likewise
-draws: int = 1000  # bootstrap samples
-seed: int = 1  # of the samples, and of the draw of workers
+bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and their seed, also of the draw of workers
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
@@ -64,6 +70,7 @@ from labor_llm.exhibits import studies as tables
 from labor_llm.exhibits.publishing import show_figure, show_table, show_text
 from labor_llm.exhibits.tasks import left_out_in_words
 from labor_llm.scoring.careers import score_panel
+from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.store.results import open_results
 from labor_llm.workflow.datasets import dataset_labels, open_dataset, open_datasets
 
@@ -116,8 +123,9 @@ show_text("{left_out}", persons=len(test.workers), left_out=left_out_in_words(co
 (own,) = read_all_predictions(folders, [permuted_dataset], [fine_tuned])
 scored = score_panel(
     careers_to_score(test, permuted), model or str(folders.model(permuted_dataset, fine_tuned)), own.model,
-    folders.permuted(permuted_dataset, fine_tuned), dtype=dtype, quantization=quantization,
-    inputs={"panel": folders.panel(permuted_dataset)}, ask="realised", line_ends=line_ends,
+    folders.permuted(permuted_dataset, fine_tuned),
+    ScoringSettings(titles="realised", dtype=dtype, quantization=quantization, line_ends=line_ends),
+    inputs={"panel": folders.panel(permuted_dataset)},
 )
 language_model = value_of_covariates(of_workers(own, test), by_permutation(own, test, permuted, scored), draws=draws, seed=seed)
 

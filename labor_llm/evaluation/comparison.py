@@ -151,7 +151,7 @@ def compare(predictions: Sequence[Predictions], columns: Sequence[str | None] = 
                 found = ", ".join(prediction.table.columns)
                 raise InputError(
                     f"by: {column!r} is no column of the predictions; found {found}. Add it with "
-                    "labor_llm.careers.predictions.described."
+                    "labor_llm.careers.predictions.panel_columns."
                 )
     return [_compared(dataset, models, wanted) for dataset, models in by_dataset(predictions).items()]
 

@@ -29,7 +29,7 @@ def history_lengths(
     """Return the perplexity of each model with each length of history, on the same transitions.
 
     Args:
-        models: by name, predictions as `labor_llm.careers.windows.predict_windows` returns them.
+        models: by name, predictions as `labor_llm.careers.histories.predict_windows` returns them.
         panel: that they are of.
         draws: bootstrap samples of workers.
         seed: of the samples.

@@ -64,9 +64,7 @@ def horizon_pairs(
         drawn = None if years == 2 * step else paths
         for name, model in models.items():
             direct = direct_predictions(model, panel, asked, f"{name}: direct")
-            compounded = compounded_predictions(
-                model, panel, asked, drawn, seed, step, name=f"{name}: compounded"
-            )
+            compounded = compounded_predictions(model, panel, asked, drawn, seed, step, f"{name}: compounded")
             pairs.append(HorizonPair(name, years, direct, compounded))
     return pairs
 

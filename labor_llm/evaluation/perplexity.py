@@ -34,12 +34,13 @@ the same size would show.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from labor_llm.careers.predictions import MASS_TOLERANCE, Predictions, psid_families, with_worker_column
+from labor_llm.careers.predictions import MASS_TOLERANCE, Predictions
 from labor_llm.careers.refits import stored_refits
 from labor_llm.errors import InputError, MismatchError, NumericalError
 from labor_llm.evaluation.comparison import compare, keys_of, realised
@@ -50,9 +51,11 @@ from labor_llm.surveys.report import read_conversion
 # The realised title and the sum over all titles may come from different forward passes, whose
 # float32 sums differ by rounding; a normalised probability may exceed one by that much.
 NORMALISED_TOLERANCE = 1e-3
-WORKER, _FAMILY = "worker_id", "family"
+WORKER = "worker_id"
 # Of the surveys that are converted, the only one that follows families.
 _FOLLOWS_FAMILIES = "PSID"
+# ER30001 * 1000 + ER30002: the family of 1968 times a thousand, and the person's number in it.
+_PERSONS = 1000
 
 
 def perplexity(log_probs: np.ndarray | pd.Series) -> float:
@@ -219,11 +222,25 @@ def bootstrap_families(
             continue
         numbers = psid_families(each.table[WORKER].unique())
         families[dataset] = len(set(numbers.values()))
-        of_families.append(with_worker_column(each, _FAMILY, numbers))
+        of_families.append(replace(each, table=each.table.assign(family=each.table[WORKER].map(numbers))))
     if not of_families:
         return pd.DataFrame(columns=["dataset", "model", "perplexity", "test_se", "families"])
-    table = bootstrap_perplexity(of_families, draws, seed, unit=_FAMILY)
+    table = bootstrap_perplexity(of_families, draws, seed, unit="family")
     return table.assign(families=table["dataset"].map(families))
+
+
+def psid_families(workers: Collection[str]) -> dict[str, str]:
+    """Return the sampled family of 1968 (ER30001) of each of the PSID's workers, by worker id, off which it is read.
+
+    Raises:
+        InputError: if an id is no such number.
+    """
+    for worker in workers:
+        if not worker.isdecimal() or int(worker) < _PERSONS:
+            raise InputError(
+                f"worker {worker!r}: no PSID id (ER30001 * 1000 + ER30002). Give the families of other data yourself."
+            )
+    return {worker: str(int(worker) // _PERSONS) for worker in workers}
 
 
 def stored_refits_of(

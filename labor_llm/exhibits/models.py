@@ -9,7 +9,6 @@ Some titles of an outcome space in every form, so that a reader sees what a mode
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,7 +24,7 @@ from labor_llm.errors import ArtefactError
 from labor_llm.exhibits.tables import DisplayTable
 from labor_llm.models.memory import llama_2, recipe_table
 from labor_llm.store.artefacts import verify
-from labor_llm.text.variants import TITLE_FORMS, CareerVariant
+from labor_llm.text.variants import TITLE_FORMS, ResumeSettings
 
 if TYPE_CHECKING:
     from labor_llm.baselines.registry import Baseline
@@ -78,7 +77,7 @@ def resume_lengths(encoded: Sequence[EncodedResume], titles: Sequence[Sequence[i
 
 def fine_tuning_settings(base: str, settings: FineTuningSettings) -> pd.DataFrame:
     """List the base model (of a folder the name alone) and every setting; those of the adapter if there is one."""
-    values = {"base model": Path(base).name, **dataclasses.asdict(settings)}
+    values = {"base model": Path(base).name, **settings.model_dump()}
     if settings.method == "full":
         values = {
             name: value for name, value in values.items() if not name.startswith(("lora", "quantization"))
@@ -266,7 +265,7 @@ def title_examples(panel: CareerPanel, seed: int) -> pd.DataFrame:
         seed: of numbers, wordings and places.
     """
     places = np.unique(np.linspace(0, len(panel.outcomes) - 1, _SHOWN, dtype=int))
-    titles = {form: CareerVariant(form, seed).of(panel).outcomes.titles for form in TITLE_FORMS}
+    titles = {form: ResumeSettings(titles=form, seed=seed).of(panel).outcomes.titles for form in TITLE_FORMS}
     return pd.DataFrame(
         {form.capitalize(): [texts[place] for place in places] for form, texts in titles.items()}
     )

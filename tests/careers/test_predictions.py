@@ -13,13 +13,11 @@ from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import (
     Predictions,
-    described,
     from_matrix,
     model_labels,
-    psid_families,
+    panel_columns,
     read_all_predictions,
     read_predictions,
-    with_worker_column,
     write_all_predictions,
     write_predictions,
 )
@@ -198,9 +196,9 @@ def test_columns_follow_the_rows_whatever_their_order(chain_panel: CareerPanel, 
     panel = CareerPanel(
         chain_panel.frame.assign(family=chain_panel.frame["worker_id"].str[:-1]), chain_panel.outcomes, "x"
     )
-    order = np.argsort(predictions.table["year"].to_numpy(), kind="stable")
-    predictions = Predictions("m", predictions.table.iloc[order], predictions.outcomes)
-    got = described(predictions, panel, ["gender", "previous", "family"]).table
+    table = predictions.table.sort_values("year")
+    columns = ["gender", "previous", "family"]
+    got = table.assign(**panel_columns(table, panel, columns).to_dict("list"))
     expected = panel.frame.set_index(["worker_id", "year"])
     keys = got.set_index(["worker_id", "year"]).index
     for column in ("gender", "family"):
@@ -211,17 +209,9 @@ def test_columns_follow_the_rows_whatever_their_order(chain_panel: CareerPanel, 
 def test_what_the_panel_lacks_is_refused(chain_panel: CareerPanel, chain_model: type) -> None:
     predictions = chain_model().predict(chain_panel)
     with pytest.raises(InputError, match="the panel has no column 'family'"):
-        described(predictions, chain_panel, ["family"])
+        panel_columns(predictions.table, chain_panel, ["family"])
     with pytest.raises(MismatchError, match="scored transitions are not in the panel"):
-        described(predictions, chain_panel.restrict(chain_panel.workers[:2]), ["gender"])
+        panel_columns(predictions.table, chain_panel.restrict(chain_panel.workers[:2]), ["gender"])
     other = CareerPanel(chain_panel.frame.assign(occupation="10"), chain_panel.outcomes, "x")
     with pytest.raises(MismatchError, match="the occupation differs"):
-        described(predictions, other, ["gender"])
-    with pytest.raises(InputError, match="have no value"):
-        with_worker_column(predictions, "family", {chain_panel.workers[0]: "1"})
-
-
-def test_psid_families_are_read_off_the_ids() -> None:
-    assert psid_families(["4003", "4170", "2930001"]) == {"4003": "4", "4170": "4", "2930001": "2930"}
-    with pytest.raises(InputError, match="no PSID id"):
-        psid_families(["w12"])
+        panel_columns(predictions.table, other, ["gender"])

@@ -14,8 +14,7 @@ import scipy.stats
 from hypothesis import given
 
 from labor_llm.baselines.frequencies import EmpiricalTransitions, transition_counts
-from labor_llm.baselines.refits import refit_baselines
-from labor_llm.baselines.registry import fit_baselines
+from labor_llm.baselines.registry import fit_baselines, refit_baselines
 from labor_llm.careers.horizons import NextJobModel
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel, split_workers
@@ -28,6 +27,7 @@ from labor_llm.evaluation.perplexity import (
     bootstrap_perplexity,
     perplexity,
     perplexity_beside_reference,
+    psid_families,
     refits_in_words,
     stored_refits_of,
     with_train_errors,
@@ -305,6 +305,12 @@ def test_families_of_a_converted_psid_are_resampled_and_no_others(tmp_path: Path
     )
 
 
+def test_psid_families_are_read_off_the_ids() -> None:
+    assert psid_families(["4003", "4170", "2930001"]) == {"4003": "4", "4170": "4", "2930001": "2930"}
+    with pytest.raises(InputError, match="no PSID id"):
+        psid_families(["w12"])
+
+
 @pytest.fixture(scope="module")
 def results(panel: CareerPanel, tmp_path_factory: pytest.TempPathFactory) -> Results:
     """Refits of two baselines on one data set, none of a third."""
@@ -355,7 +361,7 @@ def test_without_refits_a_table_stays_as_it_is() -> None:
 
 
 def empirical(train: CareerPanel, validation: CareerPanel) -> EmpiricalTransitions:
-    return EmpiricalTransitions("additive", name="empirical").fit(train, validation)
+    return EmpiricalTransitions("empirical", smoothings=["additive"]).fit(train, validation)
 
 
 @pytest.fixture(scope="module")
@@ -364,11 +370,11 @@ def parts(chain_panel: CareerPanel) -> tuple[CareerPanel, ...]:
     return tuple(chain_panel.split(splits, name) for name in ("train", "validation", "test"))
 
 
-def test_differences_are_paired_by_refit(parts: tuple[CareerPanel, ...]) -> None:
+def test_differences_are_paired_by_refit(parts: tuple[CareerPanel, ...], tmp_path: Path) -> None:
     def smoother(train: CareerPanel, validation: CareerPanel) -> EmpiricalTransitions:
-        return EmpiricalTransitions("back_off", name="backed off").fit(train, validation)
+        return EmpiricalTransitions("backed off", smoothings=["back_off"]).fit(train, validation)
 
-    refits = [training_refits(fit, *parts, refits=8) for fit in (empirical, smoother)]
+    refits = [training_refits(fit, *parts, 8, tmp_path / fit.__name__) for fit in (empirical, smoother)]
     models = [fit(*parts[:2]).predict(parts[2]) for fit in (empirical, smoother)]
     reference = {"chain": "empirical"}
     paired = with_train_errors(bootstrap_differences(models, reference, draws=50), refits, reference).iloc[0]
@@ -388,8 +394,8 @@ def _named(prediction: Predictions, name: str) -> Predictions:
     return Predictions(name, prediction.table, prediction.outcomes)
 
 
-def test_an_infinite_refit_has_no_error(parts: tuple[CareerPanel, ...]) -> None:
-    refits = training_refits(empirical, *parts, refits=3)
+def test_an_infinite_refit_has_no_error(parts: tuple[CareerPanel, ...], tmp_path: Path) -> None:
+    refits = training_refits(empirical, *parts, 3, tmp_path)
     test = bootstrap_perplexity([empirical(*parts[:2]).predict(parts[2])], draws=20)
     assert np.isfinite(with_train_errors(test, [refits])["train_se"][0])
     refits[1].table.loc[0, "log_prob"] = -np.inf
@@ -397,7 +403,7 @@ def test_an_infinite_refit_has_no_error(parts: tuple[CareerPanel, ...]) -> None:
 
 
 def test_total_error_is_that_of_new_samples_and_train_se_errs_on_the_safe_side(
-    panel_of_chain: Callable[..., CareerPanel], chain_model: type
+    panel_of_chain: Callable[..., CareerPanel], chain_model: type, tmp_path: Path
 ) -> None:
     """First records only: the truth over fresh samples is simulated at once, and one panel must tell it."""
 
@@ -416,7 +422,7 @@ def test_total_error_is_that_of_new_samples_and_train_se_errs_on_the_safe_side(
     for seed in range(8):
         panel = panel_of_chain(600, seed=seed, records=(1, 2))
         train, test = panel.restrict(panel.workers[:300]), panel.restrict(panel.workers[300:])
-        refits = training_refits(counted, train, train, test, refits=12)
+        refits = training_refits(counted, train, train, test, 12, tmp_path / str(seed))
         own = counted(train, train).predict(test)
         both = with_train_errors(bootstrap_perplexity([own], draws=200), [refits])
         found.append(both[["total_se", "train_se"]].iloc[0] ** 2)
