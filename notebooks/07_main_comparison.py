@@ -42,9 +42,14 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 from labor_llm.baselines.oracle import ORACLE
 from labor_llm.baselines.registry import BASELINES
 from labor_llm.careers.predictions import model_labels, read_all_predictions
-from labor_llm.evaluation.families import bootstrap_families
-from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity
-from labor_llm.evaluation.total_error import refits_in_words, stored_refits_of, with_train_errors
+from labor_llm.evaluation.perplexity import (
+    bootstrap_differences,
+    bootstrap_families,
+    bootstrap_perplexity,
+    refits_in_words,
+    stored_refits_of,
+    with_train_errors,
+)
 from labor_llm.exhibits import figures, tables
 from labor_llm.exhibits.headline import (
     best_baselines,

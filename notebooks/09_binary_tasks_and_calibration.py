@@ -44,12 +44,11 @@ from labor_llm.baselines.oracle import ORACLE
 from labor_llm.baselines.registry import BASELINES
 from labor_llm.careers.occupations import major_groups
 from labor_llm.careers.predictions import model_labels, read_all_predictions
-from labor_llm.evaluation.binary_tasks import CHANGE
-from labor_llm.evaluation.calibration import BINS, calibration_errors, reliability_curves
+from labor_llm.evaluation.binary_tasks import CHANGE, shared_events
+from labor_llm.evaluation.calibration import BINS, calibration_errors, recalibration, reliability_curves
+from labor_llm.evaluation.comparison import with_all_titles
 from labor_llm.evaluation.distribution_calibration import distribution_calibration
-from labor_llm.evaluation.ranking import bootstrap_auc
-from labor_llm.evaluation.recalibration import recalibration
-from labor_llm.evaluation.shared_events import differences_to_best, shared_events, with_all_titles
+from labor_llm.evaluation.ranking import bootstrap_auc, differences_to_best
 from labor_llm.exhibits import tasks as calibration_figures
 from labor_llm.exhibits import tasks as tables
 from labor_llm.exhibits.data import groups_by_dataset
@@ -118,7 +117,7 @@ show_figure("fig-reliability", calibration_figures.reliability_curves(curves, na
 
 # %%
 recalibrated = recalibration(events)
-errors = calibration_errors(events, draws=draws, seed=seed)
+errors = calibration_errors(events, seed=seed)
 table = tables.task_calibration(recalibrated, errors, names)
 show_table("tab-binary-calibration", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
            numbers={"bins": BINS})

@@ -1,13 +1,8 @@
 """Evaluation: functions of predictions alone, so that every kind of model is judged by the same code.
 
 One rule for zeros: a probability of zero on what happened is shown as what it is. Perplexity is infinite, its
-standard error and the logarithmic measures beside it are NaN, and how many zeros there are is counted; nothing is
-clipped and no transition is left out. What cannot be computed for one group (one outcome only, one worker,
-fewer than eleven persons) is NaN with the reason in the row, and the rest of the table stands. What cannot be
-compared (other transitions, other occupations, probabilities that are no numbers) is an error.
-
-Perplexity: `perplexity`, `bootstrap`, `training_bootstrap`; on one set of transitions: `comparison`, `description`.
-Binary tasks: `binary_tasks`, `ranking`, `calibration`, `recalibration`; all titles: `distribution_calibration`.
-Years ahead: `horizons`, `horizon_agreement`, `horizon_pairs`. Whom and when: `subgroups`, `permuted_covariates`,
-`structural_change`, `history_length`. All resample workers by `resampling`.
+standard error and the logarithmic measures beside it are NaN; nothing is clipped and no transition is left out. What
+cannot be computed for one group (one outcome only, one worker, fewer than eleven persons) is NaN with the reason in
+the row, and the rest of the table stands. What cannot be compared (other transitions, other occupations, probabilities
+that are no numbers) is an error.
 """

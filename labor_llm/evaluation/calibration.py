@@ -9,6 +9,13 @@
   of transitions are not comparable. It has no interval from resampled workers: a sample scatters around the
   estimate as the estimate does around the truth, so its error is too high twice over, and percentiles of such
   errors lie above the true one far more often than they hold it.
+- Recalibration: the event is regressed on the logit of its probability (Cox 1958, "Two further applications of a
+  model for binary regression", Biometrika 45, 562-565). A calibrated model has intercept 0 and slope 1; a slope
+  below one means probabilities that are too extreme, one above it probabilities that are too timid. A probability
+  of exactly zero or one has no logit: the result is then NaN with the reason, nothing is clipped. Nor is there a
+  slope where all events have higher probabilities than all other transitions, or lower ones, equal ones aside: the
+  steeper, the more likely, and where a fit stops says nothing (Albert and Anderson 1984, "On the existence of
+  maximum likelihood estimates in logistic regression models", Biometrika 71, 1-10).
 
 For a perfect model the deviations of a worker's transitions from their probabilities are uncorrelated, each
 being zero on average whatever came before; so its events are drawn independently.
@@ -17,291 +24,178 @@ being zero on average whatever came before; so its events are drawn independentl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 import pandas as pd
+import scipy.special
 
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
 from labor_llm.evaluation.binary_tasks import BinaryEvents, BinaryTask
-from labor_llm.evaluation.ranking import event_groups
-from labor_llm.evaluation.resampling import LEVELS, check_draws, resampled_sums, spread
+from labor_llm.evaluation.resampling import LEVELS, resampled_sums, spread
 
-Binning = Literal["quantile", "width"]
-SIMULATIONS = 200
-BINS = 15
+# Bins of a calibration error at most, and how often the events of a perfect model are drawn for it.
+BINS, SIMULATIONS = 15, 200
+# The same of a reliability curve.
+CURVE_BINS, CURVE_SIMULATIONS = 10, 1000
 
-
-def reliability_curve(
-    events: BinaryEvents,
-    bins: int = 10,
-    draws: int = 1000,
-    seed: int = 0,
-    simulations: int = 1000,
-    unit: str = "worker_id",
-) -> pd.DataFrame:
-    """Return the reliability curve of each model.
-
-    Args:
-        events: of one task.
-        bins: of about equal size by each model's own probabilities. Equal probabilities stay together, and bins
-            with fewer than eleven workers who have the event, or eleven who have it not, are joined to a neighbour,
-            so there may be fewer.
-        draws: bootstrap samples of workers.
-        seed: of samples and simulations.
-        simulations: of a perfect model.
-        unit: column of what is resampled.
-
-    Returns:
-        Columns `dataset`, `task`, `population`, `model`, `normalised`, `bin` (from 1), `probability_from`,
-        `probability_to`, `predicted` (mean probability), `observed` (share of events), `ci_low`, `ci_high` (of
-        the share), `perfect_low`, `perfect_high` (95 % of the shares of a perfect model), `transitions`,
-        `events`, `workers`.
-
-    Raises:
-        InputError: without transitions, below two draws or one bin.
-    """
-    check_draws(draws)
-    units, count = events.units(unit)
-    workers, _ = events.units("worker_id")
-    rows = []
-    for position, model in enumerate(events.models):
-        values = events.probabilities[:, position]
-        codes, edges = quantile_bins(values, bins, workers, events.outcomes)
-        size = len(edges) - 1
-        happened = sums_by_unit(events.outcomes.astype(float), units, codes, count, size)
-        counts = sums_by_unit(np.ones(len(values)), units, codes, count, size)
-        drawn = resampled_sums(np.concatenate([happened, counts], axis=1), draws, seed)
-        totals = np.bincount(codes, minlength=size)
-        perfect = simulated_events(values, codes, size, simulations, seed) / totals
-        for bin_ in range(size):
-            inside = codes == bin_
-            with np.errstate(invalid="ignore"):
-                shares = drawn[:, bin_] / drawn[:, size + bin_]
-            _, low, high = spread(shares[~np.isnan(shares)], int((counts[:, bin_] > 0).sum()))
-            perfect_low, perfect_high = np.percentile(perfect[:, bin_], LEVELS)
-            rows.append(
-                events.identity(model)
-                | {
-                    "bin": bin_ + 1,
-                    "probability_from": edges[bin_],
-                    "probability_to": edges[bin_ + 1],
-                    "predicted": values[inside].mean(),
-                    "observed": events.outcomes[inside].mean(),
-                    "ci_low": low,
-                    "ci_high": high,
-                    "perfect_low": perfect_low,
-                    "perfect_high": perfect_high,
-                    "transitions": int(totals[bin_]),
-                    "events": int(events.outcomes[inside].sum()),
-                    "workers": len(np.unique(workers[inside])),
-                }
-            )
-    return pd.DataFrame(rows)
+ITERATIONS = 200
+# Largest gradient of the mean log-likelihood, relative to the regressor, at which a fit counts as arrived.
+TOLERANCE = 1e-8
+# Log-probabilities are stored as float32: log odds that differ by less, relatively, differ by rounding.
+ROUNDING = 1e-6
 
 
 def reliability_curves(
-    events: Sequence[BinaryEvents],
-    task: BinaryTask,
-    bins: int = 10,
-    draws: int = 1000,
-    seed: int = 0,
-    simulations: int = 1000,
+    events: Sequence[BinaryEvents], task: BinaryTask, draws: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
-    """Return the reliability curves of one task on every data set that has it.
+    """Return the reliability curve of each model on one task, on every data set that has it.
+
+    A curve has ten bins of about equal size by the model's own probabilities. Equal probabilities stay together, and
+    bins with fewer than eleven workers who have the event, or eleven who have it not, are joined to a neighbour, so
+    there may be fewer.
 
     Args:
         events: of several tasks and data sets.
         task: whose events are taken.
-        bins: as in `reliability_curve`, like what follows.
         draws: bootstrap samples of workers.
         seed: of samples and simulations.
-        simulations: of a perfect model.
 
     Returns:
-        The rows of `reliability_curve`.
+        Columns `dataset`, `task`, `model`, `bin` (from 1), `predicted` (mean probability), `observed` (share of
+        events), `ci_low`, `ci_high` (of the share), `perfect_low`, `perfect_high` (95 % of the shares of a perfect
+        model), `transitions`, `events`, `workers`.
 
     Raises:
-        InputError: if no data set has the task.
+        InputError: below two draws, or if no data set has the task.
     """
-    parts = [
-        reliability_curve(part, bins, draws, seed, simulations)
-        for part in events
-        if part.task.name == task.name
-    ]
-    if not parts:
+    rows: list[dict[str, Any]] = []
+    for part in events:
+        if part.task.name == task.name:
+            units, count = part.units()
+            for key, _, values, occurred in part.cells():
+                rows += [key | cells for cells in _curve(values, occurred, units, count, draws, seed)]
+    if not rows:
         raise InputError(f"{task.label}: no data set has it. Give predictions of one that has.")
-    return pd.concat(parts, ignore_index=True)
+    return pd.DataFrame(rows)
 
 
-def calibration_errors(
-    events: Sequence[BinaryEvents],
-    by: str | None = None,
-    bins: int = BINS,
-    binning: Binning = "quantile",
-    draws: int = 1000,
-    seed: int = 0,
-    simulations: int = SIMULATIONS,
-    unit: str = "worker_id",
-) -> pd.DataFrame:
+def _curve(
+    values: np.ndarray, occurred: np.ndarray, units: np.ndarray, count: int, draws: int, seed: int
+) -> list[dict[str, Any]]:
+    codes = quantile_bins(values, CURVE_BINS, units, occurred)
+    size = codes.max() + 1
+    happened, counts = (
+        np.bincount(units * size + codes, weights, count * size).reshape(count, size)
+        for weights in (occurred.astype(float), np.ones(len(values)))
+    )
+    drawn, drawn_counts = np.split(resampled_sums(np.hstack([happened, counts]), draws, seed), 2, axis=1)
+    totals = np.bincount(codes)
+    perfect = _simulated_events(values, codes, CURVE_SIMULATIONS, seed) / totals
+    rows = []
+    for number in range(size):
+        inside, there = codes == number, drawn_counts[:, number] > 0
+        workers = int((counts[:, number] > 0).sum())
+        interval = spread(drawn[there, number] / drawn_counts[there, number], workers)
+        low, high = np.percentile(perfect[:, number], LEVELS)
+        rows.append(
+            {
+                "bin": number + 1,
+                "predicted": values[inside].mean(),
+                "observed": occurred[inside].mean(),
+                "ci_low": interval["ci_low"],
+                "ci_high": interval["ci_high"],
+                "perfect_low": low,
+                "perfect_high": high,
+                "transitions": int(totals[number]),
+                "events": int(occurred[inside].sum()),
+                "workers": workers,
+            }
+        )
+    return rows
+
+
+def calibration_errors(events: Sequence[BinaryEvents], by: str | None = None, seed: int = 0) -> pd.DataFrame:
     """Return the expected calibration error of each model on each task, with a perfect model's beside it.
 
     Args:
         events: of one or more tasks and data sets.
         by: a column of their tables for one row per value.
-        bins: how many at most.
-        binning: 'quantile' (about equally many transitions each) or 'width' (equally wide from 0 to 1).
-        draws: bootstrap samples of workers, for the standard error. It tells of the sampling variation of the
-            estimate, which lies too high; so no interval follows from it.
-        seed: of samples and simulations.
-        simulations: of a perfect model.
-        unit: column of what is resampled.
+        seed: of the simulations of a perfect model.
 
     Returns:
-        Columns `dataset`, `task`, `population`, `model`, `normalised`, (`by`), `calibration_error`, `test_se`,
-        `perfect_mean` and `perfect_high` (mean and 95th percentile of a perfect model), `bins` (that hold
-        transitions), `binning`, `transitions`, `events`, `workers`.
+        Columns `dataset`, `task`, `model`, (`by`), `calibration_error` (in fifteen bins of about equally many
+        transitions, or fewer), `perfect_mean` and `perfect_high` (mean and 95th percentile of a perfect model),
+        `transitions`, `workers`.
 
     Raises:
-        InputError: below two draws, without transitions, or without such a column.
+        InputError: if a transition has no value of `by`.
     """
     rows = []
     for task in events:
-        units, count = task.units(unit)
-        for position, model in enumerate(task.models):
-            for group, members in event_groups(task, by):
-                error = expected_calibration_error(
-                    task.probabilities[members, position],
-                    task.outcomes[members],
-                    (units[members], count),
-                    bins,
-                    binning,
-                    draws,
-                    seed,
-                    simulations,
-                )
-                counts = {"events": int(task.outcomes[members].sum())}
-                counts["workers"] = task.table["worker_id"].iloc[members].nunique()
-                rows.append(task.identity(model) | group | error | counts)
+        units, _ = task.units()
+        for key, members, values, occurred in task.cells(by):
+            error = expected_calibration_error(values, occurred, quantile_bins(values, BINS), seed)
+            counts = {"transitions": len(members), "workers": len(np.unique(units[members]))}
+            rows.append(key | error | counts)
     return pd.DataFrame(rows)
 
 
 def expected_calibration_error(
-    probabilities: np.ndarray,
-    outcomes: np.ndarray,
-    units: tuple[np.ndarray, int],
-    bins: int = BINS,
-    binning: Binning = "width",
-    draws: int = 1000,
-    seed: int = 0,
-    simulations: int = SIMULATIONS,
-) -> dict[str, Any]:
-    """Return the cells of a table on one expected calibration error (see `calibration_errors`).
+    probabilities: np.ndarray, outcomes: np.ndarray, codes: np.ndarray, seed: int = 0
+) -> dict[str, float]:
+    """Return `calibration_error`, `perfect_mean` and `perfect_high` (see `calibration_errors`).
 
     Args:
         probabilities: [transitions].
         outcomes: bool [transitions].
-        units: number of each transition's worker, and how many workers there are.
-        bins: how many at most.
-        binning: 'quantile' or 'width'.
-        draws: bootstrap samples of workers, for the standard error.
-        seed: of samples and simulations.
-        simulations: of a perfect model.
-
-    Raises:
-        InputError: without transitions, below two draws or one bin, or with an unknown binning.
+        codes: the bin of each transition, int from 0.
+        seed: of the simulations of a perfect model.
     """
-    check_draws(draws)
-    if binning not in ("quantile", "width"):
-        raise InputError(f"binning: {binning!r} is not known; give 'quantile' or 'width'.")
-    codes, edges = (quantile_bins if binning == "quantile" else equal_bins)(probabilities, bins)
-    size, total = len(edges) - 1, len(probabilities)
-    deviations = outcomes.astype(float) - probabilities
-    drawn = resampled_sums(
-        sums_by_unit(deviations, units[0], codes, units[1], size), draws, seed, exactly=False
-    )
-    drawn_total = resampled_sums(np.bincount(units[0], minlength=units[1])[:, None], draws, seed)[:, 0]
-    with np.errstate(invalid="ignore"):
-        errors = np.abs(drawn).sum(axis=1) / drawn_total
-    expected = np.bincount(codes, probabilities, size)
-    perfect = (
-        np.abs(simulated_events(probabilities, codes, size, simulations, seed) - expected).sum(axis=1) / total
-    )
-    error, _, _ = spread(errors[~np.isnan(errors)], len(np.unique(units[0])))
+    simulated = _simulated_events(probabilities, codes, SIMULATIONS, seed)
+    perfect = np.abs(simulated - np.bincount(codes, probabilities)).sum(axis=1) / len(codes)
+    deviations = np.bincount(codes, outcomes.astype(float) - probabilities)
     return {
-        "calibration_error": float(np.abs(np.bincount(codes, deviations, size)).sum() / total),
-        "test_se": error,
+        "calibration_error": float(np.abs(deviations).sum() / len(codes)),
         "perfect_mean": float(perfect.mean()),
         "perfect_high": float(np.percentile(perfect, 95)),
-        "bins": len(np.unique(codes)),
-        "binning": binning,
-        "transitions": total,
     }
 
 
 def quantile_bins(
     values: np.ndarray, bins: int, workers: np.ndarray | None = None, outcomes: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the bin of each value, int from 0, and the edges of the bins of about equal size.
+) -> np.ndarray:
+    """Return the bin of each value, int from 0, the bins being of about equal size.
 
-    Equal values share a bin. With `workers` (their numbers), bins with fewer than eleven of them are joined to the
-    next one, the last to the one before; with `outcomes` (bool) also those with fewer than eleven workers who have the
-    event, or fewer than eleven who have it not.
-
-    Raises:
-        InputError: without values, or with fewer than one bin.
+    Equal values share a bin. With `workers` (their numbers) and `outcomes` (bool), bins with fewer than eleven workers
+    who have the event, or fewer than eleven who have it not, are joined to the next one, the last to the one before.
     """
-    _check_bins(values, bins)
     inner_levels = np.linspace(0.0, 1.0, bins + 1)[1:-1]
     inner = [
         edge for edge in np.unique(np.quantile(values, inner_levels, method="higher")) if edge > values.min()
     ]
-    if workers is not None:
-        position = 0
-        while inner and position <= len(inner):
-            codes = np.searchsorted(inner, values, side="right")
-            if _fewest_persons(codes == position, workers, outcomes) < MINIMUM_PERSONS:
-                inner.pop(min(position, len(inner) - 1))
-                position = max(0, min(position, len(inner)))
-            else:
-                position += 1
-    codes = np.searchsorted(inner, values, side="right")
-    return codes, np.array([values.min(), *inner, values.max()])
+    position = 0
+    while workers is not None and inner and position <= len(inner):
+        inside = np.searchsorted(inner, values, side="right") == position
+        with_event, without = inside & outcomes, inside & ~outcomes
+        if min(len(np.unique(workers[part])) for part in (with_event, without)) < MINIMUM_PERSONS:
+            inner.pop(min(position, len(inner) - 1))
+            position = max(0, min(position, len(inner)))
+        else:
+            position += 1
+    return np.searchsorted(inner, values, side="right")
 
 
-def _fewest_persons(inside: np.ndarray, workers: np.ndarray, outcomes: np.ndarray | None) -> int:
-    """Return the workers of a bin; with outcomes those with the event, or without it, whichever are fewer."""
-    parts = [inside] if outcomes is None else [inside & outcomes, inside & ~outcomes]
-    return min(len(np.unique(workers[part])) for part in parts)
-
-
-def equal_bins(values: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the bin of each probability, int from 0, and the edges of bins of equal width; one lies in the last.
-
-    Raises:
-        InputError: without values, or with fewer than one bin.
-    """
-    _check_bins(values, bins)
-    return np.minimum((values * bins).astype(int), bins - 1), np.linspace(0.0, 1.0, bins + 1)
-
-
-def simulated_events(
-    probabilities: np.ndarray, codes: np.ndarray, bins: int, simulations: int, seed: int
+def _simulated_events(
+    probabilities: np.ndarray, codes: np.ndarray, simulations: int, seed: int
 ) -> np.ndarray:
-    """Return how many events a perfect model has in each bin, int [simulations, bins].
-
-    Args:
-        probabilities: [transitions].
-        codes: bin of each transition.
-        bins: how many there are.
-        simulations: how often the events are drawn.
-        seed: of the draws.
-    """
+    """Return how many events a perfect model has in each bin, int [simulations, bins]."""
     order = np.argsort(codes, kind="stable")
     sorted_values = probabilities[order]
-    bounds = np.searchsorted(codes[order], np.arange(bins + 1))
-    drawn = np.empty((simulations, bins), dtype=np.int64)
+    bounds = np.searchsorted(codes[order], np.arange(codes.max() + 2))
+    drawn = np.empty((simulations, codes.max() + 1), dtype=np.int64)
     cumulated = np.zeros(len(order) + 1, dtype=np.int64)
     for simulation in range(simulations):
         generator = np.random.default_rng((seed, simulation, 1))
@@ -310,15 +204,67 @@ def simulated_events(
     return drawn
 
 
-def sums_by_unit(
-    values: np.ndarray, units: np.ndarray, codes: np.ndarray, count: int, bins: int
-) -> np.ndarray:
-    """Return the sum of values by unit and bin, [units, bins]."""
-    return np.bincount(units * bins + codes, values, count * bins).reshape(count, bins)
+def recalibration(events: Sequence[BinaryEvents]) -> pd.DataFrame:
+    """Return intercept and slope of the event on the logit of its probability, for each model.
+
+    Returns:
+        Columns `dataset`, `task`, `model`, `intercept`, `intercept_se`, `slope`, `slope_se`, `transitions`, `events`,
+        `workers` and `reason` (empty, or why the others are NaN). Standard errors are clustered by worker, with
+        statsmodels' correction for few clusters.
+    """
+    rows = []
+    for task in events:
+        units, count = task.units()
+        for key, _, values, occurred in task.cells():
+            reason = _not_recalibrated(values, occurred)
+            fitted = None if reason else _recalibrated(values, occurred, units)
+            if fitted is None:
+                reason = reason or "the fit of intercept and slope did not converge"
+                fitted = np.full(4, np.nan)
+            names = ("intercept", "intercept_se", "slope", "slope_se")
+            counts = {"transitions": len(values), "events": int(occurred.sum()), "workers": count}
+            rows.append(key | dict(zip(names, fitted.tolist(), strict=True)) | counts | {"reason": reason})
+    return pd.DataFrame(rows)
 
 
-def _check_bins(values: np.ndarray, bins: int) -> None:
-    if bins < 1 or not len(values):
-        raise InputError(
-            f"calibration: {bins} bins for {len(values):,} transitions; at least one of each is needed."
-        )
+def _not_recalibrated(probabilities: np.ndarray, occurred: np.ndarray) -> str:
+    certain = int(((probabilities <= 0.0) | (probabilities >= 1.0)).sum())
+    if certain:
+        return f"a probability of exactly zero or one in {certain:,} transitions"
+    if occurred.all() or not occurred.any():
+        return "only one outcome occurs"
+    logit = scipy.special.logit(probabilities)
+    if np.ptp(logit) <= ROUNDING * max(1.0, np.abs(logit).max()):
+        return "all probabilities are equal"
+    events, others = probabilities[occurred], probabilities[~occurred]
+    if others.max() <= events.min() or events.max() <= others.min():
+        return "the probabilities separate the outcomes, equal ones aside"
+    return ""
+
+
+def _recalibrated(probabilities: np.ndarray, occurred: np.ndarray, units: np.ndarray) -> np.ndarray | None:
+    """Return intercept and slope, each with its cluster-robust standard error; None if the fit did not arrive."""
+    # Heavy to import, and the rest of the module does without.
+    from sklearn.linear_model import LogisticRegression
+
+    logit = scipy.special.logit(probabilities)
+    # No penalty: the maximum of the likelihood.
+    fitted = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10, max_iter=ITERATIONS)
+    with catch_warnings():
+        # It warns where it changes the solver as well; whether it arrived is seen from the gradient.
+        simplefilter("ignore")
+        fitted.fit(logit[:, None], occurred)
+    intercept, slope = float(fitted.intercept_[0]), float(fitted.coef_[0, 0])
+    regressors = np.column_stack([np.ones(len(logit)), logit])
+    chances = scipy.special.expit(intercept + slope * logit)
+    scores = regressors * (occurred - chances)[:, None]
+    if not (np.abs(scores.sum(axis=0)) <= TOLERANCE * len(logit) * np.abs(regressors).max(axis=0)).all():
+        return None
+    bread = np.linalg.inv((regressors * (chances * (1.0 - chances))[:, None]).T @ regressors)
+    by_unit = np.column_stack([np.bincount(units, score) for score in scores.T])
+    clusters, (size, parameters) = len(by_unit), regressors.shape
+    if clusters < 2:
+        return np.array([intercept, np.nan, slope, np.nan])
+    correction = clusters / (clusters - 1) * (size - 1) / (size - parameters)
+    errors = np.sqrt(correction * np.diag(bread @ by_unit.T @ by_unit @ bread))
+    return np.array([intercept, errors[0], slope, errors[1]])

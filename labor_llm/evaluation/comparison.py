@@ -3,12 +3,13 @@
 Perplexities of different transitions are not comparable, so this module refuses to put them beside
 each other. Normalised log-probabilities need the score of every title, which a language model may
 have been asked for on some transitions only; models are then compared on the transitions for which
-every one of them that has such scores has them, and the tables state how many these are.
+every one of them that has such scores has them. What cannot be compared at all is left out with the
+reason, so that a table can say so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,7 +19,27 @@ import pandas as pd
 from labor_llm.careers.predictions import TRANSITION_COLUMNS, Predictions
 from labor_llm.errors import InputError, MismatchError
 
-TRANSITION = ["dataset", "worker_id", "year"]
+KEYS = ["worker_id", "year"]
+
+NOT_SCORED = "realised titles alone were scored"
+LEFT_OPEN = "bounded scoring left titles open"
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Something that is not evaluated: a task, one model's answer to it, or a characteristic of workers.
+
+    Attributes:
+        dataset: short name of the data set.
+        what: label of the task, or name of the characteristic; empty where it is everything.
+        model: name of the model; empty for all.
+        reason: why.
+    """
+
+    dataset: str
+    what: str
+    model: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -56,39 +77,57 @@ class Comparison:
             )
         return common
 
-    def units(self, column: str) -> tuple[np.ndarray, pd.Index]:
-        """Return the position of each transition's worker (or family) in the sorted ids, and these ids."""
-        codes, ids = pd.factorize(self.transitions[column], sort=True)
-        return codes, pd.Index(ids)
-
-    def groups(self, by: str | None) -> Iterator[tuple[dict[str, object], np.ndarray]]:
-        """Yield each value of the column `by`, as a key, with its rows (int); all rows under no key if None.
+    def units(self, column: str) -> tuple[np.ndarray, int]:
+        """Return the number of each transition's worker (or family) in the order of the ids, and how many there are.
 
         Raises:
-            InputError: if a transition has no value of it.
+            InputError: if a transition has none.
         """
-        if by is None:
-            yield {}, np.arange(len(self.transitions))
-            return
-        require_values(self.transitions, by, self.dataset)
-        codes, values = pd.factorize(self.transitions[by], sort=True)
-        order = np.argsort(codes, kind="stable")
-        bounds = np.searchsorted(codes[order], np.arange(len(values) + 1))
-        for position, value in enumerate(values):
-            yield {by: value}, order[bounds[position] : bounds[position + 1]]
+        codes, ids = pd.factorize(self.transitions[column], sort=True)
+        if (codes < 0).any():
+            raise InputError(
+                f"{self.dataset}: {column!r} is missing for {int((codes < 0).sum()):,} transitions; every worker "
+                "needs a value, the worker's own id if there is no other."
+            )
+        return codes, len(ids)
+
+    def cells(
+        self, by: str | None = None, normalised: bool = False
+    ) -> list[tuple[dict, np.ndarray, np.ndarray]]:
+        """Return key, rows and log-probabilities of each model, or of each of its groups by the column `by`.
+
+        Args:
+            by: as for `groups`.
+            normalised: whether the log-probabilities are those among the valid titles, on the transitions that
+                have them.
+        """
+        cells = []
+        found = groups(self.transitions, by, self.dataset)
+        for position, model in enumerate(self.models):
+            for group, rows in found:
+                kept = rows[self.compared_in_full[rows, position]] if normalised else rows
+                values = self.log_probs[kept, position]
+                if normalised:
+                    values = values - self.log_valid_masses[kept, position]
+                cells.append(({"dataset": self.dataset, "model": model} | group, kept, values))
+        return cells
 
 
-def require_values(table: pd.DataFrame, by: str, where: str) -> None:
-    """Refuse a column to group by that has gaps: its groups would not add up to all transitions.
+def groups(table: pd.DataFrame, by: str | None, where: str) -> list[tuple[dict, np.ndarray]]:
+    """Return each value of the column `by`, as a key, with its rows (int); all rows under no key if None.
 
     Raises:
-        InputError: naming the column and how many transitions lack a value.
+        InputError: if a transition has no value of it: the groups would not add up to all transitions.
     """
+    if by is None:
+        return [({}, np.arange(len(table)))]
     if missing := int(table[by].isna().sum()):
         raise InputError(
             f"{where}: {missing:,} of {len(table):,} transitions have no value of {by!r} and would be in no group. "
             "Fill the gaps first, for instance with 'unknown'."
         )
+    codes, values = pd.factorize(table[by], sort=True)
+    return [({by: value}, np.flatnonzero(codes == position)) for position, value in enumerate(values)]
 
 
 def compare(predictions: Sequence[Predictions], columns: Sequence[str | None] = ()) -> list[Comparison]:
@@ -112,47 +151,51 @@ def compare(predictions: Sequence[Predictions], columns: Sequence[str | None] = 
                 found = ", ".join(prediction.table.columns)
                 raise InputError(
                     f"by: {column!r} is no column of the predictions; found {found}. Add it with "
-                    "labor_llm.careers.predictions.described."
+                    "labor_llm.careers.predictions.panel_columns."
                 )
-    parts: dict[str, dict[str, pd.DataFrame]] = {}
+    return [_compared(dataset, models, wanted) for dataset, models in by_dataset(predictions).items()]
+
+
+def by_dataset(predictions: Sequence[Predictions]) -> dict[str, list[Predictions]]:
+    """Return the predictions of each data set, in the order in which the data sets first occur."""
+    found: dict[str, list[Predictions]] = {}
     for prediction in predictions:
-        for dataset, table in _by_dataset(prediction.table):
-            models = parts.setdefault(dataset, {})
-            if prediction.model in models:
-                raise InputError(_repeated(prediction.model, len(table)))
-            models[prediction.model] = table
-    return [_compared(dataset, tables, wanted) for dataset, tables in parts.items()]
+        found.setdefault(prediction.dataset, []).append(prediction)
+    return found
 
 
-def _by_dataset(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    names = table["dataset"].unique()
-    if len(names) == 1:
-        yield str(names[0]), table
-    else:
-        yield from ((str(name), part) for name, part in table.groupby("dataset", sort=False))
-
-
-def _compared(dataset: str, tables: dict[str, pd.DataFrame], wanted: list[str]) -> Comparison:
-    models = tuple(tables)
-    first = tables[models[0]]
-    order = sorted_rows(models[0], first)
-    columns = [*TRANSITION_COLUMNS, *wanted]
-    shared = first[columns].iloc[order].reset_index(drop=True)
-    size = (len(shared), len(models))
-    log_probs, masses = np.empty(size), np.empty(size)
-    for position, (model, table) in enumerate(tables.items()):
-        rows = order if _same_rows(first, table) else sorted_rows(model, table)
-        if rows is not order:
-            _check_transitions(dataset, shared, tables)
+def _compared(dataset: str, models: list[Predictions], wanted: list[str]) -> Comparison:
+    names = [one.model for one in models]
+    for number, one in enumerate(models):
+        if one.model in names[:number]:
+            raise InputError(_repeated(one.model, len(one.table)))
+    first = models[0].table
+    shared = first.iloc[sorted_rows(names[0], first)][[*TRANSITION_COLUMNS, *wanted]].reset_index(drop=True)
+    log_probs, masses = np.empty((2, len(shared), len(models)))
+    for position, one in enumerate(models):
+        table = one.table.iloc[sorted_rows(one.model, one.table)]
+        if not all(np.array_equal(shared[key].to_numpy(), table[key].to_numpy()) for key in KEYS):
+            common = keys_of(first)
+            for other in models:
+                common = common.intersection(keys_of(other.table))
+            counts = ", ".join(f"{other.model!r} {len(other.table):,}" for other in models)
+            raise MismatchError(
+                f"{dataset}: the models predict different transitions ({counts}; "
+                f"{len(common):,} in common). Score all models on the same split."
+            )
         for column in ("occupation", *wanted):
-            _check_column(dataset, column, shared[column], table[column].iloc[rows])
-        log_probs[:, position] = table["log_prob"].to_numpy(dtype=np.float64)[rows]
-        masses[:, position] = table["log_valid_mass"].to_numpy(dtype=np.float64)[rows]
-    return Comparison(dataset, shared, models, log_probs, masses)
+            _check_column(dataset, column, shared[column], table[column])
+        log_probs[:, position] = table["log_prob"]
+        masses[:, position] = table["log_valid_mass"]
+    return Comparison(dataset, shared, tuple(names), log_probs, masses)
 
 
 def sorted_rows(model: str, table: pd.DataFrame) -> np.ndarray:
-    """Return the rows in the order of worker and year, after checking that none stands twice."""
+    """Return the rows in the order of worker and year, after checking that none stands twice.
+
+    Raises:
+        InputError: if one does.
+    """
     workers, _ = pd.factorize(table["worker_id"], sort=True)
     years = table["year"].to_numpy()
     rows = np.lexsort((years, workers))
@@ -162,27 +205,11 @@ def sorted_rows(model: str, table: pd.DataFrame) -> np.ndarray:
     return rows
 
 
-def _same_rows(first: pd.DataFrame, table: pd.DataFrame) -> bool:
-    """Tell whether two tables have the same transitions in the same order, as they mostly do."""
-    if table is first:
-        return True
-    return len(first) == len(table) and all(
-        np.array_equal(first[column].to_numpy(), table[column].to_numpy()) for column in ("year", "worker_id")
+def _repeated(model: str, count: int) -> str:
+    return (
+        f"model {model!r} has {count:,} transitions twice. "
+        "Give each model once per data set, and models different names."
     )
-
-
-def _check_transitions(dataset: str, shared: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> None:
-    keys = ["worker_id", "year"]
-    wanted = pd.MultiIndex.from_frame(shared[keys])
-    common = wanted
-    for table in tables.values():
-        common = common.intersection(pd.MultiIndex.from_frame(table[keys]))
-    if any(len(common) < len(table) for table in tables.values()):
-        counts = ", ".join(f"{model!r} {len(table):,}" for model, table in tables.items())
-        raise MismatchError(
-            f"{dataset}: the models predict different transitions ({counts}; "
-            f"{len(common):,} in common). Score all models on the same split."
-        )
 
 
 def _check_column(dataset: str, column: str, expected: pd.Series, found: pd.Series) -> None:
@@ -198,11 +225,14 @@ def _check_column(dataset: str, column: str, expected: pd.Series, found: pd.Seri
         )
 
 
-def _repeated(model: str, count: int) -> str:
-    return (
-        f"model {model!r} has {count:,} transitions twice. "
-        "Give each model once per data set, and models different names."
-    )
+def keys_of(table: pd.DataFrame) -> pd.MultiIndex:
+    """Return worker and year of each row."""
+    return pd.MultiIndex.from_frame(table[KEYS])
+
+
+def realised(predictions: Predictions, name: str) -> Predictions:
+    """Return the realised titles' log-probabilities under another name, without those of all titles."""
+    return Predictions(name, predictions.table.assign(log_valid_mass=np.nan), predictions.outcomes)
 
 
 def scored_in_full(predictions: Sequence[Predictions]) -> list[Predictions]:
@@ -211,8 +241,8 @@ def scored_in_full(predictions: Sequence[Predictions]) -> list[Predictions]:
     Raises:
         MismatchError: if a data set has no such transition.
     """
-    full = [_transitions(prediction.table[prediction.scored_in_full]) for prediction in predictions]
-    return _on_shared(predictions, full, "scored every title for", "Score all titles of the same workers.")
+    found = [keys_of(prediction.table[prediction.scored_in_full]) for prediction in predictions]
+    return _on_shared(predictions, found, "scored every title for", "Score all titles of the same workers.")
 
 
 def in_common(predictions: Sequence[Predictions]) -> list[Predictions]:
@@ -223,26 +253,73 @@ def in_common(predictions: Sequence[Predictions]) -> list[Predictions]:
     Raises:
         MismatchError: if a data set has no such transition.
     """
-    found = [_transitions(prediction.table) for prediction in predictions]
+    found = [keys_of(prediction.table) for prediction in predictions]
     return _on_shared(predictions, found, "predict", "Draw the workers with the same seed.")
 
 
 def _on_shared(
-    predictions: Sequence[Predictions], found: Sequence[set[tuple[object, ...]]], did: str, remedy: str
+    predictions: Sequence[Predictions], found: Sequence[pd.MultiIndex], did: str, remedy: str
 ) -> list[Predictions]:
     """Return the predictions on those of their transitions that all models of a data set have found."""
-    datasets = [prediction.dataset for prediction in predictions]
-    kept = []
-    for prediction, dataset in zip(predictions, datasets, strict=True):
-        shared = set.intersection(
-            *(keys for keys, name in zip(found, datasets, strict=True) if name == dataset)
-        )
-        if not shared:
+    shared: dict[str, pd.MultiIndex] = {}
+    for prediction, keys in zip(predictions, found, strict=True):
+        shared[prediction.dataset] = shared.get(prediction.dataset, keys).intersection(keys)
+    for dataset, keys in shared.items():
+        if keys.empty:
             raise MismatchError(f"{dataset}: the models {did} no transition in common. {remedy}")
-        rows = prediction.table[TRANSITION].apply(tuple, axis=1).isin(shared)
-        kept.append(prediction.select(rows.to_numpy()))
-    return kept
+    return [each.select(keys_of(each.table).isin(shared[each.dataset])) for each in predictions]
 
 
-def _transitions(table: pd.DataFrame) -> set[tuple[object, ...]]:
-    return set(table[TRANSITION].itertuples(index=False, name=None))
+def with_all_titles(predictions: Sequence[Predictions]) -> tuple[list[Predictions], list[LeftOut]]:
+    """Return the predictions that hold exact scores of every title, each data set's on shared transitions.
+
+    Returns:
+        The predictions, data set by data set; and the models left out, with the reason.
+
+    Raises:
+        MismatchError: if models scored every title for no transition in common.
+    """
+    kept: list[Predictions] = []
+    left_out: list[LeftOut] = []
+    for dataset, models in by_dataset(predictions).items():
+        found, without = answering(models)
+        kept += found
+        left_out += [LeftOut(dataset, "", name, reason) for name, reason in without.items()]
+    return kept, left_out
+
+
+def answering(
+    predictions: Sequence[Predictions], named: str | None = None
+) -> tuple[list[Predictions], dict[str, str]]:
+    """Return the models that scored every title exactly, and by name why the others cannot be evaluated.
+
+    Args:
+        predictions: of one data set; they are returned on the transitions for which all of them have the scores.
+        named: column of a named title's log-probability, which stands for the scores of every title.
+
+    Raises:
+        MismatchError: if they have no such transition in common.
+    """
+    without, partial = {}, []
+    for model in predictions:
+        if named in model.table.columns:
+            continue
+        if model.log_probs is None or not len(model.log_probs):
+            without[model.model] = NOT_SCORED
+        elif model.upper is not None and not np.array_equal(model.upper, model.log_probs):
+            without[model.model] = LEFT_OPEN
+        else:
+            partial.append(model)
+    found = [model for model in predictions if model.model not in without]
+    if not partial:
+        return found, without
+    shared = keys_of(scored_in_full(partial)[0].table)
+    for position, model in enumerate(found):
+        rows = keys_of(model.table).isin(shared)
+        if rows.sum() != len(shared):
+            raise MismatchError(
+                f"{model.model}: it lacks {len(shared) - int(rows.sum()):,} of the {len(shared):,} transitions that "
+                "other models scored. Score the same split with all of them."
+            )
+        found[position] = model.select(rows)
+    return found, without

@@ -6,9 +6,7 @@ only combinations that occur are made; and a permutation is the same for all cov
 several permutations differ, the effect is the mean over seeds, and its scatter over seeds stands beside it.
 
 Only what never changes in a career can be exchanged: `gender`, `ethnicity`, `region`, `birth_year`. A year of birth
-of another worker can make careers begin before birth, so it is not among the defaults.
-
-Careers with other workers' covariates, each scored once, however many permutations it occurs in.
+of another worker can make careers begin before birth.
 
 A covariate has few values, so permutations with several seeds give a worker the same few resumes over and over, and
 often its own. A language model takes as long for each, so only those that differ from the worker's own and from each
@@ -18,157 +16,22 @@ other are scored, in one panel, and every permutation is put together from them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
+from labor_llm.careers.horizons import NextJobModel
 from labor_llm.careers.panel import STATIC, CareerPanel
 from labor_llm.careers.predictions import TRANSITION_COLUMNS, Predictions
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError, MismatchError
-from labor_llm.evaluation.comparison import compare
+from labor_llm.evaluation.comparison import LeftOut, compare, realised
 from labor_llm.evaluation.perplexity import bootstrap_differences
-from labor_llm.evaluation.shared_events import LeftOut
 
-COVARIATES = ("gender", "ethnicity", "region")
 TOGETHER = "all together"
 NO_VARIATION = "the same for all workers, so there is nothing to exchange"
-
-
-def permuted_panel(panel: CareerPanel, columns: Sequence[str], seed: int) -> CareerPanel:
-    """Return the panel with some static covariates exchanged among its workers.
-
-    Args:
-        panel: the workers to be scored; they keep their careers, in the same order.
-        columns: exchanged as one.
-        seed: of the permutation, which depends on it and the sorted worker ids alone.
-
-    Raises:
-        InputError: if a column is not static, or there are fewer than two workers.
-    """
-    if unknown := [column for column in columns if column not in STATIC]:
-        raise InputError(
-            f"{unknown[0]!r} cannot be exchanged among workers; give some of {', '.join(STATIC)}."
-        )
-    workers = np.array(sorted(panel.workers), dtype=object)
-    if len(workers) < 2 or not columns:
-        raise InputError(
-            f"{panel.dataset}: {len(workers)} workers and {len(columns)} covariates; nothing to exchange."
-        )
-    order = np.random.default_rng((seed, 3)).permutation(len(workers))
-    donor = dict(zip(workers, workers[order], strict=True))
-    by_worker = panel.frame.drop_duplicates("worker_id").set_index("worker_id")[list(columns)]
-    given = by_worker.loc[panel.frame["worker_id"].map(donor)]
-    frame = panel.frame.assign(**{column: given[column].array for column in columns})
-    return CareerPanel(frame, panel.outcomes, panel.survey)
-
-
-def permuted_panels(
-    panel: CareerPanel, columns: Sequence[str] = COVARIATES, seeds: Sequence[int] = (0, 1, 2)
-) -> dict[tuple[str, int], CareerPanel]:
-    """Return the panels to be scored: each covariate exchanged alone, and all together, for every seed.
-
-    Returns:
-        By (column, seed), and (`TOGETHER`, seed) where there is more than one column.
-
-    Raises:
-        InputError: as `permuted_panel`; or if a seed or column stands twice.
-    """
-    if len(set(seeds)) < len(seeds) or len(set(columns)) < len(columns):
-        raise InputError("permuted covariates: give each seed and each column once.")
-    sets = {column: [column] for column in columns}
-    if len(columns) > 1:
-        sets[TOGETHER] = list(columns)
-    return {
-        (name, seed): permuted_panel(panel, chosen, seed) for name, chosen in sets.items() for seed in seeds
-    }
-
-
-def varying_covariates(
-    panel: CareerPanel, columns: Sequence[str] = COVARIATES
-) -> tuple[list[str], list[LeftOut]]:
-    """Return the covariates that differ between workers, and those that do not with the reason.
-
-    Raises:
-        InputError: if none differs.
-    """
-    static = panel.frame.drop_duplicates("worker_id")
-    constant = [column for column in columns if static[column].nunique(dropna=False) < 2]
-    varying = [column for column in columns if column not in constant]
-    if not varying:
-        raise InputError(f"{panel.dataset}: no covariate of {', '.join(columns)} differs between workers.")
-    return varying, [LeftOut(panel.dataset, column, "", NO_VARIATION) for column in constant]
-
-
-def value_of_covariates(
-    true: Predictions,
-    permuted: Mapping[tuple[str, int], Predictions],
-    by: str | None = None,
-    draws: int = 1000,
-    seed: int = 0,
-    normalised: bool = False,
-) -> pd.DataFrame:
-    """Return how much worse a model predicts with covariates exchanged among workers.
-
-    Args:
-        true: of the panel as it is.
-        permuted: of the same model on the panels of `permuted_panels`, by the same keys.
-        by: a column for one row per value.
-        draws: bootstrap samples of workers.
-        seed: of the samples.
-        normalised: of probabilities among the valid titles.
-
-    Returns:
-        The columns of `bootstrap_differences` with `covariate` for `model` and without `reference` (`model` is the
-        model's name): `difference` is the perplexity with the covariate exchanged (log-probabilities averaged over
-        seeds) minus the true one; further `seeds` (how many) and `seed_sd` (standard deviation over seeds of the
-        difference in perplexity over all transitions; NaN with one seed, and with `by`).
-
-    Raises:
-        InputError: if there is nothing to compare.
-        MismatchError: if the transitions differ, or a covariate has other seeds than another.
-    """
-    if not permuted:
-        raise InputError("permuted covariates: no predictions of permuted panels given.")
-    names = list(dict.fromkeys(name for name, _ in permuted))
-    seeds = {name: sorted(seed for other, seed in permuted if other == name) for name in names}
-    if len({tuple(found) for found in seeds.values()}) > 1:
-        raise MismatchError(
-            f"permuted covariates: not the same seeds for each of {', '.join(names)}. Score all."
-        )
-    own = "as it is"
-    averaged, spreads = [_renamed(true, own)], {}
-    for name in names:
-        numbered = [_renamed(permuted[name, number], f"seed {number}") for number in seeds[name]]
-        (comparison,) = compare([averaged[0], *numbered], [by])
-        values, masses = comparison.log_probs[:, 1:], comparison.log_valid_masses[:, 1:]
-        with np.errstate(invalid="ignore"):
-            scored = values - masses if normalised else values
-            perplexities = np.exp(-scored[~np.isnan(scored).any(axis=1)].mean(axis=0))
-        spreads[name] = float(perplexities.std(ddof=1)) if len(numbered) > 1 and by is None else np.nan
-        table = comparison.transitions.assign(
-            log_prob=values.mean(axis=1), log_valid_mass=masses.mean(axis=1)
-        )
-        averaged.append(Predictions(name, table, true.outcomes))
-    result = bootstrap_differences(averaged, own, draws, seed, by, normalised)
-    result = result.rename(columns={"model": "covariate"}).drop(columns="reference")
-    result.insert(1, "model", true.model)
-    return result.assign(seeds=len(seeds[names[0]]), seed_sd=[spreads[name] for name in result["covariate"]])
-
-
-def _renamed(predictions: Predictions, name: str) -> Predictions:
-    return Predictions(name, predictions.table, predictions.outcomes)
-
-
+# Name of what was exchanged, and seed.
 Permutation = tuple[str, int]
-
-
-class Predictor(Protocol):
-    """A fitted model that is cheap enough to predict every permutation."""
-
-    def predict(self, panel: CareerPanel) -> Predictions:
-        """Return the predictions of every record of a panel."""
 
 
 def random_workers(panel: CareerPanel, number: int, seed: int) -> CareerPanel:
@@ -185,12 +48,75 @@ def random_workers(panel: CareerPanel, number: int, seed: int) -> CareerPanel:
     return panel.restrict(np.random.default_rng((seed, 7)).choice(workers, number, replace=False).tolist())
 
 
+def varying_covariates(panel: CareerPanel, columns: Sequence[str]) -> tuple[list[str], list[LeftOut]]:
+    """Return the covariates that differ between workers, and those that do not with the reason.
+
+    Raises:
+        InputError: if none differs.
+    """
+    static = panel.frame.drop_duplicates("worker_id")
+    constant = [column for column in columns if static[column].nunique(dropna=False) < 2]
+    varying = [column for column in columns if column not in constant]
+    if not varying:
+        raise InputError(f"{panel.dataset}: no covariate of {', '.join(columns)} differs between workers.")
+    return varying, [LeftOut(panel.dataset, column, "", NO_VARIATION) for column in constant]
+
+
+def permuted_panels(
+    panel: CareerPanel, columns: Sequence[str], seeds: Sequence[int]
+) -> dict[Permutation, CareerPanel]:
+    """Return the panels to be scored: each covariate exchanged alone, and all together, for every seed.
+
+    Args:
+        panel: the workers to be scored; they keep their careers, in the same order.
+        columns: static ones.
+        seeds: of the permutations, which depend on them and the sorted worker ids alone.
+
+    Returns:
+        By (column, seed), and (`TOGETHER`, seed) where there is more than one column.
+
+    Raises:
+        InputError: if a column is not static, there are fewer than two workers, or a seed or column stands twice.
+    """
+    if len(set(seeds)) < len(seeds) or len(set(columns)) < len(columns):
+        raise InputError("permuted covariates: give each seed and each column once.")
+    if unknown := [column for column in columns if column not in STATIC]:
+        raise InputError(
+            f"{unknown[0]!r} cannot be exchanged among workers; give some of {', '.join(STATIC)}."
+        )
+    if len(panel.workers) < 2 or not columns:
+        raise InputError(
+            f"{panel.dataset}: {len(panel.workers)} workers and {len(columns)} covariates; nothing to exchange."
+        )
+    sets = {column: [column] for column in columns}
+    if len(columns) > 1:
+        sets[TOGETHER] = list(columns)
+    return {(name, seed): _permuted(panel, chosen, seed) for name, chosen in sets.items() for seed in seeds}
+
+
+def _permuted(panel: CareerPanel, columns: list[str], seed: int) -> CareerPanel:
+    workers = np.array(sorted(panel.workers), dtype=object)
+    order = np.random.default_rng((seed, 3)).permutation(len(workers))
+    donor = dict(zip(workers, workers[order], strict=True))
+    by_worker = panel.frame.drop_duplicates("worker_id").set_index("worker_id")[columns]
+    given = by_worker.loc[panel.frame["worker_id"].map(donor)]
+    frame = panel.frame.assign(**{column: given[column].array for column in columns})
+    return CareerPanel(frame, panel.outcomes, panel.survey)
+
+
+def predicted_permutations(
+    model: NextJobModel, permuted: Mapping[Permutation, CareerPanel]
+) -> dict[Permutation, Predictions]:
+    """Return the predictions of each permuted panel of a fitted model that is cheap enough for it."""
+    return {key: model.predict(panel) for key, panel in permuted.items()}
+
+
 def careers_to_score(panel: CareerPanel, permuted: Mapping[Permutation, CareerPanel]) -> CareerPanel:
     """Return every career of the permuted panels that differs from the worker's own, once.
 
     Args:
         panel: the workers as they are.
-        permuted: as `permuted_covariates.permuted_panels` returns them.
+        permuted: as `permuted_panels` returns them.
 
     Returns:
         A panel whose `worker_id` is the worker's with the number of the variant behind it.
@@ -199,12 +125,12 @@ def careers_to_score(panel: CareerPanel, permuted: Mapping[Permutation, CareerPa
         InputError: if no career differs.
     """
     ids = _variants(panel, permuted)
-    parts = []
-    for other in permuted.values():
-        values = _values(other)
-        named = {worker: ids.get((worker, found)) for worker, found in values.items()}
-        frame = other.frame.assign(worker_id=other.frame["worker_id"].map(named))
-        parts.append(frame[frame["worker_id"].notna()])
+    parts = [
+        other.frame.assign(worker_id=other.frame["worker_id"].map(_named(other, ids))).dropna(
+            subset="worker_id"
+        )
+        for other in permuted.values()
+    ]
     frame = pd.concat(parts).drop_duplicates(["worker_id", "year"]).sort_values(["worker_id", "year"])
     if frame.empty:
         raise InputError(
@@ -238,8 +164,7 @@ def by_permutation(
     known = scored.table.set_index(["worker_id", "year"])["log_prob"]
     found = {}
     for key, other in permuted.items():
-        named = {worker: ids.get((worker, values)) for worker, values in _values(other).items()}
-        variants = own.table["worker_id"].map(named)
+        variants = own.table["worker_id"].map(_named(other, ids))
         changed = variants.notna().to_numpy()
         wanted = pd.MultiIndex.from_arrays([variants[changed], own.table.loc[changed, "year"]])
         table = own.table[[*TRANSITION_COLUMNS, "log_prob"]].copy()
@@ -269,13 +194,6 @@ def of_workers(predictions: Predictions, panel: CareerPanel) -> Predictions:
     return kept
 
 
-def predicted_permutations(
-    model: Predictor, permuted: Mapping[Permutation, CareerPanel]
-) -> dict[Permutation, Predictions]:
-    """Return a fitted model's predictions of each permuted panel."""
-    return {key: model.predict(panel) for key, panel in permuted.items()}
-
-
 def _variants(
     panel: CareerPanel, permuted: Mapping[Permutation, CareerPanel]
 ) -> dict[tuple[str, tuple[str, ...]], str]:
@@ -293,7 +211,57 @@ def _variants(
     }
 
 
+def _named(panel: CareerPanel, ids: Mapping[tuple[str, tuple[str, ...]], str]) -> dict[str, str | None]:
+    """Return the id of each worker of a permuted panel as a variant; None with the covariates of its own."""
+    return {worker: ids.get((worker, values)) for worker, values in _values(panel).items()}
+
+
 def _values(panel: CareerPanel) -> dict[str, tuple[str, ...]]:
     static = panel.frame.drop_duplicates("worker_id")
     columns = [static[column].astype("string").fillna("") for column in STATIC]
     return dict(zip(static["worker_id"], zip(*columns, strict=True), strict=True))
+
+
+def value_of_covariates(
+    true: Predictions, permuted: Mapping[Permutation, Predictions], draws: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """Return how much worse a model predicts with covariates exchanged among workers.
+
+    Args:
+        true: of the panel as it is.
+        permuted: of the same model on the panels of `permuted_panels`, by the same keys.
+        draws: bootstrap samples of workers.
+        seed: of the samples.
+
+    Returns:
+        The columns of `bootstrap_differences` with `covariate` for `model` and without `reference` (`model` is the
+        model's name): `difference` is the perplexity with the covariate exchanged (log-probabilities averaged over
+        seeds) minus the true one; further `seeds` (how many) and `seed_sd` (standard deviation over seeds of the
+        difference in perplexity; NaN with one seed).
+
+    Raises:
+        InputError: if there is nothing to compare.
+        MismatchError: if the transitions differ, or a covariate has other seeds than another.
+    """
+    if not permuted:
+        raise InputError("permuted covariates: no predictions of permuted panels given.")
+    names = list(dict.fromkeys(name for name, _ in permuted))
+    seeds = {name: sorted(seed for other, seed in permuted if other == name) for name in names}
+    if len({tuple(found) for found in seeds.values()}) > 1:
+        raise MismatchError(
+            f"permuted covariates: not the same seeds for each of {', '.join(names)}. Score all."
+        )
+    own = "as it is"
+    averaged, spreads = [realised(true, own)], []
+    for name in names:
+        numbered = [realised(permuted[name, number], f"seed {number}") for number in seeds[name]]
+        (comparison,) = compare([averaged[0], *numbered])
+        values = comparison.log_probs[:, 1:]
+        perplexities = np.exp(-values.mean(axis=0))
+        spreads.append(float(perplexities.std(ddof=1)) if len(numbered) > 1 else np.nan)
+        table = comparison.transitions.assign(log_prob=values.mean(axis=1), log_valid_mass=np.nan)
+        averaged.append(Predictions(name, table, true.outcomes))
+    result = bootstrap_differences(averaged, own, draws, seed)
+    result = result.rename(columns={"model": "covariate"}).drop(columns="reference")
+    result.insert(1, "model", true.model)
+    return result.assign(seeds=len(seeds[names[0]]), seed_sd=spreads)

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-import numpy as np
 import pandas as pd
 
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions, panel_columns
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
-from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity
+from labor_llm.evaluation.comparison import keys_of, realised
+from labor_llm.evaluation.perplexity import perplexity_beside_reference
 
 # What the whole history is called where a number of records stands otherwise.
 ALL = "all"
@@ -71,9 +71,8 @@ def history_lengths_by_available(
         shortest = min(records for records in by_length if records is not None)
         for least, label, keys in _groups(available[available > shortest]):
             shorter = {key: value for key, value in by_length.items() if key is None or key < least}
-            parts.append(
-                _compared(name, shorter, keys, draws, seed).assign(available=least, available_label=label)
-            )
+            part = _compared(name, shorter, keys, draws, seed)
+            parts.append(part.assign(available=least, available_label=label))
     if not parts:
         raise InputError(f"history by length: fewer than {MINIMUM_PERSONS} workers have a longer one.")
     return pd.concat(parts, ignore_index=True)
@@ -84,8 +83,7 @@ def _available(by_length: ByLength, panel: CareerPanel) -> pd.Series:
     if None not in by_length:
         raise InputError("history: the predictions from the whole history are missing.")
     table = by_length[None].table
-    records = panel_columns(table, panel, ["records_before"])["records_before"].to_numpy()
-    return pd.Series(records, pd.MultiIndex.from_frame(table[["worker_id", "year"]]))
+    return panel_columns(table, panel, ["records_before"])["records_before"].set_axis(keys_of(table))
 
 
 def _groups(available: pd.Series) -> Iterator[tuple[int, str, pd.Index]]:
@@ -103,24 +101,10 @@ def _groups(available: pd.Series) -> Iterator[tuple[int, str, pd.Index]]:
 
 
 def _compared(name: str, by_length: ByLength, keys: pd.Index, draws: int, seed: int) -> pd.DataFrame:
-    order = [*sorted(records for records in by_length if records is not None), None]
-    shown = [
-        _renamed(by_length[records], ALL if records is None else str(records), keys) for records in order
-    ]
-    table = bootstrap_perplexity(shown, draws, seed).rename(columns={"model": "records"})
-    paired = bootstrap_differences(shown, ALL, draws, seed).rename(
-        columns={"test_se": "difference_se", "ci_low": "difference_low", "ci_high": "difference_high"}
-    )
-    columns = ["difference", "difference_se", "difference_low", "difference_high"]
-    paired = paired.set_index("model")[columns].reindex(table["records"])
-    for column in columns:
-        table[column] = paired[column].to_numpy()
+    shown = []
+    for records in [*sorted(records for records in by_length if records is not None), None]:
+        chosen = by_length[records].select(keys_of(by_length[records].table).isin(keys))
+        shown.append(realised(chosen, ALL if records is None else str(records)))
+    table = perplexity_beside_reference(shown, ALL, draws, seed).rename(columns={"model": "records"})
     table.insert(1, "model", name)
-    return table.drop(columns="draws")
-
-
-def _renamed(predictions: Predictions, name: str, keys: pd.Index) -> Predictions:
-    """Return the realised titles' log-probabilities of some transitions under another name."""
-    index = pd.MultiIndex.from_frame(predictions.table[["worker_id", "year"]])
-    table = predictions.table[index.isin(keys)].reset_index(drop=True).assign(log_valid_mass=np.nan)
-    return Predictions(name, table, predictions.outcomes)
+    return table

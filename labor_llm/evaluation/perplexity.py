@@ -1,4 +1,4 @@
-"""Perplexity: the exponential of the mean negative log-probability, per transition.
+"""Perplexity: the exponential of the mean negative log-probability, per transition, with two standard errors.
 
 With log P(y_it | history) in nats and T = sum_i T_i transitions of all workers i,
 
@@ -6,57 +6,74 @@ With log P(y_it | history) in nats and T = sum_i T_i transitions of all workers 
 
 as in the CAREER code (Vafa et al. 2024) and the paper: a long career counts more than a short one,
 first records are included, and a uniform guess among K occupations has perplexity K. `log_prob` is
-unnormalised (mass that a language model puts on text that is no valid title counts against it);
-`normalised_perplexity` conditions on the title being valid.
+unnormalised (mass that a language model puts on text that is no valid title counts against it); a
+normalised perplexity conditions on the title being valid. An outcome of probability zero makes
+perplexity infinite; it is never clipped.
 
-An outcome of probability zero makes perplexity infinite. It is counted and shown, never clipped.
+TestSE ("test-set-bootstrap") is how much a perplexity would vary with another sample of test workers, the fitted model
+held fixed. A perplexity is a function of a ratio of sums over workers, so a draw needs only how often each worker was
+drawn, w, and each worker's sum of log-probabilities S and number of transitions C: exp(-(w'S) / (w'C)). Where workers
+depend on each other (the members of a PSID family), `unit` names the column of what is resampled instead. With few
+workers (say below 40) cluster methods, this one too, tend to give standard errors that are too small. Those that
+cannot be computed (one worker, or a probability of zero) are NaN, never zero.
 
-Test-set bootstrap: how much a perplexity would vary with another sample of test workers.
+TrainSE ("training-set-bootstrap") is how much it would vary with another sample of training workers. They are resampled
+with replacement and the model is fitted again, all of it: smoothing, early stopping and whatever else it chooses on the
+validation workers (`labor_llm.careers.refits`). TrainSE is the standard deviation over R refits, itself known only
+within a relative error of about 1 / sqrt(2 (R - 1)). Refits see fewer different workers than the model itself, so their
+mean is a little worse than the model's result, which is what tables show. The two errors rest on independent samples,
+so their squares add up.
 
-Workers are resampled with the fitted model held fixed (`labor_llm.evaluation.resampling`): this is the
-paper's "test-set-bootstrap" standard error (TestSE). It says nothing of the variation from fitting on
-another training sample, for which see `labor_llm.evaluation.training_error`.
-
-A perplexity is a function of a ratio of sums over workers, so a draw needs only how often each worker
-was drawn, w, and each worker's sum of log-probabilities S and number of transitions C:
-exp(-(w'S) / (w'C)). All models are evaluated on the same draws, so differences are paired: what makes
-a worker hard to predict for every model cancels out of them. Where workers depend on each other (the
-members of a PSID family), `unit` names the column of what is resampled instead.
-
-With few workers (say below 40) cluster methods, this one too, tend to give standard errors that are
-too small. Standard errors that cannot be computed (one worker, or a probability of zero) are NaN,
-never zero.
+TrainSE errs on the safe side. Near its optimum the loss of a model that estimates theta is quadratic in the
+error of theta, so that what fresh training samples would change is small; a resampled fit varies around the fitted
+theta, where the loss has a slope already. For a regular model and a large test sample the variance is three times as
+large: with errors e of the fit and d of the refit, alike and independent in each of p directions, Var |e + d|^2 given
+e is on average 6 p against 2 p for Var |e|^2, so that TrainSE is about 1.7 times what fresh training samples of
+the same size would show.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from labor_llm.careers.predictions import MASS_TOLERANCE, Predictions
-from labor_llm.errors import InputError, NumericalError
-from labor_llm.evaluation.comparison import Comparison, compare
-from labor_llm.evaluation.resampling import check_draws, resampled_means, spread
+from labor_llm.careers.refits import stored_refits
+from labor_llm.errors import InputError, MismatchError, NumericalError
+from labor_llm.evaluation.comparison import compare, keys_of, realised
+from labor_llm.evaluation.resampling import Sample, differences, estimates, resampled_means
+from labor_llm.store.results import Results
+from labor_llm.surveys.report import read_conversion
 
 # The realised title and the sum over all titles may come from different forward passes, whose
 # float32 sums differ by rounding; a normalised probability may exceed one by that much.
 NORMALISED_TOLERANCE = 1e-3
+WORKER = "worker_id"
+# Of the surveys that are converted, the only one that follows families.
+_FOLLOWS_FAMILIES = "PSID"
+# ER30001 * 1000 + ER30002: the family of 1968 times a thousand, and the person's number in it.
+_PERSONS = 1000
 
 
-def perplexity(log_probs: np.ndarray | pd.Series, tolerance: float = 1e-6) -> float:
+def perplexity(log_probs: np.ndarray | pd.Series) -> float:
     """Return the perplexity of realised outcomes' log-probabilities (nats); infinite if one of them is -inf.
 
     Args:
         log_probs: one per transition.
-        tolerance: how far above zero, by rounding, a log-probability may lie.
 
     Raises:
         InputError: if there are none.
         NumericalError: if one is NaN or above zero (a probability above one).
     """
+    with np.errstate(over="ignore"):
+        return float(_perplexity(_mean(log_probs, 1e-6)))
+
+
+def _mean(log_probs: np.ndarray | pd.Series, tolerance: float) -> float:
+    """Return the mean of log-probabilities, which by rounding may lie so far above zero."""
     values = np.asarray(log_probs, dtype=np.float64)
     if values.size == 0:
         raise InputError("perplexity of no transitions is not defined. Give at least one log-probability.")
@@ -66,58 +83,11 @@ def perplexity(log_probs: np.ndarray | pd.Series, tolerance: float = 1e-6) -> fl
             f"log-probabilities: {missing:,} of {size:,} are not a number and {above:,} are above zero "
             "(a probability above one). The model's scores are wrong; score it again."
         )
-    with np.errstate(over="ignore"):
-        return float(np.exp(-values.mean()))
+    return float(values.mean())
 
 
-def perplexity_table(predictions: Sequence[Predictions], by: str | None = None) -> pd.DataFrame:
-    """Return the perplexity of each model on each data set, on identical transitions.
-
-    Args:
-        predictions: of one or more models and data sets.
-        by: a column of the predictions' tables, such as 'transition_type', for one row per value.
-
-    Returns:
-        Columns `dataset`, `model`, (`by`), `perplexity`, `normalised_perplexity`, `mean_log_prob` (nats
-        per transition, unnormalised), `transitions`, `workers`, `zero_probabilities` (transitions to
-        which the model gives probability zero) and `normalised_transitions`: those on which the
-        normalised perplexity rests, the same for all models that have scores of all titles; zero,
-        and NaN as the perplexity, for a model that has none.
-
-    Raises:
-        InputError: if there are no predictions, a transition is there twice, or `by` is no column.
-        MismatchError: if the models of a data set predict different transitions.
-        NumericalError: if a log-probability is NaN or above zero.
-    """
-    rows = []
-    for comparison in compare(predictions, [by]):
-        workers, _ = comparison.units("worker_id")
-        groups = list(comparison.groups(by))
-        for position, model in enumerate(comparison.models):
-            for group, members in groups:
-                values = comparison.log_probs[members, position]
-                full = members[comparison.compared_in_full[members, position]]
-                among = comparison.log_probs[full, position] - comparison.log_valid_masses[full, position]
-                rows.append(
-                    {
-                        "dataset": comparison.dataset,
-                        "model": model,
-                        **group,
-                        "perplexity": perplexity(values, MASS_TOLERANCE),
-                        "normalised_perplexity": perplexity(among, NORMALISED_TOLERANCE)
-                        if len(among)
-                        else np.nan,
-                        "mean_log_prob": values.mean(),
-                        "transitions": len(values),
-                        "workers": len(np.unique(workers[members])),
-                        "zero_probabilities": int(np.isneginf(values).sum()),
-                        "normalised_transitions": len(full),
-                    }
-                )
-    return pd.DataFrame(rows)
-
-
-WORKER = "worker_id"
+def _perplexity(mean: float | np.ndarray) -> float | np.ndarray:
+    return np.exp(-mean)
 
 
 def bootstrap_perplexity(
@@ -136,8 +106,7 @@ def bootstrap_perplexity(
         seed: of the samples.
         by: a column such as 'transition_type' for one row per value, on the same draws.
         normalised: of probabilities among the valid titles, on the transitions that have them.
-        unit: column of what is resampled; 'family' for the PSID's families, where the tables have it (see
-            `labor_llm.evaluation.groups`).
+        unit: column of what is resampled.
 
     Returns:
         Columns `dataset`, `model`, (`by`), `perplexity`, `test_se` (standard deviation over draws),
@@ -146,25 +115,12 @@ def bootstrap_perplexity(
         and the interval are NaN with one worker or a probability of zero.
 
     Raises:
-        InputError, MismatchError, NumericalError: as `perplexity_table`; InputError below two draws.
+        InputError: below two draws, or if there are no predictions, a transition is there twice, or `by` or `unit`
+            is no column.
+        MismatchError: if the models of a data set predict different transitions.
+        NumericalError: if a log-probability is NaN or above zero.
     """
-    rows = []
-    for key, sample in _samples(predictions, draws, seed, by, normalised, unit):
-        with np.errstate(over="ignore"):
-            error, low, high = spread(np.exp(-sample["means"][sample["defined"]]), sample["units"])
-        rows.append(
-            {
-                **key,
-                "perplexity": sample["perplexity"],
-                "test_se": error,
-                "ci_low": low,
-                "ci_high": high,
-                "transitions": sample["transitions"],
-                "workers": sample["workers"],
-                "draws": int(sample["defined"].sum()),
-            }
-        )
-    return pd.DataFrame(rows)
+    return estimates(_samples(predictions, draws, seed, by, normalised, unit), "perplexity", _perplexity)
 
 
 def bootstrap_differences(
@@ -172,9 +128,6 @@ def bootstrap_differences(
     reference: str | Mapping[str, str],
     draws: int = 1000,
     seed: int = 0,
-    by: str | None = None,
-    normalised: bool = False,
-    unit: str = WORKER,
 ) -> pd.DataFrame:
     """Return how every other model differs from a reference model, paired on the same draws.
 
@@ -186,12 +139,9 @@ def bootstrap_differences(
         reference: name of a model, or of one for each data set.
         draws: bootstrap samples.
         seed: of the samples.
-        by: a column such as 'transition_type' for one row per value.
-        normalised: of probabilities among the valid titles.
-        unit: column of what is resampled.
 
     Returns:
-        Columns `dataset`, `model`, `reference`, (`by`); `difference` in perplexity with `test_se`,
+        Columns `dataset`, `model`, `reference`; `difference` in perplexity with `test_se`,
         `ci_low`, `ci_high` and `z` (difference / test_se); `log_prob_difference` (mean nats per
         transition) with `log_prob_test_se`, `log_prob_ci_low`, `log_prob_ci_high`, `log_prob_z`;
         `transitions`, `workers`, `draws`. `z` is NaN where the standard error is NaN or zero.
@@ -199,110 +149,181 @@ def bootstrap_differences(
     Raises:
         InputError: if a data set lacks the reference; and as `bootstrap_perplexity`.
     """
-    samples = list(_samples(predictions, draws, seed, by, normalised, unit))
-    datasets = {key["dataset"] for key, _ in samples}
-    named = dict.fromkeys(datasets, reference) if isinstance(reference, str) else dict(reference)
-    if unnamed := sorted(datasets - set(named)):
-        raise InputError(f"{unnamed[0]}: no reference is named for it.")
-    references = {_cell(key): sample for key, sample in samples if key["model"] == named[key["dataset"]]}
-    rows = []
-    for key, sample in samples:
-        chosen = named[key["dataset"]]
-        if key["model"] == chosen:
-            continue
-        base = references.get(_cell(key))
-        if base is None:
-            raise InputError(f"{key['dataset']}: no predictions of the reference {chosen!r}. Give them too.")
-        identity = {"dataset": key["dataset"], "model": key["model"], "reference": chosen}
-        rows.append(identity | ({by: key[by]} if by else {}) | _difference(sample, base))
-    return pd.DataFrame(rows)
+    samples = _samples(predictions, draws, seed)
+    return differences(samples, reference, {"": _perplexity, "log_prob_": np.positive})
+
+
+def perplexity_beside_reference(
+    predictions: Sequence[Predictions], reference: str, draws: int, seed: int, by: str | None = None
+) -> pd.DataFrame:
+    """Return `bootstrap_perplexity` with each row's difference from a reference model of the same data set.
+
+    Returns:
+        Further columns `difference` (model minus reference), `difference_se`, `difference_low`, `difference_high`, NaN
+        for the reference itself; without `draws`.
+    """
+    samples = _samples(predictions, draws, seed, by)
+    paired = differences(samples, reference, {"": _perplexity}).rename(
+        columns={"test_se": "difference_se", "ci_low": "difference_low", "ci_high": "difference_high"}
+    )
+    keys = list(samples[0].key)
+    wanted = paired[[*keys, "difference", "difference_se", "difference_low", "difference_high"]]
+    table = estimates(samples, "perplexity", _perplexity).drop(columns="draws")
+    return table.merge(wanted, on=keys, how="left")
 
 
 def _samples(
-    predictions: Sequence[Predictions], draws: int, seed: int, by: str | None, normalised: bool, unit: str
-) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Return the key of each row of a table and what it is computed from: point estimates and draws."""
-    check_draws(draws)
+    predictions: Sequence[Predictions],
+    draws: int,
+    seed: int,
+    by: str | None = None,
+    normalised: bool = False,
+    unit: str = WORKER,
+) -> list[Sample]:
+    """Return the mean log-probability of each model, or of each of its groups, and in each bootstrap sample."""
+    tolerance = NORMALISED_TOLERANCE if normalised else MASS_TOLERANCE
     samples = []
     for comparison in compare(predictions, [by, unit]):
-        cells = _cells(comparison, by, normalised)
-        codes, ids = comparison.units(unit)
-        if (codes < 0).any():
-            raise InputError(
-                f"{comparison.dataset}: {unit!r} is missing for {int((codes < 0).sum()):,} transitions; every worker "
-                "needs a value, the worker's own id if there is no other."
-            )
-        sums = np.column_stack([np.bincount(codes[rows], values, len(ids)) for _, rows, values in cells])
-        counts = np.column_stack([np.bincount(codes[rows], minlength=len(ids)) for _, rows, _ in cells])
-        means = resampled_means(sums, counts, ids, draws, seed)
+        cells = comparison.cells(by, normalised)
+        codes, units = comparison.units(unit)
         workers, _ = comparison.units(WORKER)
-        for column, (key, rows, values) in enumerate(cells):
-            sample = _sample(values, means[:, column], normalised)
-            sample["workers"] = len(np.unique(workers[rows]))
-            sample["units"] = int((counts[:, column] > 0).sum())
-            samples.append((key, sample))
+        sums = np.column_stack([np.bincount(codes[rows], values, units) for _, rows, values in cells])
+        counts = np.column_stack([np.bincount(codes[rows], minlength=units) for _, rows, _ in cells])
+        means = resampled_means(sums, counts, draws, seed)
+        for (key, rows, values), drawn, by_unit in zip(cells, means.T, counts.T, strict=True):
+            mean = _mean(values, tolerance) if len(values) else np.nan
+            persons = {"transitions": len(values), "workers": len(np.unique(workers[rows]))}
+            samples.append(Sample(key, mean, drawn, int((by_unit > 0).sum()), persons))
     return samples
 
 
-def _cells(
-    comparison: Comparison, by: str | None, normalised: bool
-) -> list[tuple[dict[str, Any], np.ndarray, np.ndarray]]:
-    """Return key, rows and log-probabilities of each model, or of each of its groups."""
-    cells = []
-    groups = list(comparison.groups(by))
-    for position, model in enumerate(comparison.models):
-        for group, rows in groups:
-            kept = rows[comparison.compared_in_full[rows, position]] if normalised else rows
-            values = comparison.log_probs[kept, position]
-            if normalised:
-                values = values - comparison.log_valid_masses[kept, position]
-            cells.append(({"dataset": comparison.dataset, "model": model} | group, kept, values))
-    return cells
+def bootstrap_families(
+    results: Results, predictions: Sequence[Predictions], draws: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """Return the perplexities on data sets that were converted from the PSID, with families of 1968 resampled.
+
+    Args:
+        results: where the data sets stand.
+        predictions: of models on any data sets.
+        draws: bootstrap samples.
+        seed: of the samples.
+
+    Returns:
+        As `bootstrap_perplexity`, with the column `families`; without rows where no data set has families.
+
+    Raises:
+        InputError: if a worker's id is none of the PSID; and as `bootstrap_perplexity`.
+    """
+    of_families, families = [], {}
+    for each in predictions:
+        dataset = each.dataset
+        conversion = read_conversion(results.panel(dataset))
+        if conversion is None or conversion.survey != _FOLLOWS_FAMILIES:
+            continue
+        numbers = psid_families(each.table[WORKER].unique())
+        families[dataset] = len(set(numbers.values()))
+        of_families.append(replace(each, table=each.table.assign(family=each.table[WORKER].map(numbers))))
+    if not of_families:
+        return pd.DataFrame(columns=["dataset", "model", "perplexity", "test_se", "families"])
+    table = bootstrap_perplexity(of_families, draws, seed, unit="family")
+    return table.assign(families=table["dataset"].map(families))
 
 
-def _sample(values: np.ndarray, means: np.ndarray, normalised: bool) -> dict[str, Any]:
-    tolerance = NORMALISED_TOLERANCE if normalised else MASS_TOLERANCE
-    return {
-        "perplexity": perplexity(values, tolerance) if len(values) else np.nan,
-        "mean_log_prob": float(values.mean()) if len(values) else np.nan,
-        "transitions": len(values),
-        "means": means,
-        "defined": ~np.isnan(means),
-    }
+def psid_families(workers: Collection[str]) -> dict[str, str]:
+    """Return the sampled family of 1968 (ER30001) of each of the PSID's workers, by worker id, off which it is read.
+
+    Raises:
+        InputError: if an id is no such number.
+    """
+    for worker in workers:
+        if not worker.isdecimal() or int(worker) < _PERSONS:
+            raise InputError(
+                f"worker {worker!r}: no PSID id (ER30001 * 1000 + ER30002). Give the families of other data yourself."
+            )
+    return {worker: str(int(worker) // _PERSONS) for worker in workers}
 
 
-def _difference(sample: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
-    both = {
-        "workers": min(sample["workers"], base["workers"]),
-        "units": min(sample["units"], base["units"]),
-        "transitions": min(sample["transitions"], base["transitions"]),
-        "defined": sample["defined"] & base["defined"],
-    }
-    with np.errstate(invalid="ignore", over="ignore"):
-        measures = {
-            "": (
-                np.subtract(sample["perplexity"], base["perplexity"]),
-                np.exp(-sample["means"]) - np.exp(-base["means"]),
-            ),
-            "log_prob_": (
-                np.subtract(sample["mean_log_prob"], base["mean_log_prob"]),
-                sample["means"] - base["means"],
-            ),
-        }
-    row: dict[str, Any] = {}
-    for prefix, (difference, drawn) in measures.items():
-        error, low, high = spread(drawn[both["defined"]], both["units"])
-        row |= {
-            f"{prefix}difference": float(difference),
-            f"{prefix}test_se": error,
-            f"{prefix}ci_low": low,
-            f"{prefix}ci_high": high,
-            f"{prefix}z": float(difference / error) if error > 0 else np.nan,
-        }
-    row |= {name: both[name] for name in ("transitions", "workers")}
-    return row | {"draws": int(both["defined"].sum())}
+def stored_refits_of(
+    results: Results, predictions: Sequence[Predictions], models: Sequence[str]
+) -> list[list[Predictions]]:
+    """Return the refits of each model on each data set that has any.
+
+    Args:
+        results: where they stand.
+        predictions: of the models themselves, which the refits must be of.
+        models: short names of those that were refitted.
+
+    Raises:
+        MismatchError: if refits are of other transitions than the model's predictions, or of none of these models,
+            as when workers were split anew and the refits not made again.
+    """
+    own = {(each.dataset, each.model): keys_of(each.table).sort_values() for each in predictions}
+    found = []
+    for dataset in dict.fromkeys(each.dataset for each in predictions):
+        for model in models:
+            folder = results.refits(dataset, model)
+            if not folder.is_dir():
+                continue
+            refits = stored_refits(folder)
+            keys = own.get((dataset, refits[0].model))
+            if keys is None or not all(keys_of(each.table).sort_values().equals(keys) for each in refits):
+                raise MismatchError(
+                    f"{folder}: its refits are of other transitions than the predictions of {model}, or of a model "
+                    "with another label. Run the notebook that makes both again."
+                )
+            found.append(refits)
+    return found
 
 
-def _cell(key: dict[str, Any]) -> tuple[Any, ...]:
-    """Return what a row shares with its reference: data set and value of `by`."""
-    return tuple(value for name, value in key.items() if name != "model")
+def refits_in_words(refits: Sequence[Sequence[Predictions]]) -> str:
+    """Return how often which models were refitted, such as '10 of Multinomial logit', or that none was."""
+    counts = dict.fromkeys(f"{len(model)} of {model[0].model}" for model in refits)
+    return ", ".join(counts) or "no model was refitted"
+
+
+def with_train_errors(
+    test: pd.DataFrame,
+    refits: Sequence[Sequence[Predictions]],
+    references: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """Add what refits tell to a table of perplexities or of paired differences.
+
+    Args:
+        test: as `bootstrap_perplexity` or `bootstrap_differences` returns it, one row a data set and model.
+        refits: as `stored_refits_of` returns them. Differences are paired by the number of the refit: give refits of
+            the same seed.
+        references: of differences, the reference of each data set.
+
+    Returns:
+        The table with `train_se` (standard deviation over refits) and `total_se` (root of the sum of the squares of
+        both); NaN where the model, or the reference, was not refitted or a refit gave something probability zero.
+        The table itself if there are no refits.
+
+    Raises:
+        InputError, MismatchError: if a model has fewer than two refits, they predict different transitions, or the
+            reference has another number of them.
+    """
+    if not refits:
+        return test
+    found = {(model[0].dataset, model[0].model): _of_refits(model) for model in refits}
+    errors = []
+    for dataset, model in zip(test["dataset"], test["model"], strict=True):
+        compared = [model] if references is None else [model, references[dataset]]
+        known = [found[dataset, name] for name in compared if (dataset, name) in found]
+        if len({len(values) for values in known}) > 1:
+            raise InputError(
+                f"{dataset}: {len(known[0])} refits of {model!r}, {len(known[1])} of the reference {compared[1]!r}. "
+                "Refit both as often, with the same seed."
+            )
+        with np.errstate(invalid="ignore"):
+            values = known[0] - sum(known[1:]) if len(known) == len(compared) else np.full(2, np.nan)
+            errors.append(float(values.std(ddof=1)) if np.isfinite(values).all() else np.nan)
+    return test.assign(train_se=errors, total_se=np.sqrt(test["test_se"] ** 2 + np.square(errors)))
+
+
+def _of_refits(refits: Sequence[Predictions]) -> np.ndarray:
+    """Return the perplexity of each refit of a model."""
+    if len(refits) < 2 or len({prediction.model for prediction in refits}) > 1:
+        raise InputError(f"training bootstrap: {len(refits)} refits given; give at least two, of one model.")
+    (comparison,) = compare([realised(each, f"refit {number}") for number, each in enumerate(refits)])
+    return np.exp([-column.mean() for column in comparison.log_probs.T])

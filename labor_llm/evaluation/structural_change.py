@@ -16,21 +16,10 @@ from labor_llm.careers.predictions import Predictions
 from labor_llm.careers.samples import ALL_YEARS, UP_TO
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
-from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity
+from labor_llm.evaluation.comparison import realised
+from labor_llm.evaluation.perplexity import perplexity_beside_reference
 
 PERIOD = "period"
-
-
-def scored_after(predictions: Predictions, last_year: int) -> Predictions:
-    """Return the predictions of records after a year.
-
-    Raises:
-        InputError: if there are none.
-    """
-    rows = (predictions.table["year"] > last_year).to_numpy()
-    if not rows.any():
-        raise InputError(f"{predictions.model}: no transition after {last_year} was scored.")
-    return predictions.select(rows)
 
 
 def before_and_after(
@@ -57,14 +46,14 @@ def before_and_after(
     for model, by_training in trainings.items():
         if UP_TO not in by_training:
             raise InputError(f"{model}: no predictions of the training up to {last_year}.")
-        shown = [renamed(one, name) for name, one in by_training.items()]
-        _require_both_periods(model, shown[0].table, last_year)
-        shown = [_split_at(one, last_year) for one in shown]
-        table = bootstrap_perplexity(shown, draws, seed, by=PERIOD).rename(columns={"model": "training"})
+        year = _years(model, by_training, last_year)
+        after, before = f"{last_year + 1}-{year.max()}", f"{year.min()}-{last_year}"
+        periods = dict.fromkeys(year, before) | dict.fromkeys(year[year > last_year], after)
+        table = _compared(model, by_training, periods, UP_TO, draws, seed)
         # The table tells what the earlier end of training costs, so the signs are turned round.
-        _add_differences(table, bootstrap_differences(shown, UP_TO, draws, seed, by=PERIOD), turned=True)
-        table.insert(1, "model", model)
-        parts.append(table.drop(columns="draws"))
+        changed = ["difference", "difference_low", "difference_high"]
+        table[changed] = -table[["difference", "difference_high", "difference_low"]].to_numpy()
+        parts.append(table)
     return pd.concat(parts, ignore_index=True)
 
 
@@ -93,17 +82,51 @@ def performance_by_year(
     """
     parts = []
     for model, by_training in trainings.items():
-        shown = [renamed(one, name) for name, one in by_training.items()]
-        _require_both_periods(model, shown[0].table, last_year)
-        together = _years_together(shown[0].table, last_year)
-        shown = [_with_periods(one, one.table["year"].map(_names(together))) for one in shown]
-        table = bootstrap_perplexity(shown, draws, seed, by=PERIOD).rename(columns={"model": "training"})
-        _add_differences(table, bootstrap_differences(shown, ALL_YEARS, draws, seed, by=PERIOD))
-        table.insert(1, "model", model)
+        _years(model, by_training, last_year)
+        together = _years_together(next(iter(by_training.values())).table, last_year)
+        names = {year: _name(years) for years in together for year in years}
+        table = _compared(model, by_training, names, ALL_YEARS, draws, seed)
         middles = {_name(years): (years[0] + years[-1]) / 2 for years in together}
         table.insert(table.columns.get_loc(PERIOD) + 1, "year", table[PERIOD].map(middles))
-        parts.append(table.rename(columns={PERIOD: "years"}).drop(columns="draws"))
+        parts.append(table.rename(columns={PERIOD: "years"}))
     return pd.concat(parts, ignore_index=True)
+
+
+def _compared(
+    model: str,
+    by_training: Mapping[str, Predictions],
+    periods: Mapping[int, str],
+    reference: str,
+    draws: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Return the rows of one model: its perplexity by training and period, beside that of a reference training."""
+    shown = []
+    for name, one in by_training.items():
+        table = one.table.assign(**{PERIOD: one.table["year"].map(periods)})
+        shown.append(realised(Predictions(model, table, one.outcomes), name))
+    table = perplexity_beside_reference(shown, reference, draws, seed, PERIOD)
+    table = table.rename(columns={"model": "training"})
+    table.insert(1, "model", model)
+    return table
+
+
+def _years(model: str, by_training: Mapping[str, Predictions], last_year: int) -> np.ndarray:
+    """Return the year of each transition.
+
+    An end of training with too few workers up to it or after it is refused; the count itself is not told.
+    """
+    table = next(iter(by_training.values())).table
+    after = table["year"] > last_year
+    if not after.any():
+        raise InputError(f"{model}: no transition after {last_year} was scored.")
+    for rows, where, remedy in ((~after, "up to", "a later"), (after, "after", "an earlier")):
+        if table.loc[rows, "worker_id"].nunique() < MINIMUM_PERSONS:
+            raise InputError(
+                f"{model}: fewer than {MINIMUM_PERSONS} test workers have transitions {where} {last_year}. "
+                f"Without that period it would follow from the other one, so choose {remedy} last_year."
+            )
+    return table["year"].to_numpy()
 
 
 def _years_together(table: pd.DataFrame, last_year: int) -> list[list[int]]:
@@ -127,57 +150,5 @@ def _years_together(table: pd.DataFrame, last_year: int) -> list[list[int]]:
     return together
 
 
-def _names(together: list[list[int]]) -> dict[int, str]:
-    return {year: _name(years) for years in together for year in years}
-
-
 def _name(years: list[int]) -> str:
     return str(years[0]) if len(years) == 1 else f"{years[0]}-{years[-1]}"
-
-
-def _add_differences(table: pd.DataFrame, paired: pd.DataFrame, turned: bool = False) -> None:
-    """Put paired differences beside the rows of a table by training and period; those turned round change sign."""
-    low, high = ("ci_high", "ci_low") if turned else ("ci_low", "ci_high")
-    sign = -1.0 if turned else 1.0
-    found = pd.DataFrame(
-        {
-            "difference": sign * paired["difference"],
-            "difference_se": paired["test_se"],
-            "difference_low": sign * paired[low],
-            "difference_high": sign * paired[high],
-        }
-    ).set_index(pd.MultiIndex.from_frame(paired[["model", PERIOD]]))
-    aligned = found.reindex(pd.MultiIndex.from_frame(table[["training", PERIOD]]))
-    for column in found.columns:
-        table[column] = aligned[column].to_numpy()
-
-
-def renamed(predictions: Predictions, name: str) -> Predictions:
-    """Return the realised titles' log-probabilities under another name, without the matrices."""
-    table = predictions.table.assign(log_valid_mass=np.nan)
-    return Predictions(name, table, predictions.outcomes)
-
-
-def _require_both_periods(model: str, table: pd.DataFrame, last_year: int) -> None:
-    """Refuse an end of training with too few workers up to it or after it; the count itself is not told."""
-    after = table["year"] > last_year
-    if not after.any():
-        raise InputError(f"{model}: no transition after {last_year} was scored.")
-    for rows, where, remedy in ((~after, "up to", "a later"), (after, "after", "an earlier")):
-        if table.loc[rows, "worker_id"].nunique() < MINIMUM_PERSONS:
-            raise InputError(
-                f"{model}: fewer than {MINIMUM_PERSONS} test workers have transitions {where} {last_year}. "
-                f"Without that period it would follow from the other one, so choose {remedy} last_year."
-            )
-
-
-def _split_at(predictions: Predictions, last_year: int) -> Predictions:
-    """Name the years up to the last one of training and those after it as two periods."""
-    year = predictions.table["year"]
-    names = np.where(year > last_year, f"{last_year + 1}-{year.max()}", f"{year.min()}-{last_year}")
-    return _with_periods(predictions, names)
-
-
-def _with_periods(predictions: Predictions, names: np.ndarray | pd.Series) -> Predictions:
-    table = predictions.table.assign(**{PERIOD: names})
-    return Predictions(predictions.model, table, predictions.outcomes)

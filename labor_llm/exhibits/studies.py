@@ -91,7 +91,7 @@ def covariate_values(values: pd.DataFrame) -> DisplayTable:
     """List how much worse each model predicts with covariates exchanged among workers.
 
     Args:
-        values: as `evaluation.permuted_covariates.value_of_covariates` returns it, of one or more models.
+        values: as `evaluation.covariates.value_of_covariates` returns it, of one or more models.
     """
     frame = pd.DataFrame(
         {

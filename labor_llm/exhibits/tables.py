@@ -156,7 +156,7 @@ def family_errors(
 
     Args:
         by_worker: as `evaluation.bootstrap_perplexity` returns it.
-        by_family: as `evaluation.families.bootstrap_families` does: models of data sets without families are not in
+        by_family: as `evaluation.perplexity.bootstrap_families` does: models of data sets without families are not in
             it, and have empty cells.
         labels: how to call a model or data set; its name where there is none.
     """

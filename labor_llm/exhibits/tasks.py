@@ -1,7 +1,7 @@
 """Tables of binary tasks and of calibration: what was asked, how well models rank, whether probabilities are right.
 
 Each returns a `DisplayTable`, see `labor_llm.exhibits.tables`. Tasks that fewer than eleven workers have, or have not,
-were left out before (`labor_llm.evaluation.shared_events`), so that no number here rests on fewer.
+were left out before (`labor_llm.evaluation.binary_tasks.shared_events`), so that no number here rests on fewer.
 
 Figures of calibration: functions of tidy frames that return a matplotlib figure and touch nothing else.
 """
@@ -20,7 +20,7 @@ from matplotlib.ticker import PercentFormatter
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
 from labor_llm.evaluation.binary_tasks import BINARY_TASKS, BinaryEvents
-from labor_llm.evaluation.shared_events import LeftOut
+from labor_llm.evaluation.comparison import LeftOut
 from labor_llm.exhibits.figures import figure_style
 from labor_llm.exhibits.tables import NOT_COMPARABLE, DisplayTable, compare_in_words
 
@@ -78,7 +78,7 @@ def area_differences(differences: pd.DataFrame, labels: Mapping[str, str] | None
     """List differences in AUC to the best baseline with standard errors and 95 % intervals.
 
     Args:
-        differences: as `evaluation.shared_events.differences_to_best` returns it.
+        differences: as `evaluation.ranking.differences_to_best` returns it.
         labels: how to call a data set; its name where there is none.
     """
     columns = {
@@ -97,7 +97,7 @@ def model_in_words(differences: pd.DataFrame, model: str, labels: Mapping[str, s
     """Return a sentence on how a model ranks each event against the best baseline.
 
     Args:
-        differences: as `evaluation.shared_events.differences_to_best` returns it.
+        differences: as `evaluation.ranking.differences_to_best` returns it.
         model: name of the model.
         labels: how to call a data set; its name where there is none.
     """
@@ -121,7 +121,7 @@ def task_calibration(
     """Put intercept and slope of the event on its stated log odds beside the expected calibration error.
 
     Args:
-        recalibrated: as `evaluation.recalibration.recalibration` returns it.
+        recalibrated: as `evaluation.calibration.recalibration` returns it.
         errors: as `evaluation.calibration.calibration_errors` returns it, of the same tasks.
         labels: how to call a data set; its name where there is none.
     """
@@ -144,7 +144,7 @@ def task_calibration(
 
 
 def distribution_table(measured: pd.DataFrame, labels: Mapping[str, str] | None = None) -> DisplayTable:
-    """Show what `evaluation.calibration_summary.distribution_calibration` returns.
+    """Show what `evaluation.distribution_calibration.distribution_calibration` returns.
 
     Args:
         measured: its rows.
@@ -214,7 +214,7 @@ def reliability_curves(frame: pd.DataFrame, labels: Mapping[str, str] | None = N
     resampled workers.
 
     Args:
-        frame: columns of `evaluation.calibration.reliability_curve`, of one task.
+        frame: columns of `evaluation.calibration.reliability_curves`, of one task.
         labels: how to call a data set; its name where there is none.
 
     Raises:

@@ -10,16 +10,18 @@ import pandas as pd
 import pytest
 
 from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import (
     Predictions,
     from_matrix,
     model_labels,
+    panel_columns,
     read_all_predictions,
     read_predictions,
     write_all_predictions,
     write_predictions,
 )
-from labor_llm.errors import ArtefactError, MismatchError, NumericalError
+from labor_llm.errors import ArtefactError, InputError, MismatchError, NumericalError
 from labor_llm.store.artefacts import writing
 from labor_llm.store.results import Results
 
@@ -187,3 +189,29 @@ def test_predictions_that_were_not_made_name_the_notebook(tmp_path: Path) -> Non
         ArtefactError, match=r"toy/predictions/logit: .* Run notebooks/05_next_job_scoring .*/06_base"
     ):
         read_all_predictions(Results(tmp_path), ["toy"], ["logit"])
+
+
+def test_columns_follow_the_rows_whatever_their_order(chain_panel: CareerPanel, chain_model: type) -> None:
+    predictions = chain_model().predict(chain_panel)
+    panel = CareerPanel(
+        chain_panel.frame.assign(family=chain_panel.frame["worker_id"].str[:-1]), chain_panel.outcomes, "x"
+    )
+    table = predictions.table.sort_values("year")
+    columns = ["gender", "previous", "family"]
+    got = table.assign(**panel_columns(table, panel, columns).to_dict("list"))
+    expected = panel.frame.set_index(["worker_id", "year"])
+    keys = got.set_index(["worker_id", "year"]).index
+    for column in ("gender", "family"):
+        assert (got[column].to_numpy() == expected.loc[keys, column].to_numpy()).all()
+    assert (got["previous"].isna() == (got["transition_type"] == "first")).all()
+
+
+def test_what_the_panel_lacks_is_refused(chain_panel: CareerPanel, chain_model: type) -> None:
+    predictions = chain_model().predict(chain_panel)
+    with pytest.raises(InputError, match="the panel has no column 'family'"):
+        panel_columns(predictions.table, chain_panel, ["family"])
+    with pytest.raises(MismatchError, match="scored transitions are not in the panel"):
+        panel_columns(predictions.table, chain_panel.restrict(chain_panel.workers[:2]), ["gender"])
+    other = CareerPanel(chain_panel.frame.assign(occupation="10"), chain_panel.outcomes, "x")
+    with pytest.raises(MismatchError, match="the occupation differs"):
+        panel_columns(predictions.table, other, ["gender"])

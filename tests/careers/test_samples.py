@@ -17,6 +17,7 @@ from labor_llm.careers.samples import (
     refuse_same_persons,
     sampled,
     stored_training_data,
+    train_up_to,
     training_careers,
 )
 from labor_llm.errors import InputError
@@ -194,3 +195,16 @@ def test_the_model_says_what_it_was_trained_on(
     assert (got["own_workers"], got["own_repeats"], got["other_workers"]) == (11, 2, {"other": 56})
     assert got == chosen.described()
     assert not any(worker in str(got) for worker in chosen.own.workers)
+
+
+def test_training_ends_at_the_year_and_leaves_test_workers_out(chain_panel: CareerPanel) -> None:
+    splits = split_workers(chain_panel, seed=1)
+    got = train_up_to(chain_panel, splits, 1983)
+    assert got.frame["year"].max() == 1983
+    assert {splits[worker] for worker in got.workers} == {"train", "validation"}
+
+
+@pytest.mark.parametrize("year", [1979, 1990])
+def test_a_year_that_leaves_nothing_is_refused(chain_panel: CareerPanel, year: int) -> None:
+    with pytest.raises(InputError, match="The panel has 1980 to 198"):
+        train_up_to(chain_panel, split_workers(chain_panel, seed=1), year)

@@ -5,7 +5,7 @@ import pytest
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.predictions import Predictions
 from labor_llm.errors import InputError, MismatchError
-from labor_llm.evaluation.comparison import compare, in_common, scored_in_full
+from labor_llm.evaluation.comparison import compare, groups, in_common, scored_in_full
 
 OUTCOMES = OutcomeSpace(("1", "2"), ("Cooks", "Bakers"))
 
@@ -48,18 +48,25 @@ def test_models_in_any_order_of_rows_are_columns_of_one_table() -> None:
     (got,) = compare([one, two], ["birth_year"])
     assert got.log_probs.tolist() == [[-1.0, -1.0], [-2.0, -2.0], [-3.0, -3.0], [-4.0, -4.0]]
     assert got.compared_in_full[:, 0].tolist() == [True, True, False, True]
-    assert [(key, rows.tolist()) for key, rows in got.groups("worker_id")] == [
+    assert [(key, rows.tolist()) for key, rows in groups(got.transitions, "worker_id", "a")] == [
         ({"worker_id": "x"}, [0, 1]),
         ({"worker_id": "y"}, [2]),
         ({"worker_id": "z"}, [3]),
     ]
     with pytest.raises(InputError, match=r"^a: 1 of 4 transitions have no value of 'birth_year'"):
-        list(got.groups("birth_year"))
+        got.cells("birth_year")
     two.table["birth_year"] = pd.array([1960, 1951, 1950, None], dtype="Int64")
     with pytest.raises(MismatchError, match="'birth_year' differ in 1 of 4"):
         compare([one, two], ["birth_year"])
     with pytest.raises(InputError, match="'gender' is no column"):
         compare([one, two], ["gender"])
+    with pytest.raises(MismatchError, match="realised occupations differ in 4 of 4"):
+        compare([one, Predictions("two", one.table.assign(occupation="2"), OUTCOMES)])
+    three = one.select(np.array([True, True, False, True]))
+    with pytest.raises(MismatchError, match=r"different transitions \('one' 4, 'three' 3; 3 in common\)"):
+        compare([one, Predictions("three", three.table, OUTCOMES)])
+    with pytest.raises(InputError, match="no predictions"):
+        compare([])
 
 
 def test_data_sets_come_in_the_order_given_and_a_model_once_in_each() -> None:

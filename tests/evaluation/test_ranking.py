@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import hypothesis.strategies as st
 import numpy as np
 import pandas as pd
@@ -13,28 +15,26 @@ from sklearn.metrics import roc_auc_score
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import InputError
 from labor_llm.evaluation import ranking
-from labor_llm.evaluation.binary_tasks import CHANGE, UNEMPLOYMENT, BinaryEvents, binary_events
-from labor_llm.evaluation.ranking import (
-    analytic_standard_error,
-    area_under_curve,
-    bootstrap_auc,
-    bootstrap_auc_differences,
-)
-from labor_llm.evaluation.resampling import worker_weights
+from labor_llm.evaluation.binary_tasks import UNEMPLOYMENT, BinaryEvents, shared_events
+from labor_llm.evaluation.ranking import bootstrap_auc, differences_to_best
+from labor_llm.evaluation.resampling import weight_blocks
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=2, max_size=60))
 def test_auc_is_the_mann_whitney_share_with_ties_one_half(pairs: list[tuple[int, bool]]) -> None:
     scores, outcomes = np.array([s for s, _ in pairs], float), np.array([o for _, o in pairs])
-    got = area_under_curve(scores, outcomes)
+    table = pd.DataFrame({"worker_id": np.arange(len(pairs)).astype(str), "outcome": outcomes})
+    stated = np.column_stack([scores, -scores, np.exp(scores)])
+    events = BinaryEvents(UNEMPLOYMENT, "toy", table, ("given", "turned", "grown"), stated)
+    given_, turned, grown = bootstrap_auc([events], draws=2)["auc"]
     if outcomes.all() or not outcomes.any():
-        assert np.isnan(got)
+        assert np.isnan(given_)
         return
     statistic = scipy.stats.mannwhitneyu(scores[outcomes], scores[~outcomes]).statistic
-    assert got == pytest.approx(statistic / (outcomes.sum() * (~outcomes).sum()), abs=1e-12)
-    assert got == pytest.approx(roc_auc_score(outcomes, scores), abs=1e-12)
-    assert got == pytest.approx(1 - area_under_curve(-scores, outcomes), abs=1e-12)
-    assert got == area_under_curve(np.exp(scores), outcomes)
+    assert given_ == pytest.approx(statistic / (outcomes.sum() * (~outcomes).sum()), abs=1e-12)
+    assert given_ == pytest.approx(roc_auc_score(outcomes, scores), abs=1e-12)
+    assert given_ == pytest.approx(1 - turned, abs=1e-12)
+    assert given_ == grown
 
 
 def clustered_events(workers: int = 150, seed: int = 0) -> BinaryEvents:
@@ -49,8 +49,6 @@ def clustered_events(workers: int = 150, seed: int = 0) -> BinaryEvents:
         {
             "worker_id": [f"w{i:04d}" for i in worker],
             "year": np.arange(len(worker)),
-            "transition_type": "moving",
-            "previous": "10",
             "outcome": outcome,
             "half": np.where(worker % 2, "odd", "even"),
         }
@@ -58,18 +56,16 @@ def clustered_events(workers: int = 150, seed: int = 0) -> BinaryEvents:
     return BinaryEvents(
         UNEMPLOYMENT,
         "toy",
-        "with_history",
         table,
         ("clear", "dim"),
         np.column_stack([clear, dim]),
-        (True, True),
     )
 
 
 def test_each_draw_is_the_auc_of_the_replicated_rows() -> None:
     events = clustered_events(40)
-    weights = worker_weights(sorted(set(events.table["worker_id"])), 30, seed=3)
-    units, _ = events.units("worker_id")
+    units, count = events.units()
+    weights = np.concatenate(list(weight_blocks(count, 30, seed=3)))
     drawn = [
         roc_auc_score(events.outcomes, events.probabilities[:, 0], sample_weight=row[units])
         for row in weights
@@ -94,46 +90,38 @@ def test_bins_of_many_probabilities_change_a_draw_by_far_less_than_its_error(
 
 
 def test_bootstrap_agrees_with_the_clustered_formula_and_exceeds_delong() -> None:
-    got = bootstrap_auc([clustered_events(400)], draws=1000, seed=1).set_index("model")
-    for model in ("clear", "dim"):
-        assert got.loc[model, "test_se"] == pytest.approx(got.loc[model, "clustered_se"], rel=0.1)
-    assert got.loc["clear", "test_se"] > 1.1 * got.loc["clear", "delong_se"]
+    """Obuchowski (1997) adds the components of DeLong et al. (1988) up within workers, which they take to be alone."""
+    events = clustered_events(400)
+    got = bootstrap_auc([events], draws=1000, seed=1).set_index("model")
+    occurred, (workers, count) = events.outcomes, events.units()
+    for model, scores in zip(events.models, events.probabilities.T, strict=True):
+        right = np.sign(scores[occurred][:, None] - scores[~occurred]) / 2 + 0.5
+        placed = np.empty(len(scores))
+        placed[occurred], placed[~occurred] = right.mean(axis=1), right.mean(axis=0)
+        delong = np.sqrt(sum(placed[rows].var(ddof=1) / rows.sum() for rows in (occurred, ~occurred)))
+        share = np.where(occurred, 1 / occurred.sum(), 1 / (~occurred).sum())
+        by_worker = np.bincount(workers, (placed - right.mean()) * share)
+        clustered = np.sqrt((by_worker**2).sum() * count / (count - 1))
+        assert got.loc[model, "test_se"] == pytest.approx(clustered, rel=0.1)
+        if model == "clear":
+            assert got.loc[model, "test_se"] > 1.1 * delong
 
 
-def test_delong_agrees_with_its_definition() -> None:
-    rng = np.random.default_rng(0)
-    scores, outcomes = rng.integers(0, 5, 40).astype(float), rng.random(40) < 0.4
-    above = np.sign(scores[outcomes][:, None] - scores[~outcomes][None]) / 2 + 0.5
-    rows, columns = above.mean(axis=1), above.mean(axis=0)
-    expected = np.sqrt(rows.var(ddof=1) / len(rows) + columns.var(ddof=1) / len(columns))
-    assert analytic_standard_error(scores, outcomes) == pytest.approx(expected, rel=1e-12)
-    # Workers of one record each: the clustered formula differs from DeLong's by degrees of freedom only.
-    clustered = analytic_standard_error(scores, outcomes, np.arange(40))
-    assert clustered == pytest.approx(expected, rel=0.05)
-    assert np.isnan(analytic_standard_error(scores, np.arange(40) == 0))
-
-
-def test_differences_are_paired() -> None:
+def test_differences_to_the_baseline_that_ranks_best_are_paired() -> None:
     events = clustered_events(300)
-    got = bootstrap_auc_differences([events], "clear", draws=400, seed=1).iloc[0]
+    got = differences_to_best([events], ["clear", "dim"], draws=400, seed=1)
+    assert got[["model", "reference"]].to_numpy().tolist() == [["dim", "clear"]]
     alone = bootstrap_auc([events], draws=400, seed=1).set_index("model")
-    assert got["difference"] == pytest.approx(alone.loc["dim", "auc"] - alone.loc["clear", "auc"])
-    assert got["difference"] < 0
-    assert got["test_se"] < np.hypot(*alone["test_se"])
-    twin = BinaryEvents(
-        events.task,
-        "toy",
-        "with_history",
-        events.table,
-        ("a", "b"),
-        events.probabilities[:, [0, 0]],
-        (True, True),
-    )
-    same = bootstrap_auc_differences([twin], "a", draws=20).iloc[0]
+    row = got.iloc[0]
+    assert row["difference"] == pytest.approx(alone.loc["dim", "auc"] - alone.loc["clear", "auc"])
+    assert row["difference"] < 0
+    assert row["test_se"] < np.hypot(*alone["test_se"])
+    twin = dataclasses.replace(events, models=("a", "b"), probabilities=events.probabilities[:, [0, 0]])
+    same = differences_to_best([twin], ["a"], draws=20).iloc[0]
     assert (same["difference"], same["test_se"]) == (0.0, 0.0)
     assert np.isnan(same["z"])
-    with pytest.raises(InputError, match="no predictions of the reference 'career'"):
-        bootstrap_auc_differences([events], "career", draws=2)
+    with pytest.raises(InputError, match="toy: no predictions of a baseline"):
+        differences_to_best([events], ["none of these"])
 
 
 def test_transitions_without_a_group_are_not_left_out_unsaid() -> None:
@@ -151,17 +139,15 @@ def test_a_group_with_one_class_or_one_worker_is_stated_and_the_others_are_compu
     events.table.loc[odd, "outcome"] = False
     got = bootstrap_auc([events], by="half", draws=50).set_index(["model", "half"])
     assert got.loc[("clear", "odd"), "reason"] == "the event never occurs"
-    assert got.loc[("clear", "odd"), ["auc", "test_se", "ci_low", "delong_se"]].isna().all()
+    assert got.loc[("clear", "odd"), ["auc", "test_se", "ci_low"]].isna().all()
     assert got.loc[("clear", "odd"), "draws"] == 0
     assert got.loc[("clear", "even"), "auc"] > 0.5
     assert got.loc[("clear", "even"), "reason"] == ""
-    one = events.select((events.table["worker_id"] == events.table["worker_id"][0]).to_numpy())
-    one.table["outcome"] = np.arange(len(one.table)) % 2 == 0
+    table = pd.DataFrame({"worker_id": ["a"] * 4, "outcome": [True, False] * 2})
+    one = BinaryEvents(UNEMPLOYMENT, "toy", table, ("m",), np.array([[0.1], [0.2], [0.4], [0.3]]))
     single = bootstrap_auc([one], draws=20).iloc[0]
     assert np.isnan(single["test_se"])
     assert single["workers"] == 1
-    with pytest.raises(InputError, match="'decade' is no column"):
-        bootstrap_auc([events], by="decade", draws=5)
     with pytest.raises(InputError, match="at least two"):
         bootstrap_auc([events], draws=1)
 
@@ -169,10 +155,7 @@ def test_a_group_with_one_class_or_one_worker_is_stated_and_the_others_are_compu
 def test_the_simulators_own_model_ranks_best(chain_panel: CareerPanel, chain_model: type) -> None:
     rng = np.random.default_rng(1)
     noisy = chain_model().matrix * np.exp(rng.normal(0, 1, chain_model().matrix.shape))
-    wrong = chain_model(noisy, name="wrong").predict(chain_panel)
-    events = [
-        binary_events([chain_model().predict(chain_panel), wrong], chain_panel, t)
-        for t in (CHANGE, UNEMPLOYMENT)
-    ]
+    models = [chain_model().predict(chain_panel), chain_model(noisy, name="wrong").predict(chain_panel)]
+    events, _ = shared_events(models, [chain_panel])
     got = bootstrap_auc(events, draws=50).pivot(index="task", columns="model", values="auc")
     assert (got["chain"] > got["wrong"]).all()

@@ -1,4 +1,4 @@
-"""Nothing of the years after the last one of training reaches a model, and only they are scored."""
+"""Trainings compared before and after the year in which one of them ends, and year by year."""
 
 from __future__ import annotations
 
@@ -7,34 +7,11 @@ import pandas as pd
 import pytest
 
 from labor_llm.careers.occupations import OutcomeSpace
-from labor_llm.careers.panel import CareerPanel, split_workers
+from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions
-from labor_llm.careers.samples import ALL_YEARS, UP_TO, train_up_to
+from labor_llm.careers.samples import ALL_YEARS, UP_TO
 from labor_llm.errors import InputError
-from labor_llm.evaluation.structural_change import before_and_after, performance_by_year, scored_after
-
-
-def test_training_ends_and_testing_begins_at_the_year(chain_panel: CareerPanel, chain_model: type) -> None:
-    splits = split_workers(chain_panel, seed=1)
-    got = train_up_to(chain_panel, splits, 1983)
-    assert got.frame["year"].max() == 1983
-    assert {splits[worker] for worker in got.workers} == {"train", "validation"}
-    predictions = chain_model().predict(chain_panel.split(splits, "test"))
-    later = scored_after(predictions, 1983)
-    assert later.table["year"].min() == 1984
-    rows = (predictions.table["year"] > 1983).to_numpy()
-    np.testing.assert_array_equal(later.log_probs, predictions.log_probs[rows])
-
-
-@pytest.mark.parametrize("year", [1979, 1990])
-def test_a_year_that_leaves_nothing_is_refused(chain_panel: CareerPanel, year: int) -> None:
-    with pytest.raises(InputError, match="The panel has 1980 to 198"):
-        train_up_to(chain_panel, split_workers(chain_panel, seed=1), year)
-
-
-def test_there_is_nothing_to_score_after_the_last_record(chain_panel: CareerPanel, chain_model: type) -> None:
-    with pytest.raises(InputError, match="no transition after 2000"):
-        scored_after(chain_model().predict(chain_panel), 2000)
+from labor_llm.evaluation.structural_change import before_and_after, performance_by_year
 
 
 def trainings(workers_by_year: dict[int, range]) -> dict[str, dict[str, Predictions]]:
