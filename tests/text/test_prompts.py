@@ -114,7 +114,7 @@ def test_scores_of_another_prompt_are_others_and_no_example_is_stored(
     prompted = score_panel(some, model, "m", folder, REALISED, preamble=before)
     assert not prompted.table["log_prob"].equals(plain.table["log_prob"])
     stored = json.loads((folder / "manifest.json").read_text())["parameters"]["preamble"]
-    assert stored == before.described()
+    assert stored == before.described
     assert (stored["prompt"], stored["examples"], stored["seed"]) == ("examples", 1, 7)
     header = before.text.splitlines()[2]
     assert not any(header.encode() in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
