@@ -26,7 +26,7 @@ def test_the_defaults_are_exact_scoring_of_all_titles_of_everybody() -> None:
         ({"too_long": "cut"}, "too_long", "'cut' should be 'shorten' or 'refuse'"),
         ({"line_ends": "none"}, "line_ends", "'none' should be 'all' or 'needed'"),
         ({"tolerance": 1.0}, "tolerance", "less than 1"),
-        ({"tolerance": float("nan")}, "tolerance", "greater than or equal to 0"),
+        ({"tolerance": float("nan")}, "tolerance", "nan should be less than 1"),
         ({"titles": "realised", "tolerance": 0.1}, "tolerance", "goes with titles 'all'"),
         (
             {"all_titles_workers": 10},
