@@ -51,6 +51,15 @@ class Settings(BaseModel):
             raise _problem(type(self), error) from None
 
 
+class BootstrapSettings(Settings):
+    """A bootstrap of test workers."""
+
+    draws: int = Field(1000, ge=100, le=1_000_000)
+    """Samples of workers."""
+    seed: Seed = 1
+    """Seed of the samples."""
+
+
 def _problem(group: type[Settings], error: ValidationError) -> SettingError:
     """Return the first problem of a group: the field, what was found, what is allowed."""
     first = error.errors()[0]

@@ -13,7 +13,13 @@
 #     language: python
 #     name: python3
 #   labor_llm:
+#     makes:
+#     - predictions
 #     parameters: checked
+#     reads:
+#     - panel
+#     - model
+#     run: each language model
 # ---
 
 # %% [markdown]
@@ -36,22 +42,10 @@ dataset: str = "wage_panel"  # data set
 model: str = "smollm2-135m-instruct"  # packaged model, folder of a (fine-tuned) model or adapter, or hub id
 name: str = ""  # short name of the predictions; that of the model if empty
 label: str = ""  # what tables call the model; its short name if empty
-titles: str = "all"  # titles to be scored: realised, named (those listed next) or all
-named: list[str] = ["stay"]  # stay (the previous record's title) and occupation codes
-all_titles_workers: int = 12  # for how many test workers every title is scored; -1 for all
-tolerance: float = 0.0  # probability that may remain unresolved in a record; 0 is exact
-too_long: str = "shorten"  # careers longer than the model can read: shorten by whole records, or refuse
-line_ends: str = "all"  # score the end of the line with all titles, or where needed (one title begins another)
-memory_mib: int = 1024  # memory in MiB that scoring all titles may take beside the model
-dtype: str = "float32"  # arithmetic: float32 or bfloat16
-quantization: str = "none"  # of the weights: none, 8bit or 4bit
-prompt: str = "plain"  # what stands before each resume: plain (nothing), titles (their list) or examples
-examples: int = 3  # with examples, resumes of so many training workers
-test_workers: int = -1  # how many test workers are scored, drawn at random, at least 11; -1 for all
-seed: int = 1  # of the draws of workers: examples, test workers, those for whom every title is scored
-title_form: str = "literal"  # titles, those that the model was fine-tuned on: literal, numeric, perturbed or shuffled
-title_seed: int = 1  # of numbers, wordings and places
-birth_year: bool = True  # whether the year of birth is stated
+scoring: dict = {"all_titles_workers": 12}  # who is scored, which titles, how closely, with what arithmetic
+resumes: dict = {}  # the form of the resumes, that of the fine-tuning: titles, year of birth
+prompt: dict = {"examples": 3}  # what stands before each resume
+seed: int = 1  # of the draws of workers: test workers, those for whom every title is scored
 refits: int = 0  # fine-tune a fine-tuned model again on so many resamples of its training workers (TrainSE); 0 for none
 refit_seed: int = 1  # of the samples, which are the same for all models
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`

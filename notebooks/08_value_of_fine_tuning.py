@@ -14,6 +14,11 @@
 #     name: python3
 #   labor_llm:
 #     parameters: checked
+#     reads:
+#     - everything
+#     run: once
+#     values:
+#       datasets: datasets_in_full
 # ---
 
 # %% [markdown]
@@ -30,8 +35,7 @@ datasets: list[str] = ["wage_panel"]  # data sets
 fine_tuned: str = "smollm2-fine-tuned"  # the fine-tuned model
 off_the_shelf: str = "smollm2-off-the-shelf"  # the same model without fine-tuning
 prompted: list[str] = []  # predictions of the model off the shelf with other prompts
-draws: int = 1000  # bootstrap samples
-seed: int = 1  # of the samples
+bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and their seed
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%

@@ -14,6 +14,9 @@
 #     name: python3
 #   labor_llm:
 #     parameters: checked
+#     reads:
+#     - everything
+#     run: once
 # ---
 
 # %% [markdown]
@@ -33,8 +36,7 @@ datasets: list[str] = ["wage_panel"]  # data sets
 models: list[str] = ["empirical-transitions", "multinomial-logit", "smollm2-off-the-shelf", "smollm2-fine-tuned"]  # in the order of the tables
 partial: list[str] = []  # models that some of the data sets do without
 fine_tuned: str = "smollm2-fine-tuned"  # the model that the text is about
-draws: int = 1000  # bootstrap samples
-seed: int = 1  # of the samples, and of the simulated perfect model
+bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and their seed, also of the simulated perfect model
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%

@@ -14,6 +14,9 @@
 #     name: python3
 #   labor_llm:
 #     parameters: checked
+#     reads:
+#     - studied
+#     run: study of titles
 # ---
 
 # %% [markdown]
@@ -33,8 +36,7 @@ dataset: str = "wage_panel"  # data set
 literal: str = "smollm2-fine-tuned"  # predictions of the model with literal titles, the reference
 variants: list[str] = []  # predictions of models with other titles, or without the year of birth
 title_seed: int = 1  # of the examples of titles; the seed of the models that are compared
-draws: int = 1000  # bootstrap samples
-seed: int = 1  # of the samples
+bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and their seed
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%

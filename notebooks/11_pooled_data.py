@@ -14,6 +14,9 @@
 #     name: python3
 #   labor_llm:
 #     parameters: checked
+#     reads:
+#     - studied
+#     run: study of pooled data
 # ---
 
 # %% [markdown]
@@ -31,8 +34,7 @@
 dataset: str = "wage_panel"  # data set on whose test workers the models are compared
 reference: str = "smollm2-fine-tuned"  # the model that is trained on the own careers alone
 models: list[str] = []  # models trained on other careers: fewer, or with those of other data sets
-draws: int = 1000  # bootstrap samples
-seed: int = 1  # of the samples
+bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and their seed
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%

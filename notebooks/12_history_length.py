@@ -14,6 +14,12 @@
 #     name: python3
 #   labor_llm:
 #     parameters: checked
+#     reads:
+#     - fitted
+#     run: first data set
+#     values:
+#       label: fine_tuned_label
+#       name: fine_tuned
 # ---
 
 # %% [markdown]
@@ -38,13 +44,12 @@ lengths: list[int] = [1, 2, 4]  # numbers of records shown, beside all of them
 workers: int = 40  # how many test workers with enough history, drawn at random; -1 for all
 dtype: str = "float32"  # arithmetic of the language model: float32 or bfloat16
 quantization: str = "none"  # of its weights: none, 8bit or 4bit
-draws: int = 1000  # bootstrap samples
-seed: int = 1  # of the samples and of the draw of workers
+bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and their seed, also of the draw of workers
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.baselines.refits import fit_baselines_again, predict_baselines
-from labor_llm.careers.windows import workers_with_history
+from labor_llm.baselines.registry import fit_baselines_again, predict_baselines
+from labor_llm.careers.histories import workers_with_history
 from labor_llm.evaluation.history_length import history_lengths, history_lengths_by_available
 from labor_llm.exhibits import figures as study_figures
 from labor_llm.exhibits import studies as history_length_tables

@@ -14,6 +14,12 @@
 #     name: python3
 #   labor_llm:
 #     parameters: checked
+#     reads:
+#     - fitted
+#     run: first and simulated data sets
+#     values:
+#       label: fine_tuned_label
+#       name: fine_tuned
 # ---
 
 # %% [markdown]
@@ -48,14 +54,13 @@ language_model_paths: int = 4  # paths for each of them
 dtype: str = "float32"  # arithmetic of the language model: float32 or bfloat16
 quantization: str = "none"  # of its weights: none, 8bit or 4bit
 bins: int = 10  # of the figure
-draws: int = 1000  # bootstrap samples
-seed: int = 1  # of the samples, questions and paths
+bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and their seed, also of questions and paths
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
 from labor_llm.baselines.oracle import LABEL as ORACLE
 from labor_llm.baselines.oracle import known_oracle
-from labor_llm.baselines.refits import fit_baselines_again
+from labor_llm.baselines.registry import fit_baselines_again
 from labor_llm.careers.horizons import drawn_questions
 from labor_llm.evaluation.horizons import (
     agreement_by_model,

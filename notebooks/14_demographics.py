@@ -14,6 +14,13 @@
 #     name: python3
 #   labor_llm:
 #     parameters: checked
+#     reads:
+#     - fitted
+#     run: once
+#     values:
+#       datasets: first_datasets
+#       models: models_by_group
+#       permuted_dataset: dataset
 # ---
 
 # %% [markdown]
@@ -39,8 +46,7 @@ workers: int = 48  # test workers among whom covariates are exchanged; -1 for al
 dtype: str = "float32"  # arithmetic of the language model, as it was scored with
 quantization: str = "none"  # of its weights, likewise
 line_ends: str = "all"  # scoring of the end of the line, likewise
-draws: int = 1000  # bootstrap samples
-seed: int = 1  # of the samples, and of the draw of workers
+bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and their seed, also of the draw of workers
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%

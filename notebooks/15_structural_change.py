@@ -14,6 +14,9 @@
 #     name: python3
 #   labor_llm:
 #     parameters: checked
+#     reads:
+#     - studied
+#     run: study of structural change
 # ---
 
 # %% [markdown]
@@ -35,12 +38,11 @@ last_year: int = 1984  # last year of the training that ends early
 baselines: list[str] = ["empirical-transitions", "multinomial-logit", "career"]  # models that are fitted again
 models: list[str] = []  # stored predictions of models trained on all years, such as smollm2-fine-tuned
 models_until: list[str] = []  # those of the same models trained up to the last year, in the same order
-draws: int = 1000  # bootstrap samples
-seed: int = 1  # of the samples and of the third training's workers
+bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and their seed, also of the third training's workers
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.baselines.refits import predictions_by_training, stored_by_training
+from labor_llm.baselines.registry import predictions_by_training, stored_by_training
 from labor_llm.evaluation.structural_change import before_and_after, performance_by_year
 from labor_llm.exhibits import figures as study_figures
 from labor_llm.exhibits import studies as structural_change_tables

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from labor_llm.careers.panel import CareerPanel
-from labor_llm.careers.predictions import Predictions, described
+from labor_llm.careers.predictions import Predictions, panel_columns
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
 from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity
@@ -29,7 +29,7 @@ def history_lengths(
     """Return the perplexity of each model with each length of history, on the same transitions.
 
     Args:
-        models: by name, predictions as `labor_llm.careers.windows.predict_windows` returns them.
+        models: by name, predictions as `labor_llm.careers.histories.predict_windows` returns them.
         panel: that they are of.
         draws: bootstrap samples of workers.
         seed: of the samples.
@@ -83,8 +83,9 @@ def _available(by_length: ByLength, panel: CareerPanel) -> pd.Series:
     """Return the number of records before each transition, by worker and year."""
     if None not in by_length:
         raise InputError("history: the predictions from the whole history are missing.")
-    table = described(by_length[None], panel, ["records_before"]).table
-    return table.set_index(["worker_id", "year"])["records_before"]
+    table = by_length[None].table
+    records = panel_columns(table, panel, ["records_before"])["records_before"].to_numpy()
+    return pd.Series(records, pd.MultiIndex.from_frame(table[["worker_id", "year"]]))
 
 
 def _groups(available: pd.Series) -> Iterator[tuple[int, str, pd.Index]]:

@@ -22,7 +22,6 @@ import scipy.special
 
 from labor_llm.careers.horizons import (
     PATH_ERROR,
-    Education,
     HorizonPair,
     NextJobModel,
     compounded_predictions,
@@ -184,7 +183,6 @@ def horizon_pairs(
     paths: int,
     seed: int = 0,
     step: int = 1,
-    education: Education = "observed",
 ) -> list[HorizonPair]:
     """Return direct and compounded predictions of each model over each horizon.
 
@@ -195,7 +193,6 @@ def horizon_pairs(
         paths: drawn where more than one record lies between; with one, all are summed over.
         seed: of the paths.
         step: years from one record to the next.
-        education: of the records between.
 
     Raises:
         As `direct_predictions` and `compounded_predictions`.
@@ -205,9 +202,7 @@ def horizon_pairs(
         drawn = None if years == 2 * step else paths
         for name, model in models.items():
             direct = direct_predictions(model, panel, asked, f"{name}: direct")
-            compounded = compounded_predictions(
-                model, panel, asked, drawn, seed, step, education, f"{name}: compounded"
-            )
+            compounded = compounded_predictions(model, panel, asked, drawn, seed, step, f"{name}: compounded")
             pairs.append(HorizonPair(name, years, direct, compounded))
     return pairs
 

@@ -9,7 +9,6 @@ Some titles of an outcome space in every form, so that a reader sees what a mode
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -78,7 +77,7 @@ def resume_lengths(encoded: Sequence[EncodedResume], titles: Sequence[Sequence[i
 
 def fine_tuning_settings(base: str, settings: FineTuningSettings) -> pd.DataFrame:
     """List the base model (of a folder the name alone) and every setting; those of the adapter if there is one."""
-    values = {"base model": Path(base).name, **dataclasses.asdict(settings)}
+    values = {"base model": Path(base).name, **settings.model_dump()}
     if settings.method == "full":
         values = {
             name: value for name, value in values.items() if not name.startswith(("lora", "quantization"))

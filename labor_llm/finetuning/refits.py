@@ -119,7 +119,7 @@ def refit_language_model(
         "code": code_checksum(__file__),
         **environment()["versions"],
     }
-    return training_refits(fit, *parts, refits, seed, folder, made_by, replace=True)
+    return training_refits(fit, *parts, refits, folder, seed, made_by)
 
 
 def _together(train: CareerPanel, validation: CareerPanel) -> tuple[CareerPanel, dict[str, str]]:

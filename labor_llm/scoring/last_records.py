@@ -18,6 +18,7 @@ import pandas as pd
 import torch
 from transformers import DynamicCache
 
+from labor_llm.careers.histories import HistoryWindows, history_windows
 from labor_llm.careers.horizons import (
     HorizonPair,
     compounded_predictions,
@@ -26,7 +27,6 @@ from labor_llm.careers.horizons import (
 )
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import TRANSITION_COLUMNS, Predictions, read_predictions, write_predictions
-from labor_llm.careers.windows import HistoryWindows, history_windows
 from labor_llm.models.loading import LanguageModel, load_language_model
 from labor_llm.progress import progress
 from labor_llm.scoring.all_titles import all_title_log_probs
@@ -55,7 +55,7 @@ def score_windows(
 
     Args:
         panel: careers whose records are predicted.
-        lengths: numbers of records shown, as `labor_llm.careers.windows.predict_windows`.
+        lengths: numbers of records shown, as `labor_llm.careers.histories.predict_windows`.
         model: as in `load_language_model`.
         label: what tables call the model.
         folder: in which the predictions of each length are stored, an artefact each: `last-1`, ..., `all`.
@@ -64,7 +64,7 @@ def score_windows(
         inputs: artefacts for the manifests.
 
     Returns:
-        As `labor_llm.careers.windows.predict_windows`.
+        As `labor_llm.careers.histories.predict_windows`.
 
     Raises:
         As `predict_windows` and `labor_llm.scoring.careers.score_panel`.

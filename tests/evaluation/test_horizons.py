@@ -161,7 +161,7 @@ def test_paths_depend_on_the_seed_the_worker_and_the_year_alone(
     assert not np.array_equal(whole.log_probs, other.log_probs)
 
 
-def test_education_between_is_observed_or_carried(chain_panel: CareerPanel, chain_model: type) -> None:
+def test_education_between_is_that_of_the_panel(chain_panel: CareerPanel, chain_model: type) -> None:
     worker = chain_panel.frame[chain_panel.frame["worker_id"] == chain_panel.workers[0]].iloc[:3].copy()
     worker["education"] = ["high school", "college", "graduate degree"]
     panel = CareerPanel(worker, chain_panel.outcomes, "d")
@@ -176,9 +176,6 @@ def test_education_between_is_observed_or_carried(chain_panel: CareerPanel, chai
 
     compounded_predictions(Watching(), panel, questions)
     assert seen == [["high school", "college"], ["high school", "college", "graduate degree"]]
-    seen.clear()
-    compounded_predictions(Watching(), panel, questions, education="carried")
-    assert seen == [["high school", "high school"], ["high school", "high school", "graduate degree"]]
 
 
 def test_what_cannot_be_compounded_is_refused(chain_panel: CareerPanel, chain_model: type) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 import signal
@@ -28,9 +27,9 @@ QUICK = FineTuningSettings(
 
 
 # Half precision, as what computes in it must come back too.
-RESUMED = dataclasses.replace(QUICK, precision="bfloat16")
+RESUMED = QUICK.model_copy(update={"precision": "bfloat16"})
 _KILLED = """
-import dataclasses, json, os, signal, sys
+import json, os, signal, sys
 from pathlib import Path
 import torch
 from labor_llm.careers.panel import read_panel
@@ -93,7 +92,7 @@ def test_a_killed_run_ends_with_the_same_weights(
 ) -> None:
     splits = split_workers(panel, seed=1)
     write_panel(tmp_path / "panel", panel, splits)
-    settings, threads = json.dumps(dataclasses.asdict(RESUMED)), str(torch.get_num_threads())
+    settings, threads = json.dumps(RESUMED.model_dump()), str(torch.get_num_threads())
     arguments = [tmp_path / "panel", tiny_model_folder, tmp_path / "killed", threads, settings, place]
     killed = subprocess.run(
         [sys.executable, "-c", _KILLED, *map(str, arguments)], capture_output=True, check=False
@@ -190,7 +189,7 @@ def test_a_best_checkpoint_that_is_damaged_at_the_end_is_made_again(
 def test_checkpoints_that_a_kill_left_beside_their_result_are_removed(
     tiny_model_folder: Path, panel: CareerPanel, tmp_path: Path
 ) -> None:
-    settings = dataclasses.replace(QUICK, epochs=1, batch_size=64)
+    settings = QUICK.model_copy(update={"epochs": 1, "batch_size": 64})
     arguments = str(tiny_model_folder), panel, split_workers(panel, seed=1)
     unfinished, kept = tmp_path / ".m.unfinished", tmp_path / "kept"
     stopped_at(1, settings, *arguments, tmp_path / "m")
@@ -205,7 +204,7 @@ def test_checkpoints_that_a_kill_left_beside_their_result_are_removed(
     assert not unfinished.exists()
     # They are in no other run's way either.
     shutil.copytree(kept, unfinished)
-    fine_tune_panel(*arguments, dataclasses.replace(settings, seed=2), folder)
+    fine_tune_panel(*arguments, settings.model_copy(update={"seed": 2}), folder)
     assert not unfinished.exists()
 
 
@@ -230,7 +229,7 @@ def test_a_loss_or_gradient_that_is_not_finite_stops_with_the_step(
     tiny_model_folder: Path, panel: CareerPanel, tmp_path: Path
 ) -> None:
     # The decay makes every weight infinite in the first step.
-    diverging = dataclasses.replace(QUICK, epochs=1, learning_rate=0.99, weight_decay=1e38)
+    diverging = QUICK.model_copy(update={"epochs": 1, "learning_rate": 0.99, "weight_decay": 1e38})
     where = r"is nan at step 2 of 14 \(epoch 1, batch 2; in the order of the training split, careers \d+(, \d+){7}\)"
     with pytest.raises(NumericalError, match=where) as stopped:
         fine_tune_panel(str(tiny_model_folder), panel, split_workers(panel, 1), diverging, tmp_path / "m")

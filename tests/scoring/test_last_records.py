@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from labor_llm.careers.histories import predict_windows
 from labor_llm.careers.horizons import horizon_questions
 from labor_llm.careers.panel import CareerPanel
-from labor_llm.careers.windows import predict_windows
 from labor_llm.models.loading import LanguageModel
 from labor_llm.scoring.careers import score_careers
 from labor_llm.scoring.last_records import (
