@@ -19,12 +19,7 @@ import torch
 from transformers import DynamicCache
 
 from labor_llm.careers.histories import HistoryWindows, history_windows
-from labor_llm.careers.horizons import (
-    HorizonPair,
-    compounded_predictions,
-    direct_predictions,
-    draw_questions,
-)
+from labor_llm.careers.horizons import HorizonPair, compounded_predictions, direct_predictions, draw_questions
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import TRANSITION_COLUMNS, Predictions, read_predictions, write_predictions
 from labor_llm.models.loading import LanguageModel, load_language_model

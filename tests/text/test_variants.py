@@ -120,16 +120,10 @@ def test_without_birth_year_the_line_is_left_out(panel: CareerPanel) -> None:
         assert two.text.splitlines() == kept
 
 
-@pytest.mark.parametrize(
-    "variant", [*(ResumeSettings(titles=form) for form in CHANGED), ResumeSettings(birth_year=False)]
-)
-def test_predictions_are_of_the_same_codes(
-    tiny_model: LanguageModel, panel: CareerPanel, variant: ResumeSettings
-) -> None:
+def test_predictions_are_of_the_same_codes(tiny_model: LanguageModel, panel: CareerPanel) -> None:
     some = panel.restrict(panel.workers[:3])
-    literal, other = (
-        score_careers(tiny_model, one, "m", ScoringSettings()) for one in (some, variant.of(some))
-    )
+    changed = ResumeSettings(titles="numeric", birth_year=False).of(some)
+    literal, other = (score_careers(tiny_model, one, "m", ScoringSettings()) for one in (some, changed))
     same = ["worker_id", "year", "transition_type", "occupation"]
     assert other.table[same].equals(transitions(some)[same])
     assert other.outcomes.codes == literal.outcomes.codes
