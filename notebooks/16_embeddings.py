@@ -21,6 +21,7 @@
 #     run: once
 #     values:
 #       compared: models_beside_embeddings
+#       dtype: default
 # ---
 
 # %% [markdown]
