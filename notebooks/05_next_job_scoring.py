@@ -67,6 +67,7 @@ from labor_llm.text.prompts import PromptSettings
 from labor_llm.text.variants import ResumeSettings
 from labor_llm.workflow.datasets import dataset_label, open_dataset
 
+# %%
 folders = open_results(results)
 careers, splits = open_dataset(folders, dataset)
 careers = ResumeSettings(titles=title_form, seed=title_seed, birth_year=birth_year).of(careers)
