@@ -63,22 +63,18 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 
 # %%
 from labor_llm.careers.samples import TrainingData
-from labor_llm.exhibits import figures
-from labor_llm.exhibits import models as model_tables
-from labor_llm.exhibits.publishing import show_figure, show_table, show_text
-from labor_llm.finetuning.fit import fine_tune_careers, read_learning_curve
-from labor_llm.finetuning.settings import FineTuningSettings
-from labor_llm.store.results import open_results
+from labor_llm.exhibits import figures, models, publishing
+from labor_llm.finetuning import fit, settings
 from labor_llm.text.variants import CareerVariant
-from labor_llm.workflow.datasets import dataset_label, open_training_careers
+from labor_llm.workflow.datasets import open_training_careers
 
-folders = open_results(results)
+folders, show = publishing.open_chapter(results, dataset, name, model=label)
 variant = CareerVariant(title_form, title_seed, birth_year)
 data = TrainingData(train_workers, dict.fromkeys(other_datasets, other_share), own_repeats, last_year, data_seed)
 careers = open_training_careers(folders, dataset, data, variant)
 
 # %%
-settings = FineTuningSettings(
+chosen = settings.FineTuningSettings(
     method=method, epochs=epochs, learning_rate=learning_rate, batch_size=batch_size, warmup_share=warmup_share,
     weight_decay=weight_decay, max_gradient_norm=max_gradient_norm, precision=precision, quantization=quantization,
     lora_rank=lora_rank, lora_alpha=lora_alpha, lora_dropout=lora_dropout,
@@ -86,14 +82,11 @@ settings = FineTuningSettings(
 )
 
 # %%
-exhibit = f"{dataset}-{name}"
-words = {"dataset": dataset_label(folders, dataset), "model": label}
-table = model_tables.fine_tuning_settings(model, settings)
-show_table("tab-fine-tuning-settings", table, folders.exhibits, persons="none", variant=exhibit, numbers=words)
+show(models.fine_tuning_settings(model, chosen))
 
 # %%
 workers = min(careers.workers, len(careers.validation.workers))
-show_text(careers.sentence(), persons=workers)
+show.text(careers.sentence(), persons=workers)
 
 # %% [markdown]
 # The next cell does the work. It writes checkpoints aside; if it is stopped, the same run goes on from the newest one and
@@ -103,16 +96,11 @@ show_text(careers.sentence(), persons=workers)
 # %%
 added = dict(zip(other_datasets, map(folders.panel, other_datasets), strict=True))
 inputs = {"panel": folders.panel(dataset), **added}
-folder = fine_tune_careers(model, careers, settings, folders.model(dataset, name), inputs)
+folder = fit.fine_tune_careers(model, careers, chosen, folders.model(dataset, name), inputs)
 
 # %%
-curve = read_learning_curve(folder)
-show_figure("fig-learning-curve", figures.learning_curve(curve), folders.exhibits, variant=exhibit,
-            persons=workers, numbers=words)
+curve = fit.read_learning_curve(folder)
+show(figures.learning_curve(curve, persons=workers))
 
 # %%
-kept = curve[curve["kept"] & (curve["split"] == "validation")].iloc[0]
-show_text(
-    "The checkpoint after {step:,} steps ({epoch:.2f} epochs) is kept, with a validation loss of {loss:.4f} nats per token.",
-    persons=workers, step=int(kept["step"]), epoch=kept["epoch"], loss=kept["loss"],
-)
+show(models.kept_checkpoint(curve, workers))

@@ -59,47 +59,34 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 # %%
 from pathlib import Path
 
-from labor_llm.careers.samples import sampled
-from labor_llm.exhibits.models import scored_transitions
-from labor_llm.exhibits.publishing import show_table, show_text
+from labor_llm.exhibits import models, publishing
 from labor_llm.finetuning.refits import refit_language_model
-from labor_llm.models.loading import load_language_model
 from labor_llm.scoring.careers import score_panel
-from labor_llm.scoring.checks import largest_disagreement, measured_error
-from labor_llm.store.results import open_results
-from labor_llm.text.prompts import preamble
-from labor_llm.text.variants import CareerVariant
-from labor_llm.workflow.datasets import dataset_label, open_dataset
+from labor_llm.text import prompts, variants
+from labor_llm.workflow.datasets import drawn_test_workers, open_dataset
 
-folders = open_results(results)
-careers, splits = open_dataset(folders, dataset)
-careers = CareerVariant(title_form, title_seed, birth_year).of(careers)
 name = name or Path(model).name.lower()
 label = label or name
+folders, show = publishing.open_chapter(results, dataset, name, model=label)
+careers, splits = open_dataset(folders, dataset)
+careers = variants.CareerVariant(title_form, title_seed, birth_year).of(careers)
 
 # %%
-before = preamble(prompt, careers, splits, examples, seed)
-test = sampled(careers.split(splits, "test"), test_workers, seed)
+before = prompts.preamble(prompt, careers, splits, examples, seed)
+test = drawn_test_workers(careers, splits, test_workers, seed)
 predictions = score_panel(
     test, model, label, folders.predictions(dataset, name), all_titles_workers, dtype, quantization, inputs={"panel": folders.panel(dataset)}, seed=seed, ask=titles, named=named,
     too_long=too_long, tolerance=tolerance, line_ends=line_ends, memory_mib=memory_mib, preamble=before,
 )
 
 # %%
-table = scored_transitions(predictions)
-show_table("tab-scored-transitions", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
-           variant=f"{dataset}-{name}", numbers={"dataset": dataset_label(folders, dataset), "model": label})
+show(models.scored_transitions(predictions))
 
 # %% [markdown]
 # The fast scorer is held against the plain one, which runs the model once for every prompt and title, on an invented worker.
 
 # %%
-scorer = load_language_model(model, dtype, quantization)
-difference = largest_disagreement(scorer, careers)
-show_text("The largest difference between the two is {difference:.1e} nats.", persons="none", difference=difference)
-
-# %%
-show_text(measured_error(scorer, careers).sentence(), persons="none")
+show(models.scoring_checks(model, careers, dtype, quantization))
 
 # %% [markdown]
 # How much would the result change with other training workers? If asked for, the model is fine-tuned again, with its own

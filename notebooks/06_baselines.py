@@ -51,17 +51,13 @@ refit_seed: int = 1  # of the samples, which are the same for all models
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
+from labor_llm.baselines import oracle, refits as resampling, registry
 from labor_llm.baselines.career.settings import CareerSettings
-from labor_llm.baselines.oracle import known_probabilities
-from labor_llm.baselines.refits import refit_baselines
-from labor_llm.baselines.registry import fit_baselines
 from labor_llm.careers.predictions import write_all_predictions
-from labor_llm.exhibits.models import baseline_tuning
-from labor_llm.exhibits.publishing import show_table, show_text
-from labor_llm.store.results import open_results
-from labor_llm.workflow.datasets import dataset_label, open_dataset
+from labor_llm.exhibits import models, publishing
+from labor_llm.workflow.datasets import open_dataset
 
-folders = open_results(results)
+folders, show = publishing.open_chapter(results, dataset)
 careers, splits = open_dataset(folders, dataset)
 
 # %%
@@ -72,12 +68,10 @@ settings = CareerSettings(
     warmup_steps=career_warmup_steps, weight_decay=career_weight_decay, precision=career_precision, seed=career_seed,
 )
 options = {"career": {"settings": settings, "folder": folders.model(dataset, "career")}}
-fitted = fit_baselines(baselines, careers, splits, options)
+fitted = registry.fit_baselines(baselines, careers, splits, options)
 
 # %%
-table = baseline_tuning(fitted, validation_workers=list(splits.values()).count("validation"))
-show_table("tab-baseline-tuning", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
-           variant=dataset, numbers={"dataset": dataset_label(folders, dataset)})
+show(models.baseline_tuning(fitted, validation_workers=list(splits.values()).count("validation")))
 
 # %% [markdown]
 # For a simulated data set the true probabilities are known, and are stored beside the baselines' as those of an oracle.
@@ -85,10 +79,10 @@ show_table("tab-baseline-tuning", table.frame, folders.exhibits, persons=table.p
 # %%
 test = careers.split(splits, "test")
 predictions = {key: baseline.predict(test) for key, baseline in fitted.items()}
-write_all_predictions(folders, dataset, predictions | known_probabilities(folders.panel(dataset), test))
+write_all_predictions(folders, dataset, predictions | oracle.known_probabilities(folders.panel(dataset), test))
 
 # %%
-show_text(
+show.text(
     "{models} predictions for {transitions:,} transitions of {workers:,} test workers are stored.",
     persons=len(test.workers), models=len(predictions), transitions=len(test.frame), workers=len(test.workers),
 )
@@ -99,4 +93,4 @@ show_text(
 
 # %%
 places = {name: folders.refits(dataset, name) for name in refitted}
-made = refit_baselines(places, careers, splits, refits, options, refit_seed)
+made = resampling.refit_baselines(places, careers, splits, refits, options, refit_seed)

@@ -38,37 +38,27 @@ seed: int = 1  # of the samples, and of the simulated perfect model
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.baselines.oracle import ORACLE
-from labor_llm.baselines.registry import BASELINES
-from labor_llm.careers.occupations import major_groups
+from labor_llm.baselines import oracle, registry
 from labor_llm.careers.predictions import model_labels, read_all_predictions
-from labor_llm.evaluation.binary_tasks import CHANGE
-from labor_llm.evaluation.calibration import BINS, calibration_errors, reliability_curves
-from labor_llm.evaluation.distribution_calibration import distribution_calibration
-from labor_llm.evaluation.ranking import bootstrap_auc
-from labor_llm.evaluation.recalibration import recalibration
-from labor_llm.evaluation.shared_events import differences_to_best, shared_events, with_all_titles
-from labor_llm.exhibits import tasks as calibration_figures
-from labor_llm.exhibits import tasks as tables
-from labor_llm.exhibits.data import groups_by_dataset
-from labor_llm.exhibits.publishing import show_figure, show_table, show_text
-from labor_llm.store.results import open_results
-from labor_llm.workflow.datasets import dataset_labels, open_datasets
+from labor_llm.evaluation import (
+    binary_tasks, calibration, distribution_calibration, ranking, recalibration, shared_events,
+)
+from labor_llm.exhibits import data, figures, publishing, tasks
+from labor_llm.workflow.datasets import open_datasets
 
 # %%
-folders = open_results(results)
-predictions = read_all_predictions(folders, datasets, models, optional=[ORACLE, *partial])
+folders, show = publishing.open_chapter(results, draws=draws)
+predictions = read_all_predictions(folders, datasets, models, optional=[oracle.ORACLE, *partial])
 labels = model_labels(folders, datasets, models)
-names = dataset_labels(folders, datasets)
+names = folders.labels(datasets)
 panels, _ = open_datasets(folders, datasets)
-events, left_out = shared_events(predictions, panels)
+events, left_out = shared_events.shared_events(predictions, panels)
 
 # %%
-table = tables.task_events(events, names)
-show_table("tab-binary-events", table.frame, folders.exhibits, persons=table.persons, formats=table.formats)
+show(tasks.task_events(events, names))
 
 # %%
-show_text("{left_out}", persons="none", left_out=tables.left_out_in_words(left_out, names))
+show(tasks.left_out_in_words(left_out, names))
 
 # %% [markdown]
 # ## Ranking
@@ -79,23 +69,19 @@ show_text("{left_out}", persons="none", left_out=tables.left_out_in_words(left_o
 # part of the AUC of these two tasks is persistence.
 
 # %%
-areas = bootstrap_auc(events, draws=draws, seed=seed)
-table = tables.task_areas(areas, names)
-show_table("tab-binary-tasks", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
-           numbers={"draws": draws})
+show(tasks.task_areas(ranking.bootstrap_auc(events, draws=draws, seed=seed), names))
 
 # %% [markdown]
 # Differences between models are much better known than each AUC alone, as all models are judged on the same samples. The yardstick
 # is, for each task, the baseline with the highest AUC on these same transitions, a choice that favors the baselines.
 
 # %%
-differences = differences_to_best(events, [label for model, label in labels.items() if model in BASELINES], draws, seed)
-table = tables.area_differences(differences, names)
-show_table("tab-auc-differences", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
-           numbers={"draws": draws})
+baselines = [label for model, label in labels.items() if model in registry.BASELINES]
+differences = shared_events.differences_to_best(events, baselines, draws, seed)
+show(tasks.area_differences(differences, names))
 
 # %%
-show_text("{sentence}", persons=int(table.persons.min()), sentence=tables.model_in_words(differences, labels[fine_tuned], names))
+show(tasks.model_in_words(differences, labels[fine_tuned], names))
 
 # %% [markdown]
 # ## Calibration
@@ -105,9 +91,8 @@ show_text("{sentence}", persons=int(table.persons.min()), sentence=tables.model_
 # the diagonal mean that the model expects more moves than there are.
 
 # %%
-curves = reliability_curves(events, CHANGE, draws=draws, seed=seed)
-show_figure("fig-reliability", calibration_figures.reliability_curves(curves, names), folders.exhibits,
-            persons=curves["workers"], numbers={"draws": draws})
+curves = calibration.reliability_curves(events, binary_tasks.CHANGE, draws=draws, seed=seed)
+show(figures.reliability_curves(curves, names))
 
 # %% [markdown]
 # A slope below one means probabilities that are too extreme, one above it probabilities that are too timid; with a slope of
@@ -115,11 +100,8 @@ show_figure("fig-reliability", calibration_figures.reliability_curves(curves, na
 # that is right, and the more so the fewer transitions there are: it is large only against the values of the perfect model beside it.
 
 # %%
-recalibrated = recalibration(events)
-errors = calibration_errors(events, draws=draws, seed=seed)
-table = tables.task_calibration(recalibrated, errors, names)
-show_table("tab-binary-calibration", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
-           numbers={"bins": BINS})
+errors = calibration.calibration_errors(events, draws=draws, seed=seed)
+show(tasks.task_calibration(recalibration.recalibration(events), errors, names))
 
 # %% [markdown]
 # An event sums up one title. Whether the whole distribution is right shows in three ways: how often the most probable title occurs
@@ -128,11 +110,10 @@ show_table("tab-binary-calibration", table.frame, folders.exhibits, persons=tabl
 # the model does not need.
 
 # %%
-complete, without = with_all_titles(predictions)
-show_text("{left_out}", persons="none", left_out=tables.left_out_in_words(without, names))
+complete, without = shared_events.with_all_titles(predictions)
+show(tasks.left_out_in_words(without, names))
 
 # %%
-measured = distribution_calibration(complete, groups_by_dataset(panels, major_groups()), draws, seed)
-table = tables.distribution_table(measured, names)
-show_table("tab-distribution-calibration", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
-           numbers={"draws": draws})
+groups = data.groups_by_dataset(panels)
+measured = distribution_calibration.distribution_calibration(complete, groups, draws, seed)
+show(tasks.distribution_table(measured, names))

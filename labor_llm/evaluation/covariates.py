@@ -276,6 +276,34 @@ def predicted_permutations(
     return {key: model.predict(panel) for key, panel in permuted.items()}
 
 
+def value_to_baseline(
+    baseline: str,
+    panel: CareerPanel,
+    splits: Mapping[str, str],
+    test: CareerPanel,
+    permuted: Mapping[Permutation, CareerPanel],
+    draws: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return `value_of_covariates` of a baseline that is fitted again.
+
+    Args:
+        baseline: its short name.
+        panel: all workers.
+        splits: the split of each worker.
+        test: the workers as they are.
+        permuted: as `permuted_panels` returns them.
+        draws: bootstrap samples of workers.
+        seed: of the samples.
+    """
+    # Only here, as fitting takes PyTorch and scikit-learn.
+    from labor_llm.baselines.registry import fit_baselines
+
+    fitted = fit_baselines([baseline], panel, splits)[baseline]
+    predicted = predicted_permutations(fitted, permuted)
+    return value_of_covariates(fitted.predict(test), predicted, draws=draws, seed=seed)
+
+
 def _variants(
     panel: CareerPanel, permuted: Mapping[Permutation, CareerPanel]
 ) -> dict[tuple[str, tuple[str, ...]], str]:

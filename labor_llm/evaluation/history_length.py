@@ -7,7 +7,7 @@ would tell nothing. Differences to the whole history are paired on the same boot
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -17,10 +17,35 @@ from labor_llm.careers.predictions import Predictions, described
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
 from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity
+from labor_llm.store.results import Results
 
 # What the whole history is called where a number of records stands otherwise.
 ALL = "all"
 ByLength = Mapping[int | None, Predictions]
+
+
+def baselines_by_length(
+    baselines: Sequence[str],
+    panel: CareerPanel,
+    splits: Mapping[str, str],
+    results: Results,
+    test: CareerPanel,
+    lengths: Sequence[int],
+) -> dict[str, ByLength]:
+    """Return what baselines that are fitted again say with each length of history, by the name that tables show.
+
+    Args:
+        baselines: short names.
+        panel: all workers.
+        splits: the split of each worker.
+        results: where CAREER lies.
+        test: careers whose records are predicted.
+        lengths: numbers of records shown.
+    """
+    # Only here, as fitting takes PyTorch and scikit-learn.
+    from labor_llm.baselines.refits import fit_baselines_again, predict_baselines
+
+    return predict_baselines(fit_baselines_again(baselines, panel, splits, results), test, lengths)
 
 
 def history_lengths(

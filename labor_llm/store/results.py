@@ -9,11 +9,12 @@ import contextlib
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from labor_llm.errors import BusyError
+from labor_llm.store.artefacts import verify
 
 
 def project_root() -> Path:
@@ -59,6 +60,14 @@ class Results:
     def horizons(self, dataset: str, name: str) -> Path:
         """Return the folder of one model's predictions over several years, an artefact each."""
         return self.root / dataset / "horizons" / name
+
+    def label(self, dataset: str) -> str:
+        """Return what tables call a converted data set."""
+        return str(verify(self.panel(dataset))["parameters"]["label"])
+
+    def labels(self, datasets: Sequence[str]) -> dict[str, str]:
+        """Return what tables call several converted data sets, by short name."""
+        return {dataset: self.label(dataset) for dataset in datasets}
 
     @property
     def exhibits(self) -> Path:

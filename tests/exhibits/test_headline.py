@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from labor_llm.errors import InputError
-from labor_llm.exhibits.headline import (
+from labor_llm.exhibits.report import (
     best_baselines,
     comparison_formats,
     comparison_numbers,

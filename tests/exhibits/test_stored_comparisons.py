@@ -11,7 +11,7 @@ from labor_llm.careers.predictions import Predictions
 from labor_llm.errors import ArtefactError, InputError
 from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity
 from labor_llm.exhibits import tables
-from labor_llm.exhibits.headline import read_comparison, store_comparison
+from labor_llm.exhibits.report import read_comparison, store_comparison
 from labor_llm.workflow.datasets import packaged_careers
 
 
