@@ -104,9 +104,10 @@ def table(
     if "dataset" in entries:
         frame["dataset"] = [(labels or {}).get(name, name) for name in frame["dataset"]]
     frame.columns = [heading for heading, _ in entries.values()]
-    behind = rows[persons].astype(int).reset_index(drop=True) if persons in list(rows.columns) else persons
+    if isinstance(persons, str) and persons != "none":
+        persons = rows[persons].astype(int).reset_index(drop=True)
     formats = {heading: form for heading, form in entries.values() if form}
-    return DisplayTable(exhibit, frame, behind, formats, numbers or {})
+    return DisplayTable(exhibit, frame, persons, formats, numbers or {})
 
 
 def blank(values: pd.Series, where: pd.Series | None = None) -> pd.Series:

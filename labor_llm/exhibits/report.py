@@ -246,9 +246,11 @@ def published_table(compared: pd.DataFrame, persons: int) -> DisplayTable:
         compared: as `compare_with_paper` returns it.
         persons: workers behind the reproduced values.
     """
+    # A count has separators, so it must not have become a decimal number.
+    ours = [int(value) if value == value // 1 else value for value in compared["our_value"]]
     rows = compared.assign(
         quantity=compared["quantity"].replace(_LABELS) + " (" + compared["metric"] + ")",
-        **{name: _as_given(compared[name]) for name in ("value", "our_value")},
+        our_value=pd.Series(ours, compared.index, dtype=object),
         about=_joined(compared["dataset"], compared["model"]),
         our_about=_joined(compared["our_dataset"], compared["our_model"]),
     )
@@ -263,13 +265,6 @@ def _joined(datasets: pd.Series, models: pd.Series) -> list[str]:
     """Name data set and model in one cell, each word once."""
     pairs = zip(datasets, models, strict=True)
     return [", ".join(dict.fromkeys(part for part in pair if part not in ("", _NO_MODEL))) for pair in pairs]
-
-
-def _as_given(values: pd.Series) -> pd.Series:
-    """Turn whole numbers back into such, for their separators."""
-    return pd.Series(
-        [int(value) if value == value // 1 else value for value in values], values.index, dtype=object
-    )
 
 
 def run_times(results: Results) -> DisplayTable:
