@@ -21,7 +21,6 @@ import numpy as np
 import pandas as pd
 import scipy.optimize
 import scipy.special
-from sklearn.linear_model import LogisticRegression
 
 from labor_llm.evaluation.binary_tasks import BinaryEvents
 from labor_llm.evaluation.ranking import event_groups
@@ -68,6 +67,9 @@ def _recalibrated(probabilities: np.ndarray, occurred: np.ndarray, units: np.nda
     names = ("intercept", "intercept_se", "slope", "slope_se", "in_the_large", "in_the_large_se")
     if reason := _not_recalibrated(probabilities, occurred):
         return dict.fromkeys(names, np.nan) | {"reason": reason}
+    # Only here, as it takes long to import.
+    from sklearn.linear_model import LogisticRegression
+
     logit = scipy.special.logit(probabilities)
     # No penalty: the maximum of the likelihood.
     fitted = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10, max_iter=ITERATIONS)
