@@ -67,7 +67,7 @@ show(data.attrition(panels, conversions, labels))
 # left as gaps.
 
 # %%
-show(data_figures.coverage(data.coverage(panels, conversions, labels)))
+show(data_figures.coverage(data_figures.records_by_frame(panels, conversions, labels)))
 
 # %%
 show(data.unmapped_codes(panels, conversions, labels))
@@ -80,13 +80,13 @@ show(data.unmapped_codes(panels, conversions, labels))
 # or one of the three states. The three types are told apart throughout, as staying is far easier to predict than moving.
 
 # %%
-show(data_figures.transition_type_shares(data.transition_type_shares(panels, labels)))
+show(data_figures.transition_type_shares(data_figures.type_shares(panels, labels)))
 
 # %%
-show(data_figures.transition_matrix(data.transition_matrix(panels, labels)))
+show(data_figures.transition_matrix(data_figures.group_transitions(panels, labels)))
 
 # %%
-show(data_figures.movers_by_age(data.movers_by_age(panels, labels)))
+show(data_figures.movers_by_age(data_figures.mover_shares(panels, labels)))
 
 # %% tags=["remove-cell"]
 numbers = report.data_numbers(panels[0], labels[datasets[0]])

@@ -43,7 +43,7 @@ from labor_llm.careers.predictions import model_labels, read_all_predictions
 from labor_llm.evaluation import (
     binary_tasks, calibration, distribution_calibration, ranking, recalibration, shared_events,
 )
-from labor_llm.exhibits import data, figures, publishing, tasks
+from labor_llm.exhibits import data, figures, publishing, tables
 from labor_llm.workflow.datasets import open_datasets
 
 # %%
@@ -55,10 +55,10 @@ panels, _ = open_datasets(folders, datasets)
 events, left_out = shared_events.shared_events(predictions, panels)
 
 # %%
-show(tasks.task_events(events, names))
+show(tables.task_events(events, names))
 
 # %%
-show(tasks.left_out_in_words(left_out, names))
+show(tables.left_out_in_words(left_out, names))
 
 # %% [markdown]
 # ## Ranking
@@ -69,7 +69,7 @@ show(tasks.left_out_in_words(left_out, names))
 # part of the AUC of these two tasks is persistence.
 
 # %%
-show(tasks.task_areas(ranking.bootstrap_auc(events, draws=draws, seed=seed), names))
+show(tables.task_areas(ranking.bootstrap_auc(events, draws=draws, seed=seed), names))
 
 # %% [markdown]
 # Differences between models are much better known than each AUC alone, as all models are judged on the same samples. The yardstick
@@ -78,10 +78,10 @@ show(tasks.task_areas(ranking.bootstrap_auc(events, draws=draws, seed=seed), nam
 # %%
 baselines = [label for model, label in labels.items() if model in registry.BASELINES]
 differences = shared_events.differences_to_best(events, baselines, draws, seed)
-show(tasks.area_differences(differences, names))
+show(tables.area_differences(differences, names))
 
 # %%
-show(tasks.model_in_words(differences, labels[fine_tuned], names))
+show(tables.model_in_words(differences, labels[fine_tuned], names))
 
 # %% [markdown]
 # ## Calibration
@@ -101,7 +101,7 @@ show(figures.reliability_curves(curves, names))
 
 # %%
 errors = calibration.calibration_errors(events, draws=draws, seed=seed)
-show(tasks.task_calibration(recalibration.recalibration(events), errors, names))
+show(tables.task_calibration(recalibration.recalibration(events), errors, names))
 
 # %% [markdown]
 # An event sums up one title. Whether the whole distribution is right shows in three ways: how often the most probable title occurs
@@ -111,9 +111,9 @@ show(tasks.task_calibration(recalibration.recalibration(events), errors, names))
 
 # %%
 complete, without = shared_events.with_all_titles(predictions)
-show(tasks.left_out_in_words(without, names))
+show(tables.left_out_in_words(without, names))
 
 # %%
 groups = data.groups_by_dataset(panels)
 measured = distribution_calibration.distribution_calibration(complete, groups, draws, seed)
-show(tasks.distribution_table(measured, names))
+show(tables.distribution_table(measured, names))

@@ -48,7 +48,7 @@ import pandas as pd
 
 from labor_llm.careers.predictions import read_all_predictions
 from labor_llm.evaluation import covariates as exchange, groups
-from labor_llm.exhibits import figures, publishing, studies, tasks
+from labor_llm.exhibits import figures, publishing, studies, tables
 from labor_llm.scoring.careers import score_panel
 from labor_llm.workflow.datasets import open_dataset, open_datasets
 
@@ -66,7 +66,7 @@ measured, left_out = groups.group_performance(predictions, panels, draws=draws, 
 show(studies.group_perplexity(measured, names))
 
 # %%
-show(tasks.left_out_in_words(left_out, names))
+show(tables.left_out_in_words(left_out, names))
 
 # %% [markdown]
 # Whether a worker changes occupation is the event that most workers have, so it bears a comparison of small groups. The calibration
@@ -91,7 +91,7 @@ careers, splits = open_dataset(folders, permuted_dataset)
 test = exchange.random_workers(careers.split(splits, "test"), workers, seed)
 kept, constant = exchange.varying_covariates(test, covariates)
 permuted = exchange.permuted_panels(test, kept, permutation_seeds)
-show(tasks.left_out_in_words(constant, names))
+show(tables.left_out_in_words(constant, names))
 
 # %%
 (own,) = read_all_predictions(folders, [permuted_dataset], [fine_tuned])

@@ -45,8 +45,7 @@ predictions = {
 # %%
 panels, splits = open_datasets(folders, datasets)
 workers = sum(len(panel.workers) for panel in panels)
-reproduced = report.reproduced_values(predictions, folders.labels(datasets), workers, base_model)
-show(report.published_table(report.compare_with_paper(report.read_published(), reproduced), persons=workers))
+show(report.published_values(predictions, folders.labels(datasets), workers, base_model))
 
 # %% [markdown]
 # ## How long it took, and with what

@@ -1,17 +1,15 @@
-"""What the career panels are, where they come from and how workers move in them: the chapter on the data.
+"""Tables of what the career panels are and where they come from.
 
-Tables are returned as they are to be read (`DisplayTable`), figures' numbers as tidy frames for
-`labor_llm.exhibits.data_figures`. What rests on fewer than `MINIMUM_PERSONS` workers is pooled, left out or
-shown as '< 11' here, and so is a second number where the first could be computed from the others. `panels` holds
-one career panel for each data set, `conversions` the counts of each one's conversion by its name, None where it has
-none, and `labels` says how to call a data set; its name where there is none.
+What rests on fewer than `MINIMUM_PERSONS` workers is pooled, left out or shown as '< 11' here, and so is a second
+number where the first could be computed from the others. `panels` holds one career panel for each data set,
+`conversions` the counts of each one's conversion by its name, None where it has none, and `labels` says how to call
+a data set; its name where there is none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
 from labor_llm.careers.occupations import major_groups
@@ -50,12 +48,9 @@ Conversions = Mapping[str, Conversion | None]
 # Individuals and transitions that the paper is recalled to have, by the survey's name; never verified, and
 # therefore not among the published values of `published.csv`.
 BELIEVED_SIZES = {"PSID": (31_056, 313_622), "NLSY79": (12_479, 259_778), "NLSY97": (8_984, 148_795)}
-NOT_TOLD = "Census frame not told"
 FEW = f"< {MINIMUM_PERSONS}"
 _NO_CODE = "no occupation code"
 _MOST_CODES = 5
-_YEARS_OF_AGE = 5
-_NORMAL_95 = 1.959964
 
 
 def occupation_groups(panel: CareerPanel) -> dict[str, str]:
@@ -91,10 +86,7 @@ def data_description(
 ) -> DisplayTable:
     """Describe career panels side by side: sizes, splits, and shares in percent, one column a data set.
 
-    Args:
-        panels: one for each data set.
-        splits: for each data set, the split of each of its workers.
-        labels: how to call a data set.
+    `splits` holds for each data set the split of each of its workers.
     """
     columns, persons = [], []
     titles = [(labels or {}).get(panel.dataset, panel.dataset) for panel in panels]
@@ -148,24 +140,6 @@ def _shares(panel: CareerPanel) -> list[tuple[str, object, int]]:
             share = 100.0 * int(row["size"]) / len(frame)
             rows.append((f"{name}: {group}, %", share, int(row["nunique"])))
     return rows
-
-
-def transition_type_shares(panels: Sequence[CareerPanel], labels: Labels = None) -> pd.DataFrame:
-    """Return the share of each type of transition.
-
-    Returns:
-        Columns `dataset`, `transition_type`, `transitions`, `share` (0 to 1) and `workers` (that have
-        such transitions).
-    """
-    parts = []
-    for panel in panels:
-        counts = transitions(panel).groupby("transition_type")["worker_id"].agg(["size", "nunique"])
-        counts = counts.reindex([name for name in TRANSITION_TYPES if name in counts.index]).reset_index()
-        counts.columns = ["transition_type", "transitions", "workers"]
-        counts.insert(0, "dataset", panel.dataset)
-        counts.insert(3, "share", counts["transitions"] / counts["transitions"].sum())
-        parts.append(counts)
-    return pd.concat(parts, ignore_index=True).replace({"dataset": labels or {}})
 
 
 def attrition(panels: Sequence[CareerPanel], conversions: Conversions, labels: Labels = None) -> DisplayTable:
@@ -270,7 +244,7 @@ def _frame_rows(conversion: Conversion) -> list[tuple[object, ...]]:
         behind = max(by_year, default=0)
         if behind < MINIMUM_PERSONS or not counts.coded or counts.mapped is None:
             continue
-        name, percent = _frame_name(counts.frame), 100.0 / counts.coded
+        name, percent = frame_name(counts.frame), 100.0 / counts.coded
         unmapped = [entry for entry in conversion.unmapped if entry.frame == counts.frame]
         # Codes that were too rare to be stored are the difference to what is listed.
         total = counts.coded - counts.mapped
@@ -304,99 +278,6 @@ def _frequent_codes(unmapped: list[UnmappedCode], total: int) -> tuple[list[Unma
     return listed, persons
 
 
-def transition_matrix(panels: Sequence[CareerPanel], labels: Labels = None) -> pd.DataFrame:
-    """Return the share of each group of occupations in the records that follow a record of a group.
-
-    Returns:
-        One row a data set and pair of groups: `dataset`, `origin`, `destination`, `share` (0 to 1, of the
-        records after `origin`) and `workers`; both missing (NaN) where fewer than 11 workers made the
-        transition, or where the share could be computed from the others of its row.
-    """
-    parts = []
-    for panel in panels:
-        groups = occupation_groups(panel)
-        order = pd.Index(dict.fromkeys(groups.values()))
-        moves = transitions(panel).dropna(subset=["previous"])
-        pairs = moves.groupby([moves["previous"].map(groups), moves["occupation"].map(groups)])["worker_id"]
-        counts, workers = (
-            table.unstack(fill_value=0).reindex(index=order, columns=order, fill_value=0)
-            for table in (pairs.size(), pairs.nunique())
-        )
-        shown = workers.apply(_shown_cells, axis=1, result_type="broadcast").astype(bool)
-        shares = counts.div(counts.sum(axis=1).replace(0, np.nan), axis=0)
-        tidy = pd.DataFrame({"share": shares.where(shown).stack(), "workers": workers.where(shown).stack()})
-        tidy = tidy.rename_axis(["origin", "destination"]).reset_index()
-        tidy.insert(0, "dataset", (labels or {}).get(panel.dataset, panel.dataset))
-        parts.append(tidy)
-    return pd.concat(parts, ignore_index=True)
-
-
-def _shown_cells(workers: pd.Series) -> np.ndarray:
-    """Say which shares of a row are shown; a single one that is left out would be one minus the others."""
-    enough = workers.to_numpy() >= MINIMUM_PERSONS
-    if (~enough).sum() == 1 and enough.any():
-        enough[np.where(enough, workers, np.inf).argmin()] = False
-    return enough
-
-
-def movers_by_age(panels: Sequence[CareerPanel], labels: Labels = None) -> pd.DataFrame:
-    """Return the share of transitions to another occupation by age, first records left out.
-
-    The age is the year of the record minus the year of birth, in bins of five years. The 95 % interval rests on
-    a normal approximation and the variance of a ratio of sums over workers, whose records are not independent.
-
-    Returns:
-        `dataset`, `age` (the lowest of the bin), `share`, `ci_low`, `ci_high` (0 to 1), `transitions` and
-        `workers` (the fewer of those who move and those who stay in the bin). Bins with fewer than 11 of
-        either, and workers without a year of birth, are left out, so there may be no row.
-    """
-    parts = []
-    for panel in panels:
-        known = transitions(panel).dropna(subset=["previous", "birth_year"])
-        age = (known["year"] - known["birth_year"]).astype("int64") // _YEARS_OF_AGE * _YEARS_OF_AGE
-        moving = (known["transition_type"] == "moving").astype("int64")
-        keys = [age.rename("age"), known["worker_id"]]
-        by_worker = moving.groupby(keys).agg(moves="sum", records="size").reset_index()
-        rows = [_share_with_interval(age, part) for age, part in by_worker.groupby("age")]
-        columns = ["age", "share", "ci_low", "ci_high", "transitions", "workers"]
-        tidy = pd.DataFrame(rows, columns=columns)
-        tidy.insert(0, "dataset", (labels or {}).get(panel.dataset, panel.dataset))
-        parts.append(tidy[tidy["workers"] >= MINIMUM_PERSONS])
-    filled = [part for part in parts if not part.empty]
-    return pd.concat(filled or parts[:1], ignore_index=True)
-
-
-def _share_with_interval(age: int, by_worker: pd.DataFrame) -> tuple[float, ...]:
-    """Return age, share, interval, transitions and the fewer of movers and stayers in one bin of ages."""
-    moves, records = by_worker["moves"].to_numpy(), by_worker["records"].to_numpy()
-    total, workers = records.sum(), len(records)
-    share = moves.sum() / total
-    variance = ((moves - share * records) ** 2).sum() / total**2 * workers / max(workers - 1, 1)
-    reach = _NORMAL_95 * np.sqrt(variance)
-    fewer = min(int((moves > 0).sum()), int((moves < records).sum()))
-    return age, share, max(share - reach, 0.0), min(share + reach, 1.0), int(total), fewer
-
-
-def coverage(panels: Sequence[CareerPanel], conversions: Conversions, labels: Labels = None) -> pd.DataFrame:
-    """Return the records of each survey year by the Census frame of their occupation codes.
-
-    Returns:
-        `dataset`, `year`, `frame` ('Census 1980', 'no occupation code', or 'Census frame not told') and
-        `records`, each of another worker; counts of fewer than 11 are left out.
-    """
-    parts = []
-    for panel in panels:
-        conversion = conversions[panel.dataset]
-        if conversion is None:
-            counted = panel.frame.groupby("year").size().rename("records").reset_index()
-            counted.insert(1, "frame", NOT_TOLD)
-        else:
-            rows = [(entry.year, _frame_name(entry.frame), entry.kept or 0) for entry in conversion.coverage]
-            counted = pd.DataFrame(rows, columns=["year", "frame", "records"])
-        counted.insert(0, "dataset", (labels or {}).get(panel.dataset, panel.dataset))
-        parts.append(counted[counted["records"] >= MINIMUM_PERSONS].sort_values(["year", "frame"]))
-    return pd.concat(parts, ignore_index=True)
-
-
-def _frame_name(frame: str) -> str:
+def frame_name(frame: str) -> str:
+    """Return what tables and figures call a Census frame, or that records have none."""
     return _NO_CODE if frame == NO_FRAME else frame.replace("census", "Census ")

@@ -1,6 +1,9 @@
-"""Figures of the data: functions of the tidy frames of `labor_llm.exhibits.data`.
+"""Figures of the data, and the numbers that they draw, as tidy frames.
 
-A frame without rows gives a figure that says so, as an exhibit is made in every run.
+What rests on fewer than `MINIMUM_PERSONS` workers is left out, and so is a second number where the first could be
+computed from the others. A frame without rows gives a figure that says so, as an exhibit is made in every run.
+`panels` holds one career panel for each data set, `conversions` the counts of each one's conversion by its name, None
+where it has none, and `labels` says how to call a data set; its name where there is none.
 """
 
 from __future__ import annotations
@@ -16,8 +19,11 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator, PercentFormatter
 
-from labor_llm.careers.panel import TRANSITION_TYPES
+from labor_llm.careers.panel import TRANSITION_TYPES, CareerPanel, transitions
+from labor_llm.disclosure import MINIMUM_PERSONS
+from labor_llm.exhibits.data import Conversions, frame_name, occupation_groups
 from labor_llm.exhibits.figures import MARKERS, exhibit, new_figure
+from labor_llm.exhibits.tables import Labels
 
 _LABEL_WIDTH = 30
 # Cells of a larger share are so dark that their number is white.
@@ -27,15 +33,32 @@ _FRAME_COLORS = {
     "Census 1970": 0, "Census 1980": 9, "Census 1990": 2, "Census 2000": 1, "Census 2002": 3, "Census 2010": 8,
 }  # fmt: skip
 _OTHER_COLOR = "#b0b0b0"
+_NOT_TOLD = "Census frame not told"
+_YEARS_OF_AGE = 5
+_NORMAL_95 = 1.959964
 
 
-@exhibit("fig-transition-types", "dataset", "transition_type", "share")
-def transition_type_shares(frame: pd.DataFrame) -> Figure:
-    """Draw stacked horizontal bars: the shares of first, moving and staying transitions.
+def type_shares(panels: Sequence[CareerPanel], labels: Labels = None) -> pd.DataFrame:
+    """Return the share of each type of transition.
 
-    Args:
-        frame: columns `dataset`, `transition_type` ('first', 'moving', 'staying'), `share` (0 to 1).
+    Returns:
+        Columns `dataset`, `transition_type`, `transitions`, `share` (0 to 1) and `workers` (that have
+        such transitions).
     """
+    parts = []
+    for panel in panels:
+        counts = transitions(panel).groupby("transition_type")["worker_id"].agg(["size", "nunique"])
+        counts = counts.reindex([name for name in TRANSITION_TYPES if name in counts.index]).reset_index()
+        counts.columns = ["transition_type", "transitions", "workers"]
+        counts.insert(0, "dataset", panel.dataset)
+        counts.insert(3, "share", counts["transitions"] / counts["transitions"].sum())
+        parts.append(counts)
+    return pd.concat(parts, ignore_index=True).replace({"dataset": labels or {}})
+
+
+@exhibit("fig-transition-types", "dataset transition_type share")
+def transition_type_shares(frame: pd.DataFrame) -> Figure:
+    """Draw stacked horizontal bars: the shares of first, moving and staying transitions."""
     shares = frame.pivot(index="dataset", columns="transition_type", values="share")
     shares = shares.reindex(index=frame["dataset"].unique(), columns=list(TRANSITION_TYPES)).fillna(0.0)
     figure = new_figure(1.3 + 0.45 * len(shares))
@@ -54,7 +77,42 @@ def transition_type_shares(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-@exhibit("fig-transition-matrix", "dataset", "origin", "destination", "share")
+def group_transitions(panels: Sequence[CareerPanel], labels: Labels = None) -> pd.DataFrame:
+    """Return the share of each group of occupations in the records that follow a record of a group.
+
+    Returns:
+        One row a data set and pair of groups: `dataset`, `origin`, `destination`, `share` (0 to 1, of the
+        records after `origin`) and `workers`; both missing (NaN) where fewer than 11 workers made the
+        transition, or where the share could be computed from the others of its row.
+    """
+    parts = []
+    for panel in panels:
+        groups = occupation_groups(panel)
+        order = pd.Index(dict.fromkeys(groups.values()))
+        moves = transitions(panel).dropna(subset=["previous"])
+        pairs = moves.groupby([moves["previous"].map(groups), moves["occupation"].map(groups)])["worker_id"]
+        counts, workers = (
+            table.unstack(fill_value=0).reindex(index=order, columns=order, fill_value=0)
+            for table in (pairs.size(), pairs.nunique())
+        )
+        shown = workers.apply(_shown_cells, axis=1, result_type="broadcast").astype(bool)
+        shares = counts.div(counts.sum(axis=1).replace(0, np.nan), axis=0)
+        tidy = pd.DataFrame({"share": shares.where(shown).stack(), "workers": workers.where(shown).stack()})
+        tidy = tidy.rename_axis(["origin", "destination"]).reset_index()
+        tidy.insert(0, "dataset", (labels or {}).get(panel.dataset, panel.dataset))
+        parts.append(tidy)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _shown_cells(workers: pd.Series) -> np.ndarray:
+    """Say which shares of a row are shown; a single one that is left out would be one minus the others."""
+    enough = workers.to_numpy() >= MINIMUM_PERSONS
+    if (~enough).sum() == 1 and enough.any():
+        enough[np.where(enough, workers, np.inf).argmin()] = False
+    return enough
+
+
+@exhibit("fig-transition-matrix", "dataset origin destination share")
 def transition_matrix(frame: pd.DataFrame) -> Figure:
     """Draw a heat map for each data set: shares of the next record's group, by the group of the one before.
 
@@ -76,14 +134,47 @@ def transition_matrix(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-@exhibit("fig-movers-by-age", "dataset", "age", "share", "ci_low", "ci_high", may_be_empty=True)
-def movers_by_age(frame: pd.DataFrame) -> Figure:
-    """Draw the share of movers against age with its 95 % band, one line a data set.
+def mover_shares(panels: Sequence[CareerPanel], labels: Labels = None) -> pd.DataFrame:
+    """Return the share of transitions to another occupation by age, first records left out.
 
-    Args:
-        frame: columns `dataset`, `age` (the lowest of a bin of five years), `share`, `ci_low`, `ci_high` (0 to 1);
-            may have no rows.
+    The age is the year of the record minus the year of birth, in bins of five years. The 95 % interval rests on
+    a normal approximation and the variance of a ratio of sums over workers, whose records are not independent.
+
+    Returns:
+        `dataset`, `age` (the lowest of the bin), `share`, `ci_low`, `ci_high` (0 to 1), `transitions` and
+        `workers` (the fewer of those who move and those who stay in the bin). Bins with fewer than 11 of
+        either, and workers without a year of birth, are left out, so there may be no row.
     """
+    parts = []
+    for panel in panels:
+        known = transitions(panel).dropna(subset=["previous", "birth_year"])
+        age = (known["year"] - known["birth_year"]).astype("int64") // _YEARS_OF_AGE * _YEARS_OF_AGE
+        moving = (known["transition_type"] == "moving").astype("int64")
+        keys = [age.rename("age"), known["worker_id"]]
+        by_worker = moving.groupby(keys).agg(moves="sum", records="size").reset_index()
+        rows = [_share_with_interval(age, part) for age, part in by_worker.groupby("age")]
+        columns = ["age", "share", "ci_low", "ci_high", "transitions", "workers"]
+        tidy = pd.DataFrame(rows, columns=columns)
+        tidy.insert(0, "dataset", (labels or {}).get(panel.dataset, panel.dataset))
+        parts.append(tidy[tidy["workers"] >= MINIMUM_PERSONS])
+    filled = [part for part in parts if not part.empty]
+    return pd.concat(filled or parts[:1], ignore_index=True)
+
+
+def _share_with_interval(age: int, by_worker: pd.DataFrame) -> tuple[float, ...]:
+    """Return age, share, interval, transitions and the fewer of movers and stayers in one bin of ages."""
+    moves, records = by_worker["moves"].to_numpy(), by_worker["records"].to_numpy()
+    total, workers = records.sum(), len(records)
+    share = moves.sum() / total
+    variance = ((moves - share * records) ** 2).sum() / total**2 * workers / max(workers - 1, 1)
+    reach = _NORMAL_95 * np.sqrt(variance)
+    fewer = min(int((moves > 0).sum()), int((moves < records).sum()))
+    return age, share, max(share - reach, 0.0), min(share + reach, 1.0), int(total), fewer
+
+
+@exhibit("fig-movers-by-age", "dataset age share ci_low ci_high", may_be_empty=True)
+def movers_by_age(frame: pd.DataFrame) -> Figure:
+    """Draw the share of movers against age with its 95 % band, one line a data set."""
     figure, (axes,) = _stacked([3.5])
     if frame.empty:
         return _say_so(figure, axes, "No bin of ages with enough movers and stayers")
@@ -102,13 +193,32 @@ def movers_by_age(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-@exhibit("fig-coverage", "dataset", "year", "frame", "records", persons="records", may_be_empty=True)
-def coverage(frame: pd.DataFrame) -> Figure:
-    """Draw the records of each survey year as bars, stacked by Census frame, one panel a data set.
+def records_by_frame(
+    panels: Sequence[CareerPanel], conversions: Conversions, labels: Labels = None
+) -> pd.DataFrame:
+    """Return the records of each survey year by the Census frame of their occupation codes.
 
-    Args:
-        frame: columns `dataset`, `year`, `frame` (name of a Census frame, or of records without one) and `records`.
+    Returns:
+        `dataset`, `year`, `frame` ('Census 1980', 'no occupation code', or 'Census frame not told') and
+        `records`, each of another worker; counts of fewer than 11 are left out.
     """
+    parts = []
+    for panel in panels:
+        conversion = conversions[panel.dataset]
+        if conversion is None:
+            counted = panel.frame.groupby("year").size().rename("records").reset_index()
+            counted.insert(1, "frame", _NOT_TOLD)
+        else:
+            rows = [(entry.year, frame_name(entry.frame), entry.kept or 0) for entry in conversion.coverage]
+            counted = pd.DataFrame(rows, columns=["year", "frame", "records"])
+        counted.insert(0, "dataset", (labels or {}).get(panel.dataset, panel.dataset))
+        parts.append(counted[counted["records"] >= MINIMUM_PERSONS].sort_values(["year", "frame"]))
+    return pd.concat(parts, ignore_index=True)
+
+
+@exhibit("fig-coverage", "dataset year frame records", persons="records", may_be_empty=True)
+def coverage(frame: pd.DataFrame) -> Figure:
+    """Draw the records of each survey year as bars, stacked by Census frame, one panel a data set."""
     names = frame["dataset"].unique()
     frames = sorted(frame["frame"].unique(), key=lambda name: (name not in _FRAME_COLORS, name))
     hatches = dict(zip([name for name in frames if name not in _FRAME_COLORS], ["", "////"], strict=False))

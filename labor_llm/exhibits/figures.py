@@ -74,13 +74,13 @@ def figure_style() -> dict[str, Any]:
 
 
 def exhibit(
-    name: str, *columns: str, persons: str = "workers", may_be_empty: bool = False
+    name: str, columns: str, persons: str = "workers", may_be_empty: bool = False
 ) -> Callable[[Callable[..., Figure]], Callable[..., DisplayFigure]]:
     """Make a function that draws a frame one that returns an exhibit, in the style of all figures.
 
     Args:
         name: id of the figure in the catalogue.
-        *columns: that the frame must have, or it is refused with an `InputError`.
+        columns: that the frame must have, with spaces between; else it is refused with an `InputError`.
         persons: column with the persons behind each point or bar; missing where nothing is drawn. The function that
             is returned takes `persons=` instead where the frame has no such column.
         may_be_empty: whether a frame without rows is drawn.
@@ -89,10 +89,11 @@ def exhibit(
     def decorate(draw: Callable[..., Figure]) -> Callable[..., DisplayFigure]:
         @functools.wraps(draw)
         def drawn(frame: pd.DataFrame, *more: Any, persons: Persons | str = persons) -> DisplayFigure:
-            missing = [column for column in columns if column not in frame.columns]
+            needed = columns.split()
+            missing = [column for column in needed if column not in frame.columns]
             if missing or (frame.empty and not may_be_empty):
                 raise InputError(
-                    f"Figure: the frame needs rows with the columns {list(columns)}; no {missing or 'rows'}."
+                    f"Figure: the frame needs rows with the columns {needed}; no {missing or 'rows'}."
                 )
             with matplotlib.rc_context(figure_style()):
                 figure = draw(frame, *more)
@@ -104,13 +105,9 @@ def exhibit(
     return decorate
 
 
-@exhibit("fig-learning-curve", "step", "split", "loss")
+@exhibit("fig-learning-curve", "step split loss")
 def learning_curve(frame: pd.DataFrame) -> Figure:
-    """Draw training loss (line) and validation loss (points) against optimisation steps.
-
-    Args:
-        frame: columns `step`, `split` ('train' or 'validation'), `loss` (nats per token).
-    """
+    """Draw training loss (line) and validation loss (points), nats per token, against optimisation steps."""
     figure = new_figure(3.4)
     axes = figure.subplots()
     for split, style in {"train": {"marker": ""}, "validation": {"marker": "o"}}.items():
@@ -123,15 +120,12 @@ def learning_curve(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-@exhibit("fig-paired-differences", "dataset", "label", "difference", "ci_low", "ci_high")
+@exhibit("fig-paired-differences", "dataset label difference ci_low ci_high")
 def paired_differences(frame: pd.DataFrame) -> Figure:
     """Draw paired differences as dots with intervals, one panel for each data set, and a line at zero.
 
     Leave out comparisons of another order of magnitude, such as a model off the shelf: they would push
     all others onto the line.
-
-    Args:
-        frame: columns `dataset`, `label`, `difference`, `ci_low`, `ci_high` (perplexity).
     """
     figure, panels = _by_dataset(frame)
     for axes, part in panels:
@@ -142,12 +136,9 @@ def paired_differences(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-@exhibit("fig-valid-mass", "dataset", "model", *_QUANTILES)
+@exhibit("fig-valid-mass", "dataset model q10 q25 q50 q75 q90")
 def valid_mass(frame: pd.DataFrame) -> Figure:
     """Draw quantiles of the mass on valid titles: median, quartiles (thick) and 10 to 90 % (thin).
-
-    Args:
-        frame: columns `dataset`, `model`, `q10`, `q25`, `q50`, `q75`, `q90` (probabilities above 0).
 
     Raises:
         InputError: if a quantile is not above 0.
@@ -166,26 +157,13 @@ def valid_mass(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-@exhibit(
-    "fig-reliability",
-    "dataset",
-    "model",
-    "predicted",
-    "observed",
-    "ci_low",
-    "ci_high",
-    "perfect_low",
-    "perfect_high",
-)
+@exhibit("fig-reliability", "dataset model predicted observed ci_low ci_high perfect_low perfect_high")
 def reliability_curves(frame: pd.DataFrame, labels: Mapping[str, str] | None = None) -> Figure:
     """Draw the reliability curve of each model: share of events against stated probability, one panel a model.
 
     The grey band is where a model with these very probabilities would lie if they were right; the bars are from
-    resampled workers.
-
-    Args:
-        frame: columns of `evaluation.calibration.reliability_curve`, of one task.
-        labels: how to call a data set; its name where there is none.
+    resampled workers. Rows are as `evaluation.calibration.reliability_curves` returns them, of one task; `labels` says
+    how to call a data set.
     """
     datasets = list(frame["dataset"].unique())
     counts = [frame.loc[frame["dataset"] == name, "model"].nunique() for name in datasets]
@@ -229,7 +207,7 @@ def _curve(axes: Axes, rows: pd.DataFrame) -> None:
     axes.tick_params(labelsize=8.5)
 
 
-@exhibit("fig-pooled-data", "dataset", "model", "perplexity", "ci_low", "ci_high")
+@exhibit("fig-pooled-data", "dataset model perplexity ci_low ci_high")
 def perplexity_by_training_careers(bootstrap: pd.DataFrame, sizes: pd.DataFrame) -> Figure:
     """Draw perplexity with its 95 % interval by the number of training careers, own ones alone and with others.
 
@@ -256,9 +234,7 @@ def perplexity_by_training_careers(bootstrap: pd.DataFrame, sizes: pd.DataFrame)
     return figure
 
 
-@exhibit(
-    "fig-history-length", "model", "records", "perplexity", "difference", "difference_low", "difference_high"
-)
+@exhibit("fig-history-length", "model records perplexity difference difference_low difference_high")
 def history_lengths(frame: pd.DataFrame) -> Figure:
     """Draw perplexity against the number of records shown, and its paired difference to the whole history.
 
@@ -277,10 +253,8 @@ def history_lengths(frame: pd.DataFrame) -> Figure:
         shift = 0.08 * (number - (len(models) - 1) / 2)
         place = np.array([order.index(records) for records in part["records"]])
         left.plot(place, part["perplexity"], marker=marker, label=model)
-        center, low, high = (
-            part[name].fillna(0.0) for name in ("difference", "difference_low", "difference_high")
-        )
-        reach = [center - low, high - center]
+        center = part["difference"].fillna(0.0)
+        reach = [center - part["difference_low"].fillna(0.0), part["difference_high"].fillna(0.0) - center]
         right.errorbar(place + shift, center, yerr=reach, marker=marker, capsize=3, elinewidth=1.0)
     for axes, label in ((left, "Perplexity"), (right, "Difference to all (95 % interval)")):
         axes.set_xticks(range(len(order)), order)
@@ -289,18 +263,13 @@ def history_lengths(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-@exhibit("fig-horizons", "model", "years", "direct", "compounded")
+@exhibit("fig-horizons", "model years direct compounded")
 def horizon_bins(frame: pd.DataFrame) -> Figure:
-    """Draw mean compounded against mean direct probabilities of an event, in bins, one panel for each horizon.
-
-    Args:
-        frame: columns `model`, `years`, `direct`, `compounded` (means of probabilities in a bin).
-    """
+    """Draw mean compounded against mean direct probabilities of an event, in bins, one panel for each horizon."""
     horizons = list(dict.fromkeys(frame["years"]))
     names = list(dict.fromkeys(frame["model"]))
     # The panels are square, so the legend needs room of its own.
-    height = (4.0 if len(horizons) > 1 else 4.7) + 0.25 * math.ceil(len(names) / 2)
-    figure = new_figure(height)
+    figure = new_figure((4.0 if len(horizons) > 1 else 4.7) + 0.25 * math.ceil(len(names) / 2))
     panels = figure.subplots(1, len(horizons), sharex=True, sharey=True, squeeze=False)[0]
     for axes, years in zip(panels, horizons, strict=True):
         axes.plot([0, 1], [0, 1], **_LINE)
@@ -315,7 +284,7 @@ def horizon_bins(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-@exhibit("fig-structural-change", "model", "training", "year", "perplexity", "difference")
+@exhibit("fig-structural-change", "model training year perplexity difference")
 def performance_by_year(frame: pd.DataFrame, last_year: int) -> Figure:
     """Draw perplexity by calendar year, and its paired difference to training on all years, one row a model.
 
@@ -357,14 +326,12 @@ def _by_dataset(frame: pd.DataFrame) -> tuple[Figure, list[tuple[Axes, pd.DataFr
     parts = list(frame.groupby("dataset", sort=False))
     rows = [len(part) for _, part in parts]
     figure = new_figure(0.9 + sum(0.55 * count + 0.35 for count in rows))
-    panels = figure.subplots(len(rows), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": rows})[
-        :, 0
-    ]
-    for axes, (dataset, part) in zip(panels, parts, strict=True):
+    panels = figure.subplots(len(rows), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": rows})
+    for axes, (dataset, part) in zip(panels[:, 0], parts, strict=True):
         axes.set_ylim(len(part) - 0.4, -0.6)
         if len(parts) > 1:
             axes.set_title(dataset)
-    return figure, [(axes, part) for axes, (_, part) in zip(panels, parts, strict=True)]
+    return figure, [(axes, part) for axes, (_, part) in zip(panels[:, 0], parts, strict=True)]
 
 
 def _wrapped(labels: Iterable[str], width: int = _LABEL_WIDTH) -> list[str]:

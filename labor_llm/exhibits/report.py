@@ -27,7 +27,6 @@ from labor_llm.exhibits.tables import compare_in_words
 from labor_llm.store.artefacts import environment, verify, writing
 from labor_llm.store.results import Results, project_root
 
-PUBLISHED_COLUMNS = ["quantity", "dataset", "model", "metric", "value", "source", "note"]
 REPRODUCED_COLUMNS = ["quantity", "dataset", "model", "metric", "value"]
 COMPARABLE = "comparable"
 # Chapters of their own may show it, on other data: a perplexity of other titles, a rise, a correlation.
@@ -48,6 +47,8 @@ _LABELS = {
 _UNKNOWN = "not stated"
 _NO_MODEL = "none"
 _ABOUT = "about.json"
+# Of the bootstrap samples of stored comparisons.
+_SEED = 1
 
 
 def data_numbers(panel: CareerPanel, label: str) -> dict[str, object]:
@@ -88,7 +89,7 @@ def comparison_numbers(
 
     Args:
         bootstrap: as `evaluation.perplexity.bootstrap_perplexity` returns it.
-        differences: as `evaluation.perplexity.bootstrap_differences` returns it, the best baseline being the reference.
+        differences: as `bootstrap_differences` returns it, the best baseline being the reference.
         fine_tuned: name in tables of the model that is compared.
         off_the_shelf: name in tables of the same model without fine-tuning.
 
@@ -155,70 +156,25 @@ def valid_mass_numbers(masses: pd.DataFrame, models: Mapping[str, str]) -> dict[
 
 
 def read_published() -> pd.DataFrame:
-    """Return the published values.
-
-    Returns:
-        Columns `quantity`, `dataset`, `model` (the base model), `metric`, `value` (float), `source`, `note`.
-    """
+    """Return the published values: `quantity`, `dataset`, `model` (the base), `metric`, `value`, `source`, `note`."""
     with (files("labor_llm.exhibits") / "published.csv").open(encoding="utf-8") as file:
-        published = pd.read_csv(file, keep_default_na=False, dtype={"value": float})
-    if list(published.columns) != PUBLISHED_COLUMNS:
-        raise InputError(f"published.csv: columns {list(published.columns)}, expected {PUBLISHED_COLUMNS}.")
-    return published
+        return pd.read_csv(file, keep_default_na=False, dtype={"value": float})
 
 
-def reproduced_values(
-    predictions: Mapping[str, Sequence[Predictions]],
-    surveys: Mapping[str, str],
-    workers: int,
-    base_model: str,
-) -> pd.DataFrame:
-    """Return the quantities of `published.csv` that this run has, with the columns that the comparison asks for.
-
-    Args:
-        predictions: for each quantity ('fine_tuned', 'off_the_shelf') the predictions on each data set.
-        surveys: what to call each data set, by its short name.
-        workers: workers of all data sets together.
-        base_model: base model of the language models; of a folder the name alone is shown.
-    """
-    name = Path(base_model).name
-    rows = [
-        (quantity, surveys[dataset], name, "perplexity", float(np.exp(-part["log_prob"].mean())))
-        for quantity, several in predictions.items()
-        for prediction in several
-        for dataset, part in prediction.table.groupby("dataset", sort=False)
-    ]
-    rows.append(("individuals", ", ".join(surveys.values()), _NO_MODEL, "count", float(workers)))
-    return pd.DataFrame(rows, columns=REPRODUCED_COLUMNS)
-
-
-def compare_with_paper(published: pd.DataFrame, reproduced: pd.DataFrame) -> pd.DataFrame:
+def compare_with_paper(reproduced: pd.DataFrame) -> pd.DataFrame:
     """Join published values with reproduced ones of the same quantity and metric.
 
     Args:
-        published: as `read_published` returns it.
-        reproduced: columns `quantity` (as in `published.csv`), `dataset`, `model` (the base model), `metric`
-            and `value`, one row for each value of this run; may be empty.
+        reproduced: columns `REPRODUCED_COLUMNS` with `quantity` as in `published.csv` and `model` the base model, one
+            row for each value of this run; may be empty.
 
     Returns:
-        A row for each pair, and one for each published value that was not reproduced, in published order:
-        `quantity`, `metric`, `source`, `note`, `verdict`; `dataset`, `model`, `value` of the paper, and `our_dataset`,
-        `our_model`, `our_value` (text empty and value NaN where nothing was reproduced).
-
-    Raises:
-        InputError: if a column is missing, or a reproduced quantity and metric was never published.
+        A row for each pair, and one for each published value that was not reproduced, in published order: the columns
+        of `read_published`, `our_dataset`, `our_model`, `our_value` (text empty and value NaN where nothing was
+        reproduced) and `verdict`.
     """
-    missing = [column for column in REPRODUCED_COLUMNS if column not in reproduced.columns]
-    if missing:
-        raise InputError(f"reproduced values: no column {missing[0]!r}; needed are {REPRODUCED_COLUMNS}.")
-    known = set(zip(published["quantity"], published["metric"], strict=True))
-    for pair in zip(reproduced["quantity"], reproduced["metric"], strict=True):
-        if pair not in known:
-            raise InputError(f"reproduced values: there is no published value of {pair[0]!r} ({pair[1]}).")
-    ours = reproduced[REPRODUCED_COLUMNS].rename(
-        columns={name: f"our_{name}" for name in ("dataset", "model", "value")}
-    )
-    joined = published.merge(ours, on=["quantity", "metric"], how="left")
+    ours = reproduced.rename(columns={name: f"our_{name}" for name in ("dataset", "model", "value")})
+    joined = read_published().merge(ours, on=["quantity", "metric"], how="left")
     joined[["our_dataset", "our_model"]] = joined[["our_dataset", "our_model"]].astype(object).fillna("")
     joined["verdict"] = [_verdict(row) for row in joined.to_dict("records")]
     return joined
@@ -239,26 +195,43 @@ def _verdict(row: dict[str, object]) -> str:
     return f"not comparable: {', '.join(reasons)}" if reasons else COMPARABLE
 
 
-def published_table(compared: pd.DataFrame, persons: int) -> DisplayTable:
-    """Lay `compare_with_paper` out for reading; published values keep the digits they were given with.
+def published_values(
+    predictions: Mapping[str, Sequence[Predictions]],
+    surveys: Mapping[str, str],
+    workers: int,
+    base_model: str,
+) -> DisplayTable:
+    """Put the published values beside what this run has of them.
 
     Args:
-        compared: as `compare_with_paper` returns it.
-        persons: workers behind the reproduced values.
+        predictions: for each quantity of `published.csv` ('fine_tuned', 'off_the_shelf') those on each data set.
+        surveys: what to call each data set, by its short name.
+        workers: workers of all data sets together.
+        base_model: base model of the language models; of a folder the name alone is shown.
     """
+    name = Path(base_model).name
+    rows = [
+        (quantity, surveys[dataset], name, "perplexity", float(np.exp(-part["log_prob"].mean())))
+        for quantity, several in predictions.items()
+        for prediction in several
+        for dataset, part in prediction.table.groupby("dataset", sort=False)
+    ]
+    rows.append(("individuals", ", ".join(surveys.values()), _NO_MODEL, "count", float(workers)))
+    compared = compare_with_paper(pd.DataFrame(rows, columns=REPRODUCED_COLUMNS))
     # A count has separators, so it must not have become a decimal number.
     ours = [int(value) if value == value // 1 else value for value in compared["our_value"]]
-    rows = compared.assign(
+    compared = compared.assign(
         quantity=compared["quantity"].replace(_LABELS) + " (" + compared["metric"] + ")",
-        our_value=pd.Series(ours, compared.index, dtype=object),
+        our_value=pd.Series(ours, dtype=object),
         about=_joined(compared["dataset"], compared["model"]),
         our_about=_joined(compared["our_dataset"], compared["our_model"]),
     )
+    # Published values keep the digits that they were given with.
     columns = {
         "quantity": "Quantity", "value": ("Paper", ".12g"), "about": "Paper: data, model", "our_value": ("Ours", ".2f"),
         "our_about": "Ours: data, model", "verdict": "Verdict",
     }  # fmt: skip
-    return table("tab-published-values", rows, columns, persons)
+    return table("tab-published-values", compared, columns, workers)
 
 
 def _joined(datasets: pd.Series, models: pd.Series) -> list[str]:
@@ -334,7 +307,6 @@ def store_comparison(
     reference: str,
     about: Mapping[str, Any],
     draws: int = 1000,
-    seed: int = 1,
 ) -> StoredComparison:
     """Compare models on the same transitions of a data set, store the aggregates, and return them.
 
@@ -344,15 +316,14 @@ def store_comparison(
         reference: the model that the others are compared with.
         about: what the numbers depend on, by name (JSON values); `draws` and `reference` are added.
         draws: bootstrap samples of the test workers.
-        seed: of the samples.
 
     Raises:
         InputError: if a number would rest on fewer than 11 workers; and as `bootstrap_differences`.
     """
     tables = {
-        "perplexity": bootstrap_perplexity(predictions, draws, seed),
-        "by_type": bootstrap_perplexity(predictions, draws, seed, by="transition_type"),
-        "differences": bootstrap_differences(predictions, reference, draws, seed),
+        "perplexity": bootstrap_perplexity(predictions, draws, _SEED),
+        "by_type": bootstrap_perplexity(predictions, draws, _SEED, by="transition_type"),
+        "differences": bootstrap_differences(predictions, reference, draws, _SEED),
     }
     for name, rows in tables.items():
         # Not left out: the number of one group follows from those of all others and the total.
@@ -370,11 +341,7 @@ def store_comparison(
 
 
 def read_comparison(folder: str | Path) -> StoredComparison:
-    """Return a stored comparison, checksums verified; a relative folder is taken from the checkout.
-
-    Raises:
-        ArtefactError: if nothing is stored there, or it was changed.
-    """
+    """Return a stored comparison, checksums verified; a relative folder is taken from the checkout."""
     folder = project_root() / folder
     verify(folder)
     tables = {name: pd.read_csv(folder / f"{name}.csv") for name in ("perplexity", "by_type", "differences")}

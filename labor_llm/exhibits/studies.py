@@ -1,6 +1,7 @@
 """Tables and sentences of the chapters on groups, covariates, training careers, history, horizons and change.
 
-Groups below eleven workers were pooled before; what could not be pooled is left out here.
+Groups below eleven workers were pooled before; what could not be pooled is left out here. `labels` says how to call a
+data set; its name where there is none.
 """
 
 from __future__ import annotations
@@ -26,9 +27,7 @@ _INTERVAL = {"ci_low": ("95 % from", ".2f"), "ci_high": ("95 % to", ".2f")}
 def group_perplexity(measured: pd.DataFrame, labels: Labels = None) -> DisplayTable:
     """List the perplexity of each model in each group with its standard error and 95 % interval.
 
-    Args:
-        measured: as `evaluation.groups.group_performance` returns it.
-        labels: how to call a data set; its name where there is none.
+    Rows are as `evaluation.groups.group_performance` returns them.
     """
     columns = {
         "group": "Group", "dataset": "Data set", "model": "Model", "value": ("Perplexity", ".2f"),
@@ -42,9 +41,7 @@ def group_tasks(measured: pd.DataFrame, labels: Labels = None) -> DisplayTable:
 
     Beside the error stands what a model that is right would show on the same transitions, mean and 95th percentile.
 
-    Args:
-        measured: as `evaluation.groups.group_performance` returns it, of one task.
-        labels: how to call a data set; its name where there is none.
+    Rows are as `evaluation.groups.group_performance` returns them, of one task.
     """
     keys = ["dataset", "characteristic", "group", "model"]
     errors = _of_groups(measured, "calibration_error")[[*keys, "value", "perfect_mean", "perfect_high"]]
@@ -67,8 +64,7 @@ def _of_groups(measured: pd.DataFrame, measure: str) -> pd.DataFrame:
 def covariate_values(values: pd.DataFrame) -> DisplayTable:
     """List how much worse each model predicts with covariates exchanged among workers.
 
-    Args:
-        values: as `evaluation.covariates.value_of_covariates` returns it, of one or more models.
+    Rows are as `evaluation.covariates.value_of_covariates` returns them, of one or more models.
     """
     columns = {
         "covariate": "Covariate", "model": "Model", "difference": ("Difference", ".2f"), "test_se": ("TestSE", SE),
@@ -86,9 +82,7 @@ def covariate_labels(values: pd.DataFrame) -> pd.DataFrame:
 def covariates_in_words(values: pd.DataFrame, model: str) -> DisplayText:
     """Return a sentence on what all covariates together (the only one, if there is one) are worth to a model.
 
-    Args:
-        values: as for `covariate_values`.
-        model: name of the model.
+    Rows are as for `covariate_values`.
     """
     own = values[values["model"] == model]
     row = (own[own["covariate"] == TOGETHER] if len(own) > 1 else own).iloc[0]
@@ -132,9 +126,8 @@ def training_sizes(results: Results, dataset: str, models: Sequence[str]) -> pd.
 def history_lengths(lengths: pd.DataFrame, longest: int) -> DisplayTable:
     """List perplexity by number of records shown, and its difference to the whole history.
 
-    Args:
-        lengths: as `evaluation.history_length.history_lengths` returns it.
-        longest: the largest number of records shown, which all transitions have more than before them.
+    Rows are as `evaluation.history_length.history_lengths` returns them; all transitions have more than the `longest`
+    number of records shown before them.
     """
     columns = {
         "model": "Model", "records": "Records shown", "perplexity": ("Perplexity", ".2f"), "test_se": ("TestSE", SE),
@@ -151,9 +144,7 @@ def history_lengths(lengths: pd.DataFrame, longest: int) -> DisplayTable:
 def history_sentence(lengths: pd.DataFrame, model: str) -> DisplayText:
     """Say how much a model loses where only the fewest records are shown, and the fewest with which it loses nothing.
 
-    Args:
-        lengths: as `evaluation.history_length.history_lengths` returns it.
-        model: one of its models.
+    Rows are as `evaluation.history_length.history_lengths` returns them.
     """
     rows = lengths[lengths["model"] == model]
     shorter = rows[rows["records"] != ALL]
@@ -175,8 +166,7 @@ def history_sentence(lengths: pd.DataFrame, model: str) -> DisplayText:
 def history_available(groups: pd.DataFrame) -> DisplayTable:
     """Put perplexities with each number of records shown side by side, by the number of records there are.
 
-    Args:
-        groups: as `evaluation.history_length.history_lengths_by_available` returns it.
+    Rows are as `evaluation.history_length.history_lengths_by_available` returns them.
     """
     keys = ["model", "available"]
     numbers = sorted({int(records) for records in groups["records"] if records != ALL})
@@ -221,9 +211,8 @@ def horizon_perplexities(agreement: pd.DataFrame) -> DisplayTable:
 def horizon_agreement(agreement: pd.DataFrame, truth: pd.DataFrame) -> DisplayTable:
     """List how far direct and compounded predictions agree and, of a simulated market, how far each is from the truth.
 
-    Args:
-        agreement: as `evaluation.horizons.agreement_by_model` returns it.
-        truth: as `evaluation.horizons.truth_by_model` returns it; without rows nothing is said of it.
+    From `evaluation.horizons.agreement_by_model` and `evaluation.horizons.truth_by_model`; if the second has no rows
+    nothing is said of the truth.
     """
     columns: dict[str, str | tuple[str, str]] = {
         "model": "Model", "years": "Years ahead", "correlation": ("Correlation", ".3f"),
@@ -275,8 +264,7 @@ def horizon_sentence(agreement: pd.DataFrame) -> DisplayText:
 def before_and_after(periods: pd.DataFrame) -> DisplayTable:
     """Put what models were trained on side by side, one row for each model and period.
 
-    Args:
-        periods: as `evaluation.structural_change.before_and_after` returns it.
+    Rows are as `evaluation.structural_change.before_and_after` returns them.
     """
     keys, values = ["model", "period"], ["perplexity", "difference", "difference_se"]
     rows = periods.groupby(keys, sort=False, as_index=False)["workers"].min()

@@ -1,7 +1,8 @@
 """Tables of how well models predict the next occupation, from the tidy results of `labor_llm.evaluation`.
 
-Each function returns a `DisplayTable`. Groups that rest on too few persons are left out here, so that the
-disclosure gate finds nothing to refuse. `labels` says how to call a data set; its name where there is none.
+Each function returns a `DisplayTable`. Groups that rest on too few persons are left out here, tasks that too few have,
+or have not, before (`labor_llm.evaluation.shared_events`), so that the disclosure gate finds nothing to refuse.
+`labels` says how to call a data set; its name where there is none.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from labor_llm.careers.panel import TRANSITION_TYPES
 from labor_llm.careers.predictions import Predictions
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
-from labor_llm.exhibits.formatting import MINUS, SE, DisplayTable, DisplayText, blank, table
+from labor_llm.evaluation.binary_tasks import BINARY_TASKS, BinaryEvents
+from labor_llm.evaluation.calibration import BINS
+from labor_llm.evaluation.shared_events import LeftOut
+from labor_llm.exhibits.formatting import MINUS, SE, DisplayTable, DisplayText, blank, signed, table
 
 NOT_COMPARABLE = "not comparable with"
 _KEYS = ["dataset", "model"]
@@ -26,6 +30,7 @@ _ERRORS = {
     "train_se": ("TrainSE", "[{:.2f}]"),
 }
 _QUANTILES = (0.10, 0.25, 0.50, 0.75, 0.90)
+_TASKS = {task.name: task.label for task in BINARY_TASKS}
 
 Labels = Mapping[str, str] | None
 
@@ -33,11 +38,8 @@ Labels = Mapping[str, str] | None
 def main_comparison(bootstrap: pd.DataFrame, labels: Labels = None) -> DisplayTable:
     """Put the perplexity of every model with its standard errors side by side, two or three columns a data set.
 
-    Args:
-        bootstrap: as `evaluation.perplexity.bootstrap_perplexity` returns it; where
-            `evaluation.total_error.with_train_errors` has added `train_se`, it is shown, empty for models that
-            were not refitted.
-        labels: how to call a data set.
+    Rows are as `evaluation.perplexity.bootstrap_perplexity` returns them; where
+    `evaluation.total_error.with_train_errors` has added `train_se`, it is shown, empty for models not refitted.
     """
     models = bootstrap["model"].drop_duplicates()
     frame = pd.DataFrame({"Model": [*models, "Test transitions", "Test workers"]})
@@ -58,10 +60,8 @@ def main_comparison(bootstrap: pd.DataFrame, labels: Labels = None) -> DisplayTa
 def paired_differences(differences: pd.DataFrame, labels: Labels = None) -> DisplayTable:
     """List paired differences in perplexity with their standard errors and 95 % intervals.
 
-    Args:
-        differences: as `evaluation.perplexity.bootstrap_differences` returns it; where there are refits with
-            `train_se` and `total_se`.
-        labels: how to call a data set.
+    Rows are as `evaluation.perplexity.bootstrap_differences` returns them; where there are refits with `train_se` and
+    `total_se`.
     """
     columns = {
         "label": "Comparison", "dataset": "Data set", "difference": ("Difference", ".2f"), "test_se": ("TestSE", SE),
@@ -82,11 +82,8 @@ def difference_labels(differences: pd.DataFrame, labels: Labels = None) -> pd.Da
 def family_errors(by_worker: pd.DataFrame, by_family: pd.DataFrame, labels: Labels = None) -> DisplayTable:
     """Put the test-set bootstrap errors of resampled workers beside those of resampled families.
 
-    Args:
-        by_worker: as `evaluation.perplexity.bootstrap_perplexity` returns it.
-        by_family: as `evaluation.families.bootstrap_families` does: models of data sets without families are not in
-            it, and have empty cells.
-        labels: how to call a data set.
+    From `evaluation.perplexity.bootstrap_perplexity` and `evaluation.families.bootstrap_families`; models of data sets
+    without families are not in the second and have empty cells.
     """
     wanted = by_family[[*_KEYS, "test_se", "families"]]
     rows = by_worker.merge(wanted, on=_KEYS, how="left", suffixes=("", "_families"))
@@ -103,9 +100,7 @@ def family_errors(by_worker: pd.DataFrame, by_family: pd.DataFrame, labels: Labe
 def transition_types(bootstrap: pd.DataFrame, labels: Labels = None) -> DisplayTable:
     """Put perplexities by type of transition side by side; none of a data set where a type has too few workers.
 
-    Args:
-        bootstrap: as `evaluation.perplexity.bootstrap_perplexity(..., by='transition_type')` returns it.
-        labels: how to call a data set.
+    Rows are as `evaluation.perplexity.bootstrap_perplexity(..., by='transition_type')` returns them.
     """
     values = ["perplexity", "test_se"]
     # One type that rests on too few could be computed from the others and the total, so none is shown then.
@@ -131,10 +126,7 @@ def value_of_fine_tuning(
 ) -> DisplayTable:
     """Put unnormalised and normalised perplexity and the valid mass of each model side by side.
 
-    Args:
-        bootstrap: as `evaluation.perplexity.bootstrap_perplexity` returns it.
-        normalised: the same with `normalised=True`.
-        masses: as `valid_mass_quantiles` returns it.
+    From `evaluation.perplexity.bootstrap_perplexity`, the same with `normalised=True`, and `valid_mass_quantiles`.
     """
     wanted = normalised[[*_KEYS, "perplexity", "test_se"]]
     rows = bootstrap.merge(wanted, on=_KEYS, how="left", suffixes=("", "_normalised"))
@@ -213,6 +205,136 @@ def valid_mass_quantiles(predictions: Sequence[Predictions]) -> pd.DataFrame:
     if not rows:
         raise InputError("No prediction has the scores of all titles. Score all titles of some transitions.")
     return pd.DataFrame(rows)
+
+
+def task_events(events: Sequence[BinaryEvents], labels: Labels = None) -> DisplayTable:
+    """Count what each task rests on.
+
+    Rows are as `evaluation.shared_events.shared_events` returns them.
+    """
+    rows = []
+    for task in events:
+        workers, with_event, without = (
+            task.table.loc[kept, "worker_id"].nunique()
+            for kept in (slice(None), task.outcomes, ~task.outcomes)
+        )
+        # Rounded down where those who never have the event would be told to be few.
+        least = workers - MINIMUM_PERSONS + 1
+        rows.append(
+            {
+                "Task": task.task.label,
+                "Data set": (labels or {}).get(task.dataset, task.dataset),
+                "Models": len(task.models),
+                "Transitions": len(task.table),
+                "Events": int(task.outcomes.sum()),
+                "Events, %": 100.0 * task.outcomes.mean(),
+                "Workers": workers,
+                "Workers with an event": with_event if with_event < least else f"{least:,} or more",
+                "persons": min(with_event, without),
+            }
+        )
+    frame = pd.DataFrame(rows)
+    return DisplayTable(
+        "tab-binary-events", frame.drop(columns="persons"), frame["persons"], {"Events, %": ".1f"}
+    )
+
+
+def left_out_in_words(left_out: Sequence[LeftOut], labels: Labels = None) -> DisplayText:
+    """Return one sentence on what is not evaluated and why, what has the same reason together."""
+    together: dict[tuple[str, str, str], list[str]] = {}
+    for entry in left_out:
+        together.setdefault((entry.dataset, entry.model, entry.reason), []).append(entry.what)
+    parts = []
+    for (dataset, model, reason), names in together.items():
+        what = ", ".join(name[:1].lower() + name[1:] for name in names if name)
+        words = [(labels or {}).get(dataset, dataset), model, what]
+        parts.append(f"{': '.join(word for word in words if word)} ({reason})")
+    sentence = f"Left out: {'; '.join(parts)}." if parts else "Nothing was left out."
+    return DisplayText(sentence, "none")
+
+
+def task_areas(areas: pd.DataFrame, labels: Labels = None) -> DisplayTable:
+    """List the AUC of each model on each task, as `evaluation.ranking.bootstrap_auc` returns it."""
+    columns = {
+        "auc": ("AUC", ".3f"), "test_se": ("TestSE", "({:.3f})"), "ci_low": ("95 % from", ".3f"),
+        "ci_high": ("95 % to", ".3f"),
+    }  # fmt: skip
+    return _by_task("tab-binary-tasks", areas, columns, labels)
+
+
+def area_differences(differences: pd.DataFrame, labels: Labels = None) -> DisplayTable:
+    """List differences in AUC to the best baseline, as `evaluation.shared_events.differences_to_best` returns them."""
+    columns = {
+        "reference": "Best baseline", "difference": ("Difference in AUC", ".3f"), "test_se": ("TestSE", "({:.3f})"),
+        "ci_low": ("95 % from", ".3f"), "ci_high": ("95 % to", ".3f"), "z": ("z", ".1f"),
+    }  # fmt: skip
+    return _by_task("tab-auc-differences", differences, columns, labels)
+
+
+def model_in_words(differences: pd.DataFrame, model: str, labels: Labels = None) -> DisplayText:
+    """Return a sentence on how a model ranks each event against the best baseline.
+
+    Rows are as `evaluation.shared_events.differences_to_best` returns them.
+    """
+    parts = []
+    for row in differences[differences["model"] == model].to_dict("records"):
+        verdict = compare_in_words(row["difference"], row["ci_low"], row["ci_high"])
+        size = f" ({signed(row['difference'], 3)}, standard error {row['test_se']:.3f})"
+        dataset, task = (labels or {}).get(row["dataset"], row["dataset"]), _TASKS[row["task"]].lower()
+        words = f"{dataset}, {task}: {verdict} that of {row['reference']}"
+        parts.append(words if verdict == NOT_COMPARABLE else words + size)
+    sentence = f"The AUC of {model} is, by task: {'; '.join(parts)}."
+    if not parts:
+        sentence = f"{model} is in no task: it has no scores of other titles than the realised ones."
+    return DisplayText(sentence, int(_persons(differences).min()))
+
+
+def task_calibration(recalibrated: pd.DataFrame, errors: pd.DataFrame, labels: Labels = None) -> DisplayTable:
+    """Put intercept and slope of the event on its stated log odds beside the expected calibration error.
+
+    From `evaluation.recalibration.recalibration` and `evaluation.calibration.calibration_errors` of the same tasks.
+    """
+    keys = ["dataset", "task", "model"]
+    wanted = errors[[*keys, "calibration_error", "perfect_mean", "perfect_high"]]
+    rows = recalibrated.merge(wanted, on=keys, how="left", validate="one_to_one")
+    columns = {
+        "intercept": ("Intercept", ".2f"), "intercept_se": ("SE (intercept)", SE), "slope": ("Slope", ".2f"),
+        "slope_se": ("SE (slope)", SE), "calibration_error": ("Calibration error", ".3f"),
+        "perfect_mean": ("Perfect model, mean", ".3f"), "perfect_high": ("Perfect model, 95 %", ".3f"),
+    }  # fmt: skip
+    return _by_task("tab-binary-calibration", rows, columns, labels, {"bins": BINS})
+
+
+def distribution_table(measured: pd.DataFrame, labels: Labels = None) -> DisplayTable:
+    """Show what `evaluation.distribution_calibration.distribution_calibration` returns."""
+    columns = {
+        "top_error": ("Top-title error", ".3f"), "top_perfect": ("Perfect model (top title)", ".3f"),
+        "class_error": ("Class error", ".4f"), "class_perfect": ("Perfect model (class)", ".4f"),
+        "classes": "Classes", "temperature": ("Temperature", ".2f"), "gain": ("Gain, nats", ".3f"),
+        "test_se": ("TestSE (gain)", "({:.3f})"), "transitions": "Transitions",
+    }  # fmt: skip
+    return _by_task("tab-distribution-calibration", measured, columns, labels)
+
+
+def _by_task(
+    exhibit: str,
+    rows: pd.DataFrame,
+    columns: Mapping[str, str | tuple[str, str]],
+    labels: Labels,
+    numbers: Mapping[str, object] | None = None,
+) -> DisplayTable:
+    """Return the columns behind those that name model, task and data set."""
+    first = {"model": "Model", "task": "Task", "dataset": "Data set"}
+    if "task" in rows:
+        rows = rows.replace({"task": _TASKS})
+    else:
+        del first["task"]
+    return table(exhibit, rows, first | columns, _persons(rows), labels, numbers)
+
+
+def _persons(rows: pd.DataFrame) -> pd.Series:
+    counts = [name for name in ("workers", "workers_with_event") if name in rows]
+    return rows[counts].min(axis=1).astype(int).reset_index(drop=True)
 
 
 def compare_in_words(difference: float, ci_low: float, ci_high: float) -> str:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from labor_llm.careers.occupations import STATES, OutcomeSpace, outcome_space
 from labor_llm.careers.panel import CareerPanel, career_panel
 from labor_llm.disclosure import MINIMUM_PERSONS, POOLED, pool_small_groups, require_enough_persons
-from labor_llm.exhibits import data
+from labor_llm.exhibits import data, data_figures
 from labor_llm.surveys.report import Conversion
 
 OUTCOMES = OutcomeSpace(tuple("abcd"), ("Managers in trade", "Managers in mining", "Cooks in trade", "Idle"))
@@ -221,7 +221,7 @@ def test_without_a_conversion_there_is_a_row_that_says_so() -> None:
 def test_shares_of_the_transition_matrix() -> None:
     # From Managers: 30 stay as managers (another occupation, the same group), 20 become cooks, 10 idle.
     careers = [("ab", 30), ("ac", 20), ("bd", 50), ("cc", 12), ("cd", 5)]
-    got = data.transition_matrix([panel(careers)], {"own": "Ours"})
+    got = data_figures.group_transitions([panel(careers)], {"own": "Ours"})
     assert set(got["dataset"]) == {"Ours"}
     shares = got.pivot(index="origin", columns="destination", values="share")
     assert list(got["origin"].unique()) == ["Managers", "Cooks", "Idle"]
@@ -233,7 +233,7 @@ def test_shares_of_the_transition_matrix() -> None:
 
 
 def test_a_single_blank_cell_takes_the_next_smallest_with_it() -> None:
-    got = data.transition_matrix([panel([("ab", 30), ("ac", 20), ("ad", 10)])])
+    got = data_figures.group_transitions([panel([("ab", 30), ("ac", 20), ("ad", 10)])])
     row = got[got["origin"] == "Managers"].set_index("destination")["share"]
     assert row.isna().to_dict() == {"Managers": False, "Cooks": True, "Idle": True}
 
@@ -243,7 +243,7 @@ def test_a_single_blank_cell_takes_the_next_smallest_with_it() -> None:
 )
 @settings(max_examples=15, deadline=None)
 def test_no_cell_of_few_workers_is_shown_or_can_be_computed(careers) -> None:
-    got = data.transition_matrix([panel(careers)])
+    got = data_figures.group_transitions([panel(careers)])
     shown = got.dropna(subset=["share"])
     assert (shown["workers"] >= MINIMUM_PERSONS).all()
     assert (got.groupby("origin")["share"].agg(lambda row: row.isna().sum()) != 1).all()
@@ -252,7 +252,7 @@ def test_no_cell_of_few_workers_is_shown_or_can_be_computed(careers) -> None:
 
 def test_movers_by_age_are_counted_in_bins_of_five_years() -> None:
     # Born in 1960, so 21 and 22 in the two transitions: a and c of 15 workers each move once or twice.
-    got = data.movers_by_age([panel([("aba", 15), ("ccd", 15), ("ddd", 15)])])
+    got = data_figures.mover_shares([panel([("aba", 15), ("ccd", 15), ("ddd", 15)])])
     assert got[["age", "transitions", "workers"]].to_numpy().tolist() == [[20, 90, 30]]
     assert got["share"].item() == 0.5
     # By hand: residuals of the workers are 2 - 1, 1 - 1 and 0 - 1, so the variance is 30 / 90² · 45 / 44.
@@ -265,15 +265,15 @@ def test_ages_of_few_movers_or_stayers_and_of_unknown_birth_are_left_out() -> No
     few = panel([("aa", 30), ("ab", 10)], "few")
     unknown = panel([("aa", 30), ("ab", 30)], "unknown", born="")
     enough = panel([("aa", 30), ("ab", 11)], "enough")
-    assert data.movers_by_age([few, unknown, enough])["dataset"].tolist() == ["enough"]
-    none = data.movers_by_age([few, unknown])
+    assert data_figures.mover_shares([few, unknown, enough])["dataset"].tolist() == ["enough"]
+    none = data_figures.mover_shares([few, unknown])
     assert none.empty
     assert {"dataset", "age", "share", "ci_low", "ci_high", "workers"} <= set(none.columns)
 
 
 def test_coverage_by_frame_where_the_conversion_tells_it() -> None:
     panels = [panel([("ab", 60)], "survey"), panel([("abc", 10), ("ab", 20)], "given")]
-    got = data.coverage(panels, {"survey": conversion(), "given": None}, {"survey": "Survey"})
+    got = data_figures.records_by_frame(panels, {"survey": conversion(), "given": None}, {"survey": "Survey"})
     assert got[["dataset", "year", "frame", "records"]].to_numpy().tolist() == [
         ["Survey", 1980, "Census 1970", 40],
         ["Survey", 1980, "no occupation code", 20],

@@ -15,7 +15,7 @@ from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_per
 from labor_llm.evaluation.ranking import bootstrap_auc, bootstrap_auc_differences
 from labor_llm.evaluation.recalibration import recalibration
 from labor_llm.evaluation.shared_events import LeftOut
-from labor_llm.exhibits import tables, tasks
+from labor_llm.exhibits import tables
 from labor_llm.exhibits.formatting import format_value
 
 SPACE = OutcomeSpace(("1", "2"), ("Cooks", "Bakers"))
@@ -152,7 +152,7 @@ def events(with_event: int = 12, workers: int = 40, dataset: str = "d", task=CHA
 
 
 def test_what_each_task_rests_on() -> None:
-    table = tasks.task_events([events(), events(35, dataset="e", task=UNEMPLOYMENT)], {"e": "Data E"})
+    table = tables.task_events([events(), events(35, dataset="e", task=UNEMPLOYMENT)], {"e": "Data E"})
     assert table.frame.to_dict("list") == {
         "Task": ["Change of occupation", "Unemployment"],
         "Data set": ["d", "Data E"],
@@ -169,28 +169,28 @@ def test_what_each_task_rests_on() -> None:
 
 def test_areas_and_differences_name_task_model_and_persons() -> None:
     both = [events(), events(14, dataset="e", task=UNEMPLOYMENT)]
-    table = tasks.task_areas(bootstrap_auc(both, draws=20), {"e": "Data E"})
+    table = tables.task_areas(bootstrap_auc(both, draws=20), {"e": "Data E"})
     assert list(table.frame) == ["Model", "Task", "Data set", "AUC", "TestSE", "95 % from", "95 % to"]
     assert table.frame["Data set"].tolist() == ["d", "d", "Data E", "Data E"]
     assert table.persons.tolist() == [12, 12, 14, 14]
     differences = bootstrap_auc_differences(both[:1], "b", draws=200)
-    table = tasks.area_differences(differences)
+    table = tables.area_differences(differences)
     assert list(table.frame)[:4] == ["Model", "Task", "Best baseline", "Difference in AUC"]
-    sentence = tasks.model_in_words(differences, "a", {"d": "Data D"}).words
+    sentence = tables.model_in_words(differences, "a", {"d": "Data D"}).words
     assert sentence.startswith(
         "The AUC of a is, by task: Data D, change of occupation: higher than that of b (+0."
     )
     undefined = differences.assign(difference=np.nan, test_se=np.nan, ci_low=np.nan, ci_high=np.nan)
-    assert tasks.model_in_words(undefined, "a").words == (
+    assert tables.model_in_words(undefined, "a").words == (
         "The AUC of a is, by task: d, change of occupation: not comparable with that of b."
     )
-    assert "no scores of other titles" in tasks.model_in_words(differences, "c").words
+    assert "no scores of other titles" in tables.model_in_words(differences, "c").words
 
 
 def test_calibration_of_tasks_stands_beside_a_perfect_model() -> None:
     asked = [events()]
     errors = calibration_errors(asked, draws=5)
-    table = tasks.task_calibration(recalibration(asked), errors)
+    table = tables.task_calibration(recalibration(asked), errors)
     assert table.frame["Model"].tolist() == ["a", "b"]
     np.testing.assert_array_equal(table.frame["Perfect model, mean"], errors["perfect_mean"])
     assert table.persons.tolist() == [40, 40]
@@ -202,9 +202,9 @@ def test_left_out_in_words() -> None:
         LeftOut("d", "Out of the labor force", "", "no state"),
         LeftOut("d", "", "m", "not scored"),
     ]
-    got = tasks.left_out_in_words(entries, {"d": "Data D"}).words
+    got = tables.left_out_in_words(entries, {"d": "Data D"}).words
     assert got == "Left out: Data D: unemployment, out of the labor force (no state); Data D: m (not scored)."
-    assert tasks.left_out_in_words([]).words == "Nothing was left out."
+    assert tables.left_out_in_words([]).words == "Nothing was left out."
 
 
 @pytest.mark.parametrize("heat", [1.0, 3.0])
@@ -232,6 +232,6 @@ def test_the_whole_distribution_of_a_model_that_is_right_and_of_one_that_is_timi
     assert (row["top_error"] > 3 * row["top_perfect"]) == (heat > 1)
     assert (row["gain"] > 3 * row["test_se"]) == (heat > 1)
     assert row["class_error"] < 3 * row["class_perfect"]
-    table = tasks.distribution_table(measured)
+    table = tables.distribution_table(measured)
     assert table.frame["Temperature"].tolist() == [row["temperature"]]
     assert table.persons.tolist() == [200]
