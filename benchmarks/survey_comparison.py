@@ -15,7 +15,6 @@ holds aggregates only, and a chapter of the book shows it.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,7 +26,7 @@ from measurement import machine
 from labor_llm.baselines import registry as baselines
 from labor_llm.baselines.career.fit import Career, fit_career
 from labor_llm.baselines.career.settings import CareerSettings
-from labor_llm.baselines.registry import BASELINES, Baseline
+from labor_llm.baselines.registry import BASELINES, Baseline, new_baseline
 from labor_llm.careers.panel import CareerPanel, read_panel, split_workers, write_panel
 from labor_llm.careers.predictions import Predictions, read_predictions, write_predictions
 from labor_llm.errors import InputError, LaborLLMError, MismatchError
@@ -35,6 +34,7 @@ from labor_llm.exhibits.report import StoredComparison, store_comparison
 from labor_llm.finetuning.fit import fine_tune_panel
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.scoring.careers import score_panel
+from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.simulation.files.writing import CROSSWALKS, RAW, write_simulated_survey
 from labor_llm.store.artefacts import verify
 from labor_llm.store.staleness import code_checksum
@@ -120,11 +120,11 @@ def all_predictions(arguments: argparse.Namespace) -> list[Predictions]:
     panel, splits = sampled_panel(arguments)
     work = arguments.work
     models: dict[str, Callable[[], Baseline]] = {
-        BASELINES[name][1]: lambda name=name: BASELINES[name][0](name=BASELINES[name][1]) for name in PLAIN
+        BASELINES[name]: lambda name=name: new_baseline(name) for name in PLAIN
     }
     models["CAREER"] = lambda: Career(CAREER, work / "career", name="CAREER")
     models[TRANSFER] = lambda: Career(
-        dataclasses.replace(CAREER, learning_rate=CAREER.learning_rate / 3), work / "career_transfer",
+        CAREER.model_copy(update={"learning_rate": CAREER.learning_rate / 3}), work / "career_transfer",
         transferred(arguments), name=TRANSFER,
     )  # fmt: skip
     results = [_baseline_predictions(name, make, panel, splits, arguments) for name, make in models.items()]
@@ -141,7 +141,7 @@ def all_predictions(arguments: argparse.Namespace) -> list[Predictions]:
             str(tuned),
             fine_tuned(arguments),
             work / "scored",
-            ask="realised",
+            ScoringSettings(titles="realised"),
             inputs={**inputs, "model": tuned},
         )
     )
@@ -178,7 +178,7 @@ def _baseline_predictions(
         "code": code_checksum(baselines.__file__),
     }
     if name.startswith("CAREER"):
-        asked |= {"settings": dataclasses.asdict(CAREER) | {"covariates": list(CAREER.covariates)}}
+        asked |= {"settings": CAREER.model_dump()}
     if name == TRANSFER:
         asked |= {"simulated": arguments.simulated, "seed": arguments.seed}
     if not _is_stored(folder, asked):

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from measurement import Measurement, measured
 
-from labor_llm.simulation.files.psid import write_packaged
-from labor_llm.simulation.files.writing import RAW
+from labor_llm.simulation.files.writing import RAW, write_psid
 from labor_llm.store.artefacts import atomic_path
 from labor_llm.surveys.psid.files import read_psid
 from labor_llm.surveys.variables import variables_of
@@ -27,7 +26,7 @@ def write_wide_psid(folder: Path, line_length: int) -> Measurement:
     variables = variables_of("psid")
     with measured() as measurement:
         values = read_psid(folder / "psid" / RAW, variables).values
-        write_packaged(folder / WIDE, values, variables, ("sas",), record_length_at_least=line_length)
+        write_psid(folder / WIDE, values, variables, record_length_at_least=line_length)
     measurement.made = {"persons": len(values)}
     return measurement
 

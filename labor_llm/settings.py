@@ -1,4 +1,4 @@
-"""A group of settings, said once: the profile, a notebook's parameters, a command's options and functions use one model.
+"""A group of settings, said once: profile, parameters of notebooks, options of commands and functions use one model.
 
 Every field has its type, default, range and, as the text below it, its documentation:
 
@@ -49,6 +49,15 @@ class Settings(BaseModel):
             super().__init__(**values)
         except ValidationError as error:
             raise _problem(type(self), error) from None
+
+
+class BootstrapSettings(Settings):
+    """A bootstrap of test workers."""
+
+    draws: int = Field(1000, ge=100, le=1_000_000)
+    """Samples of workers."""
+    seed: Seed = 1
+    """Seed of the samples."""
 
 
 def _problem(group: type[Settings], error: ValidationError) -> SettingError:

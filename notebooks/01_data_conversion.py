@@ -13,7 +13,12 @@
 #     language: python
 #     name: python3
 #   labor_llm:
+#     makes:
+#     - panel
 #     parameters: checked
+#     reads:
+#     - files
+#     run: each data set
 # ---
 
 # %% [markdown]
@@ -26,25 +31,14 @@
 
 # %% tags=["parameters"]
 dataset: str = "wage_panel"  # packaged data set, or a short name for careers of your own
-label: str = ""  # what tables call it; a packaged data set has a label of its own
-survey: str = ""  # the survey's name in the first line of a resume; the short name if empty
-panel: str = ""  # CSV or parquet file of your own careers; empty for all others
-titles: str = ""  # CSV file of occupation codes and titles that goes with it
-reader: str = ""  # psid, nlsy79 or nlsy97: the survey whose files are read or simulated
-raw: str = ""  # the survey's files as downloaded: a folder, a zip or a file
-crosswalks: str = ""  # folder with the crosswalks to occ1990dd that `labor-llm fetch` makes
-column_map: str = ""  # CSV that names the columns of NLS extracts without reference numbers
-options: list[str] = []  # rules of the conversion, as data/README.md writes them
-other_crosswalks: bool = False  # whether crosswalks of unknown versions are accepted
-simulated_workers: int = 0  # simulate so many workers of the survey instead of reading files
-simulation_seed: int = 1  # of the simulated workers
+source: dict = {}  # where it comes from, if it is not packaged: files of your own, a survey's, or simulated ones
 split_seed: int = 1  # seed of the split of workers
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
 from labor_llm.careers.panel import read_panel
 from labor_llm.exhibits import models, publishing
-from labor_llm.workflow.datasets import DatasetSource, convert_dataset
+from labor_llm.workflow import datasets, parameters
 
 folders, show = publishing.open_chapter(results, dataset)
 
@@ -63,9 +57,8 @@ folders, show = publishing.open_chapter(results, dataset)
 # own definition of potential experience, which is age minus six minus years of schooling. The region is that of the first record.
 
 # %%
-source = DatasetSource(label, survey, panel, titles, reader, raw, crosswalks, column_map, options,
-                       other_crosswalks, simulated_workers, simulation_seed)
-folder = convert_dataset(folders, dataset, source, split_seed)
+chosen = parameters.settings_of(source=source)
+folder = datasets.convert_dataset(folders, dataset, chosen.source, split_seed)
 careers, splits = read_panel(folder)
 
 # %% [markdown]

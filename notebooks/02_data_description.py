@@ -14,6 +14,9 @@
 #     name: python3
 #   labor_llm:
 #     parameters: checked
+#     reads:
+#     - panels
+#     run: once
 # ---
 
 # %% [markdown]

@@ -14,6 +14,11 @@
 #     name: python3
 #   labor_llm:
 #     parameters: checked
+#     reads:
+#     - panel
+#     run: each data set
+#     values:
+#       model: base_model
 # ---
 
 # %% [markdown]

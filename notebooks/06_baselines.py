@@ -13,7 +13,14 @@
 #     language: python
 #     name: python3
 #   labor_llm:
+#     makes:
+#     - baselines
 #     parameters: checked
+#     reads:
+#     - panel
+#     run: each data set
+#     values:
+#       refitted: refitted_baselines
 # ---
 
 # %% [markdown]
@@ -29,44 +36,23 @@
 # %% tags=["parameters"]
 dataset: str = "wage_panel"  # data set
 baselines: list[str] = ["empirical-transitions", "multinomial-logit"]  # which baselines are fitted
-career_layers: int = 12  # layers of CAREER
-career_width: int = 192  # width of its stream
-career_heads: int = 3  # heads of its attention
-career_inner_width: int = 768  # width of its feed-forward layers
-career_dropout: float = 0.1  # its dropout
-career_logit_bound: float = 10.0  # its logits are held within plus and minus this
-career_covariates: list[str] = ["education", "gender", "ethnicity", "region", "age"]  # what enters beside occupations and years
-career_epochs: int = 100  # the most passes over the training careers
-career_patience: int = 5  # it stops after so many evaluations without gain
-career_evaluations_per_epoch: int = 1  # how often it is evaluated
-career_batch_size: int = 32  # careers a step
-career_learning_rate: float = 5e-4  # peak of its learning rate
-career_warmup_steps: int = 500  # steps in which it rises
-career_weight_decay: float = 0.01  # of AdamW
-career_precision: str = "float32"  # float32 or bfloat16
-career_seed: int = 1  # of its weights, order of careers and dropout
+career: dict = {}  # size and training of CAREER
 refitted: list[str] = []  # baselines that are fitted again on resampled training workers, for TrainSE
 refits: int = 10  # how often
 refit_seed: int = 1  # of the samples, which are the same for all models
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.baselines import oracle, refits as resampling, registry
-from labor_llm.baselines.career.settings import CareerSettings
+from labor_llm.baselines import oracle, registry
 from labor_llm.careers.predictions import write_all_predictions
 from labor_llm.exhibits import models, publishing
-from labor_llm.workflow.datasets import open_dataset
+from labor_llm.workflow import datasets, parameters
 
 folders, show = publishing.open_chapter(results, dataset)
-careers, splits = open_dataset(folders, dataset)
+careers, splits = datasets.open_dataset(folders, dataset)
 
 # %%
-settings = CareerSettings(
-    layers=career_layers, width=career_width, heads=career_heads, inner_width=career_inner_width, dropout=career_dropout,
-    logit_bound=career_logit_bound, covariates=tuple(career_covariates), epochs=career_epochs, patience=career_patience,
-    evaluations_per_epoch=career_evaluations_per_epoch, batch_size=career_batch_size, learning_rate=career_learning_rate,
-    warmup_steps=career_warmup_steps, weight_decay=career_weight_decay, precision=career_precision, seed=career_seed,
-)
+settings = parameters.settings_of(career=career).career
 options = {"career": {"settings": settings, "folder": folders.model(dataset, "career")}}
 fitted = registry.fit_baselines(baselines, careers, splits, options)
 
@@ -93,4 +79,4 @@ show.text(
 
 # %%
 places = {name: folders.refits(dataset, name) for name in refitted}
-made = resampling.refit_baselines(places, careers, splits, refits, options, refit_seed)
+made = registry.refit_baselines(places, careers, splits, refits, options, refit_seed)

@@ -14,6 +14,9 @@
 #     name: python3
 #   labor_llm:
 #     parameters: checked
+#     reads:
+#     - everything
+#     run: once
 # ---
 
 # %% [markdown]
@@ -32,8 +35,7 @@ partial: list[str] = []  # models that some of the data sets do without
 refitted: list[str] = []  # those that were fitted again on resampled training workers, for TrainSE
 fine_tuned: str = "smollm2-fine-tuned"  # the model that the text is about
 off_the_shelf: str = "smollm2-off-the-shelf"  # the same model without fine-tuning
-draws: int = 1000  # bootstrap samples
-seed: int = 1  # of the samples
+bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and their seed
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
@@ -43,16 +45,16 @@ from labor_llm.careers.predictions import model_labels, read_all_predictions
 from labor_llm.evaluation import families, perplexity, total_error
 from labor_llm.exhibits import figures, publishing, report, tables
 
-folders, show = publishing.open_chapter(results, draws=draws)
+folders, show = publishing.open_chapter(results, **bootstrap)
 predictions = read_all_predictions(folders, datasets, models, optional=[ORACLE, *partial])
 labels = model_labels(folders, datasets, models)
 
 # %%
 names = folders.labels(datasets)
 refits = total_error.stored_refits_of(folders, predictions, refitted)
-by_worker = perplexity.bootstrap_perplexity(predictions, draws, seed)
-bootstrap = total_error.with_train_errors(by_worker, refits)
-show(tables.main_comparison(bootstrap, names), refits=total_error.refits_in_words(refits))
+by_worker = perplexity.bootstrap_perplexity(predictions, **bootstrap)
+scores = total_error.with_train_errors(by_worker, refits)
+show(tables.main_comparison(scores, names), refits=total_error.refits_in_words(refits))
 
 # %% [markdown]
 # The yardstick for the paired differences is, for each data set, the baseline with the lowest perplexity on these same test
@@ -60,8 +62,8 @@ show(tables.main_comparison(bootstrap, names), refits=total_error.refits_in_word
 # were drawn with, which no model can beat but by luck.
 
 # %%
-references = report.best_baselines(bootstrap, [label for model, label in labels.items() if model in BASELINES])
-paired = perplexity.bootstrap_differences(predictions, references, draws, seed)
+references = report.best_baselines(scores, [label for model, label in labels.items() if model in BASELINES])
+paired = perplexity.bootstrap_differences(predictions, references, **bootstrap)
 differences = total_error.with_train_errors(paired, refits, references)
 show(tables.paired_differences(differences, names), refits=total_error.refits_in_words(refits))
 
@@ -73,7 +75,7 @@ shown = differences[differences["model"] != labels[off_the_shelf]]
 show(figures.paired_differences(tables.difference_labels(shown, names)))
 
 # %%
-numbers = report.comparison_numbers(bootstrap, differences, labels[fine_tuned], labels[off_the_shelf])
+numbers = report.comparison_numbers(scores, differences, labels[fine_tuned], labels[off_the_shelf])
 show(report.comparison_sentence(numbers))
 
 # %% [markdown]
@@ -84,7 +86,7 @@ show(report.comparison_sentence(numbers))
 # the test split.
 
 # %%
-show(tables.family_errors(by_worker, families.bootstrap_families(folders, predictions, draws, seed), names))
+show(tables.family_errors(by_worker, families.bootstrap_families(folders, predictions, **bootstrap), names))
 
 # %% [markdown]
 # ## By type of transition
@@ -92,7 +94,7 @@ show(tables.family_errors(by_worker, families.bootstrap_families(folders, predic
 # Staying is easy and moving is hard. What a model adds shows where the two are told apart.
 
 # %%
-by_type = perplexity.bootstrap_perplexity(predictions, draws, seed, by="transition_type")
+by_type = perplexity.bootstrap_perplexity(predictions, **bootstrap, by="transition_type")
 show(tables.transition_types(by_type, names))
 
 # %% tags=["remove-cell"]

@@ -14,6 +14,11 @@
 #     name: python3
 #   labor_llm:
 #     parameters: checked
+#     reads:
+#     - everything
+#     run: once
+#     values:
+#       datasets: datasets_in_full
 # ---
 
 # %% [markdown]
@@ -30,8 +35,7 @@ datasets: list[str] = ["wage_panel"]  # data sets
 fine_tuned: str = "smollm2-fine-tuned"  # the fine-tuned model
 off_the_shelf: str = "smollm2-off-the-shelf"  # the same model without fine-tuning
 prompted: list[str] = []  # predictions of the model off the shelf with other prompts
-draws: int = 1000  # bootstrap samples
-seed: int = 1  # of the samples
+bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and their seed
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
@@ -44,8 +48,8 @@ predictions = comparison.scored_in_full(read_all_predictions(folders, datasets, 
 
 # %%
 masses = tables.valid_mass_quantiles(predictions)
-unnormalised = perplexity.bootstrap_perplexity(predictions, draws, seed)
-normalised = perplexity.bootstrap_perplexity(predictions, draws, seed, normalised=True)
+unnormalised = perplexity.bootstrap_perplexity(predictions, **bootstrap)
+normalised = perplexity.bootstrap_perplexity(predictions, **bootstrap, normalised=True)
 show(tables.value_of_fine_tuning(unnormalised, normalised, masses))
 
 # %%
@@ -70,8 +74,8 @@ show(figures.valid_mass(masses))
 # %%
 asked = [off_the_shelf, *prompted, fine_tuned]
 realised = comparison.in_common(read_all_predictions(folders, datasets, asked, optional=prompted))
-compared = perplexity.bootstrap_perplexity(realised, draws, seed)
-differences = perplexity.bootstrap_differences(realised, realised[0].model, draws, seed)
+compared = perplexity.bootstrap_perplexity(realised, **bootstrap)
+differences = perplexity.bootstrap_differences(realised, realised[0].model, **bootstrap)
 show(tables.beside_reference("tab-prompts", compared, differences, nats=True))
 
 # %%

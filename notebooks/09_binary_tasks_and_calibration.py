@@ -14,6 +14,9 @@
 #     name: python3
 #   labor_llm:
 #     parameters: checked
+#     reads:
+#     - everything
+#     run: once
 # ---
 
 # %% [markdown]
@@ -33,8 +36,7 @@ datasets: list[str] = ["wage_panel"]  # data sets
 models: list[str] = ["empirical-transitions", "multinomial-logit", "smollm2-off-the-shelf", "smollm2-fine-tuned"]  # in the order of the tables
 partial: list[str] = []  # models that some of the data sets do without
 fine_tuned: str = "smollm2-fine-tuned"  # the model that the text is about
-draws: int = 1000  # bootstrap samples
-seed: int = 1  # of the samples, and of the simulated perfect model
+bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and their seed, also of the simulated perfect model
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
@@ -47,7 +49,7 @@ from labor_llm.exhibits import data, figures, publishing, tables
 from labor_llm.workflow.datasets import open_datasets
 
 # %%
-folders, show = publishing.open_chapter(results, draws=draws)
+folders, show = publishing.open_chapter(results, **bootstrap)
 predictions = read_all_predictions(folders, datasets, models, optional=[oracle.ORACLE, *partial])
 labels = model_labels(folders, datasets, models)
 names = folders.labels(datasets)
@@ -69,7 +71,7 @@ show(tables.left_out_in_words(left_out, names))
 # part of the AUC of these two tasks is persistence.
 
 # %%
-show(tables.task_areas(ranking.bootstrap_auc(events, draws=draws, seed=seed), names))
+show(tables.task_areas(ranking.bootstrap_auc(events, **bootstrap), names))
 
 # %% [markdown]
 # Differences between models are much better known than each AUC alone, as all models are judged on the same samples. The yardstick
@@ -77,7 +79,7 @@ show(tables.task_areas(ranking.bootstrap_auc(events, draws=draws, seed=seed), na
 
 # %%
 baselines = [label for model, label in labels.items() if model in registry.BASELINES]
-differences = shared_events.differences_to_best(events, baselines, draws, seed)
+differences = shared_events.differences_to_best(events, baselines, **bootstrap)
 show(tables.area_differences(differences, names))
 
 # %%
@@ -91,7 +93,7 @@ show(tables.model_in_words(differences, labels[fine_tuned], names))
 # the diagonal mean that the model expects more moves than there are.
 
 # %%
-curves = calibration.reliability_curves(events, binary_tasks.CHANGE, draws=draws, seed=seed)
+curves = calibration.reliability_curves(events, binary_tasks.CHANGE, **bootstrap)
 show(figures.reliability_curves(curves, names))
 
 # %% [markdown]
@@ -100,7 +102,7 @@ show(figures.reliability_curves(curves, names))
 # that is right, and the more so the fewer transitions there are: it is large only against the values of the perfect model beside it.
 
 # %%
-errors = calibration.calibration_errors(events, draws=draws, seed=seed)
+errors = calibration.calibration_errors(events, **bootstrap)
 show(tables.task_calibration(recalibration.recalibration(events), errors, names))
 
 # %% [markdown]
@@ -115,5 +117,5 @@ show(tables.left_out_in_words(without, names))
 
 # %%
 groups = data.groups_by_dataset(panels)
-measured = distribution_calibration.distribution_calibration(complete, groups, draws, seed)
+measured = distribution_calibration.distribution_calibration(complete, groups, **bootstrap)
 show(tables.distribution_table(measured, names))

@@ -14,6 +14,9 @@
 #     name: python3
 #   labor_llm:
 #     parameters: checked
+#     reads:
+#     - studied
+#     run: study of titles
 # ---
 
 # %% [markdown]
@@ -33,8 +36,7 @@ dataset: str = "wage_panel"  # data set
 literal: str = "smollm2-fine-tuned"  # predictions of the model with literal titles, the reference
 variants: list[str] = []  # predictions of models with other titles, or without the year of birth
 title_seed: int = 1  # of the examples of titles; the seed of the models that are compared
-draws: int = 1000  # bootstrap samples
-seed: int = 1  # of the samples
+bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and their seed
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
@@ -59,9 +61,9 @@ show(models.title_examples(careers, title_seed))
 # fine-tuning: another order of the careers, or another assignment of numbers, gives other models.
 
 # %%
-bootstrap = perplexity.bootstrap_perplexity(predictions, draws, seed)
-differences = perplexity.bootstrap_differences(predictions, predictions[0].model, draws, seed)
-show(tables.beside_reference("tab-titles", bootstrap, differences))
+scores = perplexity.bootstrap_perplexity(predictions, **bootstrap)
+differences = perplexity.bootstrap_differences(predictions, predictions[0].model, **bootstrap)
+show(tables.beside_reference("tab-titles", scores, differences))
 
 # %%
-show(tables.same_transitions(bootstrap))
+show(tables.same_transitions(scores))

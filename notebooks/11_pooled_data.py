@@ -14,6 +14,9 @@
 #     name: python3
 #   labor_llm:
 #     parameters: checked
+#     reads:
+#     - studied
+#     run: study of pooled data
 # ---
 
 # %% [markdown]
@@ -31,8 +34,7 @@
 dataset: str = "wage_panel"  # data set on whose test workers the models are compared
 reference: str = "smollm2-fine-tuned"  # the model that is trained on the own careers alone
 models: list[str] = []  # models trained on other careers: fewer, or with those of other data sets
-draws: int = 1000  # bootstrap samples
-seed: int = 1  # of the samples
+bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and their seed
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
@@ -50,12 +52,12 @@ sizes = studies.training_sizes(folders, dataset, [reference, *models])
 # workers: below zero the model is better. Chance in fine-tuning is not in its standard error.
 
 # %%
-bootstrap = perplexity.bootstrap_perplexity(predictions, draws, seed)
-differences = perplexity.bootstrap_differences(predictions, predictions[0].model, draws, seed)
-show(tables.beside_reference("tab-pooled-data", bootstrap, differences, described=sizes))
+scores = perplexity.bootstrap_perplexity(predictions, **bootstrap)
+differences = perplexity.bootstrap_differences(predictions, predictions[0].model, **bootstrap)
+show(tables.beside_reference("tab-pooled-data", scores, differences, described=sizes))
 
 # %%
-show(figures.perplexity_by_training_careers(bootstrap, sizes))
+show(figures.perplexity_by_training_careers(scores, sizes))
 
 # %%
-show(tables.same_transitions(bootstrap))
+show(tables.same_transitions(scores))

@@ -14,6 +14,12 @@
 #     name: python3
 #   labor_llm:
 #     parameters: checked
+#     reads:
+#     - fitted
+#     run: first data set
+#     values:
+#       label: fine_tuned_label
+#       name: fine_tuned
 # ---
 
 # %% [markdown]
@@ -38,20 +44,19 @@ lengths: list[int] = [1, 2, 4]  # numbers of records shown, beside all of them
 workers: int = 40  # how many test workers with enough history, drawn at random; -1 for all
 dtype: str = "float32"  # arithmetic of the language model: float32 or bfloat16
 quantization: str = "none"  # of its weights: none, 8bit or 4bit
-draws: int = 1000  # bootstrap samples
-seed: int = 1  # of the samples and of the draw of workers
+bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and their seed, also of the draw of workers
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.careers.windows import workers_with_history
+from labor_llm.careers.histories import workers_with_history
 from labor_llm.evaluation import history_length
 from labor_llm.exhibits import figures, publishing, studies
-from labor_llm.scoring.windows import score_windows
+from labor_llm.scoring.last_records import score_windows
 from labor_llm.workflow.datasets import open_dataset
 
-folders, show = publishing.open_chapter(results, dataset, draws=draws)
+folders, show = publishing.open_chapter(results, dataset, **bootstrap)
 careers, splits = open_dataset(folders, dataset)
-test = workers_with_history(careers.split(splits, "test"), max(lengths), workers, seed)
+test = workers_with_history(careers.split(splits, "test"), max(lengths), workers, bootstrap["seed"])
 
 # %% [markdown]
 # The language model scores the titles that occurred. What it has scored is stored, and read when the chapter is run again.
@@ -63,7 +68,7 @@ others = history_length.baselines_by_length(baselines, careers, splits, folders,
 predictions = {label: scored} | others
 
 # %%
-compared = history_length.history_lengths(predictions, test, draws, seed)
+compared = history_length.history_lengths(predictions, test, **bootstrap)
 show(studies.history_lengths(compared, longest=max(lengths)))
 
 # %%
@@ -78,4 +83,4 @@ show(figures.history_lengths(compared))
 # down its rows the careers are later ones, so perplexity changes for other reasons too.
 
 # %%
-show(studies.history_available(history_length.history_lengths_by_available(predictions, test, draws, seed)))
+show(studies.history_available(history_length.history_lengths_by_available(predictions, test, **bootstrap)))

@@ -14,6 +14,12 @@
 #     name: python3
 #   labor_llm:
 #     parameters: checked
+#     reads:
+#     - fitted
+#     run: first and simulated data sets
+#     values:
+#       label: fine_tuned_label
+#       name: fine_tuned
 # ---
 
 # %% [markdown]
@@ -48,22 +54,21 @@ language_model_paths: int = 4  # paths for each of them
 dtype: str = "float32"  # arithmetic of the language model: float32 or bfloat16
 quantization: str = "none"  # of its weights: none, 8bit or 4bit
 bins: int = 10  # of the figure
-draws: int = 1000  # bootstrap samples
-seed: int = 1  # of the samples, questions and paths
+bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and their seed, also of questions and paths
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
 from labor_llm.careers.horizons import drawn_questions
 from labor_llm.evaluation.horizons import agreement_by_model, baseline_pairs, stay_bins, truth_by_model
 from labor_llm.exhibits import figures, publishing, studies
-from labor_llm.scoring.horizons import language_model_pair
+from labor_llm.scoring.last_records import language_model_pair
 from labor_llm.workflow.datasets import open_dataset
 
 # %%
-folders, show = publishing.open_chapter(results, dataset, draws=draws)
+folders, show = publishing.open_chapter(results, dataset, **bootstrap)
 careers, splits = open_dataset(folders, dataset)
 test = careers.split(splits, "test")
-asked = drawn_questions(test, horizons, questions, seed, step)
+asked = drawn_questions(test, horizons, questions, bootstrap["seed"], step)
 
 # %% [markdown]
 # For a simulated data set the market's own probabilities, compounded, are the truth; they stand beside the models as those of an
@@ -73,15 +78,15 @@ asked = drawn_questions(test, horizons, questions, seed, step)
 # %%
 answered = language_model_pair(
     test, asked[horizons[0]], language_model_questions, language_model, label, folders.horizons(dataset, name),
-    paths=language_model_paths, seed=seed, step=step, dtype=dtype, quantization=quantization,
+    paths=language_model_paths, seed=bootstrap["seed"], step=step, dtype=dtype, quantization=quantization,
     inputs={"panel": folders.panel(dataset)},
 )
 
 # %%
-pairs = baseline_pairs(baselines, careers, splits, folders, asked, paths, seed, step) + answered
+pairs = baseline_pairs(baselines, careers, splits, folders, asked, paths, bootstrap["seed"], step) + answered
 
 # %%
-agreement = agreement_by_model(pairs, draws, seed)
+agreement = agreement_by_model(pairs, **bootstrap)
 show(studies.horizon_perplexities(agreement))
 
 # %%
@@ -95,7 +100,7 @@ show(studies.horizon_sentence(agreement))
 # leaves their difference empty: direct predictions would win even where the two ways are the same.
 
 # %%
-show(studies.horizon_agreement(agreement, truth_by_model(pairs, draws=draws, seed=seed)))
+show(studies.horizon_agreement(agreement, truth_by_model(pairs, **bootstrap)))
 
 # %%
 show(figures.horizon_bins(stay_bins(pairs, asked, bins)))

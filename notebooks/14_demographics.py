@@ -14,6 +14,13 @@
 #     name: python3
 #   labor_llm:
 #     parameters: checked
+#     reads:
+#     - fitted
+#     run: once
+#     values:
+#       datasets: first_datasets
+#       models: models_by_group
+#       permuted_dataset: dataset
 # ---
 
 # %% [markdown]
@@ -39,8 +46,7 @@ workers: int = 48  # test workers among whom covariates are exchanged; -1 for al
 dtype: str = "float32"  # arithmetic of the language model, as it was scored with
 quantization: str = "none"  # of its weights, likewise
 line_ends: str = "all"  # scoring of the end of the line, likewise
-draws: int = 1000  # bootstrap samples
-seed: int = 1  # of the samples, and of the draw of workers
+bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and their seed, also of the draw of workers
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
@@ -49,15 +55,15 @@ import pandas as pd
 from labor_llm.careers.predictions import read_all_predictions
 from labor_llm.evaluation import covariates as exchange, groups
 from labor_llm.exhibits import figures, publishing, studies, tables
-from labor_llm.scoring.careers import score_panel
+from labor_llm.scoring import careers as scoring, settings
 from labor_llm.workflow.datasets import open_dataset, open_datasets
 
 # %%
-folders, show = publishing.open_chapter(results, permuted_dataset, draws=draws, permutations=len(permutation_seeds))
+folders, show = publishing.open_chapter(results, permuted_dataset, **bootstrap, permutations=len(permutation_seeds))
 predictions = read_all_predictions(folders, datasets, models)
 names = folders.labels([*datasets, permuted_dataset])
 panels, _ = open_datasets(folders, datasets)
-measured, left_out = groups.group_performance(predictions, panels, draws=draws, seed=seed)
+measured, left_out = groups.group_performance(predictions, panels, **bootstrap)
 
 # %% [markdown]
 # ## By group
@@ -88,26 +94,26 @@ show(studies.group_tasks(measured, names))
 
 # %%
 careers, splits = open_dataset(folders, permuted_dataset)
-test = exchange.random_workers(careers.split(splits, "test"), workers, seed)
+test = exchange.random_workers(careers.split(splits, "test"), workers, bootstrap["seed"])
 kept, constant = exchange.varying_covariates(test, covariates)
 permuted = exchange.permuted_panels(test, kept, permutation_seeds)
 show(tables.left_out_in_words(constant, names))
 
 # %%
 (own,) = read_all_predictions(folders, [permuted_dataset], [fine_tuned])
-scored = score_panel(
+realised = settings.ScoringSettings(titles="realised", dtype=dtype, quantization=quantization, line_ends=line_ends)
+scored = scoring.score_panel(
     exchange.careers_to_score(test, permuted), model or str(folders.model(permuted_dataset, fine_tuned)), own.model,
-    folders.permuted(permuted_dataset, fine_tuned), dtype=dtype, quantization=quantization,
-    inputs={"panel": folders.panel(permuted_dataset)}, ask="realised", line_ends=line_ends,
+    folders.permuted(permuted_dataset, fine_tuned), realised, inputs={"panel": folders.panel(permuted_dataset)},
 )
 exchanged = exchange.by_permutation(own, test, permuted, scored)
-language_model = exchange.value_of_covariates(exchange.of_workers(own, test), exchanged, draws=draws, seed=seed)
+language_model = exchange.value_of_covariates(exchange.of_workers(own, test), exchanged, **bootstrap)
 
 # %% [markdown]
 # The baseline knows the same covariates as indicators, and is fitted on the training workers as in the chapter on baselines.
 
 # %%
-logit = exchange.value_to_baseline(baseline, careers, splits, test, permuted, draws, seed)
+logit = exchange.value_to_baseline(baseline, careers, splits, test, permuted, **bootstrap)
 values = pd.concat([language_model, logit], ignore_index=True)
 
 # %%

@@ -14,6 +14,9 @@
 #     name: python3
 #   labor_llm:
 #     parameters: checked
+#     reads:
+#     - studied
+#     run: study of structural change
 # ---
 
 # %% [markdown]
@@ -35,30 +38,29 @@ last_year: int = 1984  # last year of the training that ends early
 baselines: list[str] = ["empirical-transitions", "multinomial-logit", "career"]  # models that are fitted again
 models: list[str] = []  # stored predictions of models trained on all years, such as smollm2-fine-tuned
 models_until: list[str] = []  # those of the same models trained up to the last year, in the same order
-draws: int = 1000  # bootstrap samples
-seed: int = 1  # of the samples and of the third training's workers
+bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and their seed, also of the third training's workers
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.baselines import refits
+from labor_llm.baselines import registry
 from labor_llm.evaluation import structural_change
 from labor_llm.exhibits import figures, publishing, studies
 from labor_llm.workflow.datasets import open_dataset
 
-folders, show = publishing.open_chapter(results, dataset, draws=draws, last_year=last_year)
+folders, show = publishing.open_chapter(results, dataset, **bootstrap, last_year=last_year)
 careers, splits = open_dataset(folders, dataset)
 
 # %%
-fitted = refits.predictions_by_training(baselines, careers, splits, last_year, folders, seed)
-trainings = fitted | refits.stored_by_training(dataset, models, models_until, folders)
+fitted = registry.predictions_by_training(baselines, careers, splits, last_year, folders, bootstrap["seed"])
+trainings = fitted | registry.stored_by_training(dataset, models, models_until, folders)
 
 # %%
-periods = structural_change.before_and_after(trainings, last_year, draws, seed)
+periods = structural_change.before_and_after(trainings, last_year, **bootstrap)
 show(studies.before_and_after(periods))
 
 # %%
 show(studies.structural_change_sentence(periods, last_year))
 
 # %%
-years = structural_change.performance_by_year(trainings, last_year, draws, seed)
+years = structural_change.performance_by_year(trainings, last_year, **bootstrap)
 show(figures.performance_by_year(years, last_year))

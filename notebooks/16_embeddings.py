@@ -13,7 +13,15 @@
 #     language: python
 #     name: python3
 #   labor_llm:
+#     makes:
+#     - embedding predictions
 #     parameters: checked
+#     reads:
+#     - fitted
+#     run: once
+#     values:
+#       compared: models_beside_embeddings
+#       dtype: default
 # ---
 
 # %% [markdown]
@@ -34,8 +42,7 @@ label: str = "Logit on embeddings"  # what tables call them
 regularisations: list[float] = [0.0003, 0.001, 0.003, 0.01, 0.03, 0.1]  # values of C that are tried; larger is less shrinkage
 dtype: str = "float32"  # arithmetic of the language model: float32 or bfloat16
 compared: list[str] = ["multinomial-logit", "smollm2-off-the-shelf", "smollm2-fine-tuned"]  # predictions beside them
-draws: int = 1000  # bootstrap samples
-seed: int = 1  # of the samples
+bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and their seed
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
@@ -69,6 +76,6 @@ show(models.embedding_tuning(tried, validation_workers=list(splits.values()).cou
 
 # %%
 predictions = comparison.in_common([predicted, *read_all_predictions(folders, [dataset], compared)])
-bootstrap = perplexity.bootstrap_perplexity(predictions, draws, seed)
-differences = perplexity.bootstrap_differences(predictions, label, draws, seed)
-show(tables.beside_reference("tab-embeddings", bootstrap, differences))
+scores = perplexity.bootstrap_perplexity(predictions, **bootstrap)
+differences = perplexity.bootstrap_differences(predictions, label, **bootstrap)
+show(tables.beside_reference("tab-embeddings", scores, differences))

@@ -14,6 +14,11 @@
 #     name: python3
 #   labor_llm:
 #     parameters: checked
+#     reads:
+#     - notebooks
+#     run: once
+#     values:
+#       datasets: datasets_of_the_text
 # ---
 
 # %% [markdown]

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the longest begin first, so that no worker is left alone with them at the end."""
+    items.sort(key=lambda item: "slow" not in item.keywords)
+
+
 # "Physicians" begins "Physicians' assistants": without the end of the line the two could not be told apart.
 TITLES = (
     "Cooks", "Cooks, short order", "Physicians", "Physicians' assistants", "Sales workers (retail)",

@@ -1,4 +1,4 @@
-"""Empirical transition frequencies: the share of workers who went from one occupation to another.
+"""Empirical transition frequencies: the share of workers who went from one occupation to another, or from two.
 
 First order and without covariates, as in the paper's baseline, which "estimates the probability of
 transitioning from one occupation to another based on training data frequencies". A first record,
@@ -18,41 +18,35 @@ a frequency shrunk towards a prior row q_i by w pseudo-transitions, and the prio
 The unsmoothed frequency is no candidate: a transition that the training data do not show would have
 probability zero, and perplexity would be infinite.
 
+Of second order, with n_ijk workers' records in which k followed j, and i came before j, and n_ij their number,
+
+    P(k | i, j) = (n_ijk + w P(k | j)) / (n_ij + w),
+
+a frequency shrunk towards the smoothed first-order probability. A second record, before whose previous occupation there
+is none, has contexts of its own (none, j). A first record has the start distribution. How strongly to back off and how
+the first-order probabilities are smoothed are chosen together: what serves best as a prior for pairs need not be the
+best model by itself.
+
 References: S. F. Chen and J. Goodman (1999), "An empirical study of smoothing techniques for language
 modeling", Computer Speech & Language 13, 359-394 (additive smoothing and its weakness); D. J. C. MacKay
 and L. C. Bauman Peto (1995), "A hierarchical Dirichlet language model", Natural Language Engineering 1,
 289-308 (pseudo-counts proportional to a pooled distribution).
-
-Second-order empirical transitions: frequencies given the last two occupations.
-
-With n_ijk workers' records in which k followed j, and i came before j, and n_ij their number,
-
-    P(k | i, j) = (n_ijk + w P(k | j)) / (n_ij + w),
-
-a frequency shrunk by w pseudo-transitions towards the first-order probability P(k | j), smoothed as in
-`labor_llm.baselines.frequencies`. A second record, before whose previous occupation there is none, has
-contexts of its own (none, j). A first record has the start distribution, as in the first-order model.
-
-How strongly to back off and how the first-order probabilities are smoothed are chosen together on the
-validation workers: what serves best as a prior for pairs need not be the best model by itself.
-
-Reference: D. J. C. MacKay and L. C. Bauman Peto (1995), "A hierarchical Dirichlet language model",
-Natural Language Engineering 1, 289-308.
 """
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import csr_matrix
 
-from labor_llm.baselines.panels import check_fitting_panels, check_outcomes
+from labor_llm.baselines.form import Baseline, occupation_columns
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel, transitions
-from labor_llm.careers.predictions import Predictions, from_matrix
-from labor_llm.errors import InputError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 Smoothing = Literal["additive", "back_off", "stayer_back_off"]
 SMOOTHINGS: tuple[Smoothing, ...] = get_args(Smoothing)
@@ -63,77 +57,85 @@ PSEUDO_COUNTS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
 FIRST_RECORD = "first record"
 
 
-class EmpiricalTransitions:
+class EmpiricalTransitions(Baseline):
     """First-order transition frequencies, smoothed as the validation workers ask for.
 
-    Args:
-        smoothing: 'additive', 'back_off' or 'stayer_back_off' (see the module); None considers all
-            three and keeps the one with the lowest validation perplexity.
-        name: the model's name in its predictions.
-
     Attributes:
-        counts_: transitions in the training data; index the previous occupation's code, the last row
-            `FIRST_RECORD`; columns the next occupation's code.
+        smoothings: that are tried, each with all its strengths.
+        counts_: `transition_counts` of the training data.
         probabilities_: P(next | previous), the same index and columns; rows add up to one.
         smoothing_: the smoothing kept.
         strength_: its strength kept (alpha per cell for 'additive', pseudo-transitions per row otherwise).
         validation_perplexity_: the whole grid, columns `smoothing`, `strength`, `validation_perplexity`.
     """
 
-    def __init__(self, smoothing: Smoothing | None = None, name: str = "empirical_transitions") -> None:
-        if smoothing is not None and smoothing not in SMOOTHINGS:
-            known = ", ".join(SMOOTHINGS)
-            raise InputError(f"smoothing: {smoothing!r} is not known; give one of {known} or None.")
-        self.smoothing = smoothing
-        self.name = name
+    name = "empirical_transitions"
+    smoothings: Sequence[Smoothing] = SMOOTHINGS
 
-    def fit(self, train: CareerPanel, validation: CareerPanel) -> EmpiricalTransitions:
-        """Count the transitions of the training workers and choose the smoothing on the validation workers.
-
-        Raises:
-            InputError: if a panel is empty or a worker is in both.
-            MismatchError: if the outcome spaces differ.
-        """
-        check_fitting_panels(self.name, train, validation)
-        self.outcomes_ = train.outcomes
+    def _estimate(self, train: CareerPanel, validation: CareerPanel) -> None:
         self.counts_ = transition_counts(train)
         counts = self.counts_.to_numpy(dtype=np.float64)
         cells = transition_cells(transitions(validation), self.outcomes_)
         grid = []
-        for smoothing, strength in smoothing_candidates(self.smoothing):
+        for smoothing, strength in _candidates(self.smoothings):
             chances = smoothed_probabilities(counts, smoothing, strength)
             grid.append((smoothing, strength, np.exp(-np.log(chances[cells]).mean())))
-        columns = ["smoothing", "strength", "validation_perplexity"]
-        self.validation_perplexity_ = pd.DataFrame(grid, columns=columns)
-        self.smoothing_, self.strength_, _ = min(grid, key=lambda candidate: candidate[2])
+        self.smoothing_, self.strength_, _ = self._best(grid, "smoothing", "strength")
         chances = smoothed_probabilities(counts, self.smoothing_, self.strength_)
         self.probabilities_ = pd.DataFrame(chances, self.counts_.index, self.counts_.columns)
-        return self
+        self.chosen = _in_words(self.smoothing_, self.strength_)
 
-    @property
-    def chosen(self) -> str:
-        """What the validation workers chose, in words."""
-        return f"{self.smoothing_.replace('_', ' ')}, strength {self.strength_:g}"
-
-    def predict(self, panel: CareerPanel) -> Predictions:
-        """Return the log-probability of every occupation for every record of a panel.
-
-        Raises:
-            MismatchError: if the panel's outcome space is not the fitted one.
-        """
-        check_outcomes(self.name, self.outcomes_, panel)
-        table = transitions(panel)
+    def _log_probs(self, panel: CareerPanel, table: pd.DataFrame) -> np.ndarray:
         rows, _ = transition_cells(table, self.outcomes_)
-        return from_matrix(self.name, table, self.outcomes_, np.log(self.probabilities_.to_numpy())[rows])
+        return np.log(self.probabilities_.to_numpy())[rows]
 
 
-def smoothing_candidates(smoothing: Smoothing | None = None) -> list[tuple[Smoothing, float]]:
-    """Return every smoothing with every strength to try, or those of one smoothing."""
-    return [
-        (kind, strength)
-        for kind in (SMOOTHINGS if smoothing is None else (smoothing,))
-        for strength in (ALPHAS if kind == "additive" else PSEUDO_COUNTS)
-    ]
+class SecondOrderTransitions(Baseline):
+    """Transition frequencies given two occupations, backed off to those given one.
+
+    Attributes:
+        contexts_, counts_: `pair_counts` of the training data.
+        first_order_: [K + 1, K], the smoothed probabilities given one occupation; the last row is the start.
+        smoothing_, first_strength_: the smoothing kept for them, and its strength.
+        strength_: the pseudo-transitions w kept.
+        validation_perplexity_: the whole grid, columns `smoothing`, `first_strength`, `strength`,
+            `validation_perplexity`.
+    """
+
+    name = "second_order_transitions"
+
+    def _estimate(self, train: CareerPanel, validation: CareerPanel) -> None:
+        first_order = transition_counts(train).to_numpy(dtype=np.float64)
+        self.contexts_, self.counts_ = pair_counts(train)
+        table = transitions(validation)
+        rows, columns = transition_cells(table, self.outcomes_)
+        followed = self._followed(table)
+        given = followed.sum(axis=1)
+        realised = followed[np.arange(len(rows)), columns]
+        grid = []
+        for smoothing, first_strength in _candidates(SMOOTHINGS):
+            prior = smoothed_probabilities(first_order, smoothing, first_strength)[rows, columns]
+            for strength in PSEUDO_COUNTS:
+                chances = (realised + strength * prior) / (given + strength)
+                grid.append((smoothing, first_strength, strength, np.exp(-np.log(chances).mean())))
+        best = self._best(grid, "smoothing", "first_strength", "strength")
+        self.smoothing_, self.first_strength_, self.strength_, _ = best
+        self.first_order_ = smoothed_probabilities(first_order, self.smoothing_, self.first_strength_)
+        first = _in_words(self.smoothing_, self.first_strength_)
+        self.chosen = f"strength {self.strength_:g} on first order ({first})"
+
+    def _log_probs(self, panel: CareerPanel, table: pd.DataFrame) -> np.ndarray:
+        rows, _ = transition_cells(table, self.outcomes_)
+        followed = self._followed(table)
+        prior = self.strength_ * self.first_order_[rows]
+        return np.log((followed + prior) / (followed.sum(axis=1, keepdims=True) + self.strength_))
+
+    def _followed(self, table: pd.DataFrame) -> np.ndarray:
+        """Return how often each occupation followed the pair before each record, [records, K]; zero at first ones."""
+        places = pd.Index(self.contexts_).get_indexer(_pairs(table, self.outcomes_))
+        followed = np.zeros((len(places), len(self.outcomes_)))
+        followed[places >= 0] = self.counts_[places[places >= 0]].toarray()
+        return followed
 
 
 def transition_counts(panel: CareerPanel) -> pd.DataFrame:
@@ -145,11 +147,54 @@ def transition_counts(panel: CareerPanel) -> pd.DataFrame:
     outcomes = panel.outcomes
     counts = np.zeros((len(outcomes) + 1, len(outcomes)), dtype=np.int64)
     np.add.at(counts, transition_cells(transitions(panel), outcomes), 1)
-    return pd.DataFrame(
-        counts,
-        index=pd.Index([*outcomes.codes, FIRST_RECORD], name="previous"),
-        columns=pd.Index(outcomes.codes, name="occupation"),
+    previous = pd.Index([*outcomes.codes, FIRST_RECORD], name="previous")
+    return pd.DataFrame(counts, index=previous, columns=pd.Index(outcomes.codes, name="occupation"))
+
+
+def transition_cells(table: pd.DataFrame, outcomes: OutcomeSpace) -> tuple[np.ndarray, np.ndarray]:
+    """Return the row and the column of each transition in `transition_counts`, both int [transitions]."""
+    previous = occupation_columns(table, outcomes, "previous", first=len(outcomes))
+    return previous, occupation_columns(table, outcomes)
+
+
+def pair_counts(panel: CareerPanel) -> tuple[np.ndarray, csr_matrix]:
+    """Return the pairs of occupations that precede a record, and how often each occupation followed.
+
+    Returns:
+        The distinct pairs, ascending, as numbers i (K + 1) + j of the columns i and j in the outcome space, i = K where
+        there is no occupation before the previous one; and counts, sparse [pairs, K].
+    """
+    from scipy.sparse import csr_matrix
+
+    table = transitions(panel)
+    pairs = _pairs(table, panel.outcomes)
+    later = pairs >= 0
+    contexts, rows = np.unique(pairs[later], return_inverse=True)
+    columns = occupation_columns(table, panel.outcomes)[later]
+    shape = (len(contexts), len(panel.outcomes))
+    return contexts, csr_matrix((np.ones(len(rows)), (rows, columns)), shape=shape)
+
+
+def _pairs(table: pd.DataFrame, outcomes: OutcomeSpace) -> np.ndarray:
+    """Return the number of the pair before each record, -1 before a first record, which has none."""
+    none = len(outcomes)
+    before, previous = (
+        occupation_columns(table, outcomes, name, first=none) for name in ("before_previous", "previous")
     )
+    return np.where(previous == none, -1, before * (none + 1) + previous)
+
+
+def _candidates(smoothings: Sequence[Smoothing]) -> list[tuple[Smoothing, float]]:
+    """Return each smoothing with each strength to try."""
+    return [
+        (smoothing, strength)
+        for smoothing in smoothings
+        for strength in (ALPHAS if smoothing == "additive" else PSEUDO_COUNTS)
+    ]
+
+
+def _in_words(smoothing: Smoothing, strength: float) -> str:
+    return f"{smoothing.replace('_', ' ')}, strength {strength:g}"
 
 
 def smoothed_probabilities(counts: np.ndarray, smoothing: Smoothing, strength: float) -> np.ndarray:
@@ -164,37 +209,17 @@ def smoothed_probabilities(counts: np.ndarray, smoothing: Smoothing, strength: f
         [K + 1, K], every cell positive, rows adding up to one.
     """
     occupations = counts.shape[1]
-    prior = _PRIORS[smoothing]
     weight = strength * occupations if smoothing == "additive" else strength
-    return (counts + weight * prior(counts)) / (counts.sum(axis=1, keepdims=True) + weight)
+    return (counts + weight * _prior(counts, smoothing)) / (counts.sum(axis=1, keepdims=True) + weight)
 
 
-def transition_cells(table: pd.DataFrame, outcomes: OutcomeSpace) -> tuple[np.ndarray, np.ndarray]:
-    """Return the row and the column of each transition in `transition_counts`, both int [transitions].
-
-    Args:
-        table: rows of `labor_llm.careers.panel.transitions`.
-        outcomes: the occupations, whose number is the row of first records.
-    """
-    first = len(outcomes)
-    rows = [first if code is None else outcomes.index(code) for code in table["previous"]]
-    return np.asarray(rows, dtype=int), np.asarray(outcomes.indices(table["occupation"]), dtype=int)
-
-
-def _uniform(counts: np.ndarray) -> np.ndarray:
-    return np.full(counts.shape, 1.0 / counts.shape[1])
-
-
-def _add_one(totals: np.ndarray) -> np.ndarray:
-    # An occupation that the training data lack must keep a positive probability in the prior too.
-    return (totals + 1.0) / (totals.sum() + len(totals))
-
-
-def _marginal(counts: np.ndarray) -> np.ndarray:
-    return np.tile(_add_one(counts.sum(axis=0)), (len(counts), 1))
-
-
-def _stayers_and_destinations(counts: np.ndarray) -> np.ndarray:
+def _prior(counts: np.ndarray, smoothing: Smoothing) -> np.ndarray:
+    """Return the rows q_i towards which `counts` [K + 1, K] are shrunk."""
+    if smoothing == "additive":
+        return np.full(counts.shape, 1.0 / counts.shape[1])
+    marginal = _add_one(counts.sum(axis=0))
+    if smoothing == "back_off":
+        return np.tile(marginal, (len(counts), 1))
     moves = counts[:-1].copy()
     np.fill_diagonal(moves, 0.0)
     total, moved = counts[:-1].sum(), moves.sum()
@@ -203,109 +228,9 @@ def _stayers_and_destinations(counts: np.ndarray) -> np.ndarray:
     np.fill_diagonal(destinations, 0.0)
     rows = (1.0 - stayed) * destinations / destinations.sum(axis=1, keepdims=True)
     np.fill_diagonal(rows, stayed)
-    return np.vstack([rows, _add_one(counts.sum(axis=0))])
+    return np.vstack([rows, marginal])
 
 
-_PRIORS = {"additive": _uniform, "back_off": _marginal, "stayer_back_off": _stayers_and_destinations}
-
-
-class SecondOrderTransitions:
-    """Transition frequencies given two occupations, backed off to those given one.
-
-    Args:
-        name: the model's name in its predictions.
-
-    Attributes:
-        contexts_: the pairs that training shows, in ascending order, as numbers i (K + 1) + j of the columns
-            i and j in the outcome space; i = K where there is no occupation before the previous one.
-        counts_: sparse [contexts, K], how often each occupation followed each pair.
-        first_order_: [K + 1, K], the smoothed probabilities given one occupation; the last row is the start.
-        smoothing_, first_strength_: the smoothing kept for them, and its strength.
-        strength_: the pseudo-transitions w kept.
-        validation_perplexity_: the whole grid, columns `smoothing`, `first_strength`, `strength`,
-            `validation_perplexity`.
-    """
-
-    def __init__(self, name: str = "second_order_transitions") -> None:
-        self.name = name
-
-    def fit(self, train: CareerPanel, validation: CareerPanel) -> SecondOrderTransitions:
-        """Count pairs in the training workers' careers and choose both smoothings on the validation workers.
-
-        Raises:
-            InputError: if a panel is empty or a worker is in both.
-            MismatchError: if the outcome spaces differ.
-        """
-        check_fitting_panels(self.name, train, validation)
-        self.outcomes_ = train.outcomes
-        first_order = transition_counts(train).to_numpy(dtype=np.float64)
-        self.contexts_, self.counts_ = pair_counts(train)
-        rows, columns = transition_cells(transitions(validation), self.outcomes_)
-        followed = self._followed(validation)
-        given = followed.sum(axis=1)
-        realised = followed[np.arange(len(rows)), columns]
-        grid = []
-        for smoothing, first_strength in smoothing_candidates():
-            prior = smoothed_probabilities(first_order, smoothing, first_strength)[rows, columns]
-            for strength in PSEUDO_COUNTS:
-                chances = (realised + strength * prior) / (given + strength)
-                grid.append((smoothing, first_strength, strength, np.exp(-np.log(chances).mean())))
-        columns_of_grid = ["smoothing", "first_strength", "strength", "validation_perplexity"]
-        self.validation_perplexity_ = pd.DataFrame(grid, columns=columns_of_grid)
-        best = min(grid, key=lambda candidate: candidate[3])
-        self.smoothing_, self.first_strength_, self.strength_, _ = best
-        self.first_order_ = smoothed_probabilities(first_order, self.smoothing_, self.first_strength_)
-        return self
-
-    @property
-    def chosen(self) -> str:
-        """What the validation workers chose, in words."""
-        first_order = f"{self.smoothing_.replace('_', ' ')}, strength {self.first_strength_:g}"
-        return f"strength {self.strength_:g} on first order ({first_order})"
-
-    def predict(self, panel: CareerPanel) -> Predictions:
-        """Return the log-probability of every occupation for every record of a panel.
-
-        Raises:
-            MismatchError: if the panel's outcome space is not the fitted one.
-        """
-        check_outcomes(self.name, self.outcomes_, panel)
-        table = transitions(panel)
-        rows, _ = transition_cells(table, self.outcomes_)
-        followed = self._followed(panel)
-        prior = self.strength_ * self.first_order_[rows]
-        chances = (followed + prior) / (followed.sum(axis=1, keepdims=True) + self.strength_)
-        return from_matrix(self.name, table, self.outcomes_, np.log(chances))
-
-    def _followed(self, panel: CareerPanel) -> np.ndarray:
-        """Return how often each occupation followed the pair before each record, [records, K]; zero at first ones."""
-        pairs = _pairs(transitions(panel), self.outcomes_)
-        places = np.searchsorted(self.contexts_, pairs).clip(max=len(self.contexts_) - 1)
-        followed = np.zeros((len(pairs), len(self.outcomes_)))
-        if len(self.contexts_):
-            known = self.contexts_[places] == pairs
-            followed[known] = self.counts_[places[known]].toarray()
-        return followed
-
-
-def pair_counts(panel: CareerPanel) -> tuple[np.ndarray, csr_matrix]:
-    """Return the pairs of occupations that precede a record, and how often each occupation followed.
-
-    Returns:
-        The distinct pairs, as in `SecondOrderTransitions.contexts_`, and the counts [pairs, K].
-    """
-    table = transitions(panel)
-    pairs = _pairs(table, panel.outcomes)
-    later = pairs >= 0
-    contexts, rows = np.unique(pairs[later], return_inverse=True)
-    columns = np.asarray(panel.outcomes.indices(table["occupation"]))[later]
-    shape = (len(contexts), len(panel.outcomes))
-    return contexts, csr_matrix((np.ones(len(rows)), (rows, columns)), shape=shape)
-
-
-def _pairs(table: pd.DataFrame, outcomes: OutcomeSpace) -> np.ndarray:
-    """Return the number of the pair before each record, -1 before a first record, which has none."""
-    previous, _ = transition_cells(table, outcomes)
-    before, _ = transition_cells(table.assign(previous=table["before_previous"]), outcomes)
-    none = len(outcomes)
-    return np.where(previous == none, -1, before * (none + 1) + previous)
+def _add_one(totals: np.ndarray) -> np.ndarray:
+    # An occupation that the training data lack must keep a positive probability in the prior too.
+    return (totals + 1.0) / (totals.sum() + len(totals))

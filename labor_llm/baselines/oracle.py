@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
-from labor_llm.baselines.panels import check_outcomes
+from labor_llm.baselines.form import check_outcomes
 from labor_llm.careers.panel import CareerPanel, transitions
 from labor_llm.careers.predictions import Predictions, from_matrix
 from labor_llm.simulation.market import MARKET_FILE, Market
@@ -22,36 +20,27 @@ ORACLE = "oracle"
 LABEL = "Oracle (true probabilities)"
 
 
-def oracle_predictions(
-    panel: CareerPanel, market: Market, label: str = LABEL, dtype: type = np.float32
-) -> Predictions:
-    """Return the market's log-probability of every outcome for every record of a panel.
+class Oracle:
+    """The market's probabilities in the form of a baseline; there is nothing to fit.
 
     Args:
-        panel: careers of the market, over its outcome space.
         market: that the careers come from.
-        label: the model's name in the predictions.
-        dtype: in which the matrix is computed; it is stored as float32 in any case.
-
-    Raises:
-        MismatchError: if the panel's outcome space is not the market's.
-        InputError: as `Market.log_probabilities`.
+        name: the model's name in its predictions.
     """
-    check_outcomes(label, market.outcomes, panel)
-    return from_matrix(label, transitions(panel), market.outcomes, market.log_probabilities(panel, dtype))
 
+    def __init__(self, market: Market, name: str = LABEL) -> None:
+        self.market, self.name = market, name
 
-def known_probabilities(folder: Path, panel: CareerPanel) -> dict[str, Predictions]:
-    """Return the oracle's predictions by its short name, or nothing where the probabilities are not known.
+    def predict(self, panel: CareerPanel) -> Predictions:
+        """Return the market's log-probability of every outcome for every record of a panel.
 
-    Args:
-        folder: artefact of the converted data set; one of a simulated survey holds the market that made it.
-        panel: the careers to predict, of that data set.
-
-    Raises:
-        ArtefactError: if the artefact was changed, or the market cannot be read.
-    """
-    return {name: oracle.predict(panel) for name, oracle in known_oracle(folder).items()}
+        Raises:
+            MismatchError: if the panel's outcome space is not the market's.
+            InputError: as `Market.log_probabilities`.
+        """
+        check_outcomes(self.name, self.market.outcomes, panel)
+        log_probs = self.market.log_probabilities(panel)
+        return from_matrix(self.name, transitions(panel), self.market.outcomes, log_probs)
 
 
 def known_oracle(folder: Path) -> dict[str, Oracle]:
@@ -70,28 +59,6 @@ def known_oracle(folder: Path) -> dict[str, Oracle]:
     return {ORACLE: Oracle(Market.from_json(path.read_text(encoding="utf-8")))}
 
 
-class Oracle:
-    """The market's probabilities in the form of a baseline; there is nothing to fit.
-
-    Args:
-        market: that the careers come from.
-        name: the model's name in its predictions.
-    """
-
-    def __init__(self, market: Market, name: str = LABEL) -> None:
-        self.market = market
-        self.name = name
-
-    def fit(self, train: CareerPanel, validation: CareerPanel) -> Oracle:
-        """Return itself after checking that both panels have the market's outcome space.
-
-        Raises:
-            MismatchError: if one of them has another.
-        """
-        for panel in (train, validation):
-            check_outcomes(self.name, self.market.outcomes, panel)
-        return self
-
-    def predict(self, panel: CareerPanel) -> Predictions:
-        """Return the common form of predictions, as `oracle_predictions` does."""
-        return oracle_predictions(panel, self.market, self.name)
+def known_probabilities(folder: Path, panel: CareerPanel) -> dict[str, Predictions]:
+    """Return what the oracle of `known_oracle` predicts for the careers of a panel, by its short name."""
+    return {name: oracle.predict(panel) for name, oracle in known_oracle(folder).items()}

@@ -1,60 +1,67 @@
-"""Baselines: models of the next occupation that know nothing of the words in a title.
-
-All have `fit(train, validation)`, which reads no other worker and chooses its smoothing, regularisation
-or stopping by the perplexity of the validation workers, and `predict(panel)`, which returns the common
-form of `labor_llm.careers.predictions`.
-"""
+"""Baselines by name: fitted, fitted again for a further chapter or until a year, and on resampled training workers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-import pandas as pd
+import numpy as np
 
-from labor_llm.baselines.career.fit import Career
-from labor_llm.baselines.frequencies import EmpiricalTransitions, SecondOrderTransitions
-from labor_llm.baselines.logit import MultinomialLogit
-from labor_llm.baselines.two_stage import BagOfJobs, TwoStageLogit
+from labor_llm.baselines.form import Baseline
+from labor_llm.careers.histories import predict_windows
 from labor_llm.careers.panel import CareerPanel
-from labor_llm.careers.predictions import Predictions
-from labor_llm.errors import InputError
+from labor_llm.careers.predictions import Predictions, read_predictions
+from labor_llm.careers.refits import training_refits
+from labor_llm.careers.samples import ALL_YEARS, AS_MANY, UP_TO, train_up_to
+from labor_llm.errors import ArtefactError, InputError
+from labor_llm.settings import Settings
+from labor_llm.store.artefacts import MANIFEST, environment
+from labor_llm.store.results import Results
+from labor_llm.store.staleness import code_checksum
 
-__all__ = [
-    "BASELINES", "BagOfJobs", "Baseline", "Career", "EmpiricalTransitions", "MultinomialLogit",
-    "SecondOrderTransitions", "TwoStageLogit", "fit_baselines",
-]  # fmt: skip
-
-
-class Baseline(Protocol):
-    """What every baseline has; its class takes the name that tables show as `name`."""
-
-    name: str
-
-    @property
-    def validation_perplexity_(self) -> pd.DataFrame:
-        """After the fit one row a candidate, with the column `validation_perplexity`."""
-
-    @property
-    def chosen(self) -> str:
-        """After the fit, what the validation workers chose, in words."""
-
-    def fit(self, train: CareerPanel, validation: CareerPanel) -> Baseline:
-        """Estimate on the training workers, choose on the validation workers, and return the model itself."""
-
-    def predict(self, panel: CareerPanel) -> Predictions:
-        """Return the log-probability of every occupation for every record of a panel."""
-
-
-# Short name in profiles and folders: class and the name that tables show.
-BASELINES: dict[str, tuple[type, str]] = {
-    "empirical-transitions": (EmpiricalTransitions, "Empirical transitions"),
-    "second-order-transitions": (SecondOrderTransitions, "Second-order transitions"),
-    "multinomial-logit": (MultinomialLogit, "Multinomial logit"),
-    "two-stage-logit": (TwoStageLogit, "Two-stage logit"),
-    "bag-of-jobs": (BagOfJobs, "Bag of jobs"),
-    "career": (Career, "CAREER"),
+CAREER = "career"
+# Short name in profiles and folders, and the name that tables show.
+BASELINES = {
+    "empirical-transitions": "Empirical transitions",
+    "second-order-transitions": "Second-order transitions",
+    "multinomial-logit": "Multinomial logit",
+    "two-stage-logit": "Two-stage logit",
+    "bag-of-jobs": "Bag of jobs",
+    "career": "CAREER",
 }
+
+
+def new_baseline(name: str, **options: Any) -> Baseline:
+    """Return a baseline that is not fitted yet.
+
+    Args:
+        name: a key of `BASELINES`.
+        options: further arguments of its class.
+
+    Raises:
+        InputError: if the name is unknown.
+    """
+    check_names([name])
+    # These rest on scikit-learn and PyTorch, which take seconds to import; most who come here want the names alone.
+    from labor_llm.baselines.career.fit import Career
+    from labor_llm.baselines.frequencies import EmpiricalTransitions, SecondOrderTransitions
+    from labor_llm.baselines.logit import MultinomialLogit
+    from labor_llm.baselines.two_stage import BagOfJobs, TwoStageLogit
+
+    kinds = (
+        EmpiricalTransitions, SecondOrderTransitions, MultinomialLogit, TwoStageLogit, BagOfJobs, Career,
+    )  # fmt: skip
+    kind: type[Baseline] = dict(zip(BASELINES, kinds, strict=True))[name]
+    return kind(**{"name": BASELINES[name], **options})
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raise InputError if one of the names is no key of `BASELINES`."""
+    for name in names:
+        if name not in BASELINES:
+            raise InputError(f"{name!r} is no baseline; known are {', '.join(BASELINES)}.")
 
 
 def fit_baselines(
@@ -79,12 +86,183 @@ def fit_baselines(
         InputError: if a name is unknown.
     """
     options = options or {}
-    for name in (*names, *options):
-        if name not in BASELINES:
-            raise InputError(f"{name!r} is no baseline; known are {', '.join(BASELINES)}.")
+    check_names([*names, *options])
     train, validation = panel.split(splits, "train"), panel.split(splits, "validation")
-    fitted: dict[str, Baseline] = {}
-    for name in names:
-        kind, label = BASELINES[name]
-        fitted[name] = kind(**{"name": label, **options.get(name, {})}).fit(train, validation)
-    return fitted
+    return {name: new_baseline(name, **options.get(name, {})).fit(train, validation) for name in names}
+
+
+def fit_baselines_again(
+    names: Sequence[str],
+    panel: CareerPanel,
+    splits: Mapping[str, str],
+    results: Results,
+    variant: str = "",
+) -> dict[str, Baseline]:
+    """Return fitted baselines by name, CAREER read if it was trained on these careers.
+
+    Args:
+        names: keys of `BASELINES`.
+        panel: all workers, or the careers of some of them or up to a year.
+        splits: the split of each worker.
+        results: where CAREER lies.
+        variant: with other careers than notebook 06, a word for them: CAREER is trained on them, with the settings
+            of notebook 06, and stored as `career-<variant>`.
+
+    Raises:
+        ArtefactError: if CAREER is asked for and notebook 06 has not made it.
+        InputError: as `fit_baselines`.
+    """
+    if CAREER not in names:
+        return fit_baselines(names, panel, splits)
+    stored = results.model(panel.dataset, CAREER)
+    if not (stored / MANIFEST).is_file():
+        raise ArtefactError(
+            f"{stored}: CAREER was not made yet. Run notebooks/06_baselines with it, or leave it out of `baselines`."
+        )
+    folder = results.model(panel.dataset, f"{CAREER}-{variant}") if variant else stored
+    from labor_llm.baselines.career.fit import load_career  # rests on PyTorch
+
+    options = {CAREER: {"settings": load_career(stored).settings, "folder": folder}}
+    return fit_baselines(names, panel, splits, options)
+
+
+def predict_baselines(
+    fitted: Mapping[str, Baseline], panel: CareerPanel, lengths: Sequence[int]
+) -> dict[str, dict[int | None, Predictions]]:
+    """Return what fitted baselines say with each length of history, by the name that tables show.
+
+    Args:
+        fitted: as `fit_baselines` returns them.
+        panel: careers whose records are predicted.
+        lengths: numbers of records shown, as in `labor_llm.careers.histories.predict_windows`.
+
+    Raises:
+        InputError: as `predict_windows`.
+    """
+    return {baseline.name: predict_windows(baseline.predict, panel, lengths) for baseline in fitted.values()}
+
+
+def as_many_records(
+    panel: CareerPanel, splits: Mapping[str, str], records: int, seed: int = 0
+) -> CareerPanel:
+    """Return whole careers of some training workers, drawn at random, with about so many records; others as they are.
+
+    Raises:
+        InputError: if the training workers have fewer records, or not one of them is drawn.
+    """
+    lengths = panel.split(splits, "train").frame.groupby("worker_id", sort=True).size()
+    if lengths.sum() < records:
+        raise InputError(
+            f"{panel.dataset}: {lengths.sum():,} records of training workers, {records:,} asked for."
+        )
+    shuffled = lengths.iloc[np.random.default_rng(seed).permutation(len(lengths))]
+    kept = shuffled.index[: int(np.abs(shuffled.cumsum().to_numpy() - records).argmin()) + 1]
+    others = [worker for worker, split in splits.items() if split != "train"]
+    return panel.restrict([*kept, *others])
+
+
+def predictions_by_training(
+    names: Sequence[str],
+    panel: CareerPanel,
+    splits: Mapping[str, str],
+    last_year: int,
+    results: Results,
+    seed: int = 0,
+) -> dict[str, dict[str, Predictions]]:
+    """Return each baseline's predictions for the test workers, by what it was trained on.
+
+    Args:
+        names: keys of `BASELINES`.
+        panel: all workers.
+        splits: the split of each worker.
+        last_year: of the training that ends early.
+        results: where CAREER lies, as `fit_baselines_again` says.
+        seed: of the workers of the third training.
+
+    Returns:
+        By the baseline's name in tables and `ALL_YEARS`, `UP_TO` or `AS_MANY`, predictions of all their records.
+
+    Raises:
+        InputError: as `train_up_to`, `as_many_records` and `fit_baselines`.
+    """
+    until = train_up_to(panel, splits, last_year)
+    as_many = as_many_records(panel, splits, len(until.split(splits, "train").frame), seed)
+    test = panel.split(splits, "test")
+    found: dict[str, dict[str, Predictions]] = {}
+    for training, careers, variant in (
+        (ALL_YEARS, panel, ""),
+        (AS_MANY, as_many, f"as-many-as-until-{last_year}"),
+        (UP_TO, until, f"until-{last_year}"),
+    ):
+        for baseline in fit_baselines_again(names, careers, splits, results, variant).values():
+            found.setdefault(baseline.name, {})[training] = baseline.predict(test)
+    return found
+
+
+def stored_by_training(
+    dataset: str, models: Sequence[str], models_until: Sequence[str], results: Results
+) -> dict[str, dict[str, Predictions]]:
+    """Return stored predictions of models that were trained on all years, and of the same trained up to a year.
+
+    Args:
+        dataset: short name of the data set.
+        models: short names of the predictions of models trained on all years.
+        models_until: those of the same models trained up to the year, in the same order.
+        results: where notebook 05 has stored them.
+
+    Raises:
+        InputError: if there are not as many of both.
+        ArtefactError: if predictions are missing.
+    """
+    if len(models) != len(models_until):
+        raise InputError(
+            f"{len(models)} models of all years and {len(models_until)} of the years up to one: name them in pairs."
+        )
+    found = {}
+    for name, name_until in zip(models, models_until, strict=True):
+        whole = read_predictions(results.predictions(dataset, name))
+        until = read_predictions(results.predictions(dataset, name_until))
+        found[whole.model] = {ALL_YEARS: whole, UP_TO: until}
+    return found
+
+
+def refit_baselines(
+    folders: Mapping[str, Path],
+    panel: CareerPanel,
+    splits: Mapping[str, str],
+    refits: int,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    seed: int = 1,
+) -> dict[str, list[Predictions]]:
+    """Fit baselines again on resampled training workers, and store the test predictions of every refit.
+
+    Refits that are stored already, of the same careers, options, seed and code, are read; others are replaced.
+
+    Args:
+        folders: for each baseline, a key of `BASELINES`, where its refits stand.
+        panel: all workers.
+        splits: the split of each worker.
+        refits: at least two.
+        options: as in `fit_baselines`; a `folder` among them is left aside.
+        seed: of the samples, which are the same for all baselines.
+
+    Raises:
+        InputError: if a name is unknown, or fewer than two refits are asked for.
+    """
+    check_names(folders)
+    parts = [panel.split(splits, name) for name in ("train", "validation", "test")]
+    found = {}
+    for name, folder in folders.items():
+        chosen = {key: value for key, value in (options or {}).get(name, {}).items() if key != "folder"}
+        described = {
+            key: value.model_dump() if isinstance(value, Settings) else value for key, value in chosen.items()
+        }
+        code = {"code": code_checksum(__file__), **environment()["versions"]}
+        made_by = {"baseline": name, "options": described, **code}
+        fit = functools.partial(_fitted, name, chosen)
+        found[name] = training_refits(fit, *parts, refits, folder, seed, made_by)
+    return found
+
+
+def _fitted(name: str, options: Mapping[str, Any], train: CareerPanel, validation: CareerPanel) -> Baseline:
+    return new_baseline(name, **options).fit(train, validation)

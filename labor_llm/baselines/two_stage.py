@@ -1,4 +1,4 @@
-"""The two-stage form of CAREER (Vafa et al. 2024): whether a worker stays, and where one who leaves goes.
+"""Two-stage models: whether a worker stays, and where one who leaves goes (the form of CAREER, Vafa et al. 2024).
 
 With s the log-odds of staying and u_j the utility of occupation j, both functions of the history,
 
@@ -9,44 +9,40 @@ A first record has no previous occupation: nobody can stay, and P(j) is proporti
 (In the authors' code a first record can "stay" in the start symbol, and the softmax has room for symbols that
 are no occupations; the mass there is lost. Here all mass is on the outcome space.)
 
-Two-stage logit: a binary logit of staying, and a logit of the destination among the other occupations.
-
-The form is that of `labor_llm.baselines.registry.two_stage`, with s and u linear in features. Both stages are penalised
-(squared L2 norm); as the log-likelihood is the sum of the two stages', each has its own C, chosen on the
-validation workers. First records enter the second stage alone, with no occupation closed.
+In the two-stage logit s and u are linear in features. Both stages are penalised (squared L2 norm of the slopes); as the
+log-likelihood is the sum of the two stages', each has its own C, chosen on the validation workers. First records enter
+the second stage alone, with no occupation closed. Staying is a logit of scikit-learn, which has none with closed
+alternatives: destinations are estimated by scipy's L-BFGS on the same penalised likelihood.
 """
 
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import torch
+from scipy.optimize import minimize
 from scipy.sparse import csr_matrix, hstack
-from sklearn.exceptions import ConvergenceWarning
+from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 from torch.nn.functional import logsigmoid
 
-from labor_llm.baselines.masked_logit import MaskedLogit, fit_masked_logit
-from labor_llm.baselines.panels import check_fitting_panels, check_outcomes
-from labor_llm.baselines.two_stage_features import BagFeatures, FeatureSet, RegressionFeatures
-from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.baselines.form import (
+    FIRST,
+    BagFeatures,
+    Baseline,
+    RegressionFeatures,
+    occupation_columns,
+)
+from labor_llm.baselines.logit import fit_logit
 from labor_llm.careers.panel import CareerPanel, transitions
-from labor_llm.careers.predictions import Predictions, from_matrix
 from labor_llm.errors import InputError, NumericalError
 
-# In place of the previous occupation's column where there is none.
-FIRST = -1
-
-
-def previous_columns(table: pd.DataFrame, outcomes: OutcomeSpace) -> np.ndarray:
-    """Return the column of the previous occupation of each transition, int64 [transitions]; `FIRST` if none."""
-    columns = [FIRST if code is None else outcomes.index(code) for code in table["previous"]]
-    return np.asarray(columns, dtype=np.int64)
+# L-BFGS keeps so many of its last steps; more than the customary ten pay with hundreds of thousands of coefficients.
+_STEPS_KEPT = 20
 
 
 def two_stage_log_probs(utilities: torch.Tensor, stay: torch.Tensor, previous: torch.Tensor) -> torch.Tensor:
@@ -70,11 +66,119 @@ def two_stage_log_probs(utilities: torch.Tensor, stay: torch.Tensor, previous: t
     return torch.where(here, logsigmoid(stay), leave + moves)
 
 
-# From strong shrinkage to weak, each fit beginning where the one before ended.
-STAY_REGULARISATIONS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
-DESTINATION_REGULARISATIONS = (0.1, 0.3, 1.0, 3.0, 10.0)
-# Factors of the last occupation, earlier ones and the covariates: a column multiplied by m is penalised 1/m^2 as much.
-FEATURE_WEIGHTS = (1.0, 0.5, 0.25)
+@dataclass(frozen=True)
+class MaskedLogit:
+    """A fitted logit.
+
+    Attributes:
+        coefficients: b, [features, classes].
+        intercepts: a, [classes].
+        classes: columns of the outcome space that training rows chose, ascending; int [classes].
+        rows: number of training rows.
+    """
+
+    coefficients: np.ndarray
+    intercepts: np.ndarray
+    classes: np.ndarray
+    rows: int
+
+    def log_probabilities(self, X: csr_matrix, closed: np.ndarray, alternatives: int) -> np.ndarray:
+        """Return the log-probability of every alternative.
+
+        One that no training row chose cannot be estimated. It gets Laplace's share 1/(n + K) of n training rows
+        and K alternatives, after which each row is scaled to add up to one.
+
+        Args:
+            X: [rows, features].
+            closed: int [rows], the alternative that is closed, or a negative number.
+            alternatives: their number K.
+
+        Returns:
+            [rows, K], nats; -inf at the closed alternative and nowhere else.
+        """
+        utilities = np.full((X.shape[0], alternatives), -np.inf)
+        utilities[:, self.classes] = X @ self.coefficients + self.intercepts
+        _close(utilities, closed)
+        log_probs = log_softmax(utilities, axis=1)
+        absent = np.setdiff1d(np.arange(alternatives), self.classes)
+        log_probs[:, absent] = -np.log(self.rows + alternatives)
+        _close(log_probs, closed)
+        return log_softmax(log_probs, axis=1)
+
+
+def fit_masked_logit(
+    X: csr_matrix,
+    chosen: np.ndarray,
+    closed: np.ndarray,
+    regularisation: float,
+    start: MaskedLogit | None = None,
+    tolerance: float = 1e-5,
+    max_iterations: int = 5000,
+) -> MaskedLogit:
+    """Return the converged logit.
+
+    Args:
+        X: [rows, features], float64.
+        chosen: int [rows], the alternative that each row chose.
+        closed: int [rows], the alternative that was closed to it, or a negative number.
+        regularisation: C, the weight of the log-likelihood (a sum over rows) against half the squared norm of b.
+        start: fitted on the same rows with another C, to begin from.
+        tolerance: L-BFGS stops when the largest component of the gradient of the mean log-likelihood is below it.
+        max_iterations: of L-BFGS.
+
+    Raises:
+        InputError: if all rows chose the same alternative, or one chose a closed one.
+        NumericalError: if L-BFGS does not converge.
+    """
+    classes, target = np.unique(chosen, return_inverse=True)
+    if len(classes) < 2:
+        raise InputError(
+            "logit of destinations: the training workers move to one occupation only; give more."
+        )
+    if (chosen == closed).any():
+        raise InputError("logit of destinations: a row chose the alternative that is closed to it.")
+    rows, features = X.shape
+    place = np.full(max(int(chosen.max()), int(closed.max())) + 1, -1)
+    place[classes] = np.arange(len(classes))
+    shut = np.where(closed >= 0, place[closed], -1)
+    transposed = X.T.tocsr()
+    each = np.arange(rows)
+
+    def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        parameters = flat.reshape(features + 1, len(classes))
+        utilities = X @ parameters[:-1]
+        utilities += parameters[-1]
+        _close(utilities, shut)
+        log_probs = log_softmax(utilities, axis=1)
+        loss = -log_probs[each, target].mean()
+        errors = np.exp(log_probs, out=log_probs)
+        errors[each, target] -= 1.0
+        errors /= rows
+        gradient = np.empty_like(parameters)
+        gradient[:-1] = transposed @ errors + parameters[:-1] / (regularisation * rows)
+        gradient[-1] = errors.sum(axis=0)
+        penalty = 0.5 * np.vdot(parameters[:-1], parameters[:-1]) / (regularisation * rows)
+        return loss + penalty, gradient.ravel()
+
+    begin = np.zeros((features + 1, len(classes)))
+    if start is not None:
+        begin[:-1], begin[-1] = start.coefficients, start.intercepts
+    limits = {"maxiter": max_iterations, "maxfun": 2 * max_iterations, "gtol": tolerance, "ftol": 1e-12}
+    found = minimize(
+        objective, begin.ravel(), jac=True, method="L-BFGS-B", options={**limits, "maxcor": _STEPS_KEPT}
+    )
+    if not found.success:
+        raise NumericalError(
+            f"logit of destinations, C = {regularisation:g}: not converged in {found.nit:,} iterations "
+            f"({found.message}). Raise max_iterations, or leave this C out of regularisations."
+        )
+    parameters = found.x.reshape(features + 1, len(classes))
+    return MaskedLogit(parameters[:-1], parameters[-1], classes, rows)
+
+
+def _close(utilities: np.ndarray, closed: np.ndarray) -> None:
+    rows = np.flatnonzero(closed >= 0)
+    utilities[rows, closed[rows]] = -np.inf
 
 
 @dataclass(frozen=True)
@@ -91,18 +195,16 @@ class _Records:
         return self.realised == self.previous
 
 
-class TwoStageLogit:
+class TwoStageLogit(Baseline):
     """Two-stage logit on the features of CAREER's regression, tuned on the validation workers.
 
-    Args:
+    Attributes:
         stay_regularisations: the values of C to try in the first stage (larger is less shrinkage).
-        destination_regularisations: those to try in the second.
-        feature_weights: factors of the last occupation, of earlier ones and of the covariates.
+        destination_regularisations: those to try in the second, ascending: each fit begins where the one before ended.
+        feature_weights: factors of the last occupation, of earlier ones and of the covariates: a column multiplied by m
+            is penalised 1/m^2 as much.
         tolerance: largest component of the gradient (per record) at which L-BFGS stops.
         max_iterations: of L-BFGS; reaching them is an error, not a warning.
-        name: the model's name in its predictions.
-
-    Attributes:
         stay_: scikit-learn's binary logit of staying, class 1.
         destination_: the `MaskedLogit` of destinations.
         stay_regularisation_, destination_regularisation_: the two values of C kept.
@@ -110,38 +212,16 @@ class TwoStageLogit:
             `validation_perplexity`.
     """
 
-    features: type[FeatureSet] = RegressionFeatures
+    name = "two_stage_logit"
+    features: type[RegressionFeatures | BagFeatures] = RegressionFeatures
+    stay_regularisations: Sequence[float] = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+    destination_regularisations: Sequence[float] = (0.1, 0.3, 1.0, 3.0, 10.0)
+    feature_weights = (1.0, 0.5, 0.25)
+    tolerance = 1e-4
+    max_iterations = 5000
 
-    def __init__(
-        self,
-        stay_regularisations: Sequence[float] = STAY_REGULARISATIONS,
-        destination_regularisations: Sequence[float] = DESTINATION_REGULARISATIONS,
-        feature_weights: tuple[float, float, float] = FEATURE_WEIGHTS,
-        tolerance: float = 1e-4,
-        max_iterations: int = 5000,
-        name: str = "two_stage_logit",
-    ) -> None:
-        for given in (stay_regularisations, destination_regularisations):
-            if not given or min(given) <= 0:
-                raise InputError(f"regularisations: {tuple(given)} found; give one or more, all above zero.")
-        self.stay_regularisations = tuple(sorted(stay_regularisations))
-        self.destination_regularisations = tuple(sorted(destination_regularisations))
-        self.feature_weights = feature_weights
-        self.tolerance, self.max_iterations = tolerance, max_iterations
-        self.name = name
-
-    def fit(self, train: CareerPanel, validation: CareerPanel) -> TwoStageLogit:
-        """Estimate both stages on the training workers and choose each C on the validation workers.
-
-        Raises:
-            InputError: if a panel is empty, a worker is in both, or in training nobody stays, nobody moves, or all
-                who move go to one occupation.
-            MismatchError: if the outcome spaces differ.
-            NumericalError: if L-BFGS does not converge.
-        """
-        check_fitting_panels(self.name, train, validation)
-        self.outcomes_ = train.outcomes
-        self._fitted_features = self.features().fit(train)
+    def _estimate(self, train: CareerPanel, validation: CareerPanel) -> None:
+        self._features = self.features(train)
         known, held = self._stages(train), self._stages(validation)
         stays, moves = self._fit_stay(known, held), self._fit_destination(known, held)
         records = len(validation.frame)
@@ -149,46 +229,26 @@ class TwoStageLogit:
             (stay, destination, np.exp(-(stays[stay][0] + moves[destination][0]) / records))
             for stay, destination in itertools.product(stays, moves)
         ]
-        self.validation_perplexity_ = pd.DataFrame(
-            grid, columns=["stay_regularisation", "destination_regularisation", "validation_perplexity"]
-        )
-        best = min(grid, key=lambda candidate: candidate[2])
+        best = self._best(grid, "stay_regularisation", "destination_regularisation")
         self.stay_regularisation_, self.destination_regularisation_, _ = best
         self.stay_, self.destination_ = stays[best[0]][1], moves[best[1]][1]
-        return self
+        self.chosen = f"C = {best[0]:g} of staying, {best[1]:g} of destinations"
 
-    @property
-    def chosen(self) -> str:
-        """What the validation workers chose, in words."""
-        return f"C = {self.stay_regularisation_:g} of staying, {self.destination_regularisation_:g} of destinations"
-
-    def predict(self, panel: CareerPanel) -> Predictions:
-        """Return the log-probability of every occupation for every record of a panel.
-
-        Raises:
-            MismatchError: if the panel's outcome space is not the fitted one.
-        """
-        check_outcomes(self.name, self.outcomes_, panel)
-        table = transitions(panel)
-        previous = previous_columns(table, self.outcomes_)
-        X = self._design(panel)
+    def _log_probs(self, panel: CareerPanel, table: pd.DataFrame) -> np.ndarray:
+        previous, X = occupation_columns(table, self.outcomes_, "previous"), self._design(panel)
         destinations = self.destination_.log_probabilities(X, previous, len(self.outcomes_))
-        log_probs = two_stage_log_probs(
-            torch.from_numpy(destinations),
-            torch.from_numpy(self.stay_.decision_function(X)),
-            torch.from_numpy(previous),
-        )
-        return from_matrix(self.name, table, self.outcomes_, log_probs.numpy())
+        stay = self.stay_.decision_function(X)
+        return two_stage_log_probs(*map(torch.from_numpy, (destinations, stay, previous))).numpy()
 
     def _design(self, panel: CareerPanel) -> csr_matrix:
-        blocks = self._fitted_features.blocks(panel)
+        blocks = self._features.blocks(panel)
         weighted = [block * weight for block, weight in zip(blocks, self.feature_weights, strict=True)]
         return csr_matrix(hstack(weighted, format="csr"), dtype=np.float64)
 
     def _stages(self, panel: CareerPanel) -> _Records:
         table = transitions(panel)
-        realised = np.asarray(self.outcomes_.indices(table["occupation"]))
-        return _Records(self._design(panel), realised, previous_columns(table, self.outcomes_))
+        columns = (occupation_columns(table, self.outcomes_, name) for name in ("occupation", "previous"))
+        return _Records(self._design(panel), *columns)
 
     def _fit_stay(self, known: _Records, held: _Records) -> dict[float, tuple[float, LogisticRegression]]:
         """Return for each C the validation log-likelihood (nats) and the logit of staying."""
@@ -202,16 +262,11 @@ class TwoStageLogit:
         sign = np.where(held.stayed[held_later], 1.0, -1.0)
         fits = {}
         for regularisation in self.stay_regularisations:
-            logit = LogisticRegression(C=regularisation, tol=self.tolerance, max_iter=self.max_iterations)
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", ConvergenceWarning)
-                try:
-                    logit.fit(X, stayed)
-                except ConvergenceWarning as warning:
-                    raise NumericalError(
-                        f"{self.name}, C = {regularisation:g}: the logit of staying has not converged in "
-                        f"{self.max_iterations:,} iterations. Raise max_iterations, or leave this C out."
-                    ) from warning
+            failure = (
+                f"{self.name}, C = {regularisation:g}: the logit of staying has not converged in "
+                f"{self.max_iterations:,} iterations. Raise max_iterations, or leave this C out."
+            )
+            logit = fit_logit(X, stayed, regularisation, self.tolerance, self.max_iterations, failure)
             # scikit-learn refuses to predict for no rows at all.
             odds = logit.decision_function(held.X[held_later]) if held_later.any() else np.zeros(0)
             fits[regularisation] = -np.logaddexp(0.0, -sign * odds).sum(), logit
@@ -224,20 +279,15 @@ class TwoStageLogit:
         rows, columns = np.arange(held_moved.sum()), held.realised[held_moved]
         fits, logit = {}, None
         for regularisation in self.destination_regularisations:
-            logit = fit_masked_logit(
-                X, realised, previous, regularisation, logit, self.tolerance, self.max_iterations
-            )
-            log_probs = logit.log_probabilities(
-                held.X[held_moved], held.previous[held_moved], len(self.outcomes_)
-            )
+            limits = self.tolerance, self.max_iterations
+            logit = fit_masked_logit(X, realised, previous, regularisation, logit, *limits)
+            held_X, closed = held.X[held_moved], held.previous[held_moved]
+            log_probs = logit.log_probabilities(held_X, closed, len(self.outcomes_))
             fits[regularisation] = log_probs[rows, columns].sum(), logit
         return fits
 
 
 class BagOfJobs(TwoStageLogit):
-    """Two-stage logit on the shares of earlier occupations: the history without its order but for the last job.
+    """Two-stage logit on the shares of earlier occupations: the history without its order but for the last job."""
 
-    Arguments and attributes as in `TwoStageLogit`.
-    """
-
-    features: type[FeatureSet] = BagFeatures
+    features = BagFeatures

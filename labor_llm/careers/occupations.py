@@ -1,14 +1,11 @@
 """The outcome space: which occupations a worker can have next, and their titles in words.
 
-An occupation model is a probability over this fixed set (paper, set-up of the occupation model). The
-set is given beforehand, never read off the data that is predicted.
-
-The occupation classification of the three surveys: occ1990dd, and the three states without a job.
-
-The 330 civilian occupations of Autor and Dorn are the same in all years, which makes the Census frames of 1970 to
-2010 comparable. The titles are restated in `occ1990dd.csv` beside this module; where sources differ on the wording
-of a title (never on its code) the column `note` says so. The surveys' own codes reach this list by the crosswalks
-of `labor_llm.crosswalks`.
+An occupation model is a probability over this fixed set (paper, set-up of the occupation model). The set is given
+beforehand, never read off the data that is predicted. That of the three surveys is occ1990dd, the 330 civilian
+occupations of Autor and Dorn, and three states without a job. Their codes are the same in all years, which makes the
+Census frames of 1970 to 2010 comparable. The titles are restated in `occ1990dd.csv` beside this module; where sources
+differ on the wording of a title (never on its code) the column `note` says so. The surveys' own codes reach this list
+by the crosswalks of `labor_llm.crosswalks`.
 
 References: D. Dorn (2009), "Essays on Inequality, Spatial Interaction, and the Demand for Skills", dissertation,
 University of St. Gallen; D. Autor and D. Dorn (2013), "The Growth of Low-Skill Service Jobs and the Polarization of
@@ -32,7 +29,11 @@ from labor_llm.errors import InputError
 
 TITLE_COLUMNS = ("occupation", "title")
 _CONTROL = {"Cc", "Cf", "Zl", "Zp"}
-_MARKUP = re.compile(r"[<>]|\|>|<\|")
+_MARKUP = re.compile(r"[<>]")
+NAME = "occ1990dd"
+STATES = {"unemployed": "Unemployed", "out_of_labor_force": "Out of labor force", "education": "In education"}
+_TABLE = Path(__file__).with_name("occ1990dd.csv")
+_COLUMNS = ("occupation", "title", "major_group", "note")
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,12 @@ class OutcomeSpace:
         if len(self.codes) < 2 or len(self.codes) != len(self.titles):
             raise InputError(f"{self.source}: {len(self.codes)} occupations found; at least two are needed.")
         _check_unique(self.source, "occupation", self.codes)
-        for column, texts in (("occupation", self.codes), ("title", self.titles)):
+        for column, what, texts in (("occupation", "A code", self.codes), ("title", "A title", self.titles)):
             for row, text in enumerate(texts):
                 if problem := title_problem(text):
                     raise InputError(
-                        f"{self.source}, row {row + 2}, column {column}: {text!r} {problem}. "
-                        f"{'A title' if column == 'title' else 'A code'} is one line of plain text: "
-                        "change it in the file."
+                        f"{self.source}, row {row + 2}, column {column}: {text!r} {problem}. {what} is one line of "
+                        "plain text: change it in the file."
                     )
         _check_unique(self.source, "title", [comparable_title(title) for title in self.titles])
 
@@ -122,7 +122,6 @@ def read_text_csv(path: Path, required: Iterable[str]) -> pd.DataFrame:
             frame = pd.read_csv(
                 path,
                 dtype=str,
-                keep_default_na=False,
                 na_filter=False,
                 encoding="utf-8-sig",
                 index_col=False,
@@ -141,7 +140,14 @@ def read_text_csv(path: Path, required: Iterable[str]) -> pd.DataFrame:
         raise InputError(
             f"{path}: not a regular CSV ({reason}). Give each row as many cells as the header."
         ) from error
-    _check_header(path)
+    # pandas would rename a column that stands twice.
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        try:
+            header = next(csv.reader(file), [])
+        except csv.Error as error:
+            raise InputError(f"{path}, row 1: not readable as a CSV header ({error}).") from error
+    if twice := [name for name in header if header.count(name) > 1]:
+        raise InputError(f"{path}: column {twice[0]!r} stands twice. Give each column its own name.")
     # A blank line keeps its number, so that messages name the row as an editor does; only the end is trimmed.
     filled = (frame != "").any(axis=1)
     frame = frame.loc[: filled[filled].index.max()] if filled.any() else frame.iloc[:0]
@@ -153,17 +159,6 @@ def read_text_csv(path: Path, required: Iterable[str]) -> pd.DataFrame:
     if frame.empty:
         raise InputError(f"{path}: a header but no rows. It needs at least one row.")
     return frame
-
-
-def _check_header(path: Path) -> None:
-    """Refuse a column name that stands twice, which pandas would rename."""
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        try:
-            header = next(csv.reader(file), [])
-        except csv.Error as error:
-            raise InputError(f"{path}, row 1: not readable as a CSV header ({error}).") from error
-    if twice := [name for name in header if header.count(name) > 1]:
-        raise InputError(f"{path}: column {twice[0]!r} stands twice. Give each column its own name.")
 
 
 def title_problem(text: str) -> str | None:
@@ -193,16 +188,6 @@ def _check_unique(source: str, column: str, values: Iterable[str]) -> None:
         seen[value] = row
 
 
-NAME = "occ1990dd"
-STATES = {
-    "unemployed": "Unemployed",
-    "out_of_labor_force": "Out of labor force",
-    "education": "In education",
-}
-_TABLE = Path(__file__).with_name("occ1990dd.csv")
-_COLUMNS = ("occupation", "title", "major_group", "note")
-
-
 @cache
 def _table() -> pd.DataFrame:
     return read_text_csv(_TABLE, _COLUMNS)
@@ -213,23 +198,14 @@ def occupation_codes() -> tuple[str, ...]:
     return tuple(_table()["occupation"])
 
 
-def outcome_space(states: bool = True) -> OutcomeSpace:
-    """Return the outcome space of the surveys: 330 occupations, then the three states without a job.
-
-    Args:
-        states: whether the states (`STATES`) are outcomes too.
-    """
-    table = _table()
-    added = STATES if states else {}
-    return OutcomeSpace(
-        (*table["occupation"], *added.keys()), (*table["title"], *added.values()), source=NAME
-    )
+def outcome_space() -> OutcomeSpace:
+    """Return the outcome space of the surveys: 330 occupations, then the three `STATES` without a job."""
+    return OutcomeSpace((*occupation_codes(), *STATES), (*_table()["title"], *STATES.values()), source=NAME)
 
 
 def major_groups() -> dict[str, str]:
     """Return the major group of each code: Dorn's 25 groups of occupations, and each state for itself."""
-    table = _table()
-    return {**dict(zip(table["occupation"], table["major_group"], strict=True)), **STATES}
+    return {**dict(zip(occupation_codes(), _table()["major_group"], strict=True)), **STATES}
 
 
 def doubtful_titles() -> dict[str, str]:

@@ -1,27 +1,24 @@
-"""What a career panel must look like, and the one message that says where a file does not.
+"""The career panel: one row per worker and survey year, and the transitions and splits made from it.
 
-The documented form, also for a user's own careers: a CSV with a header and the columns of `COLUMNS`,
-one row per worker and survey year, sorted by worker and year. All cells are read as text first, so
-that a code such as 0050 keeps its zeros and an empty cell is seen as empty.
+Every survey reader ends in a `CareerPanel` and every model starts from one. The documented form, also for a user's
+own careers, is a CSV with a header and the columns of `COLUMNS`, sorted by worker and year. All cells are read as text
+first, so that a code such as 0050 keeps its zeros and an empty cell is seen as empty; what does not fit is named by
+row and column.
 
-The career panel: one row per worker and survey year, and the transitions and splits made from it.
-
-Every survey reader ends in a `CareerPanel` and every model starts from one. A transition is a record
-to be predicted from all records before it, whatever the gap in years between them (biennial waves
-leave gaps); a worker's first record is a transition too, predicted from the covariates alone, as in
-CAREER (Vafa et al. 2024).
+A transition is a record to be predicted from all records before it, whatever the gap in years between them (biennial
+waves leave gaps); a worker's first record is a transition too, predicted from the covariates alone, as in CAREER
+(Vafa et al. 2024).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pandera.pandas as pa
 
 from labor_llm.careers.occupations import OutcomeSpace, read_text_csv, read_titles, title_problem
 from labor_llm.errors import ArtefactError, InputError
@@ -30,143 +27,10 @@ from labor_llm.store.artefacts import verify, writing
 STATIC = ("gender", "ethnicity", "region", "birth_year")
 COLUMNS = ("worker_id", "year", "occupation", "education", *STATIC)
 FIRST_YEAR, LAST_YEAR = 1900, 2100
-
-
-def checked_careers(frame: pd.DataFrame, occupations: Collection[str], source: str) -> pd.DataFrame:
-    """Return the records with typed columns after checking every rule of the panel.
-
-    Args:
-        frame: at least `COLUMNS`; further columns are left out.
-        occupations: the codes that are allowed.
-        source: the file named in messages; row numbers count the header line as row 1.
-
-    Raises:
-        InputError: naming the first offending row and column, how many rows are affected, the rule and the remedy.
-    """
-    missing = [column for column in COLUMNS if column not in frame.columns]
-    if missing:
-        raise InputError(
-            f"{source}: column {missing[0]!r} is missing; a career panel has the columns {', '.join(COLUMNS)}."
-        )
-    if frame.empty:
-        raise InputError(f"{source}: no records. A career panel has one row per worker and survey year.")
-    text = frame[list(COLUMNS)].astype(object).reset_index(drop=True)
-    text = text.where(text.notna(), "").astype(str)
-    _validate(_cell_schema(occupations), text, source)
-    typed = text.astype({"year": "int64"})
-    typed["birth_year"] = pd.to_numeric(text["birth_year"].replace("", None)).astype("Int64")
-    _validate(_career_schema(), typed, source)
-    return typed
-
-
-def _cell_schema(occupations: Collection[str]) -> pa.DataFrameSchema:
-    """Return the rules that each cell obeys on its own, on text."""
-    known = set(occupations)
-    filled = pa.Check(
-        lambda s: s.str.strip() != "", error="is empty; fill it in ('unknown' if it is not known)"
-    )
-    one_line = pa.Check(
-        lambda s: s.map(lambda value: title_problem(value) is None),
-        error="does not fit one line of plain text; remove line ends, outer blanks, control characters, < and >",
-    )
-    year = pa.Check(
-        lambda s: (
-            s.str.fullmatch(r"[0-9]{4}") & pd.to_numeric(s, errors="coerce").between(FIRST_YEAR, LAST_YEAR)
-        ),
-        error=f"is not a calendar year between {FIRST_YEAR} and {LAST_YEAR}; write it with four digits",
-    )
-    birth = pa.Check(
-        lambda s: (s == "") | s.str.fullmatch(r"[0-9]{4}"),
-        error="is not a calendar year; write four digits, or leave the cell empty if it is not known",
-    )
-    listed = pa.Check(
-        lambda s: s.isin(known),
-        error="is not in the file of titles; add the occupation there, or correct or drop the record",
-    )
-    covariates = ("education", "gender", "ethnicity", "region")
-    columns = {name: pa.Column(str, [filled, one_line]) for name in ("worker_id", *covariates)}
-    columns |= {"year": pa.Column(str, year), "birth_year": pa.Column(str, birth)}
-    columns |= {"occupation": pa.Column(str, [filled, listed])}
-    return pa.DataFrameSchema(columns)
-
-
-def _career_schema() -> pa.DataFrameSchema:
-    """Return the rules that hold between the rows of a worker, on typed columns."""
-
-    def next_of_same(frame: pd.DataFrame) -> pd.Series:
-        return frame["worker_id"].eq(frame["worker_id"].shift())
-
-    def no_duplicate(frame: pd.DataFrame) -> pd.Series:
-        return ~frame.duplicated(["worker_id", "year"], keep="first")
-
-    def years_ascend(frame: pd.DataFrame) -> pd.Series:
-        return ~next_of_same(frame) | (frame["year"] >= frame["year"].shift())
-
-    def workers_together(frame: pd.DataFrame) -> pd.Series:
-        return next_of_same(frame) | ~frame["worker_id"].duplicated()
-
-    def born_before(frame: pd.DataFrame) -> pd.Series:
-        return (frame["birth_year"].isna() | (frame["year"] > frame["birth_year"])).fillna(True).astype(bool)
-
-    def constant(column: str) -> pa.Check:
-        def same(frame: pd.DataFrame) -> pd.Series:
-            # An unknown year of birth is a value like any other here: all of a worker's records lack it.
-            values = frame[column].astype(object).where(frame[column].notna(), "").astype(str)
-            return values == values.groupby(frame["worker_id"]).transform("first")
-
-        return pa.Check(
-            same, name=column, error="differs from the worker's first record; it is one value a worker"
-        )
-
-    return pa.DataFrameSchema(
-        {},
-        checks=[
-            pa.Check(
-                no_duplicate, name="year", error="repeats a worker-year; keep one record per worker and year"
-            ),
-            pa.Check(
-                years_ascend,
-                name="year",
-                error="is before the row above; sort the file by worker_id and year",
-            ),
-            pa.Check(
-                workers_together,
-                name="worker_id",
-                error="returns after other workers; sort the file by worker_id and year",
-            ),
-            pa.Check(
-                born_before,
-                name="birth_year",
-                error="is not before the year of the record; correct one of them",
-            ),
-            *[constant(column) for column in STATIC],
-        ],
-    )
-
-
-def _validate(schema: pa.DataFrameSchema, frame: pd.DataFrame, source: str) -> None:
-    try:
-        schema.validate(frame, lazy=True)
-    except pa.errors.SchemaErrors as errors:
-        raise InputError(_first_failure(errors, frame, source)) from None
-
-
-def _first_failure(errors: pa.errors.SchemaErrors, frame: pd.DataFrame, source: str) -> str:
-    """Word the failure that stands first in the file; pandera reports every failing rule with its cells."""
-    rows = {
-        number: error.failure_cases["index"].astype(int) for number, error in enumerate(errors.schema_errors)
-    }
-    number = min(rows, key=lambda number: rows[number].min())
-    check, row = errors.schema_errors[number].check, int(rows[number].min())
-    # A rule between rows carries the column in its name; a rule on cells is part of a column.
-    column = check.name if check.name in frame.columns else errors.schema_errors[number].schema.name
-    affected = rows[number].nunique()
-    others = f" ({affected:,} rows are affected)" if affected > 1 else ""
-    return f"{source}, row {row + 2}, column {column}: {str(frame.at[row, column])!r} {check.error}{others}."
-
-
 SPLITS = ("train", "validation", "test")
 TRANSITION_TYPES = ("first", "moving", "staying")
+# A column, in which rows the rule holds, and what is said of a cell where it does not.
+Rule = tuple[str, pd.Series, str]
 
 
 @dataclass(frozen=True)
@@ -215,20 +79,77 @@ def career_panel(
     """Validate career records and return them as a panel.
 
     Args:
-        frame: the columns of `CareerPanel.frame` without `dataset`; years may be text.
+        frame: at least `COLUMNS`; years may be text.
         outcomes: the occupations that are allowed.
         dataset: short name of the data set, used in file names and tables.
         survey: name used in the resume's first line; the data set's name if not given.
-        source: the file that the error messages name.
+        source: the file that the error messages name; row numbers count the header line as row 1.
 
     Raises:
         InputError: with the first offending row and column: a missing column or value, a duplicated
             worker-year, an unknown occupation, rows out of order, a static covariate that changes, a
             year that is no year or before the worker's birth, text that does not fit one line.
     """
-    checked = checked_careers(frame, set(outcomes.codes), source)
-    checked.insert(0, "dataset", dataset)
-    return CareerPanel(checked.reset_index(drop=True), outcomes, survey or dataset)
+    if missing := [column for column in COLUMNS if column not in frame.columns]:
+        raise InputError(
+            f"{source}: column {missing[0]!r} is missing; a career panel has the columns {', '.join(COLUMNS)}."
+        )
+    if frame.empty:
+        raise InputError(f"{source}: no records. A career panel has one row per worker and survey year.")
+    text = frame[list(COLUMNS)].astype(object).reset_index(drop=True)
+    text = text.where(text.notna(), "").astype(str)
+    _check(text, _cell_rules(text, outcomes.codes), source)
+    typed = text.astype({"year": "int64"})
+    typed["birth_year"] = pd.to_numeric(text["birth_year"].replace("", None)).astype("Int64")
+    _check(typed, _career_rules(typed), source)
+    typed.insert(0, "dataset", dataset)
+    return CareerPanel(typed, outcomes, survey or dataset)
+
+
+def _cell_rules(text: pd.DataFrame, occupations: Collection[str]) -> Iterator[Rule]:
+    """Yield the rules that each cell obeys on its own, on text."""
+    filled = "is empty; fill it in ('unknown' if it is not known)"
+    one_line = (
+        "does not fit one line of plain text; remove line ends, outer blanks, control characters, < and >"
+    )
+    for column in ("worker_id", "education", "gender", "ethnicity", "region"):
+        yield column, text[column].str.strip() != "", filled
+        yield column, text[column].map(title_problem).isna(), one_line
+    years = text["year"].where(text["year"].str.fullmatch("[0-9]{4}"), "0").astype(int)
+    no_year = f"is not a calendar year between {FIRST_YEAR} and {LAST_YEAR}; write it with four digits"
+    yield "year", years.between(FIRST_YEAR, LAST_YEAR), no_year
+    no_birth = "is not a calendar year; write four digits, or leave the cell empty if it is not known"
+    yield "birth_year", text["birth_year"].str.fullmatch("([0-9]{4})?"), no_birth
+    yield "occupation", text["occupation"].str.strip() != "", filled
+    unlisted = "is not in the file of titles; add the occupation there, or correct or drop the record"
+    yield "occupation", text["occupation"].isin(occupations), unlisted
+
+
+def _career_rules(frame: pd.DataFrame) -> Iterator[Rule]:
+    """Yield the rules that hold between the rows of a worker, on typed columns."""
+    worker, year = frame["worker_id"], frame["year"]
+    continues, sort = worker == worker.shift(), "sort the file by worker_id and year"
+    repeats = frame.duplicated(["worker_id", "year"])
+    yield "year", ~repeats, "repeats a worker-year; keep one record per worker and year"
+    yield "year", ~continues | (year >= year.shift()), f"is before the row above; {sort}"
+    yield "worker_id", continues | ~worker.duplicated(), f"returns after other workers; {sort}"
+    born_before = (year > frame["birth_year"]).fillna(True).astype(bool)
+    yield "birth_year", born_before, "is not before the year of the record; correct one of them"
+    for column in STATIC:
+        # An unknown year of birth is a value like any other here: all of a worker's records lack it.
+        values = frame[column].astype(object).where(frame[column].notna(), "").astype(str)
+        same = values == values.groupby(worker).transform("first")
+        yield column, same, "differs from the worker's first record; it is one value a worker"
+
+
+def _check(frame: pd.DataFrame, rules: Iterable[Rule], source: str) -> None:
+    """Word the failure that stands first in the file."""
+    failures = [(np.flatnonzero(~holds), column, error) for column, holds, error in rules if not holds.all()]
+    if failures:
+        rows, column, error = min(failures, key=lambda failure: failure[0][0])
+        others = f" ({len(rows):,} rows are affected)" if len(rows) > 1 else ""
+        cell = str(frame.at[rows[0], column])
+        raise InputError(f"{source}, row {rows[0] + 2}, column {column}: {cell!r} {error}{others}.")
 
 
 def read_careers(panel: Path, titles: Path, dataset: str, survey: str | None = None) -> CareerPanel:
@@ -311,9 +232,8 @@ def write_panel(
     with writing(folder, described, inputs) as aside:
         panel.frame.to_parquet(aside / "panel.parquet", index=False)
         panel.outcomes.frame().to_csv(aside / "titles.csv", index=False)
-        pd.DataFrame(sorted(splits.items()), columns=["worker_id", "split"]).to_csv(
-            aside / "splits.csv", index=False
-        )
+        assigned = pd.DataFrame(sorted(splits.items()), columns=["worker_id", "split"])
+        assigned.to_csv(aside / "splits.csv", index=False)
         for name, text in (texts or {}).items():
             (aside / name).write_text(text, encoding="utf-8")
 
@@ -325,7 +245,6 @@ def read_panel(folder: Path) -> tuple[CareerPanel, dict[str, str]]:
         ArtefactError: if the artefact is missing or was changed.
     """
     manifest = verify(folder)
-    outcomes = read_titles(folder / "titles.csv")
     frame = pd.read_parquet(folder / "panel.parquet")
     splits = read_text_csv(folder / "splits.csv", ["worker_id", "split"])
     assigned = dict(zip(splits["worker_id"], splits["split"], strict=True))
@@ -333,4 +252,5 @@ def read_panel(folder: Path) -> tuple[CareerPanel, dict[str, str]]:
         raise ArtefactError(
             f"{folder}: splits.csv and panel.parquet name different workers. Make the panel again."
         )
-    return CareerPanel(frame, outcomes, manifest["parameters"]["survey"]), assigned
+    panel = CareerPanel(frame, read_titles(folder / "titles.csv"), manifest["parameters"]["survey"])
+    return panel, assigned

@@ -6,15 +6,13 @@ frequency are compared by the same code on the same transitions.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy.optimize
-import scipy.special
 
 from labor_llm.careers.occupations import OutcomeSpace, read_titles
 from labor_llm.careers.panel import CareerPanel, transitions
@@ -27,9 +25,12 @@ COLUMNS = (*TRANSITION_COLUMNS, "log_prob", "log_valid_mass")
 UNRESOLVED = "unresolved"
 # The named title that stands for the previous record's occupation, whichever it is.
 STAY = "stay"
+_KEYS = ["worker_id", "year"]
 _MATRIX, _UPPER = "log_probs.npy", "log_probs_upper.npy"
 # Float32 sums over hundreds of titles may exceed one by rounding; more than this is a fault.
 MASS_TOLERANCE = 1e-4
+# Rows that are normalised at a time, which bounds memory.
+_BLOCK = 32_768
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,15 @@ class Predictions:
     upper: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        _check_log_probs(self.model, "log_prob", self.table["log_prob"], missing_allowed=False)
-        _check_log_probs(self.model, "log_valid_mass", self.table["log_valid_mass"], missing_allowed=True)
+        if missing := int(self.table["log_prob"].isna().sum()):
+            raise NumericalError(
+                f"{self.model}: log_prob is not a number for {missing:,} of {len(self.table):,} transitions."
+            )
+        for column in ("log_prob", "log_valid_mass"):
+            if above := int((self.table[column] > MASS_TOLERANCE).sum()):
+                raise NumericalError(
+                    f"{self.model}: {column} is above zero (a probability above one) for {above:,} transitions."
+                )
         for matrix in (self.log_probs, self.upper):
             if matrix is not None:
                 self._check_matrix(matrix)
@@ -75,8 +83,8 @@ class Predictions:
         expected = (int(self.scored_in_full.sum()), len(self.outcomes))
         if matrix.shape != expected:
             raise MismatchError(
-                f"{self.model}: the matrix of log-probabilities is {matrix.shape}, "
-                f"the table and titles ask for {expected}."
+                f"{self.model}: the matrix of log-probabilities is {matrix.shape}, the table and titles ask for "
+                f"{expected}."
             )
 
     @property
@@ -104,12 +112,8 @@ class Predictions:
             rows: bool [rows of `table`].
         """
         full = np.asarray(rows)[self.scored_in_full.to_numpy()]
-        log_probs, upper = (
-            None if matrix is None else matrix[full] for matrix in (self.log_probs, self.upper)
-        )
-        return Predictions(
-            self.model, self.table[rows].reset_index(drop=True), self.outcomes, log_probs, upper
-        )
+        kept = [None if matrix is None else matrix[full] for matrix in (self.log_probs, self.upper)]
+        return Predictions(self.model, self.table[rows].reset_index(drop=True), self.outcomes, *kept)
 
 
 def named_column(name: str) -> str:
@@ -164,17 +168,11 @@ def read_predictions(folder: Path) -> Predictions:
     Raises:
         ArtefactError: if the artefact is missing or was changed.
     """
-    manifest = verify(folder)
-    matrices = [
-        np.load(folder / name, allow_pickle=False) if (folder / name).is_file() else None
-        for name in (_MATRIX, _UPPER)
-    ]
-    return Predictions(
-        manifest["parameters"]["model"],
-        pd.read_parquet(folder / "predictions.parquet"),
-        read_titles(folder / "titles.csv"),
-        *matrices,
-    )
+    model = verify(folder)["parameters"]["model"]
+    table, outcomes = pd.read_parquet(folder / "predictions.parquet"), read_titles(folder / "titles.csv")
+    paths = [folder / name for name in (_MATRIX, _UPPER)]
+    matrices = [np.load(path, allow_pickle=False) if path.is_file() else None for path in paths]
+    return Predictions(model, table, outcomes, *matrices)
 
 
 def write_all_predictions(results: Results, dataset: str, predictions: Mapping[str, Predictions]) -> None:
@@ -188,8 +186,8 @@ def model_labels(results: Results, datasets: Sequence[str], models: Sequence[str
     """Return what tables call each model, by its short name; a model that no data set has is left out."""
     labels = {}
     for model in models:
-        folders = [results.predictions(dataset, model) for dataset in datasets]
-        for folder in [folder for folder in folders if folder.is_dir()][:1]:
+        folders = (results.predictions(dataset, model) for dataset in datasets)
+        if folder := next(filter(Path.is_dir, folders), None):
             labels[model] = verify(folder)["parameters"]["model"]
     return labels
 
@@ -208,128 +206,51 @@ def read_all_predictions(
     Raises:
         ArtefactError: if some were not made yet or were changed; says which notebook makes them.
     """
-    folders = []
-    for dataset in datasets:
-        for model in models:
-            folder = results.predictions(dataset, model)
-            if folder.is_dir():
-                folders.append(folder)
-            elif model not in optional:
-                raise ArtefactError(
-                    f"{folder}: these predictions were not made yet. Run notebooks/05_next_job_scoring (language "
-                    "models) or notebooks/06_baselines first, or give as `results` the folder of a profile that "
-                    "`labor-llm replicate` has run."
-                )
-    return [read_predictions(folder) for folder in folders]
-
-
-def _check_log_probs(model: str, column: str, values: pd.Series, missing_allowed: bool) -> None:
-    missing = int(values.isna().sum())
-    if missing and not missing_allowed:
-        raise NumericalError(
-            f"{model}: {column} is not a number for {missing:,} of {len(values):,} transitions."
-        )
-    above = int((values > MASS_TOLERANCE).sum())
-    if above:
-        raise NumericalError(
-            f"{model}: {column} is above zero (a probability above one) for {above:,} transitions."
-        )
-
-
-_KEYS = ["worker_id", "year"]
-
-
-# ER30001 * 1000 + ER30002: the family of 1968 times a thousand, and the person's number in it.
-_PSID_PERSONS = 1000
-
-
-def described(predictions: Predictions, panel: CareerPanel, columns: Sequence[str]) -> Predictions:
-    """Return predictions whose table has further columns of the panel.
-
-    Args:
-        predictions: of transitions of the panel.
-        panel: of the same data set, with at least the scored workers.
-        columns: of `labor_llm.careers.panel.transitions` ('gender', 'ethnicity', 'region', 'education', 'birth_year',
-            'previous', 'records_before', ...) or of the panel's frame.
-
-    Raises:
-        InputError: if the panel has no such column.
-        MismatchError: if a scored transition is not in the panel, or the panel has another occupation there.
-    """
-    found = panel_columns(predictions.table, panel, columns)
-    table = predictions.table.assign(**{column: found[column].to_numpy() for column in columns})
-    return Predictions(
-        predictions.model, table, predictions.outcomes, predictions.log_probs, predictions.upper
-    )
-
-
-def with_worker_column(predictions: Predictions, name: str, values: Mapping[str, str]) -> Predictions:
-    """Return predictions whose table has a further column with a value for each worker, such as the family.
-
-    Raises:
-        InputError: if a worker has no value.
-    """
-    column = predictions.table["worker_id"].map(dict(values))
-    if column.isna().any():
-        lacking = predictions.table.loc[column.isna(), "worker_id"].nunique()
-        raise InputError(f"{name}: {lacking:,} of the scored workers have no value. Give one for each.")
-    return Predictions(
-        predictions.model,
-        predictions.table.assign(**{name: column}),
-        predictions.outcomes,
-        predictions.log_probs,
-        predictions.upper,
-    )
-
-
-def psid_families(workers: Collection[str]) -> dict[str, str]:
-    """Return the sampled family of 1968 (ER30001) of each of the PSID's workers, by worker id.
-
-    A worker's id in the PSID's panel is ER30001 * 1000 + ER30002, so the family can be read off it.
-
-    Raises:
-        InputError: if an id is no such number.
-    """
-    families = {}
-    for worker in workers:
-        if not worker.isdecimal() or int(worker) < _PSID_PERSONS:
-            raise InputError(
-                f"worker {worker!r}: no PSID id (ER30001 * 1000 + ER30002). Give the families of other data yourself."
+    places = {
+        results.predictions(dataset, model): model in optional for dataset in datasets for model in models
+    }
+    for folder, may_lack in places.items():
+        if not folder.is_dir() and not may_lack:
+            raise ArtefactError(
+                f"{folder}: these predictions were not made yet. Run notebooks/05_next_job_scoring (language "
+                "models) or notebooks/06_baselines first, or give as `results` the folder of a profile that "
+                "`labor-llm replicate` has run."
             )
-        families[worker] = str(int(worker) // _PSID_PERSONS)
-    return families
+    return [read_predictions(folder) for folder in places if folder.is_dir()]
 
 
 def panel_columns(table: pd.DataFrame, panel: CareerPanel, columns: Sequence[str]) -> pd.DataFrame:
     """Return columns of the panel for each row of a predictions' table, in its order.
 
+    Args:
+        table: of transitions of the panel.
+        panel: of the same data set, with at least the scored workers.
+        columns: of `labor_llm.careers.panel.transitions` ('gender', 'education', 'previous', 'records_before', ...) or
+            of the panel's frame.
+
     Raises:
-        InputError, MismatchError: as `described`.
+        InputError: if the panel has no such column.
+        MismatchError: if a scored transition is not in the panel, or the panel has another occupation there.
     """
     records = transitions(panel)
-    known = {*records.columns, *panel.frame.columns}
-    if missing := [column for column in columns if column not in known]:
+    further = panel.frame.columns.difference(records.columns)
+    records[further] = panel.frame[further]
+    if missing := [column for column in columns if column not in records]:
         raise InputError(
-            f"{panel.dataset}: the panel has no column {missing[0]!r}; found {', '.join(sorted(known))}."
+            f"{panel.dataset}: the panel has no column {missing[0]!r}; found {', '.join(sorted(records))}."
         )
-    further = [column for column in columns if column not in records.columns]
-    records = records.assign(**{column: panel.frame[column].to_numpy() for column in further})
     rows = pd.MultiIndex.from_frame(records[_KEYS]).get_indexer(pd.MultiIndex.from_frame(table[_KEYS]))
-    if (rows < 0).any():
+    if lacking := (rows < 0).sum():
         raise MismatchError(
-            f"{panel.dataset}: {int((rows < 0).sum()):,} of {len(table):,} scored transitions are not in the panel. "
-            "Give the panel that was scored."
+            f"{panel.dataset}: {lacking:,} of {len(table):,} scored transitions are not in the panel. Give the panel "
+            "that was scored."
         )
-    differing = records["occupation"].to_numpy()[rows] != table["occupation"].to_numpy()
-    if np.any(differing):
+    if differing := (records["occupation"].to_numpy()[rows] != table["occupation"].to_numpy()).sum():
         raise MismatchError(
-            f"{panel.dataset}: the occupation differs from the panel's in {int(differing.sum()):,} of "
-            f"{len(table):,} scored transitions. Give the panel that was scored."
+            f"{panel.dataset}: the occupation differs from the panel's in {differing:,} of {len(table):,} scored "
+            "transitions. Give the panel that was scored."
         )
     return records[list(columns)].iloc[rows].reset_index(drop=True)
-
-
-_BLOCK = 32_768
 
 
 def normalised_blocks(predictions: Predictions) -> Iterator[tuple[slice, np.ndarray]]:
@@ -349,6 +270,8 @@ def normalised_blocks(predictions: Predictions) -> Iterator[tuple[slice, np.ndar
         raise InputError(
             f"{predictions.model}: bounded scoring left titles open. Score all titles with tolerance 0."
         )
+    from scipy.special import logsumexp  # Most who read predictions want no more than the table.
+
     for start in range(0, len(matrix), _BLOCK):
         block = matrix[start : start + _BLOCK].astype(np.float64)
-        yield slice(start, start + len(block)), block - scipy.special.logsumexp(block, axis=1, keepdims=True)
+        yield slice(start, start + len(block)), block - logsumexp(block, axis=1, keepdims=True)

@@ -1,4 +1,7 @@
-"""TODO."""
+"""A model fitted again on resampled training workers: whole workers drawn with replacement, every refit stored.
+
+What all refits say of the same test workers shows how much a model's numbers owe to who was trained on (TrainSE).
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from labor_llm.careers.horizons import NextJobModel
+from labor_llm.careers.histories import NextJobModel
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions, read_predictions, write_predictions
-from labor_llm.errors import ArtefactError, InputError, MismatchError
-from labor_llm.store.artefacts import verify
+from labor_llm.errors import ArtefactError, InputError
+from labor_llm.store.artefacts import is_current
 
 Fit = Callable[[CareerPanel, CareerPanel], NextJobModel]
 
@@ -53,13 +56,15 @@ def training_refits(
     validation: CareerPanel,
     test: CareerPanel,
     refits: int,
+    folder: Path,
     seed: int = 0,
-    folder: Path | None = None,
-    settings: Mapping[str, Any] | None = None,
-    keep_matrix: bool = False,
-    replace: bool = False,
+    made_by: Mapping[str, Any] | None = None,
 ) -> list[Predictions]:
     """Return the test predictions of a model fitted again on each of several samples of training workers.
+
+    Each refit is stored as soon as it is made, as `refit_000` and so on, without the probabilities of all titles. One
+    that is stored already, of the same careers, seed and model, is read; others are replaced, those beyond `refits`
+    removed.
 
     Args:
         fit: (training panel, validation panel) to a fitted model.
@@ -67,52 +72,30 @@ def training_refits(
         validation: as they are for every refit.
         test: as they are for every refit.
         refits: at least two.
+        folder: where the refits stand.
         seed: of the samples; models with the same seed and training workers are fitted on the same samples, so that
             their differences are paired.
-        folder: where each refit is stored as soon as it is made, `refit_000` and so on, and looked for; a folder
-            with nothing in it, as a workflow prepares for its outputs, is no refit. None to store nothing.
-        settings: what else makes the model (JSON values); a stored refit with others is refused.
-        keep_matrix: whether the probabilities of all titles are kept, for tasks other than perplexity.
-        replace: whether stored refits from other careers, seed or settings are replaced, and those beyond `refits`
-            removed.
+        made_by: what else makes the model, such as settings and code (JSON values).
 
     Raises:
         InputError: if fewer than two refits are asked for, or there is no training worker.
-        MismatchError: if a stored refit was made from other careers, another seed or other settings, and is not to be
-            replaced.
-        ArtefactError: if a stored refit was changed or is damaged.
     """
     if refits < 2:
         raise InputError(f"refits: {refits} found; a standard error needs at least two.")
-    made_from = _identity(
-        {"train": train, "validation": validation, "test": test}, seed, settings or {}, keep_matrix
-    )
+    panels = {"train": train, "validation": validation, "test": test}
+    identity = _identity(panels, seed, made_by or {})
     results = []
     for refit in range(refits):
-        place = None if folder is None else Path(folder) / f"refit_{refit:03d}"
-        stored = place is not None and place.is_dir() and any(place.iterdir())
-        if place is not None and stored and not (replace and not _is_from(place, made_from)):
-            if not _is_from(place, made_from):
-                raise MismatchError(
-                    f"{place}: this refit was made from other careers, another seed or other settings. Give another "
-                    "folder, or remove this one."
-                )
+        place = folder / f"refit_{refit:03d}"
+        if is_current(place, identity):
             results.append(read_predictions(place))
             continue
-        predictions = fit(resampled_training(train, seed, refit), validation).predict(test)
-        if not keep_matrix:
-            predictions = Predictions(predictions.model, predictions.table, predictions.outcomes)
-        if place is not None:
-            write_predictions(place, predictions, {"made_from": made_from, "refit": refit, "seed": seed})
-        results.append(predictions)
-    if replace and folder is not None:
-        for place in sorted(Path(folder).glob("refit_*"))[refits:]:
-            shutil.rmtree(place)
+        full = fit(resampled_training(train, seed, refit), validation).predict(test)
+        results.append(Predictions(full.model, full.table, full.outcomes))
+        write_predictions(place, results[-1], {"identity": identity, "refit": refit, "seed": seed})
+    for place in sorted(folder.glob("refit_*"))[refits:]:
+        shutil.rmtree(place)
     return results
-
-
-def _is_from(place: Path, made_from: str) -> bool:
-    return bool(verify(place)["parameters"].get("made_from") == made_from)
 
 
 def stored_refits(folder: Path) -> list[Predictions]:
@@ -129,11 +112,9 @@ def stored_refits(folder: Path) -> list[Predictions]:
     return [read_predictions(place) for place in places]
 
 
-def _identity(
-    panels: Mapping[str, CareerPanel], seed: int, settings: Mapping[str, Any], keep_matrix: bool
-) -> str:
+def _identity(panels: Mapping[str, CareerPanel], seed: int, made_by: Mapping[str, Any]) -> str:
     """Return a checksum of all that a refit is made from, but its number."""
-    digest = hashlib.sha256(json.dumps([seed, dict(settings), keep_matrix], sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps([seed, dict(made_by)], sort_keys=True).encode())
     for name, panel in panels.items():
         digest.update(f"{name} {panel.survey} {'|'.join(panel.outcomes.codes)}".encode())
         digest.update(pd.util.hash_pandas_object(panel.frame, index=False).to_numpy().tobytes())

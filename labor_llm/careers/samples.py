@@ -1,43 +1,53 @@
-"""Random parts of the workers of a panel: the same for the same seed, and nested.
+"""Which workers: random parts of a panel, and the careers that a model is fine-tuned on.
 
-Training data of a model: which careers it is fine-tuned on, and how much each of them counts.
-
-Asked with it: how a model improves with its data (a random part of the training workers), whether careers of another
-population help or hurt (pooled data; the paper adds shares of the other surveys' training workers), how much weight
-the own, representative careers need among them, and what becomes of a model whose world ends with a year.
-
-Whatever is chosen, no test or validation worker of any data set is trained on, and the checkpoint is chosen on the
-validation workers of the own data set.
+A model can be fine-tuned on a random part of the training workers (how it improves with its data), on careers of
+other populations too (the paper adds shares of the other surveys' training workers), with more weight for the own,
+representative ones, or on records up to a year alone. Whatever is chosen, no test or validation worker of any data
+set is trained on, and the checkpoint is chosen on the validation workers of the own data set.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import Field, field_validator
 
-from labor_llm.careers.panel import SPLITS, CareerPanel
+from labor_llm.careers.panel import CareerPanel
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
+from labor_llm.settings import Key, Seed, Settings
 from labor_llm.store.artefacts import verify
+
+Splits = Mapping[str, str]
+# The name in the manifest of a fine-tuned model under which its training data are described.
+MANIFEST_ENTRY = "training_data"
+# What a model was trained on.
+ALL_YEARS, UP_TO, AS_MANY = "all years", "up to the last year", "all years, as many records"
+
+
+def random_places(size: int, number: int, seed: int) -> np.ndarray:
+    """Return places below `size` that are drawn at random without replacement, ascending.
+
+    Args:
+        size: how many there are.
+        number: how many are drawn; all if -1 or if there are no more. With one seed, fewer are a part of more.
+        seed: of the draw.
+    """
+    order = np.random.default_rng(seed).permutation(size)
+    return np.sort(order if number < 0 else order[:number])
 
 
 def random_workers(panel: CareerPanel, number: int, seed: int) -> list[str]:
-    """Return workers drawn at random; with one seed, fewer of them are a part of more.
+    """Return workers drawn at random as `random_places`, which depend on the set of ids alone, in ascending order.
 
-    Their ids follow a survey's sampling, so the first ones would be no random sample.
-
-    Args:
-        panel: the workers.
-        number: how many; all if there are no more.
-        seed: of the draw, which depends on the set of ids alone.
+    Ids follow a survey's sampling, so the first ones would be no random sample.
     """
     workers = sorted(panel.workers)
-    order = np.random.default_rng(seed).permutation(len(workers))
-    return sorted(workers[place] for place in order[:number])
+    return [workers[place] for place in random_places(len(workers), number, seed)]
 
 
 def sampled(panel: CareerPanel, number: int, seed: int) -> CareerPanel:
@@ -61,48 +71,34 @@ def sampled(panel: CareerPanel, number: int, seed: int) -> CareerPanel:
     return panel.restrict(random_workers(panel, number, seed))
 
 
-Splits = Mapping[str, str]
-# The name in the manifest of a fine-tuned model under which its training data are described.
-MANIFEST_ENTRY = "training_data"
+class TrainingData(Settings):
+    """Which careers a model is fine-tuned on."""
 
+    workers: int = Field(0, ge=0)
+    """A random part of so many of the own training workers; 0 for all. With one seed a smaller number is a part of a
+    larger one, so that models differ by what is added."""
+    others: list[Key] = Field(default_factory=list)
+    """Further data sets, of whose training workers a share is added."""
+    share: float = Field(1.0, gt=0, le=1)
+    """That share, of each of them."""
+    own_repeats: int = Field(1, ge=1)
+    """How often each own career occurs in an epoch; each of the others occurs once. In the mean loss an own career so
+    has this weight against another one's. An epoch grows with it."""
+    last_year: int = Field(0, ge=0)
+    """Records up to this year alone, of training and validation workers; 0 for all years. Workers are drawn as for all
+    years, and of those drawn the ones without a record up to it are left out."""
+    seed: Seed = 1
+    """Of the draws of workers."""
 
-@dataclass(frozen=True)
-class TrainingData:
-    """Which careers a model is fine-tuned on.
-
-    Attributes:
-        workers: so many of the own training workers, drawn at random; 0 for all. With one seed a smaller
-            number is a part of a larger one, so that models differ by what is added.
-        others: data sets whose careers are added, each with the share (0 to 1) of its training workers.
-        own_repeats: how often each own career occurs in an epoch; each of the others occurs once. In the mean
-            loss an own career so has `own_repeats` times the weight of another one. An epoch grows with it.
-        last_year: records up to this year alone, of training and validation workers; 0 for all years. Workers are
-            drawn as for all years, and of those drawn the ones without a record up to it are left out.
-        seed: of the draws of workers.
-
-    Raises:
-        InputError: if a number is out of its range.
-    """
-
-    workers: int = 0
-    others: Mapping[str, float] = field(default_factory=dict)
-    own_repeats: int = 1
-    last_year: int = 0
-    seed: int = 1
-
-    def __post_init__(self) -> None:
-        if self.workers and self.workers < MINIMUM_PERSONS:
-            raise InputError(
-                f"train_workers is {self.workers}; give at least {MINIMUM_PERSONS}, as every published number rests "
-                "on so many persons, or 0 for all."
+    @field_validator("workers")
+    @classmethod
+    def _enough_to_be_shown(cls, workers: int) -> int:
+        if 0 < workers < MINIMUM_PERSONS:
+            raise ValueError(
+                f"{workers} workers; give at least {MINIMUM_PERSONS}, as every published number rests on so many "
+                "persons, or 0 for all"
             )
-        for dataset, share in self.others.items():
-            if not 0 <= share <= 1:
-                raise InputError(f"The share of {dataset} is {share:g}; it must lie between 0 and 1.")
-        if self.own_repeats < 1:
-            raise InputError(f"own_repeats is {self.own_repeats}; it must be at least 1.")
-        if min(self.last_year, self.seed) < 0:
-            raise InputError("last_year and data_seed must be at least 0.")
+        return workers
 
 
 @dataclass(frozen=True)
@@ -138,7 +134,7 @@ class TrainingCareers:
             "own_workers": len(self.own.workers),
             "own_records": len(self.own.frame),
             "own_repeats": self.data.own_repeats,
-            "others": {panel.dataset: self.data.others[panel.dataset] for panel in self.added},
+            "others": {panel.dataset: self.data.share for panel in self.added},
             "other_workers": {panel.dataset: len(panel.workers) for panel in self.added},
             "other_records": {panel.dataset: len(panel.frame) for panel in self.added},
             "validation_workers": len(self.validation.workers),
@@ -173,13 +169,18 @@ def training_careers(
         others: the panels of the data sets in `data.others`, each with the split of its workers.
 
     Raises:
-        InputError: if a data set is missing or given without a share, an added one has the survey of the panel or of
-            another one (the same persons may be in both, and be tested in one and trained on in the other), more
-            workers are asked for than there are, or too few are left.
+        InputError: if a data set is missing or one too many, an added one has the survey of the panel or of another one
+            (the same persons may be in both, and be tested in one and trained on in the other), more workers are asked
+            for than there are, or too few are left.
     """
-    data = data or TrainingData()
-    pool = list(others)
-    _check_others(panel, data, [other for other, _ in pool])
+    data, pool = data or TrainingData(), list(others)
+    names = [other.dataset for other, _ in pool]
+    if sorted(names) != sorted(data.others):
+        raise InputError(
+            f"Careers of {', '.join(names) or 'no other data set'} are given, shares of "
+            f"{', '.join(data.others) or 'none'}. Give each data set once, with its share."
+        )
+    refuse_same_persons([(part.dataset, part.survey) for part in (panel, *(other for other, _ in pool))])
     own = panel.split(splits, "train")
     if data.workers > len(own.workers):
         raise InputError(
@@ -189,7 +190,7 @@ def training_careers(
     # Drawn before the later records go, so that models until different years differ by the years and not by the draw.
     own = own.restrict(random_workers(own, data.workers, data.seed)) if data.workers else own
     own = _until(own, data.last_year)
-    added = [_share(other, assigned, data) for other, assigned in pool]
+    added = tuple(_share(other, assigned, data) for other, assigned in pool)
     validation = _until(panel.split(splits, "validation"), data.last_year)
     for name, left in (("training", own), ("validation", validation)):
         if data.last_year and len(left.workers) < MINIMUM_PERSONS:
@@ -197,7 +198,7 @@ def training_careers(
                 f"{panel.dataset}: fewer than {MINIMUM_PERSONS} {name} workers have records up to {data.last_year}. "
                 "Give a later last_year."
             )
-    return TrainingCareers(own, tuple(part for part in added if part.workers), validation, data)
+    return TrainingCareers(own, added, validation, data)
 
 
 def refuse_same_persons(surveys: Iterable[tuple[str, str]]) -> None:
@@ -231,33 +232,23 @@ def stored_training_data(model: Path) -> dict[str, Any]:
         ArtefactError: if the model is missing or was changed.
         InputError: if it was made without such a description.
     """
-    described = verify(model)["parameters"].get(MANIFEST_ENTRY)
-    if described is None:
+    parameters = verify(model)["parameters"]
+    if MANIFEST_ENTRY not in parameters:
         raise InputError(
             f"{model}: does not say what it was trained on. Fine-tune it again with notebooks/04_fine_tuning."
         )
-    return described
-
-
-def _check_others(panel: CareerPanel, data: TrainingData, others: Sequence[CareerPanel]) -> None:
-    names = [other.dataset for other in others]
-    if sorted(names) != sorted(data.others):
-        raise InputError(
-            f"Careers of {', '.join(names) or 'no other data set'} are given, shares of "
-            f"{', '.join(data.others) or 'none'}. Give each data set once, with its share."
-        )
-    refuse_same_persons([(part.dataset, part.survey) for part in (panel, *others)])
+    return parameters[MANIFEST_ENTRY]
 
 
 def _share(other: CareerPanel, splits: Splits, data: TrainingData) -> CareerPanel:
-    train, share = other.split(splits, "train"), data.others[other.dataset]
-    drawn = train.restrict(random_workers(train, round(share * len(train.workers)), data.seed))
+    train = other.split(splits, "train")
+    drawn = train.restrict(random_workers(train, round(data.share * len(train.workers)), data.seed))
     kept = _until(drawn, data.last_year)
-    if share > 0 and len(kept.workers) < MINIMUM_PERSONS:
+    if len(kept.workers) < MINIMUM_PERSONS:
         until = f" with records up to {data.last_year}" if data.last_year else ""
         raise InputError(
-            f"{other.dataset}: the share {share:g} of its training workers{until} is fewer than {MINIMUM_PERSONS} "
-            "persons. Give a larger share, or 0."
+            f"{other.dataset}: the share {data.share:g} of its training workers{until} is fewer than {MINIMUM_PERSONS} "
+            "persons. Give a larger share, or leave it out."
         )
     return kept
 
@@ -269,53 +260,22 @@ def _until(panel: CareerPanel, last_year: int) -> CareerPanel:
     return CareerPanel(kept, panel.outcomes, panel.survey)
 
 
-# What a model was trained on.
-ALL_YEARS, UP_TO, AS_MANY = "all years", "up to the last year", "all years, as many records"
-
-
-@dataclass(frozen=True)
-class SplitInTime:
-    """Panels for a model that knows nothing after a year.
-
-    Attributes:
-        train: training workers' records up to `last_year`.
-        validation: validation workers' records up to `last_year`.
-        test: test workers who have a record after it, with their whole careers.
-        last_year: the last year of training.
-    """
-
-    train: CareerPanel
-    validation: CareerPanel
-    test: CareerPanel
-    last_year: int
-
-
-def train_up_to(panel: CareerPanel, splits: Mapping[str, str], last_year: int) -> SplitInTime:
-    """Return the panels for training up to a year and testing after it.
-
-    Args:
-        panel: all workers.
-        splits: the split of each worker.
-        last_year: of training.
+def train_up_to(panel: CareerPanel, splits: Splits, last_year: int) -> CareerPanel:
+    """Return the careers up to a year of those training and validation workers who have a record by then.
 
     Raises:
-        InputError: if one of the three would have no records; names the years that the panel has.
+        InputError: if there are none of either, or no test worker has a record after the year; names the years that
+            the panel has.
     """
-    parts = {name: panel.split(splits, name) for name in SPLITS}
-    kept = {name: _up_to(parts[name], last_year) for name in ("train", "validation")}
-    later = parts["test"].frame
-    later = later.loc[later["year"] > last_year, "worker_id"]
-    kept["test"] = parts["test"].restrict(set(later))
-    for name, part in kept.items():
+    until = _until(panel, last_year)
+    later = panel.frame.loc[panel.frame["year"] > last_year, "worker_id"]
+    left = {name: until.split(splits, name) for name in ("train", "validation")}
+    left["test"] = panel.restrict(later).split(splits, "test")
+    for name, part in left.items():
         if part.frame.empty:
             years = f"{panel.frame['year'].min()} to {panel.frame['year'].max()}"
             raise InputError(
                 f"{panel.dataset}: with {last_year} as the last year of training the {name} workers have no records. "
                 f"The panel has {years}: give a year between."
             )
-    return SplitInTime(kept["train"], kept["validation"], kept["test"], last_year)
-
-
-def _up_to(panel: CareerPanel, last_year: int) -> CareerPanel:
-    frame = panel.frame[panel.frame["year"] <= last_year].reset_index(drop=True)
-    return CareerPanel(frame, panel.outcomes, panel.survey)
+    return until.restrict([*left["train"].workers, *left["validation"].workers])

@@ -1,4 +1,4 @@
-"""The commands about survey data: what to download, the crosswalks, and the conversion to a career panel."""
+"""The commands about careers: what to download of a survey, the crosswalks, the conversion, the check of a panel."""
 
 from __future__ import annotations
 
@@ -97,3 +97,28 @@ def fetch(
 
     for fetched in fetch_crosswalks(out, source or SOURCE, other_versions=other_versions):
         typer.echo(f"{fetched.file.path}: {fetched.action}, {len(fetched.file.targets):,} rows.")
+
+
+def validate(
+    panel: Annotated[
+        Path, typer.Argument(help="CSV or parquet file of careers, one row per worker and year.")
+    ],
+    titles: Annotated[
+        str,
+        typer.Option(
+            help="CSV with the columns occupation and title; if empty, titles.csv beside the panel."
+        ),
+    ] = "",
+) -> None:
+    """Check a career panel and its titles; say what they hold or which row is wrong."""
+    from labor_llm.careers.panel import read_careers, transitions
+
+    title_file = Path(titles) if titles else panel.with_name("titles.csv")
+    careers = read_careers(panel, title_file, dataset=panel.stem)
+    table = transitions(careers)
+    typer.echo(
+        f"{panel}: {len(careers.workers):,} workers, {len(table):,} records "
+        f"from {table['year'].min()} to {table['year'].max()}, "
+        f"{table['occupation'].nunique():,} of {len(careers.outcomes):,} occupations, "
+        f"{(table['transition_type'] == 'moving').sum():,} moves. The panel is valid."
+    )

@@ -1,12 +1,8 @@
-"""Files of Dorn's crosswalks: found in a folder, read as he distributes them, and known by their content.
+"""Files of Dorn's crosswalks: fetched or found in a folder, read as he distributes them, and known by their content.
 
 A crosswalk has one row a source code. It comes as Dorn's zip with one Stata file, as that Stata file, or as a CSV;
-the checksum is that of the content, whatever the form, so that each of them is recognised.
-
-Fetching the crosswalks: from Dorn's page, or from a folder where the user has them already.
-
-Each file is verified before it gets its name, so that an interrupted or garbled download leaves nothing behind, and
-a verified file that is already there is kept.
+the checksum is that of the content, whatever the form, so that each of them is recognised. A download is verified
+before it gets its name, so that one that is interrupted or garbled leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -23,6 +19,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -32,21 +29,23 @@ from labor_llm.errors import InputError
 from labor_llm.store.artefacts import atomic_path
 
 PAGE = "https://www.ddorn.net/data.htm"
+SOURCE = "https://www.ddorn.net/data/"
+TIMEOUT = 60.0
 VINTAGES = ("occ1970", "occ1980", "occ1990", "occ2000", "occ2005", "occ2010")
 TARGET = "occ1990dd"
 MILITARY, UNEMPLOYED, UNKNOWN = 905, 991, 999
 # Census 1990 code 873 goes to 874 in Dorn's file, which is none of the 330; the two stand for the same helpers.
 SAME_TARGET = {874: 873}
 LARGEST_CODE = 9999
-_LARGEST_MEMBER = 20 * 2**20
+_LARGEST_FILE = 20 * 2**20
+_SCHEMES = ("https://", "http://")
 _UNREADABLE = (
     ValueError, KeyError, IndexError, OverflowError, EOFError, OSError,
     struct.error, zlib.error, zipfile.BadZipFile, RuntimeError, NotImplementedError,
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Version:
+class Version(NamedTuple):
     """A version of a crosswalk: how many source codes it has, and the sha256 of its content."""
 
     rows: int
@@ -70,45 +69,28 @@ KNOWN_VERSIONS: Mapping[str, tuple[Version, ...]] = {
 
 @dataclass(frozen=True)
 class CrosswalkFile:
-    """One crosswalk as read.
+    """One crosswalk as read."""
 
-    Attributes:
-        vintage: which of `VINTAGES` it is.
-        path: the file.
-        targets: occ1990dd code (int64) by source code (index, int64, ascending), as in the file.
-        sha256: checksum of the content.
-        known_version: whether that is a version which this package knows.
-    """
-
-    vintage: str
     path: Path
-    targets: pd.Series
-    sha256: str
-    known_version: bool
-
-
-def names_of(vintage: str) -> tuple[str, ...]:
-    """Return the names under which a crosswalk is looked for, in order."""
-    stem = f"{vintage}_{TARGET}"
-    return (f"{stem}.zip", f"{stem}.dta", f"{stem}.csv", f"{vintage}_to_{TARGET}.csv")
+    targets: pd.Series  # occ1990dd code (int64) by source code (index, int64, ascending), as in the file
+    sha256: str  # of the content
+    known_version: bool  # whether that is a version which this package knows
 
 
 def find_files(folder: Path, vintage: str) -> list[Path]:
     """Return the files of a crosswalk in a folder or one level below, whatever the case of their names."""
+    stem = f"{vintage}_{TARGET}"
+    names = (f"{stem}.zip", f"{stem}.dta", f"{stem}.csv", f"{vintage}_to_{TARGET}.csv")
     folders = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
     found = []
     for place in folders:
         present = {path.name.lower(): path for path in sorted(place.iterdir()) if path.is_file()}
-        found += [present[name] for name in names_of(vintage) if name in present]
+        found += [present[name] for name in names if name in present]
     return found
 
 
 def read_crosswalk(
-    path: Path,
-    vintage: str,
-    content: bytes | None = None,
-    versions: Mapping[str, tuple[Version, ...]] = KNOWN_VERSIONS,
-    other_versions: bool = False,
+    path: Path, vintage: str, content: bytes | None = None, other_versions: bool = False
 ) -> CrosswalkFile:
     """Read a crosswalk, and compare its content with the versions known.
 
@@ -116,7 +98,6 @@ def read_crosswalk(
         path: .zip, .dta or .csv; messages name it.
         vintage: which of `VINTAGES` it is.
         content: the bytes of the file (.zip or .dta), where they are not on the disk yet.
-        versions: the versions known, by vintage.
         other_versions: whether a version that is not known is taken all the same.
 
     Raises:
@@ -126,15 +107,15 @@ def read_crosswalk(
     frame = read_text_csv(path, []) if path.suffix.lower() == ".csv" else _read_stata(path, content)
     targets = _checked(frame, path)
     checksum = content_checksum(targets)
-    known = any(version.sha256 == checksum for version in versions.get(vintage, ()))
+    known = any(version.sha256 == checksum for version in KNOWN_VERSIONS[vintage])
     if not known and not other_versions:
-        expected = " or ".join(str(version.rows) for version in versions.get(vintage, ()))
+        expected = " or ".join(str(version.rows) for version in KNOWN_VERSIONS[vintage])
         raise InputError(
             f"{path}: not a version of {vintage} that is known: {len(targets)} source codes found, "
-            f"{expected or 'none'} expected{' (with other content)' if str(len(targets)) == expected else ''}. "
+            f"{expected} expected{' (with other content)' if str(len(targets)) == expected else ''}. "
             f"Get it from {PAGE} (`labor-llm fetch`), or allow other versions."
         )
-    return CrosswalkFile(vintage, path, targets, checksum, known)
+    return CrosswalkFile(path, targets, checksum, known)
 
 
 def content_checksum(targets: pd.Series) -> str:
@@ -143,28 +124,18 @@ def content_checksum(targets: pd.Series) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def write_crosswalks(folder: Path, vintages: Mapping[str, Mapping[int, int]]) -> list[Path]:
+def write_crosswalks(folder: Path, vintages: Mapping[str, Mapping[int, int]]) -> None:
     """Write crosswalks as CSV files under Dorn's names, as `load_crosswalks(folder, other_versions=True)` reads them.
 
     Args:
         folder: where they go; made if it does not exist.
         vintages: occ1990dd code by source code, for each of some `VINTAGES` (`occ1970`) or frames (`census1970`,
-            which is the same).
-
-    Raises:
-        InputError: if a name is neither, such as `census2002`, whose codes go through those of census2000.
+            which is the same; the codes of census2002 go through those of census2000).
     """
-    written = []
     for name, targets in vintages.items():
-        vintage = name.replace("census", "occ")
-        if vintage not in VINTAGES:
-            raise InputError(f"{name}: not a crosswalk of its own; there are {', '.join(VINTAGES)}.")
-        path = Path(folder) / f"{vintage}_{TARGET}.csv"
-        with atomic_path(path) as aside:
-            rows = sorted((int(source), int(target)) for source, target in targets.items())
-            pd.DataFrame(rows, columns=["occ", TARGET]).to_csv(aside, index=False, lineterminator="\n")
-        written.append(path)
-    return written
+        with atomic_path(Path(folder) / f"{name.replace('census', 'occ')}_{TARGET}.csv") as aside:
+            rows = pd.DataFrame(sorted(targets.items()), columns=["occ", TARGET])
+            rows.to_csv(aside, index=False, lineterminator="\n")
 
 
 def _read_stata(path: Path, content: bytes | None) -> pd.DataFrame:
@@ -173,7 +144,19 @@ def _read_stata(path: Path, content: bytes | None) -> pd.DataFrame:
         content = path.read_bytes() if content is None else content
         if path.suffix.lower() == ".zip":
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                content = archive.read(_stata_member(archive, path))
+                members = [
+                    member
+                    for member in archive.infolist()
+                    if member.filename.lower().endswith(".dta") and not member.filename.startswith("__MACOSX")
+                ]
+                problem = f"holds {len(members)} Stata files" if len(members) != 1 else ""
+                if not problem and members[0].file_size > _LARGEST_FILE:
+                    problem = "holds a file far too large"
+                if problem:
+                    raise InputError(
+                        f"{path}: {problem}; a crosswalk is one small .dta. Get it again from {PAGE}."
+                    )
+                content = archive.read(members[0])
         return pd.read_stata(io.BytesIO(content), convert_categoricals=False, convert_missing=False)
     except InputError:
         raise
@@ -182,18 +165,6 @@ def _read_stata(path: Path, content: bytes | None) -> pd.DataFrame:
         raise InputError(
             f"{path}: not readable as a crosswalk ({reason}). Remove it and get it again from {PAGE}."
         ) from error
-
-
-def _stata_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
-    members = [
-        member
-        for member in archive.infolist()
-        if member.filename.lower().endswith(".dta") and not member.filename.startswith("__MACOSX")
-    ]
-    if len(members) != 1 or members[0].file_size > _LARGEST_MEMBER:
-        problem = f"holds {len(members)} Stata files" if len(members) != 1 else "holds a file far too large"
-        raise InputError(f"{path}: {problem}; a crosswalk is one small .dta. Get it again from {PAGE}.")
-    return members[0]
 
 
 def _checked(frame: pd.DataFrame, path: Path) -> pd.Series:
@@ -228,33 +199,21 @@ def _checked(frame: pd.DataFrame, path: Path) -> pd.Series:
     return pairs.set_index("source")["target"].sort_index()
 
 
-SOURCE = "https://www.ddorn.net/data/"
-TIMEOUT = 60.0
-_LARGEST_FILE = 20 * 2**20
-_SCHEMES = ("https://", "http://")
+class Fetched(NamedTuple):
+    """What was done for one crosswalk."""
 
-
-@dataclass(frozen=True)
-class Fetched:
-    """What was done for one crosswalk: `action` is 'downloaded', 'copied' or 'kept'; `file` as verified."""
-
-    action: str
-    file: CrosswalkFile
+    action: str  # 'downloaded', 'copied' or 'kept'
+    file: CrosswalkFile  # as verified
 
 
 def fetch_crosswalks(
-    out: Path,
-    source: str | Path = SOURCE,
-    versions: Mapping[str, tuple[Version, ...]] = KNOWN_VERSIONS,
-    other_versions: bool = False,
-    timeout: float = TIMEOUT,
+    out: Path, source: str | Path = SOURCE, other_versions: bool = False, timeout: float = TIMEOUT
 ) -> list[Fetched]:
-    """Download the six crosswalks, or copy them from a folder, and verify each.
+    """Download the six crosswalks, or copy them from a folder, and verify each; one that is there is kept.
 
     Args:
         out: folder for the files; made if it does not exist.
         source: address that the names `occ1970_occ1990dd.zip` and so on are added to (https or http), or a folder.
-        versions: the versions known.
         other_versions: whether to take versions that are not known by their checksum.
         timeout: seconds without an answer after which a download is given up.
 
@@ -271,37 +230,33 @@ def fetch_crosswalks(
         raise InputError(f"{source}: neither an address (https://, http://) nor a folder.")
     done = []
     for vintage in VINTAGES:
-        settings = {"versions": versions, "other_versions": other_versions}
-        if present := _present(out, vintage, settings):
+        target = out / f"{vintage}_{TARGET}.zip"
+        if present := _present(target, vintage, other_versions):
             done.append(Fetched("kept", present))
         elif remote:
-            done.append(Fetched("downloaded", _download(out, str(source), vintage, settings, timeout)))
+            got = _download(target, str(source), vintage, other_versions, timeout)
+            done.append(Fetched("downloaded", got))
         else:
-            done.append(Fetched("copied", _copy(out, Path(source), vintage, settings)))
+            done.append(Fetched("copied", _copy(target, Path(source), vintage, other_versions)))
     return done
 
 
-def _present(out: Path, vintage: str, settings: Mapping) -> CrosswalkFile | None:
+def _present(target: Path, vintage: str, other_versions: bool) -> CrosswalkFile | None:
     """Return the verified file that is there already; a damaged one of the name to be fetched counts as absent."""
-    found = [path for path in find_files(out, vintage) if path.parent == out]
-    for path in found:
+    for path in find_files(target.parent, vintage):
         try:
-            return read_crosswalk(path, vintage, **settings)
+            if path.parent == target.parent:
+                return read_crosswalk(path, vintage, other_versions=other_versions)
         except InputError:
             # Another form of the file (.csv) would be read later beside the one fetched: the user must decide.
-            if path != _target(out, vintage):
+            if path != target:
                 raise
     return None
 
 
-def _target(out: Path, vintage: str) -> Path:
-    return out / f"{vintage}_{TARGET}.zip"
-
-
-def _download(out: Path, source: str, vintage: str, settings: Mapping, timeout: float) -> CrosswalkFile:
-    path = _target(out, vintage)
-    address = f"{source.rstrip('/')}/{path.name}"
-    remedy = f"Download {path.name} by hand from {PAGE} and put it into {out}"
+def _download(target: Path, source: str, vintage: str, other_versions: bool, timeout: float) -> CrosswalkFile:
+    address = f"{source.rstrip('/')}/{target.name}"
+    remedy = f"Download {target.name} by hand from {PAGE} and put it into {target.parent}"
     try:
         content = _get(address, timeout)
     except (OSError, http.client.HTTPException, ValueError) as error:
@@ -310,11 +265,11 @@ def _download(out: Path, source: str, vintage: str, settings: Mapping, timeout: 
             f"{address}: could not be downloaded ({reason}). Try again later, or: {remedy}."
         ) from error
     try:
-        read = read_crosswalk(path, vintage, content, **settings)
+        read = read_crosswalk(target, vintage, content, other_versions)
     except InputError as error:
-        reason = str(error).removeprefix(f"{path}: ")
+        reason = str(error).removeprefix(f"{target}: ")
         raise InputError(f"{address}: what came is refused: {reason} Or: {remedy}.") from error
-    with atomic_path(path) as aside:
+    with atomic_path(target) as aside:
         aside.write_bytes(content)
     return read
 
@@ -335,17 +290,15 @@ def _get(address: str, timeout: float) -> bytes:
     return content
 
 
-def _copy(out: Path, source: Path, vintage: str, settings: Mapping) -> CrosswalkFile:
+def _copy(target: Path, source: Path, vintage: str, other_versions: bool) -> CrosswalkFile:
     found = find_files(source, vintage)
     if not found:
-        raise InputError(
-            f"{source}: no {vintage}_{TARGET}.zip there (nor as .dta or .csv). Get it from {PAGE}."
-        )
-    read_crosswalk(found[0], vintage, **settings)
-    path = out / found[0].name.lower()
+        raise InputError(f"{source}: no {target.name} there (nor as .dta or .csv). Get it from {PAGE}.")
+    read_crosswalk(found[0], vintage, other_versions=other_versions)
+    path = target.with_name(found[0].name.lower())
     with atomic_path(path) as aside:
         shutil.copyfile(found[0], aside)
-    if path != _target(out, vintage):
+    if path != target:
         # Only a damaged archive can stand there still (see _present); it would be read beside the copy.
-        _target(out, vintage).unlink(missing_ok=True)
-    return read_crosswalk(path, vintage, **settings)
+        target.unlink(missing_ok=True)
+    return read_crosswalk(path, vintage, other_versions=other_versions)

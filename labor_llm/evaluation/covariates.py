@@ -23,6 +23,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
+from labor_llm.baselines.registry import fit_baselines
 from labor_llm.careers.panel import STATIC, CareerPanel
 from labor_llm.careers.predictions import TRANSITION_COLUMNS, Predictions
 from labor_llm.disclosure import MINIMUM_PERSONS
@@ -296,9 +297,6 @@ def value_to_baseline(
         draws: bootstrap samples of workers.
         seed: of the samples.
     """
-    # Only here, as fitting takes PyTorch and scikit-learn.
-    from labor_llm.baselines.registry import fit_baselines
-
     fitted = fit_baselines([baseline], panel, splits)[baseline]
     predicted = predicted_permutations(fitted, permuted)
     return value_of_covariates(fitted.predict(test), predicted, draws=draws, seed=seed)

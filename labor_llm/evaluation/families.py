@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Collection, Sequence
 
 import pandas as pd
 
-from labor_llm.careers.predictions import Predictions, psid_families, with_worker_column
+from labor_llm.careers.predictions import Predictions
+from labor_llm.errors import InputError
 from labor_llm.evaluation.perplexity import bootstrap_perplexity
 from labor_llm.store.results import Results
 from labor_llm.surveys.report import read_conversion
@@ -14,6 +16,8 @@ from labor_llm.surveys.report import read_conversion
 _FAMILY = "family"
 # Of the surveys that are converted, the only one that follows families.
 _FOLLOWS_FAMILIES = "PSID"
+# ER30001 * 1000 + ER30002: the family of 1968 times a thousand, and the person's number in it.
+_PERSONS = 1000
 
 
 def bootstrap_families(
@@ -41,8 +45,23 @@ def bootstrap_families(
             continue
         numbers = psid_families(each.table["worker_id"].unique())
         families[dataset] = len(set(numbers.values()))
-        of_families.append(with_worker_column(each, _FAMILY, numbers))
+        table = each.table.assign(**{_FAMILY: each.table["worker_id"].map(numbers)})
+        of_families.append(dataclasses.replace(each, table=table))
     if not of_families:
         return pd.DataFrame(columns=["dataset", "model", "perplexity", "test_se", "families"])
     table = bootstrap_perplexity(of_families, draws, seed, unit=_FAMILY)
     return table.assign(families=table["dataset"].map(families))
+
+
+def psid_families(workers: Collection[str]) -> dict[str, str]:
+    """Return the sampled family of 1968 (ER30001) of each of the PSID's workers, by worker id, off which it is read.
+
+    Raises:
+        InputError: if an id is no such number.
+    """
+    for worker in workers:
+        if not worker.isdecimal() or int(worker) < _PERSONS:
+            raise InputError(
+                f"worker {worker!r}: no PSID id (ER30001 * 1000 + ER30002). Give the families of other data yourself."
+            )
+    return {worker: str(int(worker) // _PERSONS) for worker in workers}

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from labor_llm.baselines.registry import fit_baselines_again, predict_baselines
 from labor_llm.careers.panel import CareerPanel
-from labor_llm.careers.predictions import Predictions, described
+from labor_llm.careers.predictions import Predictions, panel_columns
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
 from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity
@@ -42,9 +43,6 @@ def baselines_by_length(
         test: careers whose records are predicted.
         lengths: numbers of records shown.
     """
-    # Only here, as fitting takes PyTorch and scikit-learn.
-    from labor_llm.baselines.refits import fit_baselines_again, predict_baselines
-
     return predict_baselines(fit_baselines_again(baselines, panel, splits, results), test, lengths)
 
 
@@ -54,7 +52,7 @@ def history_lengths(
     """Return the perplexity of each model with each length of history, on the same transitions.
 
     Args:
-        models: by name, predictions as `labor_llm.careers.windows.predict_windows` returns them.
+        models: by name, predictions as `labor_llm.careers.histories.predict_windows` returns them.
         panel: that they are of.
         draws: bootstrap samples of workers.
         seed: of the samples.
@@ -108,8 +106,9 @@ def _available(by_length: ByLength, panel: CareerPanel) -> pd.Series:
     """Return the number of records before each transition, by worker and year."""
     if None not in by_length:
         raise InputError("history: the predictions from the whole history are missing.")
-    table = described(by_length[None], panel, ["records_before"]).table
-    return table.set_index(["worker_id", "year"])["records_before"]
+    table = by_length[None].table
+    records = panel_columns(table, panel, ["records_before"])["records_before"].to_numpy()
+    return pd.Series(records, pd.MultiIndex.from_frame(table[["worker_id", "year"]]))
 
 
 def _groups(available: pd.Series) -> Iterator[tuple[int, str, pd.Index]]:

@@ -21,9 +21,9 @@ import pandas as pd
 import scipy.special
 
 from labor_llm.baselines.oracle import LABEL, known_oracle
+from labor_llm.baselines.registry import fit_baselines_again
 from labor_llm.careers.horizons import (
     PATH_ERROR,
-    Education,
     HorizonPair,
     NextJobModel,
     compounded_predictions,
@@ -186,7 +186,6 @@ def horizon_pairs(
     paths: int,
     seed: int = 0,
     step: int = 1,
-    education: Education = "observed",
 ) -> list[HorizonPair]:
     """Return direct and compounded predictions of each model over each horizon.
 
@@ -197,7 +196,6 @@ def horizon_pairs(
         paths: drawn where more than one record lies between; with one, all are summed over.
         seed: of the paths.
         step: years from one record to the next.
-        education: of the records between.
 
     Raises:
         As `direct_predictions` and `compounded_predictions`.
@@ -207,9 +205,7 @@ def horizon_pairs(
         drawn = None if years == 2 * step else paths
         for name, model in models.items():
             direct = direct_predictions(model, panel, asked, f"{name}: direct")
-            compounded = compounded_predictions(
-                model, panel, asked, drawn, seed, step, education, f"{name}: compounded"
-            )
+            compounded = compounded_predictions(model, panel, asked, drawn, seed, step, f"{name}: compounded")
             pairs.append(HorizonPair(name, years, direct, compounded))
     return pairs
 
@@ -236,9 +232,6 @@ def baseline_pairs(
         seed: likewise.
         step: likewise.
     """
-    # Only here, as fitting takes PyTorch and scikit-learn.
-    from labor_llm.baselines.refits import fit_baselines_again
-
     fitted = fit_baselines_again(baselines, panel, splits, results) | known_oracle(
         results.panel(panel.dataset)
     )

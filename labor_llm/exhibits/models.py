@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,12 +17,13 @@ from labor_llm.errors import ArtefactError
 from labor_llm.exhibits.formatting import DisplayTable, DisplayText, blank, format_value, table
 from labor_llm.store.artefacts import verify
 from labor_llm.store.results import project_root
-from labor_llm.text.variants import TITLE_FORMS, CareerVariant
+from labor_llm.text.variants import TITLE_FORMS, ResumeSettings
 
 # At run time transformers and scikit-learn would be imported for tables of careers.
 if TYPE_CHECKING:
     from labor_llm.baselines.registry import Baseline
     from labor_llm.finetuning.settings import FineTuningSettings
+    from labor_llm.models.loading import LanguageModel
     from labor_llm.text.tokenization import EncodedResume
 
 _TITLES_SHOWN = 6
@@ -76,14 +76,14 @@ def title_examples(panel: CareerPanel, seed: int) -> DisplayTable:
         seed: of numbers, wordings and places.
     """
     places = np.unique(np.linspace(0, len(panel.outcomes) - 1, _TITLES_SHOWN, dtype=int))
-    titles = {form: CareerVariant(form, seed).of(panel).outcomes.titles for form in TITLE_FORMS}
+    titles = {form: ResumeSettings(titles=form, seed=seed).of(panel).outcomes.titles for form in TITLE_FORMS}
     columns = {form.capitalize(): [texts[place] for place in places] for form, texts in titles.items()}
     return DisplayTable("tab-title-forms", pd.DataFrame(columns), "none")
 
 
 def fine_tuning_settings(base: str, settings: FineTuningSettings) -> DisplayTable:
     """List the base model (of a folder the name alone) and every setting; those of the adapter if there is one."""
-    values = {"base model": Path(base).name, **dataclasses.asdict(settings)}
+    values = {"base model": Path(base).name, **settings.model_dump()}
     if settings.method == "full":
         adapter = ("lora", "quantization")
         values = {name: value for name, value in values.items() if not name.startswith(adapter)}
@@ -139,19 +139,15 @@ def scored_transitions(predictions: Predictions) -> DisplayTable:
     return table("tab-scored-transitions", pd.DataFrame(rows), columns)
 
 
-def scoring_checks(model: str, panel: CareerPanel, dtype: str, quantization: str) -> DisplayText:
+def scoring_checks(scorer: LanguageModel, panel: CareerPanel) -> DisplayText:
     """Say how far the fast scorer is from the plain one, and its arithmetic from float32, on an invented worker.
 
     Args:
-        model: language model, as `labor_llm.models.loading.load_language_model` takes it.
+        scorer: the model that scores.
         panel: its outcome space and the form of its careers are used, none of its workers.
-        dtype: arithmetic of the model.
-        quantization: of its weights.
     """
-    from labor_llm.models.loading import load_language_model
     from labor_llm.scoring.checks import largest_disagreement, measured_error
 
-    scorer = load_language_model(model, dtype, quantization)
     difference = format_value(largest_disagreement(scorer, panel), ".1e")
     words = f"The largest difference between the two is {difference} nats."
     return DisplayText(f"{words} {measured_error(scorer, panel).sentence()}", "none")

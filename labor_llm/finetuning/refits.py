@@ -20,6 +20,7 @@ from labor_llm.errors import InputError
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.models.loading import load_language_model, weights_checksum
 from labor_llm.scoring.careers import score_careers
+from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.store.artefacts import environment, verify
 from labor_llm.store.staleness import code_checksum
 
@@ -37,9 +38,8 @@ class _Refitted:
 
     def predict(self, panel: CareerPanel) -> Predictions:
         language_model = load_language_model(self.folder, self.dtype, self.quantization)
-        predictions = score_careers(
-            language_model, panel, self.label, too_long=self.too_long, line_ends=self.line_ends
-        )
+        settings = ScoringSettings(titles="realised", too_long=self.too_long, line_ends=self.line_ends)
+        predictions = score_careers(language_model, panel, self.label, settings)
         # A checkpoint takes gigabytes; what is kept of a refit are its predictions.
         shutil.rmtree(self.folder)
         return predictions
@@ -74,7 +74,7 @@ def refit_language_model(
         dtype: arithmetic of scoring.
         quantization: of the weights in scoring.
         seed: of the samples; the same seed and workers give the samples of the baselines.
-        too_long: in scoring, see `labor_llm.scoring.careers.score_careers`.
+        too_long: in scoring, see `labor_llm.scoring.settings.ScoringSettings`.
         line_ends: in scoring.
         test: the test workers that the model itself was scored on, if not all.
 
@@ -119,7 +119,7 @@ def refit_language_model(
         "code": code_checksum(__file__),
         **environment()["versions"],
     }
-    return training_refits(fit, *parts, refits, seed, folder, made_by, replace=True)
+    return training_refits(fit, *parts, refits, folder, seed, made_by)
 
 
 def _together(train: CareerPanel, validation: CareerPanel) -> tuple[CareerPanel, dict[str, str]]:

@@ -116,7 +116,8 @@ def bounded_title_log_probs(
         InputError: if the tolerance is not in [0, 1).
         MismatchError: as `all_title_log_probs`.
     """
-    check_tolerance(tolerance)
+    if not 0 <= tolerance < 1:
+        raise InputError(f"The tolerance is {tolerance}; give a probability of at least 0 and below 1.")
     if not resume.spans:
         return _Search(np.empty((0, int((trie.edge_nodes == 0).sum()))), trie).scores()
     career = read_career(language_model, resume, trie)
@@ -126,16 +127,6 @@ def bounded_title_log_probs(
         if len(left):
             search.set_exact(left, edge_log_probs(career.only(left), trie, positions, memory))
     return search.scores()
-
-
-def check_tolerance(tolerance: float) -> None:
-    """Refuse what is no probability below one.
-
-    Raises:
-        InputError: if the tolerance is not in [0, 1).
-    """
-    if not 0 <= tolerance < 1:
-        raise InputError(f"The tolerance is {tolerance}; give a probability of at least 0 and below 1.")
 
 
 def concatenated(scores: Sequence[BoundedScores]) -> BoundedScores:

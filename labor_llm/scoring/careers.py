@@ -1,23 +1,24 @@
 """Score a panel: every record of every career, resumable and shared, into the common form of predictions.
 
 Done careers are stored as they come, twenty a shard, under a key of the model's weights, the tokenizer, the titles,
-the template, the texts, the arithmetic and the code, so that a killed run goes on, a second process or machine
-takes its share, and a changed model never meets old scores.
+the texts, the arithmetic and the code, so that a killed run goes on, a second process or machine takes its share, and
+a changed model never meets old scores.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
+import torch
 
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import (
-    STAY,
     TRANSITION_COLUMNS,
     UNRESOLVED,
     Predictions,
@@ -25,23 +26,27 @@ from labor_llm.careers.predictions import (
     read_predictions,
     write_predictions,
 )
-from labor_llm.errors import InputError
-from labor_llm.models.loading import LanguageModel, load_language_model
+from labor_llm.models.loading import LanguageModel, load_language_model, weights_checksum
 from labor_llm.progress import progress
-from labor_llm.scoring.all_titles import MEMORY, all_title_log_probs
+from labor_llm.scoring.all_titles import all_title_log_probs
 from labor_llm.scoring.bounded import bounded_title_log_probs, concatenated, rounded_up
 from labor_llm.scoring.passes import PreparedCareers, prepare_careers
-from labor_llm.scoring.question import Question, ask_for, result_identity, shard_key
-from labor_llm.scoring.realised import named_columns_of, named_title_log_probs, realised_log_probs
+from labor_llm.scoring.realised import (
+    check_names,
+    named_columns_of,
+    named_title_log_probs,
+    realised_log_probs,
+)
+from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.scoring.title_trie import TitleTrie, build_title_trie
-from labor_llm.store.artefacts import check_replaceable, is_current
-from labor_llm.store.shards import Arrays, Shards, shared_by_runs
+from labor_llm.store.artefacts import environment
+from labor_llm.store.results import stored
+from labor_llm.store.shards import Arrays, Shards
+from labor_llm.store.staleness import code_checksum
 from labor_llm.text.prompts import Preamble
-from labor_llm.text.shortening import ReadableCareer
-from labor_llm.text.templates import ResumeTemplate
 
-_CAREERS_A_SHARD = 20
-MIB = 2**20
+_A_SHARD = 20
+_MIB = 2**20
 _log = logging.getLogger(__name__)
 
 
@@ -49,54 +54,39 @@ def score_careers(
     language_model: LanguageModel,
     panel: CareerPanel,
     name: str,
-    all_titles_for: Collection[str] | None = None,
-    template: ResumeTemplate | None = None,
+    settings: ScoringSettings,
+    *,
+    seed: int = 1,
+    preamble: str = "",
     unfinished: Path | None = None,
-    memory: int = MEMORY,
-    ask: str | None = None,
-    named: Sequence[str] = (STAY,),
-    too_long: str = "shorten",
-    tolerance: float = 0.0,
-    line_ends: str = "all",
 ) -> Predictions:
     """Return the language model's predictions for every record of a panel.
 
     Args:
-        language_model: the model.
+        language_model: the model, loaded; what the settings say of loading and of test workers is of no matter here.
         panel: the workers to be scored.
         name: the short name of the model in tables.
-        all_titles_for: with `ask='all'`, the workers for whom every title is scored, not the realised one only;
-            everybody if not given.
-        template: how careers become text; the paper's main template if not given.
+        settings: what is scored, and how.
+        seed: of the draw of those for whom every title is scored.
+        preamble: text before each resume (`labor_llm.text.prompts`).
         unfinished: folder for the shards of an unfinished run, which other processes may share; nothing is stored
             if not given.
-        memory: bytes that scoring may take beside the model and a career's keys and values.
-        ask: which titles are scored beside the realised one: 'realised' (none), 'named' (those of `named`) or
-            'all'. If not given, 'all' where `all_titles_for` names workers, else 'realised'.
-        named: with `ask='named'`, 'stay' (the previous record's title) and occupation codes.
-        too_long: what becomes of a career longer than the model can read: 'shorten' scores each record with the
-            longest history that fits, whole records and the header (`labor_llm.text.shortening`), says in the
-            log how many, and leaves the others as they are; 'refuse' raises an error.
-        tolerance: with `ask='all'`, probability that titles which are not followed to their end may have between
-            them in a record (`labor_llm.scoring.bounded`); 0 for exact scoring.
-        line_ends: whether the end of the line is scored with 'all' titles, or where 'needed', as
-            `labor_llm.scoring.passes.prepare_careers` says.
 
     Returns:
-        Predictions with `log_prob` for every record, and the valid mass and the matrix for the workers of
-        `all_titles_for`; with a tolerance, bounds on them and the column `unresolved`. Named titles are further
-        columns `log_prob_<name>` (nats; NaN where there is no previous record). All log-probabilities come
+        Predictions with `log_prob` for every record. With titles 'all', the valid mass and the matrix for the workers
+        whose every title is scored; with a tolerance, bounds on them and the column `unresolved`. Named titles are
+        further columns `log_prob_<name>` (nats; NaN where there is no previous record). All log-probabilities come
         from float32 arithmetic unless the model was loaded otherwise.
 
     Raises:
         InputError: if there is no career, a career is longer than the model can read and not to be shortened, or
-            what is asked for is not known.
+            a named title is not known.
         MismatchError: if the tokenizer does not fit the template or the titles.
         NumericalError: if the model gives something that is no probability.
     """
-    question = ask_for(panel, ask, all_titles_for, named, tolerance)
-    prepared = prepare_careers(language_model, panel, template, too_long, line_ends)
-    return _score(language_model, prepared, name, question, unfinished, memory)
+    question = _asked(panel, settings, seed)
+    prepared = prepare_careers(language_model, panel, settings.too_long, settings.line_ends, preamble)
+    return _score(language_model, prepared, name, settings, question, unfinished)
 
 
 def score_panel(
@@ -104,19 +94,13 @@ def score_panel(
     model: str,
     label: str,
     folder: Path,
-    all_titles_workers: int = -1,
-    dtype: str = "float32",
-    quantization: str = "none",
-    inputs: dict[str, Path] | None = None,
+    settings: ScoringSettings,
+    *,
     seed: int = 1,
-    ask: str = "all",
-    named: Sequence[str] = (STAY,),
-    too_long: str = "shorten",
-    tolerance: float = 0.0,
-    line_ends: str = "all",
-    memory_mib: int = MEMORY // MIB,
-    replace: bool = True,
+    inputs: Mapping[str, Path] | None = None,
     preamble: Preamble | None = None,
+    replace: bool = True,
+    load: Callable[[str, str, str], LanguageModel] = load_language_model,
 ) -> Predictions:
     """Score a panel with a model and store the predictions as the artefact `folder`.
 
@@ -125,189 +109,215 @@ def score_panel(
     system, divide the work; each returns the whole.
 
     Args:
-        panel: the workers to be scored.
+        panel: the workers to be scored, all of them: `test_workers` are drawn before, by
+            `labor_llm.careers.samples.sampled`.
         model: as in `load_language_model`.
         label: what tables call the model.
         folder: where the predictions will stand; beside it a hidden folder holds an unfinished run.
-        all_titles_workers: with `ask='all'`, every title is scored for so many workers, drawn at random; for all
-            if -1.
-        dtype: as in `load_language_model`.
-        quantization: as in `load_language_model`.
+        settings: what is scored, and how; how many careers were shortened is in the manifest.
+        seed: of the draw of those for whom every title is scored.
         inputs: artefacts for the manifest.
-        seed: of the draw of workers.
-        ask: as in `score_careers`.
-        named: as in `score_careers`.
-        too_long: as in `score_careers`; how many careers were shortened is in the manifest.
-        tolerance: as in `score_careers`.
-        line_ends: as in `score_careers`.
-        memory_mib: as `memory` in `score_careers`, in MiB.
-        replace: whether a finished result of other options, careers or weights at `folder` may be replaced.
         preamble: what stands before each resume (`labor_llm.text.prompts`), nothing if not given; it is not stored.
+        replace: whether a finished result of other options, careers or weights at `folder` may be replaced.
+        load: loads the model, if it is needed; `functools.cache(load_language_model)` spares who needs it again a
+            second time.
 
     Raises:
         BusyError: if a run with another model, careers or options works on the folder now.
         As `score_careers` and `load_language_model`.
     """
-    workers = _chosen_workers(panel, all_titles_workers, seed)
-    question = ask_for(panel, ask, workers, named, tolerance)
-    options: dict[str, object] = {
-        "dtype": dtype,
-        "quantization": quantization,
-        "too_long": too_long,
-        "line_ends": line_ends,
-        "memory_mib": memory_mib,
-    }
-    template = None
+    question = _asked(panel, settings, seed)
+    options: dict[str, object] = settings.model_dump(
+        include={"dtype", "quantization", "too_long", "line_ends", "memory_mib"}
+    )
+    before = ""
     if preamble is not None and preamble.text:
-        template = ResumeTemplate(preamble=preamble.text)
+        before = preamble.text
         options["preamble"] = preamble.described()
-    identity = result_identity(panel, model, label, question, options, __file__)
-    if is_current(folder, identity):
-        return read_predictions(folder)
-    check_replaceable(folder, replace)
-    memory = _memory(memory_mib)
-    with shared_by_runs(folder, identity) as unfinished:
-        if is_current(folder, identity):  # another run has finished meanwhile
-            return read_predictions(folder)
-        language_model = load_language_model(model, dtype, quantization)
-        prepared = prepare_careers(language_model, panel, template, too_long, line_ends)
-        predictions = _score(language_model, prepared, label, question, unfinished, memory)
-        parameters = {
-            "base": model, **options, "ask": str(question.ask), "named": list(question.named),
-            "all_titles_workers": len(question.in_full), "tolerance": question.tolerance,
-            "shortened": dataclasses.asdict(prepared.shortened),
-            "seed": seed, "identity": identity,
-        }  # fmt: skip
-        # All who shared the work come here with the same numbers; the first stores them.
-        with FileLock(unfinished / "result.lock"):
-            if not is_current(folder, identity):
-                write_predictions(folder, predictions, parameters, inputs)
-    return predictions
+    identity = result_identity(panel, model, label, {**options, **question}, __file__)
+
+    def make(unfinished: Path) -> tuple[Predictions, dict[str, object]]:
+        language_model = load(model, settings.dtype, settings.quantization)
+        prepared = prepare_careers(language_model, panel, settings.too_long, settings.line_ends, before)
+        predictions = _score(language_model, prepared, label, settings, question, unfinished)
+        shortened = dataclasses.asdict(prepared.shortened)
+        asked = {**question, "all_titles_workers": len(question["in_full"])}
+        del asked["in_full"]
+        return predictions, {"base": model, **options, **asked, "shortened": shortened, "seed": seed}
+
+    return stored(folder, identity, make, read_predictions, write_predictions, inputs, replace)
 
 
-def _memory(mib: int) -> int:
-    if mib < 1:
-        raise InputError(f"memory_mib is {mib}; give at least 1.")
-    return mib * MIB
+def result_identity(
+    panel: CareerPanel, model: str, label: str, choices: Mapping[str, object], program: str
+) -> str:
+    """Return a hash of all that stored predictions depend on.
+
+    Args:
+        panel: the workers.
+        model: as in `load_language_model`.
+        label: what tables call it.
+        choices: what is asked, how the model is loaded and the careers are read.
+        program: the module whose code, with all that it rests on, makes them.
+    """
+    described = [
+        weights_checksum(model), label, choices, *_arithmetic(program),
+        "cuda" if torch.cuda.is_available() else "cpu",
+        panel.survey, panel.outcomes.codes, panel.outcomes.titles,
+    ]  # fmt: skip
+    digest = hashlib.sha256(json.dumps(described).encode())
+    digest.update(panel.frame.to_csv(index=False).encode())
+    return digest.hexdigest()
 
 
-def _chosen_workers(panel: CareerPanel, number: int, seed: int) -> list[str]:
-    """Return workers drawn at random: their ids follow the survey's sampling, so the first are no random sample."""
-    workers = sorted(panel.workers)
-    if not 0 <= number < len(workers):
-        return workers
-    return sorted(np.random.default_rng(seed).choice(workers, size=number, replace=False).tolist())
+def shard_key(
+    language_model: LanguageModel, prepared: PreparedCareers, question: Mapping[str, object], program: str
+) -> str:
+    """Return a hash of everything that the scores depend on: weights, texts, titles, what is asked and `program`."""
+    quantization = getattr(language_model.model.config, "quantization_config", None)
+    described = {
+        # The base of an adapter counts too; a model without one is its own base, and is read once.
+        "weights": {name: weights_checksum(name) for name in {language_model.name, language_model.base}},
+        "dtype": str(language_model.model.dtype),
+        "quantization": str(quantization and sorted(quantization.to_dict().items(), key=str)),
+        "device": language_model.device.type,
+        "titles": prepared.titles,
+        # Named titles are found by code and workers in full by id: other codes or ids ask for other numbers.
+        "codes": prepared.outcomes.codes,
+        "occupations": prepared.occupations,
+        "workers": [career.worker_id for career in prepared.careers],
+        "question": question,
+        "arithmetic": _arithmetic(program),
+    }
+    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
+    for career in prepared.careers:
+        for part in career.parts:
+            digest.update(repr(part.spans).encode())
+            digest.update(part.ids.tobytes())
+    return digest.hexdigest()[:24]
+
+
+def _arithmetic(program: str) -> list[object]:
+    """Return what the last digits depend on: threads, code and the versions of the libraries."""
+    return [torch.get_num_threads(), code_checksum(program), environment()["versions"]]
+
+
+def in_shards(
+    name: str, number: int, unit: str, shards: Shards, score: Callable[[int], Arrays]
+) -> dict[str, np.ndarray]:
+    """Return the scores of all careers or workers, one after the other, each array under its name.
+
+    Args:
+        name: of the work, for the progress.
+        number: of careers or workers.
+        unit: which of the two.
+        shards: where they are stored, twenty a shard.
+        score: returns the scores of one of them.
+    """
+    with progress(name, number, unit) as advance:
+
+        def compute(start: int) -> Arrays:
+            parts = []
+            for row in range(start, min(start + _A_SHARD, number)):
+                parts.append(score(row))
+                advance(1, "")
+            return _joined(parts)
+
+        def found(start: int) -> None:
+            advance(min(_A_SHARD, number - start), "")
+
+        return _joined(shards.collect(list(range(0, number, _A_SHARD)), compute, found))
+
+
+def _joined(parts: Sequence[Arrays]) -> dict[str, np.ndarray]:
+    """Return each array over the parts that have it."""
+    kinds = dict.fromkeys(kind for part in parts for kind in part)
+    return {kind: np.concatenate([part[kind] for part in parts if kind in part]) for kind in kinds}
+
+
+def _asked(panel: CareerPanel, settings: ScoringSettings, seed: int) -> dict[str, object]:
+    """Return what is asked, without choices that do not matter: which titles, of whom, how closely."""
+    named, in_full = [], []
+    if settings.titles == "named":
+        check_names(settings.named, panel.outcomes)
+        named = settings.named
+    if settings.titles == "all":
+        in_full = sorted(panel.workers)
+        if 0 <= settings.all_titles_workers < len(in_full):
+            # Ids follow the survey's sampling, so the first would be no random sample.
+            drawn = np.random.default_rng(seed).choice(in_full, settings.all_titles_workers, replace=False)
+            in_full = sorted(drawn.tolist())
+    return {"ask": settings.titles, "named": named, "in_full": in_full, "tolerance": settings.tolerance}
 
 
 def _score(
     language_model: LanguageModel,
     prepared: PreparedCareers,
     name: str,
-    question: Question,
+    settings: ScoringSettings,
+    question: Mapping[str, object],
     unfinished: Path | None,
-    memory: int,
 ) -> Predictions:
     if prepared.shortened.careers:
         _log.warning("%s: %s", name, prepared.shortened.sentence())
-    trie = build_title_trie(prepared.titles)
-    shards = Shards(unfinished, shard_key(language_model, prepared, question, __file__))
-    number = len(prepared.careers)
-    with progress(f"scoring {name}", number, "career") as advance:
+    trie, in_full = build_title_trie(prepared.titles), set(question["in_full"])
 
-        def compute(start: int) -> Arrays:
-            rows = range(start, min(start + _CAREERS_A_SHARD, number))
-            return _score_shard(language_model, prepared, rows, trie, question, memory, advance)
-
-        def found(start: int) -> None:
-            advance(min(_CAREERS_A_SHARD, number - start), "")
-
-        parts = shards.collect(list(range(0, number, _CAREERS_A_SHARD)), compute, found)
-    return _predictions(name, prepared, question, parts)
-
-
-def _score_shard(
-    language_model: LanguageModel,
-    prepared: PreparedCareers,
-    rows: Collection[int],
-    trie: TitleTrie,
-    question: Question,
-    memory: int,
-    advance: Callable[[int, str], None],
-) -> Arrays:
-    """Return the log-probabilities of some careers.
-
-    Returns:
-        `realised` [records] and `named` [records, names]; of the workers in full, `matrix` [records, titles], and
-        where it holds bounds, `upper` [records, titles] and `unresolved` [records].
-    """
-    in_full = set(question.in_full)
-    found: dict[str, list[np.ndarray]] = {
-        "realised": [],
-        "named": [],
-        "matrix": [],
-        "upper": [],
-        "unresolved": [],
-    }
-    for row in rows:
-        career, occupations = prepared.careers[row], prepared.occupations[row]
-        happened = np.concatenate([realised_log_probs(language_model, part) for part in career.parts])
-        found["realised"].append(happened)
-        if career.worker_id in in_full:
-            scores = _all_titles(
-                language_model, career, occupations, happened, trie, question.tolerance, memory
-            )
-            for name, array in scores.items():
-                found[name].append(array)
-        wanted = named_columns_of(occupations, question.named, prepared.outcomes)
-        found["named"].append(
-            named_title_log_probs(
-                language_model, career, wanted, occupations, happened, prepared.titles, memory
-            )
+    def score(row: int) -> Arrays:
+        in_this = prepared.careers[row].worker_id in in_full
+        return _career_scores(
+            language_model, prepared, row, settings, question["named"], trie if in_this else None
         )
-        advance(1, "")
-    return {name: np.concatenate(arrays) for name, arrays in found.items() if arrays}
 
-
-def _all_titles(
-    language_model: LanguageModel,
-    career: ReadableCareer,
-    occupations: Sequence[int],
-    happened: np.ndarray,
-    trie: TitleTrie,
-    tolerance: float,
-    memory: int,
-) -> Arrays:
-    """Return `matrix` [records, titles], with a tolerance also `upper` [records, titles] and `unresolved` [records]."""
-    if not tolerance:
-        exact = [all_title_log_probs(language_model, part, trie, memory=memory) for part in career.parts]
-        return {"matrix": np.concatenate(exact)}
-    scores = concatenated(
-        [
-            bounded_title_log_probs(language_model, part, trie, tolerance, memory=memory)
-            for part in career.parts
-        ]
-    ).with_known(np.asarray(occupations), happened)
-    return {"matrix": scores.lower, "upper": scores.upper, "unresolved": scores.unresolved}
-
-
-def _predictions(
-    name: str, prepared: PreparedCareers, question: Question, parts: Sequence[Arrays]
-) -> Predictions:
-    arrays = {
-        kind: np.concatenate([part[kind] for part in parts if kind in part])
-        for kind in dict.fromkeys(kind for part in parts for kind in part)
-    }
-    table = prepared.table[list(TRANSITION_COLUMNS)].copy()
-    table["log_prob"] = arrays["realised"]
-    table["log_valid_mass"] = np.nan
+    shards = Shards(unfinished, shard_key(language_model, prepared, question, __file__))
+    arrays = in_shards(f"scoring {name}", len(prepared.careers), "career", shards, score)
+    table = prepared.table[list(TRANSITION_COLUMNS)].assign(
+        log_prob=arrays["realised"], log_valid_mass=np.nan
+    )
     matrix, upper = arrays.get("matrix"), arrays.get("upper")
     if matrix is not None:
-        full = table["worker_id"].isin(question.in_full)
+        full = table["worker_id"].isin(in_full)
         table.loc[full, "log_valid_mass"] = np.logaddexp.reduce(matrix, axis=1)
         matrix = matrix.astype(np.float32)
         if upper is not None:
             table.loc[full, UNRESOLVED] = arrays["unresolved"]
             upper = rounded_up(upper)
-    for column, title in enumerate(question.named):
+    for column, title in enumerate(question["named"]):
         table[named_column(title)] = arrays["named"][:, column]
     return Predictions(name, table, prepared.outcomes, matrix, upper)
+
+
+def _career_scores(
+    language_model: LanguageModel,
+    prepared: PreparedCareers,
+    row: int,
+    settings: ScoringSettings,
+    named: Sequence[str],
+    trie: TitleTrie | None,
+) -> Arrays:
+    """Return the log-probabilities of a career.
+
+    Returns:
+        `realised` [records] and `named` [records, names]; with a tree of all titles, `matrix` [records, titles], and
+        where it holds bounds, `upper` [records, titles] and `unresolved` [records].
+    """
+    career, occupations = prepared.careers[row], prepared.occupations[row]
+    memory = settings.memory_mib * _MIB
+    happened = np.concatenate([realised_log_probs(language_model, part) for part in career.parts])
+    wanted = named_columns_of(occupations, named, prepared.outcomes)
+    scores = {
+        "realised": happened,
+        "named": named_title_log_probs(
+            language_model, career, wanted, occupations, happened, prepared.titles, memory
+        ),
+    }
+    if trie is not None and not settings.tolerance:
+        exact = [all_title_log_probs(language_model, part, trie, memory=memory) for part in career.parts]
+        scores["matrix"] = np.concatenate(exact)
+    elif trie is not None:
+        parts = [
+            bounded_title_log_probs(language_model, part, trie, settings.tolerance, memory=memory)
+            for part in career.parts
+        ]
+        bounds = concatenated(parts).with_known(np.asarray(occupations), happened)
+        scores |= {"matrix": bounds.lower, "upper": bounds.upper, "unresolved": bounds.unresolved}
+    return scores

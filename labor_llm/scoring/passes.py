@@ -1,10 +1,7 @@
-"""A panel made ready for a language model: texts, tokens and titles, checked before anything is scored.
+"""A panel made ready for a language model, and one forward pass over each of its careers.
 
-One forward pass over a career: what the tree of titles needs to hang on every record's prompt.
-
-What a language model makes of a history: its last hidden state at the end of each record's prompt.
-
-The prompts of a career are prefixes of one text, so one forward pass over it gives the states of all its records.
+Texts, tokens and titles are checked before anything is scored. The prompts of a career are prefixes of one text, so one
+pass over it gives what all its records need: what the tree of titles hangs on, or the last hidden state of each prompt.
 """
 
 from __future__ import annotations
@@ -24,11 +21,9 @@ from labor_llm.errors import InputError, MismatchError
 from labor_llm.models.loading import LanguageModel
 from labor_llm.progress import progress
 from labor_llm.scoring.title_trie import TitleTrie
-from labor_llm.text.shortening import TOO_LONG, ReadableCareer, Shortened, count_shortened, readable_career
-from labor_llm.text.templates import ResumeTemplate, resumes
+from labor_llm.text.shortening import ReadableCareer, Shortened, count_shortened, readable_career
+from labor_llm.text.templates import resumes
 from labor_llm.text.tokenization import EncodedResume, check_split, encode_titles, without_needless_line_ends
-
-LINE_ENDS = ("all", "needed")
 
 
 @dataclass(frozen=True)
@@ -58,42 +53,35 @@ class PreparedCareers:
 def prepare_careers(
     language_model: LanguageModel,
     panel: CareerPanel,
-    template: ResumeTemplate | None = None,
     too_long: str = "shorten",
     line_ends: str = "all",
+    preamble: str = "",
 ) -> PreparedCareers:
     """Return the careers of a panel as the model reads them.
 
     Args:
         language_model: the model.
         panel: the workers.
-        template: how careers become text; the paper's main template if not given.
-        too_long: what becomes of a career longer than the model can read: 'shorten' leaves out the oldest
-            records, as `labor_llm.text.shortening` says, 'refuse' raises an error.
-        line_ends: whether the end of the line counts as a part of 'all' titles, or where 'needed' only: of titles
-            that begin another one (`labor_llm.text.tokenization.without_needless_line_ends`).
+        too_long: as in `labor_llm.scoring.settings.ScoringSettings`.
+        line_ends: likewise; see `labor_llm.text.tokenization.without_needless_line_ends`.
+        preamble: text before each resume.
 
     Raises:
         InputError: if the panel has no career, a career is too long and not to be shortened, or titles cannot be
             told apart.
         MismatchError: if the tokenizer does not fit the template or the titles.
     """
-    if too_long not in TOO_LONG:
-        raise InputError(f"too_long is {too_long!r}; choose one of {', '.join(TOO_LONG)}.")
-    if line_ends not in LINE_ENDS:
-        raise InputError(f"line_ends is {line_ends!r}; choose one of {', '.join(LINE_ENDS)}.")
     if panel.frame.empty:
         raise InputError(
             "There is no career to score: the panel has no worker. Give a panel or split with workers."
         )
-    template = template or ResumeTemplate()
     tokenizer = language_model.tokenizer
-    titles = encode_titles(tokenizer, panel.outcomes, template)
-    check_split(tokenizer, next(resumes(panel, template)), titles, panel.outcomes.titles)
+    titles = encode_titles(tokenizer, panel.outcomes)
+    check_split(tokenizer, next(resumes(panel, preamble)), titles, panel.outcomes.titles)
     longest = max(map(len, titles))
     careers = tuple(
         readable_career(tokenizer, resume, language_model.context, longest, too_long)
-        for resume in resumes(panel, template)
+        for resume in resumes(panel, preamble)
     )
     table = transitions(panel)
     columns = iter(panel.outcomes.indices(table["occupation"]))
@@ -240,31 +228,25 @@ def _plain_head(model: PreTrainedModel, hidden: torch.Tensor, logits: torch.Tens
 
 
 @torch.inference_mode()
-def prompt_states(language_model: LanguageModel, resume: EncodedResume) -> np.ndarray:
-    """Return the state at the last token of each record's prompt, float32 [records, width].
+def history_embeddings(language_model: LanguageModel, panel: CareerPanel) -> np.ndarray:
+    """Return the last hidden state at the end of each record's prompt, in the panel's order: float32 [records, width].
 
     It is the state that the output layer turns into the probabilities of the title's first token; it has seen the
-    header, all records before, and the year and the education of the record itself.
-    """
-    ids = torch.as_tensor(resume.ids[: resume.spans[-1][0]], device=language_model.device)
-    # The transformer without its output layer: the vocabulary is most of the cost, and is not needed.
-    output = bare_model(language_model).base_model(input_ids=ids[None], use_cache=False)
-    ends = torch.tensor([start - 1 for start, _ in resume.spans], device=ids.device)
-    return output.last_hidden_state[0, ends].float().cpu().numpy()
-
-
-def history_embeddings(language_model: LanguageModel, panel: CareerPanel) -> np.ndarray:
-    """Return the state of every record of a panel, in its order: float32 [records, width].
-
-    Careers that are longer than the model can read are shortened as in scoring.
+    header, all records before, and the year and the education of the record itself. Careers that are longer than the
+    model can read are shortened as in scoring.
 
     Raises:
-        As `labor_llm.scoring.passes.prepare_careers`.
+        As `prepare_careers`.
     """
-    prepared = prepare_careers(language_model, panel)
-    found = []
+    prepared, found = prepare_careers(language_model, panel), []
+    # The transformer without its output layer: the vocabulary is most of the cost, and is not needed.
+    body = bare_model(language_model).base_model
     with progress("embedding histories", len(prepared.careers), "career") as advance:
         for career in prepared.careers:
-            found += [prompt_states(language_model, part) for part in career.parts]
+            for part in career.parts:
+                ids = torch.as_tensor(part.ids[: part.spans[-1][0]], device=language_model.device)
+                ends = torch.tensor([start - 1 for start, _ in part.spans], device=ids.device)
+                states = body(input_ids=ids[None], use_cache=False).last_hidden_state[0, ends]
+                found.append(states.float().cpu().numpy())
             advance(1, "")
     return np.concatenate(found)

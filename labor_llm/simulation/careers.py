@@ -1,24 +1,22 @@
-"""When the simulated surveys interview whom: waves, cohorts, attrition and non-response.
+"""Careers of simulated workers: when a survey interviews them, who they are, and what the market makes of them.
 
 Who is interviewed when never depends on an occupation, so that the market's probabilities, which are those of the
 observed records, are exact whatever the gaps. Sizes and shares are near those of the three surveys.
-
-Careers of simulated workers: who they are, when they are interviewed, and what the market makes of them.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from labor_llm.errors import InputError
+from labor_llm.simulation.histories import Covariates, EncodedCareers, Histories
 from labor_llm.simulation.market import Market
-from labor_llm.simulation.parameters import EDUCATION_LEVELS, ETHNICITIES, GENDERS, REGIONS
-from labor_llm.simulation.tables import Covariates, Histories, stream
+from labor_llm.simulation.parameters import EDUCATION_LEVELS, ETHNICITIES, GENDERS, REGIONS, stream
 
 # Stands for a chance of zero where a formula needs a positive one.
 _NEVER = 1e-9
@@ -28,113 +26,27 @@ _NEVER = 1e-9
 class Schedule:
     """The design of a survey.
 
-    Attributes:
-        survey: its name, as the resume states it.
-        workers: number of persons at full size.
-        waves: interview years, ascending.
-        births: first and last year of birth. A cohort survey draws it uniformly between them; a household panel
-            (`design='household'`) draws the wave and the age at which a person enters, and keeps to these years.
-        ethnicities: share of each word, adding up to one.
-        attrition: chance of leaving the survey for good after a wave in which one belonged to it, per wave.
-        response: chance of being interviewed in a wave while in the survey.
-        present_at_start: household panel only: share of the persons who are in the first wave.
-        design: 'cohort' or 'household'.
-        first_age, last_age: ages in years at which records are made, both included.
-
-    Raises:
-        InputError: if the waves do not ascend, a share is no share, or the ages leave no wave to somebody.
+    A cohort survey draws the year of birth uniformly; a household panel draws the wave and the age at which a person
+    enters, and keeps to the years of birth. Everybody must be of an age for records in some wave.
     """
 
-    survey: str
-    workers: int
-    waves: tuple[int, ...]
-    births: tuple[int, int]
-    ethnicities: Mapping[str, float]
-    attrition: float
-    response: float
-    present_at_start: float = 0.0
+    survey: str  # its name, as the resume states it
+    workers: int  # number of persons at full size
+    waves: tuple[int, ...]  # interview years, ascending
+    births: tuple[int, int]  # first and last year of birth
+    ethnicities: Mapping[str, float]  # share of each word, adding up to one
+    attrition: float  # chance of leaving for good after a wave in which one belonged to the survey, per wave
+    response: float  # chance of being interviewed in a wave while in the survey
+    present_at_start: float = 0.0  # household panel only: share of the persons who are in the first wave
     design: Literal["cohort", "household"] = "cohort"
-    first_age: int = 18
-    last_age: int = 80
-
-    def __post_init__(self) -> None:
-        if list(self.waves) != sorted(set(self.waves)) or not self.waves:
-            raise InputError(f"{self.survey}: the waves must be ascending years.")
-        shares = [*self.ethnicities.values(), self.attrition, self.response, self.present_at_start]
-        if min(shares) < 0 or max(shares) > 1 or abs(sum(self.ethnicities.values()) - 1) > 1e-9:
-            raise InputError(
-                f"{self.survey}: shares must lie between 0 and 1, those of ethnicities add up to 1."
-            )
-        if self.first_age > self.last_age:
-            raise InputError(
-                f"{self.survey}: the first age, {self.first_age}, is above the last, {self.last_age}."
-            )
-        first, last = self.births
-        if self.design == "cohort" and not (
-            first <= last
-            and any(last + self.first_age <= year <= first + self.last_age for year in self.waves)
-        ):
-            raise InputError(
-                f"{self.survey}: no wave in which all born {first} to {last} are {self.first_age} to "
-                f"{self.last_age} years old."
-            )
+    first_age: int = 18  # age in years at which records begin
+    last_age: int = 80  # and end, included
 
 
-def observed_waves(
-    schedule: Schedule, generators: Mapping[str, np.random.Generator], workers: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw years of birth and the waves in which each worker is interviewed.
-
-    Args:
-        schedule: the survey's design.
-        generators: random streams 'birth', 'entry', 'exit' and 'response'.
-        workers: how many.
-
-    Returns:
-        Birth years, int [workers], and a boolean array [workers, waves] with at least one wave for everybody.
-    """
-    waves = np.array(schedule.waves)
-    if schedule.design == "cohort":
-        first, last = schedule.births
-        birth = generators["birth"].integers(first, last + 1, workers)
-        entry = np.zeros(workers, dtype=np.int64)
-    else:
-        entry, birth = _household_entry(schedule, generators, workers)
-    number = np.arange(len(waves))
-    age = waves - birth[:, None]
-    eligible = (age >= schedule.first_age) & (age <= schedule.last_age) & (number >= entry[:, None])
-    begins = eligible.argmax(axis=1)
-    stays = generators["exit"].geometric(schedule.attrition or _NEVER, workers)
-    eligible &= number < (begins + stays)[:, None]
-    seen = eligible & (generators["response"].random((workers, len(waves))) < schedule.response)
-    # A person of the sample was interviewed at least once, when entering it.
-    seen[np.arange(workers), begins] = True
-    return birth, seen
-
-
-def _household_entry(
-    schedule: Schedule, generators: Mapping[str, np.random.Generator], workers: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw the wave of entry and the year of birth of a household panel's persons."""
-    waves = np.array(schedule.waves)
-    draws = generators["entry"].random((workers, 2))
-    late = max(1.0 - schedule.present_at_start, _NEVER)
-    spread = 1 + np.floor((draws[:, 0] - schedule.present_at_start) / late * (len(waves) - 1)).astype(
-        np.int64
-    )
-    entry = np.where(draws[:, 0] < schedule.present_at_start, 0, np.minimum(spread, len(waves) - 1))
-    # Those there from the start are adults of all ages; later ones set up a household of their own or marry in.
-    old = np.floor(schedule.first_age + 56.0 * draws[:, 1] ** 1.9)
-    young = np.floor(schedule.first_age + 30.0 * draws[:, 1] ** 2.0)
-    age = np.minimum(np.where(entry == 0, old, young).astype(np.int64), schedule.last_age)
-    return entry, np.clip(waves[entry] - age, *schedule.births)
-
-
-_ANNUAL_TO_1997 = tuple(range(1981, 1998))
 PSID81 = Schedule(
     survey="PSID",
     workers=31_056,
-    waves=(*_ANNUAL_TO_1997, *range(1999, 2024, 2)),
+    waves=(*range(1981, 1998), *range(1999, 2024, 2)),
     births=(1901, 2005),
     ethnicities={
         "white": 0.56,
@@ -172,11 +84,8 @@ NLSY97 = Schedule(
     response=0.96,
 )
 SCHEDULES = {schedule.survey: schedule for schedule in (PSID81, NLSY79, NLSY97)}
-
-
 # Shares of the four census regions in the order of REGIONS.
-REGION_SHARES = (0.17, 0.24, 0.40, 0.19)
-FEMALE_SHARE = 0.50
+_REGION_SHARES, _FEMALE_SHARE = (0.17, 0.24, 0.40, 0.19), 0.50
 _LEVEL_BOUNDS = (12, 13, 16, 17)
 
 
@@ -215,68 +124,52 @@ def simulate_careers(
             f"simulation of {schedule.survey}: {workers} workers in blocks of {block} with seed {seed}; give at "
             "least one worker and one per block, and a seed of 0 or more."
         )
-    birth_year, seen = observed_waves(
-        schedule,
-        {name: _stream(seed, schedule, name) for name in ("birth", "entry", "exit", "response")},
-        workers,
-    )
-    covariates = _covariates(schedule, seed, birth_year)
+
+    def draws(name: str) -> np.random.Generator:
+        return stream(seed, f"{schedule.survey} {name}")
+
+    birth_year, seen = _observed_waves(schedule, draws, workers)
+    covariates = _covariates(schedule, draws, birth_year)
     worker, wave = np.nonzero(seen)
-    year = np.array(schedule.waves)[wave]
-    schooling = _schooling(schedule, seed, covariates, np.array(schedule.waves))[worker, wave]
+    counts, year = seen.sum(axis=1), np.array(schedule.waves)[wave]
+    schooling = _schooling(draws, covariates.birth_year, np.array(schedule.waves))[worker, wave]
     education = np.searchsorted(_LEVEL_BOUNDS, schooling, side="right")
-    luck = _stream(seed, schedule, "luck").random((workers, len(schedule.waves), 2))
-    outcome, chances = _draw_careers(market, covariates, seen.sum(axis=1), year, education, luck, block)
-    texts = {
-        "gender": np.array(GENDERS, dtype=object)[covariates.gender[worker]],
-        "ethnicity": np.array(list(ETHNICITIES), dtype=object)[covariates.ethnicity[worker]],
-        "region": np.array(REGIONS, dtype=object)[covariates.region[worker]],
-    }
+    outcome = np.empty(len(year), dtype=np.int64)
+    careers = EncodedCareers(counts, np.cumsum(counts) - counts, covariates, year, education, outcome)
+    chances = _draw_outcomes(market, careers, draws("luck").random((workers, len(schedule.waves), 2)), block)
+    own = covariates.of(worker)
     frame = pd.DataFrame(
         {
             "worker_id": (worker + 1).astype(str).astype(object),
-            "year": year.astype(np.int64),
+            "year": year,
             "occupation": np.array(market.outcomes.codes, dtype=object)[market.columns[outcome]],
             "education": np.array(EDUCATION_LEVELS, dtype=object)[education],
-            **texts,
-            "birth_year": birth_year[worker].astype(np.int64),
-            "schooling": schooling.astype(np.int64),
+            "gender": np.array(GENDERS, dtype=object)[own.gender],
+            "ethnicity": np.array(list(ETHNICITIES), dtype=object)[own.ethnicity],
+            "region": np.array(REGIONS, dtype=object)[own.region],
+            "birth_year": birth_year[worker],
+            "schooling": schooling,
         }
     )
     return frame.assign(log_prob=chances) if log_prob else frame
 
 
-def _draw_careers(
-    market: Market,
-    covariates: Covariates,
-    counts: np.ndarray,
-    year: np.ndarray,
-    education: np.ndarray,
-    luck: np.ndarray,
-    block: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw the outcome of every record, and return it with its log-probability; both [records].
-
-    Workers with most records come first within a block, so that those who have a record of a given number are
-    always the first ones.
-    """
-    starts = np.cumsum(counts) - counts
-    outcome = np.empty(len(year), dtype=np.int64)
-    chances = np.empty(len(year))
-    for begin in range(0, len(counts), block):
-        members = np.arange(begin, min(begin + block, len(counts)))
-        members = members[np.argsort(-counts[members], kind="stable")]
-        own = Covariates(**{name: values[members] for name, values in vars(covariates).items()})
-        histories = market.begin(len(members))
-        for number in range(int(counts[members[0]])):
-            active = int(np.searchsorted(-counts[members], -number, side="left"))
-            rows = starts[members[:active]] + number
-            histories.keep_first(active)
-            histories.meet(year[rows], education[rows])
-            drawn, chance = _draw(market, histories, own.first(active), luck[members[:active], number])
-            histories.record(drawn)
-            outcome[rows], chances[rows] = drawn, chance
-    return outcome, chances
+def _draw_outcomes(market: Market, careers: EncodedCareers, luck: np.ndarray, block: int) -> np.ndarray:
+    """Draw the outcome of every record into `careers` and return its log-probability [records]."""
+    chances = np.empty(len(careers.outcome))
+    for begin in range(0, len(careers.counts), block):
+        members = np.arange(begin, min(begin + block, len(careers.counts)))
+        members = members[np.argsort(-careers.counts[members], kind="stable")]
+        part = dataclasses.replace(
+            careers,
+            counts=careers.counts[members],
+            starts=careers.starts[members],
+            covariates=careers.covariates.of(members),
+        )
+        for number, (own, rows, histories) in enumerate(market.walk(part)):
+            drawn = _draw(market, histories, own, luck[members[: len(rows)], number])
+            careers.outcome[rows], chances[rows] = drawn
+    return chances
 
 
 def _draw(
@@ -285,17 +178,12 @@ def _draw(
     """Draw one record's outcome for each worker: first the kind, then the occupation of those who take another."""
     kinds = market.kind_log_probabilities(histories, workers)
     kind = _inverse(np.exp(kinds), luck[:, 0])
-    everyone = np.arange(len(kind))
-    chance = kinds[everyone, kind]
-    occupations = len(market.occupations)
-    outcome = np.where(kind == 0, histories.last, occupations + kind - 2)
+    chance = kinds[np.arange(len(kind)), kind]
+    outcome = np.where(kind == 0, histories.last, len(market.occupations) + kind - 2)
     movers = np.flatnonzero(kind == 1)
-    if len(movers):
-        weights = market.destination_utilities(histories, workers, movers)
-        np.exp(weights, out=weights)
-        outcome[movers] = _inverse(weights, luck[movers, 1])
-        chosen = weights[np.arange(len(movers)), outcome[movers]]
-        chance[movers] += np.log(chosen / weights.sum(axis=1))
+    weights = np.exp(market.destination_utilities(histories, workers, movers))
+    outcome[movers] = _inverse(weights, luck[movers, 1])
+    chance[movers] += np.log(weights[np.arange(len(movers)), outcome[movers]] / weights.sum(axis=1))
     return outcome, chance
 
 
@@ -306,26 +194,65 @@ def _inverse(weights: np.ndarray, uniform: np.ndarray) -> np.ndarray:
     return np.minimum(chosen, weights.shape[1] - 1)
 
 
-def _covariates(schedule: Schedule, seed: int, birth_year: np.ndarray) -> Covariates:
+def _observed_waves(
+    schedule: Schedule, draws: Callable[[str], np.random.Generator], workers: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw years of birth, int [workers], and who is interviewed, bool [workers, waves]: everybody in some wave."""
+    waves = np.array(schedule.waves)
+    if schedule.design == "cohort":
+        first, last = schedule.births
+        birth = draws("birth").integers(first, last + 1, workers)
+        entry = np.zeros(workers, dtype=np.int64)
+    else:
+        entry, birth = _household_entry(schedule, draws("entry").random((workers, 2)))
+    number = np.arange(len(waves))
+    age = waves - birth[:, None]
+    eligible = (age >= schedule.first_age) & (age <= schedule.last_age) & (number >= entry[:, None])
+    begins = eligible.argmax(axis=1)
+    stays = draws("exit").geometric(schedule.attrition or _NEVER, workers)
+    eligible &= number < (begins + stays)[:, None]
+    seen = eligible & (draws("response").random((workers, len(waves))) < schedule.response)
+    # A person of the sample was interviewed at least once, when entering it.
+    seen[np.arange(workers), begins] = True
+    return birth, seen
+
+
+def _household_entry(schedule: Schedule, uniform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the wave of entry and the year of birth of a household panel's persons, from draws [workers, 2]."""
+    waves = np.array(schedule.waves)
+    when, age_of_entry = uniform.T
+    late = max(1.0 - schedule.present_at_start, _NEVER)
+    spread = 1 + np.floor((when - schedule.present_at_start) / late * (len(waves) - 1)).astype(np.int64)
+    entry = np.where(when < schedule.present_at_start, 0, np.minimum(spread, len(waves) - 1))
+    # Those there from the start are adults of all ages; later ones set up a household of their own or marry in.
+    old = np.floor(schedule.first_age + 56.0 * age_of_entry**1.9)
+    young = np.floor(schedule.first_age + 30.0 * age_of_entry**2.0)
+    age = np.minimum(np.where(entry == 0, old, young).astype(np.int64), schedule.last_age)
+    return entry, np.clip(waves[entry] - age, *schedule.births)
+
+
+def _covariates(
+    schedule: Schedule, draws: Callable[[str], np.random.Generator], birth_year: np.ndarray
+) -> Covariates:
     """Draw gender, ethnicity and region of each worker."""
-    workers = len(birth_year)
-    uniform = _stream(seed, schedule, "covariates").random((workers, 3))
-    words, shares = zip(*schedule.ethnicities.items(), strict=True)
-    places = np.array([list(ETHNICITIES).index(word) for word in words])
+    uniform = draws("covariates").random((len(birth_year), 3))
+    places = np.array([list(ETHNICITIES).index(word) for word in schedule.ethnicities])
     return Covariates(
-        gender=(uniform[:, 0] < FEMALE_SHARE).astype(np.int64),
-        ethnicity=places[_category(uniform[:, 1], shares)],
-        region=_category(uniform[:, 2], REGION_SHARES),
+        gender=(uniform[:, 0] < _FEMALE_SHARE).astype(np.int64),
+        ethnicity=places[_category(uniform[:, 1], list(schedule.ethnicities.values()))],
+        region=_category(uniform[:, 2], _REGION_SHARES),
         birth_year=birth_year.astype(np.float64),
     )
 
 
-def _category(uniform: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
+def _category(uniform: np.ndarray, shares: Sequence[float]) -> np.ndarray:
     """Return the category that each uniform number falls into."""
     return np.searchsorted(np.cumsum(shares)[:-1], uniform, side="right")
 
 
-def _schooling(schedule: Schedule, seed: int, workers: Covariates, waves: np.ndarray) -> np.ndarray:
+def _schooling(
+    draws: Callable[[str], np.random.Generator], birth_year: np.ndarray, waves: np.ndarray
+) -> np.ndarray:
     """Return completed years of schooling of each worker in each wave, int [workers, waves], never falling.
 
     A worker has a number of years that will be completed in the end: normal with standard deviation 2.3 about a
@@ -334,20 +261,16 @@ def _schooling(schedule: Schedule, seed: int, workers: Covariates, waves: np.nda
     year by year, up to two years late; 8 percent complete their last two years only between 24 and 40. Nothing
     of it depends on an occupation.
     """
-    draws = _stream(seed, schedule, "schooling").random((len(workers.birth_year), 5))
-    normal = _stream(seed, schedule, "ability").standard_normal(len(draws))
-    final = np.rint(13.0 + 0.035 * (workers.birth_year - 1960.0) + 2.3 * normal).clip(6, 20)
-    unfinished = (final >= 13) & (final <= 15) & (draws[:, 0] < 0.4)
-    final = np.where(unfinished, np.where(draws[:, 1] < 0.5, 12, 16), final)
-    late = np.searchsorted([0.80, 0.97], draws[:, 2], side="right")
-    returns = (draws[:, 3] < 0.08) & (final > 12)
-    age_of_return = 24.0 + np.floor(17.0 * draws[:, 4])
-    age = waves - workers.birth_year[:, None]
+    uniform = draws("schooling").random((len(birth_year), 5)).T
+    normal = draws("ability").standard_normal(len(birth_year))
+    final = np.rint(13.0 + 0.035 * (birth_year - 1960.0) + 2.3 * normal).clip(6, 20)
+    unfinished = (final >= 13) & (final <= 15) & (uniform[0] < 0.4)
+    final = np.where(unfinished, np.where(uniform[1] < 0.5, 12, 16), final)
+    late = np.searchsorted([0.80, 0.97], uniform[2], side="right")
+    returns = (uniform[3] < 0.08) & (final > 12)
+    age_of_return = 24.0 + np.floor(17.0 * uniform[4])
+    age = waves - birth_year[:, None]
     by_age = np.maximum(age - 6.0 - late[:, None], 6.0)
     before_return = returns[:, None] & (age < age_of_return[:, None])
     limit = np.where(before_return, np.maximum(final - 2.0, 12.0)[:, None], final[:, None])
     return np.minimum(by_age, limit).astype(np.int64)
-
-
-def _stream(seed: int, schedule: Schedule, name: str) -> np.random.Generator:
-    return stream(seed, f"{schedule.survey} {name}")

@@ -30,15 +30,8 @@ from labor_llm.careers import occupations as occ1990dd
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import ArtefactError, InputError
-from labor_llm.simulation.parameters import EDUCATION_LEVELS, STATES, MarketParameters
-from labor_llm.simulation.tables import (
-    NONE,
-    Covariates,
-    EncodedCareers,
-    Histories,
-    draw_tables,
-    encode_careers,
-)
+from labor_llm.simulation.histories import NONE, Covariates, EncodedCareers, Histories, encode_careers
+from labor_llm.simulation.parameters import EDUCATION_LEVELS, STATES, MarketParameters, MarketTables
 
 KINDS = ("stay", "occupation", *STATES)
 FORMAT = 1
@@ -56,16 +49,12 @@ class Market:
     Args:
         seed: of all drawn tables; not negative.
         parameters: `MarketParameters`, the defaults if None.
-        outcomes: the occupations and the states 'unemployed', 'out_of_labor_force', 'education'; those of
+        outcomes: two occupations or more and the states 'unemployed', 'out_of_labor_force', 'education'; those of
             occ1990dd if None.
         groups: the major group of each occupation's code; those of occ1990dd if None.
 
     Attributes:
         occupations: columns of the outcome space that are occupations, in its order, int [J].
-
-    Raises:
-        InputError: if the outcome space lacks a state or has fewer than two occupations, an occupation has no
-            group, or the seed is negative.
     """
 
     def __init__(
@@ -77,22 +66,10 @@ class Market:
     ) -> None:
         outcomes = occ1990dd.outcome_space() if outcomes is None else outcomes
         groups = occ1990dd.major_groups() if groups is None else groups
-        if seed < 0:
-            raise InputError(f"market seed: {seed} is negative; give 0 or more.")
-        if missing := [state for state in STATES if state not in outcomes.codes]:
-            raise InputError(
-                f"{outcomes.source}: the state {missing[0]!r} is missing; a market needs all three."
-            )
         codes = [code for code in outcomes.codes if code not in STATES]
-        if len(codes) < 2:
-            raise InputError(
-                f"{outcomes.source}: a market needs at least two occupations, found {len(codes)}."
-            )
-        if homeless := [code for code in codes if code not in groups]:
-            raise InputError(f"{outcomes.source}: occupation {homeless[0]!r} has no major group.")
         self.seed, self.outcomes = seed, outcomes
         self.parameters = parameters or MarketParameters()
-        self.tables = draw_tables(seed, self.parameters, codes, groups)
+        self.tables = MarketTables(seed, self.parameters, codes, groups)
         self.occupations = np.array(outcomes.indices(codes))
         # Inside, occupations come first and the states after them; this leads back to the outcome space.
         self.columns = np.concatenate([self.occupations, outcomes.indices(STATES)])
@@ -113,43 +90,35 @@ class Market:
                 code is not known to the market, or a year of birth is missing; names row and column.
         """
         frame = careers.frame if isinstance(careers, CareerPanel) else careers
-        encoded = encode_careers(frame, self.outcomes, self.columns)
         result = np.empty((len(frame), len(self.outcomes)), dtype=dtype)
-        for workers, rows, histories in self._walk(encoded):
+        for workers, rows, histories in self.walk(encode_careers(frame, self.outcomes, self.columns)):
             kinds = self.kind_log_probabilities(histories, workers)
             for start in range(0, len(rows), BLOCK):
                 part = slice(start, start + BLOCK)
                 result[rows[part]] = self._block(histories, workers, kinds, part)
         return result
 
-    def _walk(self, encoded: EncodedCareers) -> Iterator[tuple[Covariates, np.ndarray, Histories]]:
-        """Yield for each record number the workers who have one, its rows, and their histories before it."""
-        histories = self.begin(len(encoded.counts))
-        for number in range(int(encoded.counts[0])):
-            active = int(np.searchsorted(-encoded.counts, -number, side="left"))
-            rows = encoded.starts[:active] + number
-            histories.keep_first(active)
-            histories.meet(encoded.year[rows], encoded.education[rows])
-            yield encoded.covariates.first(active), rows, histories
-            histories.record(encoded.outcome[rows])
+    def walk(self, careers: EncodedCareers) -> Iterator[tuple[Covariates, np.ndarray, Histories]]:
+        """Yield for each record number the workers who have one, its rows, and their histories before it.
 
-    def begin(self, workers: int) -> Histories:
-        """Return the histories of workers without any record yet."""
-        parameters = self.parameters
-        return Histories(
-            workers,
-            self.tables.group_of,
-            len(self.tables.year_trend),
-            parameters.experience_decay,
-            parameters.experience_cap,
-        )
+        The outcomes of these rows are looked up when the next ones are asked for, so that they may be drawn meanwhile.
+        """
+        decay, cap = self.parameters.experience_decay, self.parameters.experience_cap
+        histories = Histories(len(careers.counts), self.tables.group_of, decay, cap)
+        for number in range(int(careers.counts[0])):
+            active = int(np.searchsorted(-careers.counts, -number, side="left"))
+            rows = careers.starts[:active] + number
+            histories.keep_first(active)
+            histories.meet(careers.year[rows], careers.education[rows])
+            yield careers.covariates.of(slice(active)), rows, histories
+            histories.record(careers.outcome[rows])
 
     def kind_log_probabilities(self, histories: Histories, workers: Covariates) -> np.ndarray:
         """Return the log-probability of each of `KINDS` for the records that were met: float64 [workers, 5].
 
         'stay' is minus infinity at a first record, and so is becoming what one is already.
         """
-        parameters, occupations = self.parameters, len(self.occupations)
+        occupations = len(self.occupations)
         first = histories.last == NONE
         state = np.where(histories.last >= occupations, histories.last - occupations, NONE)
         stay = self._stay_log_odds(histories, workers, state)
@@ -157,32 +126,31 @@ class Market:
         log_leave = np.where(first, 0.0, -np.logaddexp(0.0, stay))
         age = histories.year - workers.birth_year
         idle = np.minimum(histories.idle, 4.0)
-        schooling = _SCHOOLING[histories.education]
-        young = np.maximum(30.0 - age, 0.0) / 10.0
+        turns = (histories.year - self.tables.cycle_phase) / self.parameters.cycle_period
         utility = np.zeros((len(histories), 4))
-        utility[:, 1] = (
-            parameters.unemployed
-            + parameters.unemployed_young * young
-            + parameters.unemployed_schooling * schooling
-            + parameters.unemployed_scar * idle
-            + parameters.unemployed_cycle * self._cycle(histories.year)
+        utility[:, 1] = self._sum(
+            unemployed=1.0,
+            unemployed_young=np.maximum(30.0 - age, 0.0) / 10.0,
+            unemployed_schooling=_SCHOOLING[histories.education],
+            unemployed_scar=idle,
+            unemployed_cycle=np.sin(2.0 * np.pi * turns),
         )
-        utility[:, 2] = (
-            parameters.out
-            + parameters.out_female * ((workers.gender == 1) & (age < 45.0))
-            + parameters.out_retirement * np.clip(age - 55.0, 0.0, 25.0)
-            + parameters.out_scar * idle
-            + parameters.out_first * first
+        utility[:, 2] = self._sum(
+            out=1.0,
+            out_female=(workers.gender == 1) & (age < 45.0),
+            out_retirement=np.clip(age - 55.0, 0.0, 25.0),
+            out_scar=idle,
+            out_first=first,
         )
-        utility[:, 3] = (
-            parameters.education
-            + parameters.education_age * np.clip(age - 18.0, 0.0, 12.0)
-            + parameters.education_beyond * (age > parameters.education_last_age)
-            + parameters.education_college * (histories.education == _SOME_COLLEGE)
-            + parameters.education_new_degree * histories.new_degree
+        utility[:, 3] = self._sum(
+            education=1.0,
+            education_age=np.clip(age - 18.0, 0.0, 12.0),
+            education_beyond=age > self.parameters.education_last_age,
+            education_college=histories.education == _SOME_COLLEGE,
+            education_new_degree=histories.new_degree,
         )
-        by_ethnicity, by_region = self.tables.ethnicity_state, self.tables.region_state
-        utility[:, 1:] += by_ethnicity[workers.ethnicity] + by_region[workers.region]
+        tables = self.tables
+        utility[:, 1:] += tables.ethnicity_state[workers.ethnicity] + tables.region_state[workers.region]
         in_state = np.flatnonzero(state != NONE)
         utility[in_state, 1 + state[in_state]] = -np.inf
         utility -= np.log(np.exp(utility).sum(axis=1))[:, None]
@@ -190,45 +158,48 @@ class Market:
 
     def _stay_log_odds(self, histories: Histories, workers: Covariates, state: np.ndarray) -> np.ndarray:
         """Return the log-odds of staying, [workers]; of no meaning at a first record."""
-        parameters, tables = self.parameters, self.tables
+        tables = self.tables
         age = histories.year - workers.birth_year
         duration = np.log1p(histories.duration)
         female = workers.gender == 1
         occupation = np.where(state == NONE, np.maximum(histories.last, 0), 0)
         years = _SCHOOLING[histories.education] + 12.0
-        churn = histories.moves / np.maximum(histories.records - 1.0, 1.0)
-        working = (
-            parameters.stay
-            + tables.attachment[occupation]
-            + parameters.stay_duration * duration
-            + parameters.stay_maturity * (1.0 - np.exp(-np.maximum(age - 18.0, 0.0) / 8.0))
-            + parameters.stay_misfit * np.abs(years - tables.required[occupation])
-            + parameters.stay_churn * churn
-            + parameters.stay_retirement * np.maximum(age - 61.0, 0.0)
-            + parameters.stay_new_degree * histories.new_degree
-            + parameters.stay_female * female
+        working = self._sum(
+            self.parameters.stay + tables.attachment[occupation],
+            stay_duration=duration,
+            stay_maturity=1.0 - np.exp(-np.maximum(age - 18.0, 0.0) / 8.0),
+            stay_misfit=np.abs(years - tables.required[occupation]),
+            stay_churn=histories.moves / np.maximum(histories.records - 1.0, 1.0),
+            stay_retirement=np.maximum(age - 61.0, 0.0),
+            stay_new_degree=histories.new_degree,
+            stay_female=female,
         )
-        in_state = parameters.stay_state_duration * duration
-        unemployed = parameters.stay_unemployed + in_state
-        out = (
-            parameters.stay_out
-            + in_state
-            + parameters.stay_out_age * np.clip(age - 55.0, 0.0, 20.0)
-            + parameters.stay_out_female * female
+        unemployed = self._sum(stay_unemployed=1.0, stay_state_duration=duration)
+        out = self._sum(
+            stay_out=1.0,
+            stay_state_duration=duration,
+            stay_out_age=np.clip(age - 55.0, 0.0, 20.0),
+            stay_out_female=female,
         )
-        studying = (
-            parameters.stay_education
-            + parameters.stay_education_age * np.clip(age - 18.0, 0.0, 17.0)
-            + parameters.education_beyond * (age > parameters.education_last_age)
-            + parameters.stay_new_degree * histories.new_degree
-            + parameters.education_college * (histories.education == _SOME_COLLEGE)
+        studying = self._sum(
+            stay_education=1.0,
+            stay_education_age=np.clip(age - 18.0, 0.0, 17.0),
+            education_beyond=age > self.parameters.education_last_age,
+            stay_new_degree=histories.new_degree,
+            education_college=histories.education == _SOME_COLLEGE,
         )
         everyone = (
-            parameters.stay_gap * np.log(np.maximum(histories.gap, 1.0))
+            self.parameters.stay_gap * np.log(np.maximum(histories.gap, 1.0))
             + tables.ethnicity_stay[workers.ethnicity]
             + tables.region_stay[workers.region]
         )
         return np.choose(state + 1, [working, unemployed, out, studying]) + everyone
+
+    def _sum(self, start: np.ndarray | float = 0.0, **terms: np.ndarray | float) -> np.ndarray:
+        """Return a start and the terms, each times the parameter of its name."""
+        for name, term in terms.items():
+            start = start + getattr(self.parameters, name) * term
+        return np.asarray(start)
 
     def destination_utilities(
         self, histories: Histories, workers: Covariates, chosen: slice | np.ndarray
@@ -236,13 +207,14 @@ class Market:
         """Return v_j for some of the workers: float64 [chosen, J], minus infinity for the occupation one is in."""
         parameters, tables = self.parameters, self.tables
         last, reference = histories.last[chosen], histories.last_occupation[chosen]
-        utility = tables.base.take(histories.education[chosen] * 2 + workers.gender[chosen], axis=0)
+        own = workers.of(chosen)
+        utility = tables.base.take(histories.education[chosen] * 2 + own.gender, axis=0)
         decades = (histories.year[chosen] - 2000.0) / 10.0
-        cohort = (workers.birth_year[chosen] - 1960.0) / 10.0
+        cohort = (own.birth_year - 1960.0) / 10.0
         by_group = (
             parameters.experience * np.log1p(histories.experience[chosen])
-            + tables.ethnicity_group[workers.ethnicity[chosen]]
-            + tables.region_group[workers.region[chosen]]
+            + tables.ethnicity_group[own.ethnicity]
+            + tables.region_group[own.region]
             + decades[:, None] * tables.year_trend
             + cohort[:, None] * tables.cohort_trend
         )
@@ -261,16 +233,14 @@ class Market:
 
     def to_json(self) -> str:
         """Return the small text that `from_json` makes this market from: seed, parameters, and two checks."""
-        return json.dumps(
-            {
-                "format": FORMAT,
-                "seed": self.seed,
-                "parameters": dataclasses.asdict(self.parameters),
-                "occupations": len(self.occupations),
-                "checksum": self.tables.checksum(),
-            },
-            indent=1,
-        )
+        stored = {
+            "format": FORMAT,
+            "seed": self.seed,
+            "parameters": dataclasses.asdict(self.parameters),
+            "occupations": len(self.occupations),
+            "checksum": self.tables.checksum(),
+        }
+        return json.dumps(stored, indent=1)
 
     @classmethod
     def from_json(
@@ -288,8 +258,12 @@ class Market:
                 raise ArtefactError(
                     f"market.json: format {stored['format']!r} found, {FORMAT} expected. Simulate the careers again."
                 )
-            parameters = MarketParameters.from_mapping(stored["parameters"])
-            market = cls(int(stored["seed"]), parameters, outcomes, groups)
+            known = {parameter.name for parameter in dataclasses.fields(MarketParameters)}
+            if unknown := sorted(set(stored["parameters"]) - known):
+                raise InputError(
+                    f"market parameter {unknown[0]!r} is not known; known are {', '.join(sorted(known))}."
+                )
+            market = cls(int(stored["seed"]), MarketParameters(**stored["parameters"]), outcomes, groups)
             occupations, checksum = int(stored["occupations"]), float(stored["checksum"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ArtefactError(
@@ -302,11 +276,6 @@ class Market:
                 "occupations, or another version of numpy). Simulate the careers again."
             )
         return market
-
-    def _cycle(self, year: np.ndarray) -> np.ndarray:
-        """Return the state of the business cycle, -1 (few unemployed) to 1 (many)."""
-        turns = (year - self.tables.cycle_phase) / self.parameters.cycle_period
-        return np.sin(2.0 * np.pi * turns)
 
     def _block(self, histories: Histories, workers: Covariates, kinds: np.ndarray, part: slice) -> np.ndarray:
         """Return the log-probabilities of some of the workers, float64 [rows, outcomes]."""

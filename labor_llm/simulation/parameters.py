@@ -1,4 +1,4 @@
-"""The parameters of the simulated labor market: each with its unit and its meaning.
+"""The parameters of the simulated labor market, each with its unit and meaning, and the tables drawn with them.
 
 All values are invented. They were chosen so that the rates look like a labor market's (how many stay, are
 unemployed or out of the labor force, at which ages), and say nothing of any real group of people. Differences by
@@ -8,7 +8,7 @@ ethnicity and region in particular are drawn at random from the market's seed.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,7 +78,7 @@ def _parameter(value: float, unit: str, meaning: str) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class MarketParameters:
-    """The table of parameters; `table()` shows each with unit and meaning.
+    """The table of parameters: value, unit, meaning.
 
     'Log-odds' are added to the logit of staying, or to the utility of what a worker who does not stay does next
     (of an occupation against another, of a state against working).
@@ -155,29 +155,84 @@ class MarketParameters:
             if getattr(self, name) <= 0:
                 raise InputError(f"market parameter {name}: {getattr(self, name)!r} must be above zero.")
 
-    @classmethod
-    def from_mapping(cls, values: Mapping[str, Any]) -> MarketParameters:
-        """Return parameters from their values by name; those not named keep their defaults.
 
-        Raises:
-            InputError: if a name is unknown or a value is not admissible.
-        """
-        known = {parameter.name for parameter in dataclasses.fields(cls)}
-        if unknown := sorted(set(values) - known):
-            raise InputError(
-                f"market parameter {unknown[0]!r} is not known; known are {', '.join(sorted(known))}."
-            )
-        return cls(**values)
+class MarketTables:
+    """What a market draws from its seed, in log-odds unless said otherwise; J occupations, G major groups.
 
-    def table(self) -> pd.DataFrame:
-        """Return the columns `parameter`, `value`, `unit`, `meaning`, one row a parameter."""
-        rows = [
-            (
-                parameter.name,
-                getattr(self, parameter.name),
-                parameter.metadata["unit"],
-                parameter.metadata["meaning"],
-            )
-            for parameter in dataclasses.fields(self)
-        ]
-        return pd.DataFrame(rows, columns=["parameter", "value", "unit", "meaning"])
+    Each table has a random stream of its own, keyed by the seed and the table's name, so that a table added later
+    leaves the others as they were.
+
+    Args:
+        seed: of the market.
+        parameters: of the market.
+        codes: the occupations in the order of the outcome space, without the states.
+        groups: the major group of each code.
+
+    Attributes:
+        group_of: int [J], the group of each occupation.
+        required: [J], years of schooling that an occupation asks for.
+        attachment: [J], how readily it is kept.
+        base: [5 * 2, J], size, schooling and gender: the row is education level * 2 + gender.
+        closeness: [J, J], of the destination (column) to the occupation that one comes from (row).
+        ethnicity_group, region_group: [ethnicities or regions, G].
+        ethnicity_stay, region_stay: [ethnicities or regions].
+        ethnicity_state, region_state: [ethnicities or regions, 3], for the three states.
+        year_trend, cohort_trend: [G], per 10 years.
+        cycle_phase: years; the business cycle is highest at this year plus a quarter period.
+    """
+
+    def __init__(
+        self, seed: int, parameters: MarketParameters, codes: Sequence[str], groups: Mapping[str, str]
+    ) -> None:
+        names = list(dict.fromkeys(groups[code] for code in codes))
+
+        def normal(name: str, *shape: int) -> np.ndarray:
+            return stream(seed, name).standard_normal(shape)
+
+        def by_ethnicity(name: str, *shape: int) -> np.ndarray:
+            """Words for the same people share one draw."""
+            return np.stack([normal(f"{name} {people}", *shape) for people in ETHNICITIES.values()])
+
+        def profile(name: str) -> tuple[float, float]:
+            schooling, women = normal(f"group {name}", 2)
+            return GROUP_PROFILES.get(name, (13.0 + 1.8 * schooling, 0.8 * women))
+
+        usual, lean = np.array([profile(name) for name in names]).T
+        self.group_of = np.array([names.index(groups[code]) for code in codes])
+        self.required = usual[self.group_of] + parameters.requirement * normal("requirement", len(codes))
+        self.attachment = parameters.stay_attachment * normal("attachment", len(codes))
+        years = np.array(list(EDUCATION_YEARS.values()))
+        fit = parameters.mismatch * ((self.required - years[:, None]) / 2.0) ** 2
+        gender = np.array([-0.5, 0.5])[:, None] * lean[self.group_of]
+        base = fit[:, None, :] + gender[None] + parameters.size * normal("size", len(codes)).clip(-2.0, 2.0)
+        self.base = base.reshape(-1, len(codes))
+        affinity = parameters.group_affinity * normal("affinity", len(names), len(names))
+        distance = parameters.group_distance * np.abs(usual[:, None] - usual)
+        self.closeness = _closeness(parameters, self.group_of, affinity + distance)
+        self.ethnicity_group = parameters.group_covariates * by_ethnicity("ethnicity group", len(names))
+        self.region_group = parameters.group_covariates * normal("region group", len(REGIONS), len(names))
+        self.ethnicity_stay = parameters.stay_covariates * by_ethnicity("ethnicity stay")
+        self.region_stay = parameters.stay_covariates * normal("region stay", len(REGIONS))
+        self.ethnicity_state = parameters.state_covariates * by_ethnicity("ethnicity state", len(STATES))
+        self.region_state = parameters.state_covariates * normal("region state", len(REGIONS), len(STATES))
+        self.year_trend = parameters.group_year_trend * normal("year trend", len(names))
+        self.cohort_trend = parameters.group_cohort_trend * normal("cohort trend", len(names))
+        self.cycle_phase = float(parameters.cycle_period * stream(seed, "cycle").random())
+
+    def checksum(self) -> float:
+        """Return one number that any other draw would change: the sum of the magnitudes of all tables."""
+        return float(sum(np.abs(np.asarray(table, dtype=np.float64)).sum() for table in vars(self).values()))
+
+
+def stream(seed: int, name: str) -> np.random.Generator:
+    """Return the random stream of one name under a seed (not negative)."""
+    return np.random.default_rng([seed, *name.encode()])
+
+
+def _closeness(parameters: MarketParameters, group_of: np.ndarray, between: np.ndarray) -> np.ndarray:
+    """Return [J, J]: of two groups what `between` says, within a group by places in the list of codes."""
+    place = pd.Series(group_of).groupby(group_of).cumcount().to_numpy()
+    near = np.exp(-(np.abs(place[:, None] - place) - 1.0) / parameters.near_code_reach)
+    within = parameters.same_group + parameters.near_code * np.minimum(near, 1.0)
+    same = group_of[:, None] == group_of
+    return np.where(same, within, between[group_of[:, None], group_of])

@@ -25,8 +25,6 @@ from labor_llm.errors import InputError
 from labor_llm.text.templates import END_OF_LINE, Resume
 from labor_llm.text.tokenization import EncodedResume, encode_resume
 
-TOO_LONG = ("shorten", "refuse")
-
 
 @dataclass(frozen=True)
 class ReadableCareer:

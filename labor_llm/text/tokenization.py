@@ -30,7 +30,7 @@ from transformers import PreTrainedTokenizerBase
 
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.errors import InputError, MismatchError
-from labor_llm.text.templates import END_OF_LINE, Resume, ResumeTemplate, continuation
+from labor_llm.text.templates import CLOSING, END_OF_LINE, Resume, continuation, line_start
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,7 @@ def encode_resume(tokenizer: PreTrainedTokenizerBase, resume: Resume) -> Encoded
     return EncodedResume(resume.worker_id, np.asarray(encoded["input_ids"], dtype=np.int64), tuple(spans))
 
 
-def encode_titles(
-    tokenizer: PreTrainedTokenizerBase, outcomes: OutcomeSpace, template: ResumeTemplate | None = None
-) -> list[tuple[int, ...]]:
+def encode_titles(tokenizer: PreTrainedTokenizerBase, outcomes: OutcomeSpace) -> list[tuple[int, ...]]:
     """Return the continuation's token ids for every title, in the order of the outcome space.
 
     Each title is encoded in its place, after a line such as `1984 (college):`.
@@ -77,8 +75,7 @@ def encode_titles(
         InputError: if two titles encode alike, one is the beginning of another, or a title holds a
             special token of the tokenizer.
     """
-    template = template or ResumeTemplate()
-    line = template.closing + template.line_start(1984, "college")
+    line = CLOSING + line_start(1984, "college")
     before = _without_closing(tokenizer, _encode(tokenizer, line)["input_ids"])
     encoded_titles = []
     for title in outcomes.titles:
@@ -86,9 +83,8 @@ def encode_titles(
         text = line + continuation(title)
         encoded = _encode(tokenizer, text)
         start, end = _token_span(encoded["offset_mapping"], (len(line), len(text)), tokenizer)
-        if (
-            list(encoded["input_ids"][:start]) != before
-        ):  # offsets without blanks hide a colon and a blank in one token
+        # Offsets without blanks hide a colon and a blank in one token.
+        if list(encoded["input_ids"][:start]) != before:
             raise MismatchError(_across(tokenizer))
         encoded_titles.append(tuple(encoded["input_ids"][start:end]))
     _check_prefix_free(encoded_titles, outcomes)

@@ -1,14 +1,10 @@
-"""Other titles for the same occupations: numbers, reworded titles, and the titles in other places.
-
-The occupations and their codes stay, only the words change, so that what a model makes of the words can be told from
-what it makes of the careers. Each function is decided by a seed and the set of codes, not by their order.
-
-Variants of careers as text: other titles for the same occupations, and no year of birth.
+"""Variants of careers as text: other titles for the same occupations, and no year of birth.
 
 A variant is applied to a panel before a model is fine-tuned on it and before it is scored. Codes and records never
 change, so the predictions of a model of any variant are compared with those of every other model. The paper replaces
 titles by numbers and leaves the year of birth out; rewording and shuffling titles tell further whether it is the
-meaning of the words or the words themselves that a model uses.
+meaning of the words or the words themselves that a model uses. Titles are decided by a seed and the set of codes, not
+by their order.
 """
 
 from __future__ import annotations
@@ -16,14 +12,15 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from labor_llm.careers.occupations import OutcomeSpace, comparable_title
 from labor_llm.careers.panel import CareerPanel
-from labor_llm.errors import InputError, MismatchError
+from labor_llm.errors import MismatchError
+from labor_llm.settings import Seed, Settings
 
 # Whole titles first, then words and phrases; all in lower case.
 _SYNONYMS = {
@@ -189,29 +186,16 @@ _FORMS: dict[str, Callable[[OutcomeSpace, int], tuple[str, ...]]] = {
 TITLE_FORMS = ("literal", *_FORMS)
 
 
-@dataclass(frozen=True)
-class CareerVariant:
-    """How careers are put into words; the defaults are the paper's main model.
+class ResumeSettings(Settings):
+    """How careers are put into words, in fine-tuning and scoring; the defaults are the paper's main model."""
 
-    Attributes:
-        titles: 'literal', or 'numeric' (`job_000`, assigned at random), 'perturbed' (abbreviated, by synonyms, in
-            another word order) or 'shuffled' (each title at another occupation).
-        seed: of numbers, wordings and places; a code has the same title wherever the same codes are used.
-        birth_year: whether the header states the year of birth.
-
-    Raises:
-        InputError: if the form of titles is not known or the seed below zero.
-    """
-
-    titles: str = "literal"
-    seed: int = 1
+    titles: Literal["literal", "numeric", "perturbed", "shuffled"] = "literal"
+    """'literal', or 'numeric' (`job_000`, assigned at random), 'perturbed' (abbreviated, by synonyms, in another word
+    order) or 'shuffled' (each title at another occupation)."""
+    seed: Seed = 1
+    """Of numbers, wordings and places; a code has the same title wherever the same codes are used."""
     birth_year: bool = True
-
-    def __post_init__(self) -> None:
-        if self.titles not in TITLE_FORMS:
-            raise InputError(f"titles is {self.titles!r}; choose one of {', '.join(TITLE_FORMS)}.")
-        if self.seed < 0:
-            raise InputError(f"seed is {self.seed}; it must be at least 0.")
+    """Whether the header states the year of birth."""
 
     def of(self, panel: CareerPanel) -> CareerPanel:
         """Return the panel in this variant: the same workers, years and codes."""
@@ -220,8 +204,7 @@ class CareerVariant:
             source = f"{outcomes.source}, {self.titles}"
             outcomes = OutcomeSpace(outcomes.codes, _FORMS[self.titles](outcomes, self.seed), source)
         if not self.birth_year:
-            unknown = pd.array([pd.NA] * len(frame), dtype="Int64")
-            frame = frame.assign(birth_year=unknown)
+            frame = frame.assign(birth_year=pd.array([pd.NA] * len(frame), dtype="Int64"))
         return CareerPanel(frame, outcomes, panel.survey)
 
     def of_all(self, panels: Sequence[CareerPanel]) -> list[CareerPanel]:

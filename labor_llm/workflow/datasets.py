@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from labor_llm.careers.panel import SPLITS, CareerPanel, read_careers, read_panel, split_workers, write_panel
@@ -20,85 +19,16 @@ from labor_llm.errors import InputError
 from labor_llm.store.artefacts import MANIFEST, verify
 from labor_llm.store.results import Results, project_root
 from labor_llm.surveys.conversion import convert_survey
-from labor_llm.surveys.registry import SURVEYS, survey_options
+from labor_llm.surveys.registry import SURVEYS
 from labor_llm.surveys.report import CONVERSION
 from labor_llm.surveys.wage_panel import read_wage_panel
-from labor_llm.text.variants import CareerVariant
+from labor_llm.text.variants import ResumeSettings
+from labor_llm.workflow.sources import PACKAGED_LABELS, DatasetSource
 
 PACKAGED_DATASETS: dict[str, Callable[[], CareerPanel]] = {"wage_panel": read_wage_panel}
-_PACKAGED_LABELS = {"wage_panel": "NLSY79 men, 1980-87"}
 
 # What a panel's manifest calls those whose careers it holds, whatever name of the survey its resumes state.
 _PERSONS = "persons"
-_BOTH_FILES = "Give both of its files: panel (careers) and titles (occupations)"
-
-
-@dataclass(frozen=True)
-class DatasetSource:
-    """Where a data set comes from; a packaged one needs nothing. Relative paths are taken from the checkout.
-
-    Attributes:
-        label: what tables call it; if empty, the packaged data set's own label or the short name.
-        survey: the survey's name in the resume's first line, if another than its own.
-        panel: the user's own careers, CSV or parquet.
-        titles: CSV of the outcome space that goes with them.
-        reader: `psid`, `nlsy79` or `nlsy97`, for a survey's own files or simulated ones.
-        raw: folder, zip or file of the survey as downloaded.
-        crosswalks: folder with the crosswalks to occ1990dd, as `labor-llm fetch` makes it.
-        column_map: CSV that names the columns of extracts without reference numbers.
-        options: of the conversion, `name=value` each.
-        other_crosswalks: accept crosswalks whose content is not that of the known versions.
-        simulated_workers: instead of `raw`: simulate so many workers of the survey `reader`.
-        simulation_seed: of the simulated workers.
-    """
-
-    label: str = ""
-    survey: str = ""
-    panel: str = ""
-    titles: str = ""
-    reader: str = ""
-    raw: str = ""
-    crosswalks: str = ""
-    column_map: str = ""
-    options: Sequence[str] = ()
-    other_crosswalks: bool = False
-    simulated_workers: int = 0
-    simulation_seed: int = 1
-
-    def files(self) -> list[str]:
-        """Return the paths that are given."""
-        paths = (self.panel, self.titles, self.raw, self.crosswalks, self.column_map)
-        return [path for path in paths if path]
-
-    def kind(self, dataset: str) -> str:
-        """Return what this is: `own`, `survey`, `simulated` or `packaged`.
-
-        Raises:
-            InputError: if what is given does not make a data set; says what is missing.
-        """
-        own = [name for name in ("panel", "titles") if getattr(self, name)]
-        files = [name for name in ("raw", "crosswalks", "column_map") if getattr(self, name)]
-        if own:
-            if len(own) < 2 or files or self.reader or self.simulated_workers:
-                raise InputError(f"{dataset}: {_BOTH_FILES}, and nothing else.")
-            return "own"
-        if self.reader:
-            survey_options(self.reader, self.options)
-            if self.simulated_workers and not files:
-                return "simulated"
-            if self.raw and self.crosswalks and not self.simulated_workers:
-                return "survey"
-            raise InputError(
-                f"{dataset}: the survey {self.reader} needs raw and crosswalks, or simulated_workers instead of them."
-            )
-        if files or self.options or self.simulated_workers:
-            raise InputError(f"{dataset}: name the reader ({', '.join(SURVEYS)}) that reads its files.")
-        if dataset in PACKAGED_DATASETS:
-            return "packaged"
-        raise InputError(
-            f"{dataset}: not packaged ({', '.join(PACKAGED_DATASETS)} is), so it needs files. {_BOTH_FILES}; or a "
-            "survey's reader with raw and crosswalks."
-        )
 
 
 def packaged_careers(dataset: str, survey: str = "") -> CareerPanel:
@@ -129,7 +59,7 @@ def convert_dataset(
     kind = source.kind(dataset)
     if kind == "simulated":
         return _convert_simulated(results, dataset, source, split_seed)
-    label = source.label or _PACKAGED_LABELS.get(dataset, dataset)
+    label = source.label or PACKAGED_LABELS.get(dataset, dataset)
     if kind == "survey":
         raw, crosswalks = project_root() / source.raw, project_root() / source.crosswalks
         column_map = project_root() / source.column_map if source.column_map else None
@@ -248,7 +178,7 @@ def drawn_test_workers(
 
 
 def open_training_careers(
-    results: Results, dataset: str, data: TrainingData, variant: CareerVariant | None = None
+    results: Results, dataset: str, data: TrainingData, variant: ResumeSettings | None = None
 ) -> TrainingCareers:
     """Return the careers that a model of a data set is fine-tuned on, in a variant as text.
 
@@ -259,12 +189,12 @@ def open_training_careers(
         variant: titles and header; the paper's main ones if not given.
 
     Raises:
-        As `open_dataset`, `CareerVariant.of_all`, `training_careers` and `refuse_same_persons`, which knows converted
+        As `open_dataset`, `ResumeSettings.of_all`, `training_careers` and `refuse_same_persons`, which knows converted
         surveys by what was read, under any name.
     """
     names = [dataset, *data.others]
     panels, splits = open_datasets(results, names)
     manifests = {name: verify(results.panel(name))["parameters"] for name in names}
     refuse_same_persons([(name, manifests[name].get(_PERSONS, manifests[name]["survey"])) for name in names])
-    own, *others = (variant or CareerVariant()).of_all(panels)
+    own, *others = (variant or ResumeSettings()).of_all(panels)
     return training_careers(own, splits[dataset], data, [(other, splits[other.dataset]) for other in others])

@@ -21,7 +21,7 @@ import nbformat
 from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
 
 from labor_llm.errors import ArtefactError, InputError
-from labor_llm.workflow.parameters import check_parameters
+from labor_llm.workflow.parameters import checked_parameters
 
 MARKER = "labor_llm"
 """The key in a notebook's metadata that asks for the checks."""
@@ -69,7 +69,7 @@ class ParameterCheckedEngine(NBClientEngine):
         """
         marked = MARKER in nb.metadata
         if marked:
-            _refuse_bad_parameters(nb)
+            _inject_checked_parameters(nb)
         executed = super().execute_notebook(nb, kernel_name, output_path=output_path, **options)
         if marked and not _has_reported_error(executed):
             _refuse_unfinished(executed)
@@ -92,13 +92,18 @@ class ParameterCheckedEngine(NBClientEngine):
             raise
 
 
-def _refuse_bad_parameters(notebook: nbformat.NotebookNode) -> None:
+def _inject_checked_parameters(notebook: nbformat.NotebookNode) -> None:
+    """Refuse parameters that do not fit; write those that do as the notebook reads them, settings in their groups."""
     recorded = notebook.metadata.get("papermill", {})
     given = {k: v for k, v in recorded.get("parameters", {}).items() if k not in _INJECTED_PATHS}
     try:
-        check_parameters(notebook, given, source=recorded.get("input_path") or "notebook")
+        values = checked_parameters(notebook, given, source=recorded.get("input_path") or "notebook")
     except InputError as error:
         raise ParametersRefusedError(str(error)) from None
+    paths = {k: v for k, v in recorded.get("parameters", {}).items() if k in _INJECTED_PATHS}
+    for cell in notebook.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.source = "\n".join(["# Parameters", *(f"{k} = {v!r}" for k, v in (paths | values).items())])
 
 
 def _refuse_unfinished(notebook: nbformat.NotebookNode) -> None:

@@ -2,52 +2,69 @@
 
 The cell holds one line a parameter, with its type, default and help:
 
-    seed: int = 1  # seed of the split by worker
     datasets: list[str] = ["nlsy79", "psid"]  # data sets, in the order of the tables
-    learning_rate: float = 1e-5  # peak learning rate
+    fine_tuning: dict = {"epochs": 1, "learning_rate": 2e-4}  # group of settings: how the model is fine-tuned
 
-These are the types that papermill itself can read, for `papermill --help-notebook`; a parameter that may
-be left out has an empty text or -1 as its default.
+A `dict` is a group of settings, a model of `labor_llm.settings` that the profile, the commands and the functions use
+too (`GROUPS`); the cell gives the defaults of the notebook where they differ. A setting of a group is given by its own
+name (`papermill -p epochs 3`), by its name with the group's where several groups have it (`-p fine_tuning.seed 2`), or
+several at once (`-y 'fine_tuning: {epochs: 3, seed: 2}'`); what is not given keeps the notebook's default.
 
-papermill injects whatever it is given and only warns of a name that the notebook does not have, so a
-misspelt parameter would run with the default. `check_parameters` refuses it instead. The cell is
-parsed, never executed.
+papermill injects whatever it is given and only warns of a name that the notebook does not have, so a misspelt
+parameter would run with the default. `checked_parameters` refuses it instead. The cell is parsed, never executed.
 """
 
 from __future__ import annotations
 
 import ast
 import difflib
+import importlib
 import io
 import tokenize
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
-import nbformat
-import pandas as pd
 import pydantic
 
 from labor_llm.errors import InputError
+from labor_llm.settings import SettingError, Settings
 
+if TYPE_CHECKING:
+    import nbformat
+
+# Where the model of each group stands; imported only when the group is given.
+GROUPS = {
+    "source": "labor_llm.workflow.sources.DatasetSource",
+    "training": "labor_llm.careers.samples.TrainingData",
+    "resumes": "labor_llm.text.variants.ResumeSettings",
+    "prompt": "labor_llm.text.prompts.PromptSettings",
+    "scoring": "labor_llm.scoring.settings.ScoringSettings",
+    "fine_tuning": "labor_llm.finetuning.settings.FineTuningSettings",
+    "career": "labor_llm.baselines.career.settings.CareerSettings",
+    "bootstrap": "labor_llm.settings.BootstrapSettings",
+}
 _PLAIN_TYPES = {"int": int, "float": float, "bool": bool, "str": str}
 _LIST_ELEMENTS = {"int": int, "float": float, "str": str}
-_ALLOWED = "int, float, bool, str, list[str], list[int], list[float]"
+_ALLOWED = "int, float, bool, str, list[str], list[int], list[float], or dict for a group of settings"
 _STRICT = pydantic.ConfigDict(strict=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One declared parameter: its name, type as written, default value and help.
-
-    `kind` is the type itself (`int`, `list[str]`).
-    """
+    """One declared parameter: its name, type as written, default value, help, and the type itself (`kind`)."""
 
     name: str
     type: str
     default: Any
     help: str
     kind: Any
+
+    @property
+    def group(self) -> type[Settings] | None:
+        """The model of a group of settings; None for any other parameter."""
+        return group_of_settings(self.name) if self.kind is dict else None
 
     def accepts(self, value: object) -> bool:
         """Tell whether `value` has the declared type.
@@ -62,7 +79,22 @@ class Parameter:
         return True
 
 
-def declared_parameters(notebook: nbformat.NotebookNode) -> dict[str, Parameter]:
+def group_of_settings(name: str) -> type[Settings]:
+    """Return the model of a group of settings by its name in profiles and notebooks."""
+    module, _, model = GROUPS[name].rpartition(".")
+    return getattr(importlib.import_module(module), model)
+
+
+def settings_of(**groups: Mapping[str, Any]) -> SimpleNamespace:
+    """Return groups of settings of a notebook as their models, by name: `settings_of(scoring=scoring).scoring.dtype`.
+
+    Raises:
+        SettingError: if a setting is unknown or not what is allowed.
+    """
+    return SimpleNamespace(**{name: group_of_settings(name)(**given) for name, given in groups.items()})
+
+
+def declared_parameters(notebook: nbformat.NotebookNode | Mapping[str, Any]) -> dict[str, Parameter]:
     """Read the parameters that a notebook declares, in their order.
 
     Args:
@@ -75,14 +107,16 @@ def declared_parameters(notebook: nbformat.NotebookNode) -> dict[str, Parameter]
         InputError: if a line of the cell is not `name: type = default  # help` with a type that is
             allowed and a default of that type, or if a name is declared twice.
     """
-    cell = next((c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])), None)
+    cells = (cell for cell in notebook["cells"] if "parameters" in cell["metadata"].get("tags", []))
+    cell = next(cells, None)
     if cell is None:
         return {}
+    source = "".join(cell["source"])
     try:
-        statements = ast.parse(cell.source).body
+        statements = ast.parse(source).body
     except SyntaxError as error:
         raise InputError(f"parameters cell, line {error.lineno}: not Python ({error.msg}).") from None
-    comments = _comments(cell.source)
+    comments = _comments(source)
     declared: dict[str, Parameter] = {}
     for statement in statements:
         parameter = _parameter(statement, comments.get(statement.end_lineno, ""))
@@ -93,8 +127,10 @@ def declared_parameters(notebook: nbformat.NotebookNode) -> dict[str, Parameter]
     return declared
 
 
-def check_parameters(notebook: nbformat.NotebookNode, given: Mapping[str, object], source: str) -> None:
-    """Refuse parameters that the notebook does not declare or whose value has another type.
+def checked_parameters(
+    notebook: nbformat.NotebookNode | Mapping[str, Any], given: Mapping[str, Any], source: str
+) -> dict[str, Any]:
+    """Return what is to be injected into a notebook: plain values as given, groups of settings with all that is set.
 
     Args:
         notebook: the notebook that is to be run.
@@ -102,25 +138,49 @@ def check_parameters(notebook: nbformat.NotebookNode, given: Mapping[str, object
         source: what to call the notebook in the message, usually its path.
 
     Raises:
-        InputError: one message that names every parameter that does not fit, with the remedy.
+        InputError: one message that names every parameter that the notebook does not declare or whose value does not
+            fit, with the remedy.
     """
     try:
         declared = declared_parameters(notebook)
     except InputError as error:
         raise InputError(f"{source}: {error}") from None
-    problems = [
-        _unknown(name, declared) if name not in declared else _ill_typed(declared[name], value)
-        for name, value in given.items()
-        if name not in declared or not declared[name].accepts(value)
-    ]
+    groups = {name: parameter.group for name, parameter in declared.items() if parameter.group}
+    values: dict[str, Any] = {}
+    settings: dict[str, dict[str, Any]] = {name: {} for name in groups}
+    problems = []
+    for name, value in given.items():
+        group, _, field = str(name).rpartition(".")
+        owners = [group] if group else [key for key, model in groups.items() if field in model.model_fields]
+        if name in declared:
+            parameter = declared[name]
+            if not parameter.accepts(value):
+                problems.append(_ill_typed(parameter, value))
+            elif name in groups:
+                settings[name] |= value
+            else:
+                values[name] = value
+        elif len(owners) == 1 and owners[0] in groups:
+            settings[owners[0]][field] = value
+        elif len(owners) > 1:
+            ways = " or ".join(f"-p {owner}.{name}" for owner in owners)
+            problems.append(f"{name} is a setting of {', '.join(owners)}: give it as {ways}")
+        else:
+            problems.append(_unknown(str(name), [*declared, *_fields(groups.values())], list(declared)))
+    for name, changed in settings.items():
+        if changed:
+            values[name] = declared[name].default | changed
+            try:
+                groups[name](**values[name])
+            except SettingError as error:
+                problems.append(f"{name}.{error}" if error.field else f"{name}: {error}")
     if problems:
         raise InputError(f"{source}: " + "; ".join(problems) + ". Nothing was run.")
+    return values
 
 
-def parameter_table(notebook: nbformat.NotebookNode) -> pd.DataFrame:
-    """Tabulate the declared parameters: columns `name`, `type`, `default` (as written), `help`."""
-    rows = [(p.name, p.type, repr(p.default), p.help) for p in declared_parameters(notebook).values()]
-    return pd.DataFrame(rows, columns=["name", "type", "default", "help"])
+def _fields(groups: Iterable[type[Settings]]) -> list[str]:
+    return [field for group in groups for field in group.model_fields]
 
 
 def _comments(source: str) -> dict[int, str]:
@@ -139,7 +199,7 @@ def _parameter(statement: ast.stmt, help_text: str) -> Parameter:
             raise InputError(f"{where}: expected `name: type = default  # help`, found {found!r}.")
     written = ast.unparse(annotation)
     try:
-        kind = _kind(annotation)
+        kind = _kind(name, annotation)
     except (ValueError, KeyError):
         raise InputError(f"{where}: {name} has the type {written!r}, which is none of {_ALLOWED}.") from None
     try:
@@ -153,25 +213,31 @@ def _parameter(statement: ast.stmt, help_text: str) -> Parameter:
     return parameter
 
 
-def _kind(annotation: ast.expr) -> Any:
+def _kind(name: str, annotation: ast.expr) -> Any:
     """Build the type that an annotation writes; ValueError or KeyError if it is not an allowed one."""
     match annotation:
-        case ast.Name(id=name):
-            return _PLAIN_TYPES[name]
+        case ast.Name(id="dict") if name in GROUPS:
+            return dict
+        case ast.Name(id=plain):
+            return _PLAIN_TYPES[plain]
         case ast.Subscript(value=ast.Name(id="list"), slice=ast.Name(id=element)):
             return list[_LIST_ELEMENTS[element]]
     raise ValueError(ast.unparse(annotation))
 
 
-def _unknown(name: str, declared: Mapping[str, Parameter]) -> str:
-    if not str(name).isidentifier():
+def _unknown(name: str, known: list[str], declared: list[str]) -> str:
+    if not all(part.isidentifier() for part in name.split(".")):
         return f"{name!r} is not a parameter name (letters, digits and underscores)"
-    near = difflib.get_close_matches(name, declared, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     return f"no parameter {name!r}{hint}, it has {', '.join(declared) or 'none'}"
 
 
 def _ill_typed(parameter: Parameter, value: object) -> str:
+    if parameter.kind is dict:
+        return (
+            f"{parameter.name} is a group of settings; give it by -y '{parameter.name}: {{setting: value}}'"
+        )
     message = f"{parameter.name} is {parameter.type}, not {value!r} ({type(value).__name__})"
     if isinstance(value, str) and parameter.type.startswith("list"):
         # papermill's -p knows no lists.

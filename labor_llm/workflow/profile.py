@@ -1,7 +1,4 @@
-"""What a profile says of a language model: its base, its training data, the form of its resumes, how it is scored.
-
-A profile: one YAML file that says which data sets and models a replication runs, and how.
-"""
+"""A profile: one YAML file that says which data sets and models a replication runs, and how."""
 
 from __future__ import annotations
 
@@ -9,126 +6,47 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    TypeAdapter,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 
 from labor_llm.baselines.career.settings import CareerSettings
 from labor_llm.baselines.registry import BASELINES
+from labor_llm.careers.samples import TrainingData
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.models.folders import PACKAGED_MODELS
 from labor_llm.models.loading import is_model_name
-from labor_llm.workflow.datasets import DatasetSource
+from labor_llm.scoring.settings import ScoringSettings
+from labor_llm.settings import Key, Seed, SettingError, Settings, Text
+from labor_llm.text.prompts import PromptSettings
+from labor_llm.text.variants import ResumeSettings
+from labor_llm.workflow.sources import DatasetSource
 
-Key = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$", max_length=60)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-
-
-class Strict(BaseModel):
-    """A mapping of the file: no unknown field, no value of another type, no change afterwards."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class ResumeEntry(Strict):
-    """The form of the resumes that a model is fine-tuned and scored on, see `labor_llm.text.variants`.
-
-    Attributes:
-        titles: 'literal', or 'numeric', 'perturbed' or 'shuffled' ones.
-        seed: of the numbers, changes or exchange of titles.
-        birth_year: whether the header states the year of birth.
-    """
-
-    titles: Literal["literal", "numeric", "perturbed", "shuffled"] = "literal"
-    seed: Seed = 1
-    birth_year: bool = True
+_PACKAGED = Path(__file__).parent / "profiles"
+_LARGEST = 2**20
+# What could pass for an effect of the years of training, beside `training` itself.
+_SAME_IN_TIME = (
+    "base", "fine_tuning", "resumes", "prompt", "test_workers", "dtype", "quantization", "too_long", "line_ends",
+)  # fmt: skip
 
 
-class TrainingEntry(Strict):
-    """The careers that a model is fine-tuned on, see `labor_llm.careers.samples`.
-
-    Attributes:
-        workers: a random part of so many training workers; 0 for all.
-        others: further data sets, of whose training workers a share is added.
-        share: that share, of each of them.
-        own_repeats: how often an own career is shown for each time that one of the others is.
-        last_year: only records up to this year; 0 for all.
-        seed: of the draws of workers.
-    """
-
-    workers: Annotated[int, Field(ge=0)] = 0
-    others: list[Key] = Field(default_factory=list)
-    share: Annotated[float, Field(gt=0, le=1)] = 1.0
-    own_repeats: Annotated[int, Field(ge=1)] = 1
-    last_year: Annotated[int, Field(ge=0)] = 0
-    seed: Seed = 1
-
-
-class PromptEntry(Strict):
-    """What stands before the resume when a model is scored, see `labor_llm.scoring.prompts`.
-
-    Attributes:
-        form: 'plain' (nothing), 'titles' (a list of the job titles) or 'examples' (resumes of training workers).
-        examples: how many resumes.
-        seed: of their draw.
-    """
-
-    form: Literal["plain", "titles", "examples"] = "plain"
-    examples: Annotated[int, Field(ge=1)] = 1
-    seed: Seed = 1
-
-
-class LanguageModelEntry(Strict):
-    """A language model that is scored, after fine-tuning if `fine_tuning` is given.
-
-    Attributes:
-        label: what tables call it.
-        base: packaged name, local folder or hub id.
-        fine_tuning: its settings.
-        training: the careers that it is fine-tuned on.
-        resumes: their form, in fine-tuning and scoring.
-        prompt: what stands before them in scoring.
-        datasets: short names of the data sets that it is run on, if others than `Profile.datasets_of` says.
-        test_workers: score a random part of so many test workers; -1 for all.
-        titles: beside the realised title, score none ('realised'), those of `named`, or 'all'.
-        named: 'stay' (the previous record's title) and occupation codes.
-        all_titles_workers: for how many test workers every title is scored; -1 for all.
-        tolerance: probability that titles not followed to their end may have between them in a record; 0 for exact
-            scoring.
-        dtype: arithmetic of scoring.
-        quantization: of the weights in scoring.
-        too_long: whether careers longer than the model can read are shortened or refused in scoring.
-        line_ends: whether the end of the line is scored with all titles, or only where one title begins another.
-        memory_mib: memory in MiB that scoring all titles may take beside the model.
-    """
+class LanguageModelEntry(ScoringSettings):
+    """A language model that is scored (fields of `ScoringSettings`), after fine-tuning if `fine_tuning` is given."""
 
     label: Text
+    """What tables call it."""
     base: Text
+    """Packaged name, local folder or hub id."""
     fine_tuning: FineTuningSettings | None = None
-    training: TrainingEntry = TrainingEntry()
-    resumes: ResumeEntry = ResumeEntry()
-    prompt: PromptEntry = PromptEntry()
+    """How it is fine-tuned; it is scored off the shelf without."""
+    training: TrainingData = TrainingData()
+    """The careers that it is fine-tuned on."""
+    resumes: ResumeSettings = ResumeSettings()
+    """The form of the resumes, in fine-tuning and scoring."""
+    prompt: PromptSettings = PromptSettings()
+    """What stands before them in scoring."""
     datasets: Annotated[list[Key], Field(min_length=1)] | None = None
-    test_workers: Annotated[int, Field(ge=-1)] = -1
-    titles: Literal["realised", "named", "all"] = "all"
-    named: Annotated[list[Text], Field(min_length=1)] = ["stay"]
-    all_titles_workers: Annotated[int, Field(ge=-1)] = -1
-    tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    quantization: Literal["none", "8bit", "4bit"] = "none"
-    too_long: Literal["shorten", "refuse"] = "shorten"
-    line_ends: Literal["all", "needed"] = "all"
-    memory_mib: Annotated[int, Field(ge=1)] = 1024
+    """Short names of the data sets that it is run on, if others than `Profile.datasets_of` says."""
 
     @field_validator("base")
     @classmethod
@@ -140,121 +58,54 @@ class LanguageModelEntry(Strict):
             )
         return value
 
-    @field_validator("fine_tuning", mode="before")
-    @classmethod
-    def _settings(cls, value: object) -> object:
-        """Build the settings from the mapping that the file holds, each of its own type."""
-        if not isinstance(value, dict):
-            return value
-        try:
-            return TypeAdapter(FineTuningSettings).validate_python(value)
-        except ValidationError as error:
-            raise ValueError(first_problem(error)) from None
-
     @model_validator(mode="after")
-    def _makes_sense(self) -> LanguageModelEntry:
-        if self.fine_tuning is None and self.training != TrainingEntry():
+    def _trains_if_it_says_on_what(self) -> LanguageModelEntry:
+        if self.fine_tuning is None and self.training != TrainingData():
             raise ValueError("training says what a model is fine-tuned on; give fine_tuning, or leave it out")
-        if 0 <= self.test_workers < MINIMUM_PERSONS:
-            raise ValueError(
-                f"test_workers is {self.test_workers}; published numbers rest on {MINIMUM_PERSONS} persons or more, "
-                "so give at least that many, or -1 for all"
-            )
         return self
 
-
-def first_problem(error: ValidationError) -> str:
-    """Return the first problem that a check found: field and rule."""
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ").rstrip(".")
-    return f"{field}: {message}" if field else message
-
-
-_PACKAGED = Path(__file__).parent / "profiles"
-_LARGEST = 2**20
-# What could pass for an effect of the years of training, beside `training` itself.
-_SAME_IN_TIME = (
-    "base", "fine_tuning", "resumes", "prompt", "test_workers", "dtype", "quantization", "too_long", "line_ends",
-)  # fmt: skip
+    def scoring(self, dataset: DatasetEntry) -> ScoringSettings:
+        """Return how it is scored on a data set: all titles for as many workers as that says, unless for none here."""
+        chosen = self.model_dump(include=set(ScoringSettings.model_fields))
+        if dataset.all_titles_workers is not None and self.all_titles_workers != 0:
+            chosen["all_titles_workers"] = dataset.all_titles_workers
+        return ScoringSettings(**chosen)
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML's safe loader, but a field that stands twice is an error instead of the last one winning."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Return the mapping of a node whose keys are all different."""
-        # What `<<: *name` takes over may stand again, which is what it is for.
-        written = [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
-        keys = [self.construct_object(key, deep=deep) for key in written]
-        if twice := [key for key in keys if keys.count(key) > 1]:
-            raise yaml.constructor.ConstructorError(problem=f"the field {twice[0]!r} stands twice")
-        return super().construct_mapping(node, deep)
-
-
-class DatasetEntry(Strict):
-    """A data set: packaged if nothing but a label is given; the fields are those of `DatasetSource`.
-
-    Attributes:
-        label: what tables call it.
-        survey: the survey's name in the resume's first line.
-        panel: CSV or parquet of the user's own careers.
-        titles: CSV of the outcome space that goes with them.
-        reader: the survey whose files are read or simulated.
-        raw: the survey's files.
-        crosswalks: folder with the crosswalks to occ1990dd.
-        column_map: CSV that names the columns of extracts without reference numbers.
-        options: of the conversion, by name.
-        other_crosswalks: accept crosswalks of unknown versions.
-        simulated_workers: simulate so many workers instead of reading files.
-        simulation_seed: of the simulated workers.
-        all_titles_workers: for how many test workers of this data set every title is scored, instead of what
-            the language models say; -1 for all, 0 for none, which leaves it out of the chapter on valid mass.
-        language_models: names of those that are run on it, if not all of the main comparison.
-    """
+class DatasetEntry(DatasetSource):
+    """A data set: packaged if only a label is given; the fields of `DatasetSource`, and two of the comparison."""
 
     label: Text
-    survey: Text | None = None
-    panel: Text | None = None
-    titles: Text | None = None
-    reader: Literal["psid", "nlsy79", "nlsy97"] | None = None
-    raw: Text | None = None
-    crosswalks: Text | None = None
-    column_map: Text | None = None
-    options: dict[Key, int | str | bool] | None = None
-    other_crosswalks: bool | None = None
-    simulated_workers: Annotated[int, Field(ge=10 * MINIMUM_PERSONS)] | None = None
-    simulation_seed: Seed | None = None
+    """What tables call it."""
     all_titles_workers: Annotated[int, Field(ge=-1)] | None = None
+    """For how many test workers of this data set every title is scored, instead of what the language models say; -1
+    for all, 0 for none, which leaves it out of the chapter on valid mass."""
     language_models: list[Key] | None = None
+    """Names of those that are run on it, if not all of the main comparison."""
 
     def source(self) -> DatasetSource:
-        """Return the fields that say where the data set comes from."""
-        given = self.model_dump(exclude_none=True, exclude={"all_titles_workers", "language_models"})
-        given["options"] = [f"{name}={value}" for name, value in given.get("options", {}).items()]
-        return DatasetSource(**given)
+        """Return where the data set comes from."""
+        return DatasetSource(**self.model_dump(include=set(DatasetSource.model_fields)))
 
 
-class Studies(Strict):
+class Studies(Settings):
     """Language models that a chapter on variants puts side by side, on the first data set.
 
     Models that stand here are left out of the main comparison, unless they are those of the text. A chapter without
     models is not run.
-
-    Attributes:
-        titles: models with other forms of the titles or without year of birth, the first as the yardstick.
-        pooled_data: models with other training data, the first as the yardstick.
-        prompts: the model off the shelf with other prompts; plain, it is the yardstick.
-        last_year: of the chapter on structural change, the last year that models are trained on.
-        until_last_year: for each model that was fine-tuned up to that year, the same one trained on all years; the two
-            differ in nothing but `training.last_year` that bears on their predictions.
     """
 
     titles: list[Key] = Field(default_factory=list)
+    """Models with other forms of the titles or without year of birth, the first as the yardstick."""
     pooled_data: list[Key] = Field(default_factory=list)
+    """Models with other training data, the first as the yardstick."""
     prompts: list[Key] = Field(default_factory=list)
+    """The model off the shelf with other prompts; plain, it is the yardstick."""
     last_year: Annotated[int, Field(ge=0)] = 0
+    """Of the chapter on structural change: the last year that models are trained on."""
     until_last_year: dict[Key, Key] = Field(default_factory=dict)
+    """For each model that was fine-tuned up to that year, the same one trained on all years; the two differ in nothing
+    but `training.last_year` that bears on their predictions."""
 
     def chapters(self) -> dict[str, list[str]]:
         """Return the names of the models of each chapter."""
@@ -264,54 +115,50 @@ class Studies(Strict):
         }  # fmt: skip
 
 
-class Profile(Strict):
-    """What one replication runs. Fields as documented in `profiles/demo.yaml`.
-
-    `refitted` are the baselines and fine-tuned models that are fitted again on resampled training workers (TrainSE),
-    `refits` how often. `leave_out` names notebooks that are not run, such as that on horizons for careers without
-    records at even distances; `parameters` are those of notebooks, by notebook or run, that do not follow from
-    other fields; `minutes` the forecast by notebook or run. `cores_per_run` are the cores that one run of a notebook
-    takes, so that several go on at once where there are more; a run takes all cores without it. `results`, if given,
-    is the folder of the results (from the checkout); `results/<file name>` otherwise.
-    """
+class Profile(Settings):
+    """What one replication runs. Fields as documented in `profiles/demo.yaml`."""
 
     name: Key
+    """File name without its ending."""
     description: Text
+    """In one line."""
     split_seed: Seed
+    """Seed of the split of workers into training, validation and test."""
     datasets: Annotated[dict[Key, DatasetEntry], Field(min_length=1)]
+    """Data sets by short name."""
     language_models: Annotated[dict[Key, LanguageModelEntry], Field(min_length=1)]
-    baselines: list[
-        Literal[
-            "empirical-transitions",
-            "second-order-transitions",
-            "multinomial-logit",
-            "two-stage-logit",
-            "bag-of-jobs",
-            "career",
-        ]
-    ]
+    """Language models by short name."""
+    baselines: Annotated[list[Literal[tuple(BASELINES)]], Field(min_length=1)]
+    """Models of occupations without words."""
     career: CareerSettings = CareerSettings()
+    """Size and training of CAREER."""
     fine_tuned: Key
+    """The language model that the text is about."""
     off_the_shelf: Key
+    """The same base without fine-tuning."""
     studies: Studies = Studies()
+    """Variants of language models that chapters put side by side."""
     refitted: list[Key] = Field(default_factory=list)
+    """Baselines and fine-tuned models that are fitted again on resampled training workers (TrainSE)."""
     refits: Annotated[int, Field(ge=2, le=1000)] = 10
+    """How often."""
     draws: Annotated[int, Field(ge=100, le=1_000_000)]
+    """Samples of the test-set bootstrap."""
     bootstrap_seed: Seed
+    """Seed of these samples and of the resampled training workers."""
     leave_out: list[
-        Literal[
-            "12_history_length",
-            "13_horizons",
-            "14_demographics",
-            "16_embeddings",
-            "17_speed_and_memory",
-            "18_larger_runs",
-        ]
-    ] = Field(default_factory=list)
+        Literal["12_history_length", "13_horizons", "14_demographics", "16_embeddings", "17_speed_and_memory",
+                "18_larger_runs"]
+    ] = Field(default_factory=list)  # fmt: skip
+    """Notebooks that are not run, such as that on horizons for careers without records at even distances."""
     parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Parameters of notebooks, by notebook or run, that do not follow from other fields."""
     minutes: dict[str, float] = Field(default_factory=dict)
+    """Forecast of the time by notebook or run, on the cores that a run takes."""
     cores_per_run: Annotated[int, Field(ge=1)] | None = None
+    """Cores that one run of a notebook takes, so that several go on at once; a run takes all cores without it."""
     results: Text
+    """Folder of the results, from the checkout; `results/<file name>` if not given."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Profile:
@@ -320,8 +167,8 @@ class Profile(Strict):
                 raise ValueError(f"{field} is {getattr(self, field)!r}, which is not among language_models")
         self._check_studies()
         self._check_refitted()
-        if not self.baselines or len(set(self.baselines)) < len(self.baselines):
-            raise ValueError("baselines must name at least one baseline, and each once")
+        if len(set(self.baselines)) < len(self.baselines):
+            raise ValueError("baselines must name each baseline once")
         self._check_all_titles_workers()
         if len({entry.line_ends for entry in self.language_models.values()}) > 1:
             raise ValueError(
@@ -331,7 +178,7 @@ class Profile(Strict):
             raise ValueError(f"language_models.{taken[0]} has the name of a baseline")
         labels = [
             *(entry.label for entry in self.language_models.values()),
-            *(BASELINES[b][1] for b in self.baselines),
+            *(BASELINES[b] for b in self.baselines),
         ]
         if twice := [label for label in labels if labels.count(label) > 1]:
             raise ValueError(
@@ -342,7 +189,7 @@ class Profile(Strict):
             raise ValueError(
                 "fine_tuned must name a model with fine_tuning, and off_the_shelf the same base without it"
             )
-        if tuned.resumes != ResumeEntry():
+        if tuned.resumes != ResumeSettings():
             # Chapters write resumes of their own for it: of cut histories, of permuted covariates.
             raise ValueError(
                 f"fine_tuned: {self.fine_tuned} has resumes of another form than the usual one; compare such "
@@ -460,6 +307,19 @@ class Profile(Strict):
                 )
 
 
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML's safe loader, but a field that stands twice is an error instead of the last one winning."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return the mapping of a node whose keys are all different."""
+        # What `<<: *name` takes over may stand again, which is what it is for.
+        written = [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        keys = [self.construct_object(key, deep=deep) for key in written]
+        if twice := [key for key in keys if keys.count(key) > 1]:
+            raise yaml.constructor.ConstructorError(problem=f"the field {twice[0]!r} stands twice")
+        return super().construct_mapping(node, deep)
+
+
 def load_profile(name: str) -> Profile:
     """Return a profile by the name of a packaged one or the path of a YAML file.
 
@@ -481,7 +341,6 @@ def load_profile(name: str) -> Profile:
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected `field: value` lines. Compare with the packaged demo profile.")
     try:
-        profile = Profile.model_validate({"name": path.stem, "results": f"results/{path.stem}", **content})
-    except ValidationError as error:
-        raise InputError(f"{path}: {first_problem(error)}.") from None
-    return profile
+        return Profile(**{"name": path.stem, "results": f"results/{path.stem}", **content})
+    except SettingError as error:
+        raise InputError(f"{path}: {error}.") from None

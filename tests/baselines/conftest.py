@@ -1,4 +1,4 @@
-"""Careers written as strings of one-letter codes."""
+"""Careers written as strings of one-letter codes, a small simulated labor market, and CAREER's smallest settings."""
 
 from __future__ import annotations
 
@@ -7,10 +7,23 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 import pytest
 
+from labor_llm.baselines.career.settings import CareerSettings
 from labor_llm.careers.occupations import OutcomeSpace
-from labor_llm.careers.panel import CareerPanel
+from labor_llm.careers.panel import CareerPanel, career_panel, split_workers
+from labor_llm.simulation.careers import NLSY79, NLSY97, simulate_careers
+from labor_llm.simulation.market import Market
 
 TITLES = {"a": "Actors", "b": "Bakers", "c": "Clerks", "d": "Drivers"}
+GROUPS = {
+    "10": "Clerical",
+    "11": "Clerical",
+    "12": "Clerical",
+    "40": "Service",
+    "41": "Service",
+    "70": "Trades",
+}
+CODES = (*GROUPS, "unemployed", "out_of_labor_force", "education")
+SPACE = OutcomeSpace(CODES, CODES)
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +44,32 @@ def lettered() -> Callable[..., CareerPanel]:
         return CareerPanel(frame, OutcomeSpace(codes, tuple(TITLES[code] for code in codes)), "toy")
 
     return panel
+
+
+@pytest.fixture(scope="session")
+def market() -> Market:
+    return Market(5, outcomes=SPACE, groups=GROUPS)
+
+
+@pytest.fixture(scope="session")
+def simulated(market: Market) -> dict[str, CareerPanel]:
+    """Train, validation and test of 400 workers of the NLSY79's design."""
+    panel = career_panel(simulate_careers(market, 400, NLSY79, seed=1), SPACE, "simulated")
+    splits = split_workers(panel, seed=1)
+    return {name: panel.split(splits, name) for name in ("train", "validation", "test")}
+
+
+@pytest.fixture(scope="session")
+def other_population(market: Market) -> dict[str, CareerPanel]:
+    """Train and validation of 300 workers of the same market in the NLSY97's design."""
+    panel = career_panel(simulate_careers(market, 300, NLSY97, seed=2), SPACE, "other")
+    splits = split_workers(panel, seed=1)
+    return {name: panel.split(splits, name) for name in ("train", "validation")}
+
+
+@pytest.fixture(scope="session")
+def tiny() -> CareerSettings:
+    return CareerSettings(
+        layers=2, width=32, heads=2, inner_width=64, epochs=12, patience=3, batch_size=16, learning_rate=4e-3,
+        warmup_steps=30,
+    )  # fmt: skip

@@ -56,7 +56,7 @@ def test_it_recovers_the_chain_that_the_careers_were_drawn_from(
     """There are nine different prompts, so that a logit on their states can give each its own frequencies."""
     splits = split_workers(chain, seed=1)
     train, validation, test = (chain.split(splits, name) for name in ("train", "validation", "test"))
-    model = EmbeddingLogit(tiny_model, (1e-4, 10.0), tolerance=1e-5).fit(train, validation)
+    model = EmbeddingLogit(tiny_model, regularisations=(1e-4, 10.0), tolerance=1e-5).fit(train, validation)
     assert model.chosen == "C = 10"
     assert model.validation_perplexity_["validation_perplexity"].iloc[0] > 6
     got = model.predict(test)
@@ -89,4 +89,4 @@ def test_what_is_stored_is_used_again(tiny_model_folder: Path, panel: CareerPane
 
 def test_a_penalty_of_nothing_is_refused(tiny_model: LanguageModel) -> None:
     with pytest.raises(InputError, match="all above zero"):
-        EmbeddingLogit(tiny_model, (0.0,))
+        EmbeddingLogit(tiny_model, regularisations=(0.0,))

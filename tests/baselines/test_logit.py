@@ -4,7 +4,8 @@ import pytest
 import statsmodels.api as sm
 from sklearn.linear_model import LogisticRegression
 
-from labor_llm.baselines.logit import NONE, MultinomialLogit, logit_features, occupation_probabilities
+from labor_llm.baselines.form import logit_features
+from labor_llm.baselines.logit import MultinomialLogit, occupation_probabilities
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import InputError, MismatchError, NumericalError
@@ -41,24 +42,11 @@ def second_records_alone(several: CareerPanel) -> CareerPanel:
     return CareerPanel(frame, SPACE, "toy")
 
 
-def test_features_of_one_career_by_hand():
-    frame = panel(range(1), 5, seed=0).frame
-    frame["year"] = [1980, 1981, 1983, 1985, 1986]
-    frame["occupation"] = ["a", "b", "b", "b", "a"]
-    frame["birth_year"] = pd.array([1960] * 5, dtype="Int64")
-    got = logit_features(CareerPanel(frame, SPACE, "toy"))
-    assert got["previous"].tolist() == [NONE, "a", "b", "b", "b"]
-    assert got["before_previous"].tolist() == [NONE, NONE, "a", "b", "b"]
-    assert got["calendar_year"].tolist() == ["1980", "1981", "1983", "1985", "1986"]
-    assert got["years_in_occupation"].tolist() == [0, 1, 2, 4, 5]
-    assert got["years_since_previous"].tolist() == [0, 1, 2, 2, 1]
-    assert got["records_before"].tolist() == [0, 1, 2, 3, 4]
-    assert got["age"].tolist() == [20, 21, 23, 25, 26]
-
-
 def test_probabilities_agree_with_plain_scikit_learn_on_dummies():
     train, validation, test = panel(range(60), 5, 1), panel(range(60, 70), 5, 2), panel(range(70, 90), 5, 3)
-    model = MultinomialLogit([0.5], ALIKE, tolerance=1e-7).fit(train, validation)
+    model = MultinomialLogit(regularisations=[0.5], feature_weights=ALIKE, tolerance=1e-7).fit(
+        train, validation
+    )
     features = pd.concat([logit_features(train), logit_features(test)], ignore_index=True)
     split, numbers = len(train.frame), features.select_dtypes("number")
     X = pd.get_dummies(features.select_dtypes(exclude="number"), dtype=float)
@@ -77,7 +65,9 @@ def test_without_regularisation_it_is_the_maximum_likelihood_logit_of_statsmodel
     single, validation = (
         second_records_alone(part) for part in (panel(range(300), 2, 4), panel(range(300, 310), 2, 5))
     )
-    model = MultinomialLogit([1e7], ALIKE, tolerance=1e-8).fit(single, validation)
+    model = MultinomialLogit(regularisations=[1e7], feature_weights=ALIKE, tolerance=1e-8).fit(
+        single, validation
+    )
     college = (single.frame["education"] == "college").to_numpy(float)
     oracle = sm.MNLogit(single.frame["occupation"].map("abc".index), sm.add_constant(college)).fit(disp=0)
     got = occupation_probabilities(model.logit_, model.design_.transform(logit_features(single)), 300, 4)[
@@ -97,7 +87,11 @@ def test_recovers_that_the_previous_occupation_is_likelier_and_college_leads_to_
         panel(range(600, 660), 6, 7),
         panel(range(660, 760), 6, 8),
     )
-    got = MultinomialLogit([0.3, 1.0], ALIKE).fit(train, validation).predict(test)
+    got = (
+        MultinomialLogit(regularisations=[0.3, 1.0], feature_weights=ALIKE)
+        .fit(train, validation)
+        .predict(test)
+    )
     college = (test.frame["education"] == "college") & (test.frame["occupation"].shift() == "a")
     later = got.table["transition_type"] != "first"
     # True chances after a: college (3, 2, 1) / 6.
@@ -107,7 +101,7 @@ def test_recovers_that_the_previous_occupation_is_likelier_and_college_leads_to_
 
 def test_predictions_do_not_look_ahead_and_know_unseen_levels_and_missing_birth_years():
     train, validation, test = panel(range(40), 4, 1), panel(range(40, 50), 4, 2), panel(range(50, 55), 4, 3)
-    model = MultinomialLogit([1.0], ALIKE).fit(train, validation)
+    model = MultinomialLogit(regularisations=[1.0], feature_weights=ALIKE).fit(train, validation)
     before = model.predict(test).log_probs.reshape(5, 4, 4)
     changed = test.frame.copy()
     last = changed["year"] == 1983
@@ -120,7 +114,7 @@ def test_predictions_do_not_look_ahead_and_know_unseen_levels_and_missing_birth_
 
 def test_keeps_the_best_of_the_grid_on_validation():
     train, validation = panel(range(40), 4, 1), panel(range(40, 60), 4, 2)
-    model = MultinomialLogit([0.01, 1.0, 100.0]).fit(train, validation)
+    model = MultinomialLogit(regularisations=[0.01, 1.0, 100.0]).fit(train, validation)
     grid = model.validation_perplexity_
     best = grid.loc[grid["validation_perplexity"].idxmin()]
     assert len(grid) == 9
@@ -133,9 +127,9 @@ def test_keeps_the_best_of_the_grid_on_validation():
 def test_refuses_what_cannot_be_estimated_and_says_when_it_has_not_converged():
     train, validation = panel(range(20), 3, 1), panel(range(20, 25), 3, 2)
     with pytest.raises(NumericalError, match="C = 1: not converged in 1 iterations"):
-        MultinomialLogit([1.0], ALIKE, max_iterations=1).fit(train, validation)
-    with pytest.raises(InputError, match="above zero"):
-        MultinomialLogit([0.0])
+        MultinomialLogit(regularisations=[1.0], feature_weights=ALIKE, max_iterations=1).fit(
+            train, validation
+        )
     with pytest.raises(InputError, match="3 workers are in the training and in the validation panel"):
         MultinomialLogit().fit(train, panel(range(17, 21), 3, 1))
     with pytest.raises(MismatchError, match="fitted for 4 occupations"):

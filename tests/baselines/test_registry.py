@@ -1,34 +1,154 @@
+"""Baselines by name: one form for all, fitted again for a further chapter, and on resampled training workers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from labor_llm.baselines.career.settings import CareerSettings
-from labor_llm.baselines.registry import BASELINES, fit_baselines
-from labor_llm.careers.panel import split_workers
-from labor_llm.errors import InputError
+from labor_llm.baselines.frequencies import EmpiricalTransitions
+from labor_llm.baselines.registry import (
+    BASELINES,
+    as_many_records,
+    fit_baselines,
+    fit_baselines_again,
+    predict_baselines,
+    predictions_by_training,
+    refit_baselines,
+    stored_by_training,
+)
+from labor_llm.careers.panel import CareerPanel, split_workers
+from labor_llm.careers.predictions import write_predictions
+from labor_llm.careers.refits import resampled_training, stored_refits
+from labor_llm.careers.samples import ALL_YEARS, AS_MANY, UP_TO, train_up_to
+from labor_llm.errors import ArtefactError, InputError
 from labor_llm.exhibits.models import baseline_tuning
+from labor_llm.store.results import Results
 
+NAMES = ["empirical-transitions", "career"]
 TINY = CareerSettings(
     layers=1, width=16, heads=2, inner_width=32, epochs=2, warmup_steps=5, learning_rate=5e-3
 )
 
 
-def test_every_baseline_has_the_same_form_and_a_row_in_the_table_of_choices(panel):
+@pytest.fixture
+def results(panel: CareerPanel, tmp_path: Path) -> Results:
+    """With a CAREER as notebook 06 stores it."""
+    found = Results(tmp_path)
+    options = {"career": {"settings": TINY, "folder": found.model(panel.dataset, "career")}}
+    fit_baselines(["career"], panel, split_workers(panel, seed=1), options)
+    return found
+
+
+def test_every_baseline_has_the_same_form_and_a_row_in_the_table_of_choices(panel: CareerPanel) -> None:
     splits = split_workers(panel, 1)
     fitted = fit_baselines(list(BASELINES), panel, splits, {"career": {"settings": TINY}})
     validation = panel.split(splits, "validation")
     for name, model in fitted.items():
         got = model.predict(validation)
-        assert got.model == BASELINES[name][1]
+        assert got.model == BASELINES[name]
         np.testing.assert_allclose(np.exp(got.log_probs).sum(axis=1), 1.0, atol=1e-4)
         # What is predicted for the validation workers is what the choice was made by.
         reported = model.validation_perplexity_["validation_perplexity"].min()
         assert np.exp(-got.table["log_prob"].mean()) == pytest.approx(reported, rel=1e-5)
     table = baseline_tuning(fitted, len(validation.workers)).frame
-    assert table["Baseline"].tolist() == [label for _, label in BASELINES.values()]
+    assert table["Baseline"].tolist() == list(BASELINES.values())
     assert table["Chosen"].str.len().min() > 0
 
 
-def test_an_unknown_baseline_is_named_also_in_the_options(panel):
+def test_an_unknown_baseline_is_named_also_in_the_options(panel: CareerPanel, tmp_path: Path) -> None:
     for names, options in ((["lasso"], None), ([], {"lasso": {}})):
         with pytest.raises(InputError, match="'lasso' is no baseline"):
             fit_baselines(names, panel, split_workers(panel, 1), options)
+    with pytest.raises(InputError, match="'oracle' is no baseline"):
+        refit_baselines({"oracle": tmp_path}, panel, split_workers(panel, seed=1), 2)
+
+
+def test_names_are_read_without_what_fits() -> None:
+    heavy = {"torch", "transformers", "sklearn", "scipy", "matplotlib"}
+    program = f"import sys, labor_llm.baselines.registry; sys.exit(len(sys.modules.keys() & {heavy}))"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_career_is_read_and_the_others_are_fitted(panel: CareerPanel, results: Results) -> None:
+    manifest = results.model(panel.dataset, "career") / "manifest.json"
+    made = manifest.stat().st_mtime_ns
+    splits = split_workers(panel, seed=1)
+    fitted = fit_baselines_again(NAMES, panel, splits, results)
+    assert list(fitted) == NAMES
+    assert manifest.stat().st_mtime_ns == made
+    assert fitted["career"].settings == TINY
+    shown = predict_baselines(fitted, panel.split(splits, "test"), [2, 1])
+    assert {name: list(by_length) for name, by_length in shown.items()} == {
+        "Empirical transitions": [1, 2, None],
+        "CAREER": [1, 2, None],
+    }
+    with pytest.raises(ArtefactError, match="Run notebooks/06_baselines"):
+        fit_baselines_again(NAMES, panel, splits, Results(results.root / "elsewhere"))
+
+
+def test_three_trainings_of_the_same_test_workers(panel: CareerPanel, results: Results) -> None:
+    splits = split_workers(panel, seed=1)
+    got = predictions_by_training(NAMES, panel, splits, 1981, results, seed=1)
+    assert list(got) == ["Empirical transitions", "CAREER"]
+    test = panel.split(splits, "test").frame
+    for by_training in got.values():
+        assert set(by_training) == {ALL_YEARS, AS_MANY, UP_TO}
+        for predictions in by_training.values():
+            assert predictions.table["year"].tolist() == test["year"].tolist()
+    early = train_up_to(panel, splits, 1981)
+    expected = fit_baselines(["empirical-transitions"], early, splits)
+    np.testing.assert_array_equal(
+        got["Empirical transitions"][UP_TO].log_probs,
+        expected["empirical-transitions"].predict(panel.split(splits, "test")).log_probs,
+    )
+    assert (results.model(panel.dataset, "career-until-1981") / "manifest.json").is_file()
+    records = len(early.split(splits, "train").frame)
+    some = as_many_records(panel, splits, records, seed=1)
+    kept = some.split(splits, "train")
+    assert abs(len(kept.frame) - records) <= 3
+    assert kept.frame.equals(panel.restrict(kept.workers).frame), "careers are whole"
+    assert some.split(splits, "validation").workers == panel.split(splits, "validation").workers
+    with pytest.raises(InputError, match="records of training workers"):
+        as_many_records(panel, splits, 10**6)
+
+
+def test_stored_models_are_named_in_pairs(panel: CareerPanel, results: Results) -> None:
+    splits = split_workers(panel, seed=1)
+    fitted = fit_baselines(["empirical-transitions"], panel, splits)["empirical-transitions"]
+    for name in ("a", "a-until"):
+        write_predictions(results.predictions(panel.dataset, name), fitted.predict(panel))
+    got = stored_by_training(panel.dataset, ["a"], ["a-until"], results)
+    assert {model: list(found) for model, found in got.items()} == {fitted.name: [ALL_YEARS, UP_TO]}
+    assert stored_by_training(panel.dataset, [], [], results) == {}
+    with pytest.raises(InputError, match="in pairs"):
+        stored_by_training(panel.dataset, ["a"], [], results)
+
+
+def test_a_refit_is_the_fit_of_resampled_workers_and_is_not_done_twice(
+    panel: CareerPanel, tmp_path: Path
+) -> None:
+    splits = split_workers(panel, seed=1)
+    names = ["empirical-transitions", "second-order-transitions"]
+    folders = {name: tmp_path / name for name in names}
+    made = refit_baselines(folders, panel, splits, 3, seed=5)
+    assert {name: len(refits) for name, refits in made.items()} == dict.fromkeys(names, 3)
+
+    sample = resampled_training(panel.split(splits, "train"), 5, 1)
+    validation, test = panel.split(splits, "validation"), panel.split(splits, "test")
+    by_hand = EmpiricalTransitions().fit(sample, validation).predict(test)
+    np.testing.assert_allclose(made[names[0]][1].table["log_prob"], by_hand.table["log_prob"], rtol=1e-12)
+    assert made[names[0]][1].model == fit_baselines(names[:1], panel, splits)[names[0]].name
+
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("manifest.json")}
+    refit_baselines(folders, panel, splits, 3, seed=5)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("manifest.json")} == before
+
+    refit_baselines(folders, panel, splits, 2, seed=6)
+    found = stored_refits(folders[names[0]])
+    assert len(found) == 2, "those of an earlier run with more refits are not counted"
+    assert not np.allclose(found[1].table["log_prob"], by_hand.table["log_prob"])

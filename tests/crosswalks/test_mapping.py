@@ -1,4 +1,4 @@
-"""Codes of each frame to occ1990dd, worked by hand on small crosswalks."""
+"""Codes of each frame to occ1990dd, worked by hand; the patch table; codes of another frame, told by which occur."""
 
 from __future__ import annotations
 
@@ -6,13 +6,21 @@ import json
 from pathlib import Path
 
 import hypothesis.strategies as st
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 
 from labor_llm.careers.occupations import occupation_codes
 from labor_llm.crosswalks.files import write_crosswalks
-from labor_llm.crosswalks.mapping import FRAME_FILES, Crosswalks, load_crosswalks
+from labor_llm.crosswalks.mapping import (
+    COLUMNS,
+    FRAME_FILES,
+    Crosswalks,
+    load_crosswalks,
+    patch_of,
+    patch_table,
+)
 from labor_llm.errors import InputError
 from labor_llm.surveys.rules import FRAMES
 
@@ -54,12 +62,7 @@ def test_every_frame_of_the_surveys_has_its_files() -> None:
 def test_codes_become_text_and_what_is_no_occupation_is_missing(crosswalks: Crosswalks) -> None:
     values = (1, None, 0, 580, 991, 777, -4, 40_000)
     assert mapped(crosswalks, "census1970", *values) == ["23"] + [None] * 7
-    assert crosswalks.kind("census1970", codes(*values)).tolist() == [
-        "occupation", "missing", "unknown", "military", "unemployed", "unmapped", "unmapped", "unmapped",
-    ]  # fmt: skip
     assert crosswalks.military("census1970", codes(1, 580, None)).tolist() == [False, True, False]
-    assert crosswalks.kind("census1970", codes(995, 9995)).tolist() == ["unknown", "unmapped"]
-    assert crosswalks.kind("census2010", codes(995, 9995)).tolist() == ["unmapped", "unknown"]
 
 
 def test_874_is_taken_for_873(crosswalks: Crosswalks) -> None:
@@ -81,8 +84,7 @@ def test_the_patch_serves_only_where_dorn_has_no_row(folder: Path, crosswalks: C
     assert mapped(crosswalks, "census2002", 1830, 1340) == ["169", "22"]
     assert mapped(crosswalks, "census2000", 183) == ["169"]
     assert mapped(crosswalks, "census1990", 905) == ["436"]
-    assert crosswalks.kind("census2002", codes(9840)).tolist() == ["military"]
-    assert crosswalks.by_patch("census2002", codes(1830, 1340, None)).tolist() == [True, False, False]
+    assert crosswalks.military("census2002", codes(9840)).tolist() == [True]
 
     plain = load_crosswalks(folder, other_versions=True, patched=False)
     assert mapped(plain, "census2002", 1830, 1340) == [None, "22"]
@@ -133,3 +135,110 @@ def test_a_map_gives_what_a_dictionary_gives(
     assert mapped(crosswalks, "census2000", *asked) == [targets.get(code) for code in asked]
     in_four = [code if code is None else code * 10 for code in asked]
     assert mapped(crosswalks, "census2002", *in_four) == [targets.get(code) for code in asked]
+
+
+def test_every_row_has_a_reason_and_a_source() -> None:
+    table = patch_table()
+    assert tuple(table.columns) == COLUMNS
+    assert table["frame"].isin(FRAME_FILES).all()
+    assert not table.duplicated(["frame", "code"]).any()
+    assert (table[["census_title", "reason", "source"]].map(str.strip) != "").all(axis=None)
+
+
+def test_every_target_is_an_occupation_or_the_military_or_unemployed() -> None:
+    allowed = {int(code) for code in occupation_codes()} | {905, 991}
+    assert set(patch_table()["occ1990dd"].dropna()) <= allowed
+
+
+def test_codes_have_the_digits_of_their_frame() -> None:
+    table = patch_table()
+    four = table["frame"].isin(["census2002", "census2010"])
+    assert (table.loc[~four, "code"] < 1000).all()
+    assert (table.loc[table["frame"] == "census2002", "code"] % 10 == 0).all()
+
+
+def test_the_same_occupation_goes_to_the_same_place_in_2002_and_2010() -> None:
+    wide = patch_table().pivot(index="code", columns="frame", values="occ1990dd")
+    both = wide[["census2002", "census2010"]].dropna()
+    assert len(both) > 30
+    pd.testing.assert_series_equal(both["census2002"], both["census2010"], check_names=False)
+
+
+def test_census2000_has_the_rows_of_census2002_with_three_digits() -> None:
+    assert patch_of("census2002")[1830] == patch_of("census2000")[183] == 169
+    assert patch_of("census1970")[280] == 275
+    assert patch_of("census1980")[905] == 905
+
+
+@pytest.fixture(scope="module")
+def lists() -> dict[str, np.ndarray]:
+    """Invented lists that overlap as the true ones do: 1970 and 2000 by two thirds, 1980 and 1990 all but ten codes."""
+    generator = np.random.default_rng(20260101)
+    first = np.sort(generator.permutation(np.arange(1, 980))[:450])
+    second = np.sort(generator.permutation(np.arange(3, 890))[:500])
+    third = np.union1d(second[10:], np.setdiff1d(np.arange(3, 890), second)[:10])
+    fourth = np.union1d(first[::3], np.sort(generator.permutation(np.arange(1, 980))[:300]))
+    fifth = np.union1d(fourth[::2] * 10, np.setdiff1d(np.arange(15, 9800, 10), [])[::9])
+    return dict(zip(FRAMES, (first, second, third, fourth, fourth * 10, fifth), strict=True))
+
+
+@pytest.fixture(scope="module")
+def of_lists(lists: dict[str, np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Crosswalks:
+    folder = tmp_path_factory.mktemp("lists")
+    own = {frame: dict.fromkeys(codes.tolist(), 4) for frame, codes in lists.items() if frame != "census2002"}
+    write_crosswalks(folder, own)
+    return load_crosswalks(folder, other_versions=True, patched=False)
+
+
+def draw(codes: np.ndarray, size: int, stray: float, seed: int) -> pd.Series:
+    """Draw records: occupations of very unequal size, some stray codes, some answers missing or not reported."""
+    generator = np.random.default_rng(seed)
+    weights = generator.pareto(1.5, len(codes)) + 0.2
+    values = generator.choice(codes, size, p=weights / weights.sum())
+    values = np.where(generator.random(size) < stray, generator.integers(1, codes.max() + 20, size), values)
+    drawn = pd.Series(values, dtype="Int64")
+    drawn[generator.random(size) < 0.1] = pd.NA
+    drawn[generator.random(size) < 0.1] = 0
+    return drawn
+
+
+@pytest.mark.parametrize("true", FRAMES)
+@pytest.mark.parametrize("size", [40, 400, 20_000])
+def test_the_right_frame_raises_no_alarm(
+    of_lists: Crosswalks, lists: dict[str, np.ndarray], true: str, size: int
+) -> None:
+    for seed in range(5):
+        assert of_lists.wrong_frame(true, draw(lists[true], size, 0.04, seed)) is None
+
+
+@pytest.mark.parametrize("true", FRAMES)
+def test_another_frame_is_named(of_lists: Crosswalks, lists: dict[str, np.ndarray], true: str) -> None:
+    alike = {"census1980", "census1990"}
+    for seed in range(3):
+        drawn = draw(lists[true], 20_000, 0.02, seed)
+        for said in FRAMES:
+            if said != true and {said, true} != alike:
+                assert f"look like {true} codes" in str(of_lists.wrong_frame(said, drawn)), said
+
+
+def test_1980_and_1990_are_told_apart_by_the_few_codes_that_differ(
+    of_lists: Crosswalks, lists: dict[str, np.ndarray]
+) -> None:
+    drawn = pd.Series(np.tile(lists["census1980"], 4), dtype="Int64")
+    assert "look like census1980 codes" in str(of_lists.wrong_frame("census1990", drawn))
+    assert of_lists.wrong_frame("census1980", drawn) is None
+
+
+def test_codes_of_no_frame_are_told(of_lists: Crosswalks, tmp_path: Path) -> None:
+    groups = pd.Series(np.tile(np.arange(1100, 1120), 5), dtype="Int64")
+    write_crosswalks(tmp_path, {"census1970": dict.fromkeys(range(1, 400), 4)})
+    alone = load_crosswalks(tmp_path, other_versions=True, patched=False)
+    assert alone.wrong_frame("census1970", groups) == (
+        "0.0% of 100 codes are in the list of census1970, and no other frame at hand knows more of them: "
+        "they have four digits, not three"
+    )
+
+
+def test_a_handful_of_codes_or_none_says_nothing(of_lists: Crosswalks) -> None:
+    for values in ([1234] * 19, [], [None] * 50, [-4] * 50, [0] * 50, [999] * 50):
+        assert of_lists.wrong_frame("census1970", pd.Series(values, dtype="Int64")) is None

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from labor_llm.careers.histories import predict_windows
 from labor_llm.careers.panel import CareerPanel
-from labor_llm.careers.windows import predict_windows
 from labor_llm.errors import InputError
 from labor_llm.evaluation.history_length import history_lengths, history_lengths_by_available
 

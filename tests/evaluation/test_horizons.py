@@ -15,6 +15,7 @@ from labor_llm.errors import InputError, MismatchError
 from labor_llm.evaluation.horizons import distance_to_truth, horizon_agreement
 from labor_llm.models.loading import LanguageModel
 from labor_llm.scoring.careers import score_careers
+from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.simulation.careers import NLSY79, simulate_careers
 from labor_llm.simulation.market import Market
 
@@ -160,7 +161,7 @@ def test_paths_depend_on_the_seed_the_worker_and_the_year_alone(
     assert not np.array_equal(whole.log_probs, other.log_probs)
 
 
-def test_education_between_is_observed_or_carried(chain_panel: CareerPanel, chain_model: type) -> None:
+def test_education_between_is_that_of_the_panel(chain_panel: CareerPanel, chain_model: type) -> None:
     worker = chain_panel.frame[chain_panel.frame["worker_id"] == chain_panel.workers[0]].iloc[:3].copy()
     worker["education"] = ["high school", "college", "graduate degree"]
     panel = CareerPanel(worker, chain_panel.outcomes, "d")
@@ -175,9 +176,6 @@ def test_education_between_is_observed_or_carried(chain_panel: CareerPanel, chai
 
     compounded_predictions(Watching(), panel, questions)
     assert seen == [["high school", "college"], ["high school", "college", "graduate degree"]]
-    seen.clear()
-    compounded_predictions(Watching(), panel, questions, education="carried")
-    assert seen == [["high school", "high school"], ["high school", "high school", "graduate degree"]]
 
 
 def test_what_cannot_be_compounded_is_refused(chain_panel: CareerPanel, chain_model: type) -> None:
@@ -209,7 +207,7 @@ class Scored:
         self.language_model = language_model
 
     def predict(self, panel: CareerPanel) -> Predictions:
-        return score_careers(self.language_model, panel, "tiny", ask="all")
+        return score_careers(self.language_model, panel, "tiny", ScoringSettings())
 
 
 def test_a_language_model_answers_directly_what_it_answers_in_careers(

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from labor_llm.baselines.refits import refit_baselines
-from labor_llm.baselines.registry import fit_baselines
+from labor_llm.baselines.registry import fit_baselines, refit_baselines
 from labor_llm.careers.panel import CareerPanel, split_workers
 from labor_llm.careers.predictions import Predictions
 from labor_llm.errors import MismatchError

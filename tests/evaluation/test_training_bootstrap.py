@@ -14,14 +14,14 @@ from labor_llm.baselines.frequencies import EmpiricalTransitions, transition_cou
 from labor_llm.careers.horizons import NextJobModel
 from labor_llm.careers.panel import CareerPanel, split_workers
 from labor_llm.careers.refits import resampled_training, stored_refits, training_refits
-from labor_llm.errors import ArtefactError, InputError, MismatchError
+from labor_llm.errors import ArtefactError, InputError
 from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity
 from labor_llm.evaluation.total_error import combined_errors
 from labor_llm.evaluation.training_error import train_difference_errors, train_standard_errors
 
 
 def empirical(train: CareerPanel, validation: CareerPanel) -> EmpiricalTransitions:
-    return EmpiricalTransitions("additive", name="empirical").fit(train, validation)
+    return EmpiricalTransitions("empirical", smoothings=["additive"]).fit(train, validation)
 
 
 class Counting:
@@ -69,26 +69,29 @@ def test_refits_are_stored_and_an_interrupted_bootstrap_goes_on(
     for stored, made in zip(stored_refits(tmp_path), [*three, *five[3:]], strict=True):
         pd.testing.assert_frame_equal(stored.table, made.table)
     assert five[0].log_probs is None
-    for changed in ({"seed": 1}, {"settings": {"rank": 8}}, {"keep_matrix": True}):
-        with pytest.raises(MismatchError, match="other careers, another seed or other settings"):
-            training_refits(fit, *panels, refits=3, folder=tmp_path, **changed)
-    with pytest.raises(MismatchError, match="refit_000"):
-        training_refits(
-            fit, parts["train"].restrict(parts["train"].workers[1:]), *panels[1:], 3, folder=tmp_path
-        )
     damaged = tmp_path / "refit_001" / "predictions.parquet"
     damaged.write_bytes(damaged.read_bytes()[:-1])
     with pytest.raises(ArtefactError, match="refit_001"):
-        training_refits(fit, *panels, refits=3, folder=tmp_path)
+        stored_refits(tmp_path)
+    training_refits(fit, *panels, refits=5, folder=tmp_path)
+    assert fit.times == 6
+    fewer = parts["train"].restrict(parts["train"].workers[1:])
+    for changed in ({"seed": 1}, {"made_by": {"rank": 8}}):
+        training_refits(fit, *panels, refits=2, folder=tmp_path, **changed)
+    training_refits(fit, fewer, *panels[1:], refits=2, folder=tmp_path)
+    assert fit.times == 6 + 3 * 2
+    assert len(stored_refits(tmp_path)) == 2
     with pytest.raises(ArtefactError, match="0 refits found"):
         stored_refits(tmp_path / "nothing")
     with pytest.raises(InputError, match="at least two"):
-        training_refits(fit, *panels, refits=1)
+        training_refits(fit, *panels, refits=1, folder=tmp_path)
 
 
-def test_errors_and_their_sum_by_hand(parts: dict[str, CareerPanel], chain_model: type) -> None:
+def test_errors_and_their_sum_by_hand(
+    parts: dict[str, CareerPanel], chain_model: type, tmp_path: Path
+) -> None:
     panels = (parts["train"], parts["validation"], parts["test"])
-    refits = training_refits(empirical, *panels, refits=6)
+    refits = training_refits(empirical, *panels, refits=6, folder=tmp_path)
     got = train_standard_errors([refits]).iloc[0]
     values = [np.exp(-refit.table["log_prob"].mean()) for refit in refits]
     assert got["mean_over_refits"] == pytest.approx(np.mean(values))
@@ -108,13 +111,13 @@ def test_errors_and_their_sum_by_hand(parts: dict[str, CareerPanel], chain_model
     assert np.isnan(both.loc["chain", "total_se"])
 
 
-def test_differences_are_paired_by_refit(parts: dict[str, CareerPanel]) -> None:
+def test_differences_are_paired_by_refit(parts: dict[str, CareerPanel], tmp_path: Path) -> None:
     panels = (parts["train"], parts["validation"], parts["test"])
 
     def smoother(train: CareerPanel, validation: CareerPanel) -> EmpiricalTransitions:
-        return EmpiricalTransitions("back_off", name="backed off").fit(train, validation)
+        return EmpiricalTransitions("backed off", smoothings=["back_off"]).fit(train, validation)
 
-    refits = [training_refits(fit, *panels, refits=8) for fit in (empirical, smoother)]
+    refits = [training_refits(fit, *panels, 8, tmp_path / fit.__name__) for fit in (empirical, smoother)]
     got = train_difference_errors(refits, "empirical").iloc[0]
     alone = train_standard_errors(refits)["train_se"]
     assert got["train_se"] < np.hypot(*alone)
@@ -133,7 +136,7 @@ def _named(prediction, name: str):
 
 
 def test_total_error_is_that_of_new_samples_and_train_se_errs_on_the_safe_side(
-    panel_of_chain: Callable[..., CareerPanel], chain_model: type
+    panel_of_chain: Callable[..., CareerPanel], chain_model: type, tmp_path: Path
 ) -> None:
     """First records only: the truth over fresh samples is simulated at once, and one panel must tell it."""
 
@@ -152,7 +155,7 @@ def test_total_error_is_that_of_new_samples_and_train_se_errs_on_the_safe_side(
     for seed in range(8):
         panel = panel_of_chain(600, seed=seed, records=(1, 2))
         train, test = panel.restrict(panel.workers[:300]), panel.restrict(panel.workers[300:])
-        refits = training_refits(counted, train, train, test, refits=12)
+        refits = training_refits(counted, train, train, test, 12, tmp_path / str(seed))
         own = counted(train, train).predict(test)
         both = combined_errors(bootstrap_perplexity([own], draws=200), train_standard_errors([refits]))
         found.append(both[["total_se", "train_se"]].iloc[0] ** 2)
@@ -162,8 +165,10 @@ def test_total_error_is_that_of_new_samples_and_train_se_errs_on_the_safe_side(
     assert found["train_se"] > 1.3 * fitting_alone
 
 
-def test_an_infinite_refit_is_shown_and_has_no_error(parts: dict[str, CareerPanel]) -> None:
-    refits = training_refits(empirical, parts["train"], parts["validation"], parts["test"], refits=3)
+def test_an_infinite_refit_is_shown_and_has_no_error(parts: dict[str, CareerPanel], tmp_path: Path) -> None:
+    refits = training_refits(
+        empirical, *(parts[name] for name in ("train", "validation", "test")), 3, tmp_path
+    )
     refits[1].table.loc[0, "log_prob"] = -np.inf
     got = train_standard_errors([refits]).iloc[0]
     assert got["mean_over_refits"] == np.inf

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import multiprocessing
 import signal
@@ -48,7 +47,7 @@ from labor_llm import finetuning_run, training_state
 from labor_llm.careers import read_panel
 from labor_llm.errors import LaborLLMError
 from labor_llm.finetuning import fine_tune_panel
-from labor_llm.finetuning_settings import FineTuningSettings
+from labor_llm.finetuning.settings import FineTuningSettings
 
 import torch
 torch.set_num_threads(1)
@@ -100,7 +99,7 @@ class Pair:
                 environment = {"RANK": "0"}
             given = {
                 "environment": environment, "panel_folder": str(self.panel), "model": str(self.model),
-                "folder": str(self.folder / name), "settings": dataclasses.asdict(settings), "deed": deed,
+                "folder": str(self.folder / name), "settings": settings.model_dump(), "deed": deed,
                 "at_step": at_step,
             }  # fmt: skip
             processes.append(self.context.Process(target=exec, args=(_PROCESS, given)))
@@ -155,7 +154,7 @@ def test_two_processes_give_the_losses_and_weights_of_one(
 ) -> None:
     kind, folder = whole
     assert compared(alone, folder, "model.safetensors") < TOLERANCE
-    lora = dataclasses.replace(SETTINGS, method="lora", lora_rank=4, epochs=1)
+    lora = SETTINGS.model_copy(update={"method": "lora", "lora_rank": 4, "epochs": 1})
     assert pair.fine_tune("lora", "one", lora) == [0]
     assert pair.fine_tune(f"lora {kind}", kind, lora) == [0, 0]
     assert (

@@ -17,6 +17,7 @@ from labor_llm.finetuning.refits import refit_language_model
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.models.loading import load_language_model
 from labor_llm.scoring.careers import score_careers
+from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.store.artefacts import writing
 
 QUICK = FineTuningSettings(epochs=1, learning_rate=5e-3, batch_size=16, precision="float32")
@@ -36,7 +37,7 @@ def test_refits_are_fine_tuned_with_the_settings_of_the_model(
     both = CareerPanel(pd.concat([sample.frame, frame], ignore_index=True), panel.outcomes, panel.survey)
     parts = dict.fromkeys(sample.workers, "train") | dict.fromkeys(validation.workers, "validation")
     again = fine_tune_panel(str(tiny_model_folder), both, parts, QUICK, tmp_path / "by_hand")
-    by_hand = score_careers(load_language_model(again), test, "by hand")
+    by_hand = score_careers(load_language_model(again), test, "by hand", ScoringSettings(titles="realised"))
     np.testing.assert_allclose(refits[1].table["log_prob"], by_hand.table["log_prob"], atol=1e-5)
 
     places = {path: path.stat().st_mtime_ns for path in (tmp_path / "refits").rglob("*")}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 import signal
@@ -20,7 +19,7 @@ from labor_llm.errors import ArtefactError, NumericalError
 from labor_llm.finetuning.fit import fine_tune_panel, read_learning_curve
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.finetuning.steps import FineTuningRun, evaluation_steps
-from labor_llm.store.results import only_run_into
+from labor_llm.store.results import only_run
 
 QUICK = FineTuningSettings(
     epochs=2, learning_rate=5e-3, batch_size=8, precision="float32", evaluations_per_epoch=2
@@ -28,15 +27,15 @@ QUICK = FineTuningSettings(
 
 
 # Half precision, as what computes in it must come back too.
-RESUMED = dataclasses.replace(QUICK, precision="bfloat16")
+RESUMED = QUICK.model_copy(update={"precision": "bfloat16"})
 _KILLED = """
-import dataclasses, json, os, signal, sys
+import json, os, signal, sys
 from pathlib import Path
 import torch
-import labor_llm.finetuning as finetuning
-from labor_llm import training_state
-from labor_llm.finetuning_run import FineTuningRun
-from labor_llm.careers import read_panel
+from labor_llm.careers.panel import read_panel
+from labor_llm.finetuning import fit
+from labor_llm.finetuning.steps import FineTuningRun
+from labor_llm.store import checkpoints as training_state
 
 panel_folder, model, folder, threads, settings, place = sys.argv[1:]
 torch.set_num_threads(int(threads))
@@ -68,8 +67,8 @@ elif place == "within a checkpoint":
 else:
     training_state._drop_old = killed_removal
 panel, splits = read_panel(Path(panel_folder))
-settings = finetuning.FineTuningSettings(**json.loads(settings))
-finetuning.fine_tune_panel(model, panel, splits, settings, Path(folder))
+settings = fit.FineTuningSettings(**json.loads(settings))
+fit.fine_tune_panel(model, panel, splits, settings, Path(folder))
 """
 
 
@@ -93,7 +92,7 @@ def test_a_killed_run_ends_with_the_same_weights(
 ) -> None:
     splits = split_workers(panel, seed=1)
     write_panel(tmp_path / "panel", panel, splits)
-    settings, threads = json.dumps(dataclasses.asdict(RESUMED)), str(torch.get_num_threads())
+    settings, threads = json.dumps(RESUMED.model_dump()), str(torch.get_num_threads())
     arguments = [tmp_path / "panel", tiny_model_folder, tmp_path / "killed", threads, settings, place]
     killed = subprocess.run(
         [sys.executable, "-c", _KILLED, *map(str, arguments)], capture_output=True, check=False
@@ -190,7 +189,7 @@ def test_a_best_checkpoint_that_is_damaged_at_the_end_is_made_again(
 def test_checkpoints_that_a_kill_left_beside_their_result_are_removed(
     tiny_model_folder: Path, panel: CareerPanel, tmp_path: Path
 ) -> None:
-    settings = dataclasses.replace(QUICK, epochs=1, batch_size=64)
+    settings = QUICK.model_copy(update={"epochs": 1, "batch_size": 64})
     arguments = str(tiny_model_folder), panel, split_workers(panel, seed=1)
     unfinished, kept = tmp_path / ".m.unfinished", tmp_path / "kept"
     stopped_at(1, settings, *arguments, tmp_path / "m")
@@ -198,14 +197,14 @@ def test_checkpoints_that_a_kill_left_beside_their_result_are_removed(
     folder = fine_tune_panel(*arguments, settings, tmp_path / "m")
     assert not unfinished.exists()
     shutil.copytree(kept, unfinished)
-    with only_run_into(folder):
+    with only_run(unfinished / ".lock"):
         fine_tune_panel(*arguments, settings, folder)
         assert (unfinished / "identity.txt").is_file(), "a run works there"
     fine_tune_panel(*arguments, settings, folder)
     assert not unfinished.exists()
     # They are in no other run's way either.
     shutil.copytree(kept, unfinished)
-    fine_tune_panel(*arguments, dataclasses.replace(settings, seed=2), folder)
+    fine_tune_panel(*arguments, settings.model_copy(update={"seed": 2}), folder)
     assert not unfinished.exists()
 
 
@@ -230,7 +229,7 @@ def test_a_loss_or_gradient_that_is_not_finite_stops_with_the_step(
     tiny_model_folder: Path, panel: CareerPanel, tmp_path: Path
 ) -> None:
     # The decay makes every weight infinite in the first step.
-    diverging = dataclasses.replace(QUICK, epochs=1, learning_rate=0.99, weight_decay=1e38)
+    diverging = QUICK.model_copy(update={"epochs": 1, "learning_rate": 0.99, "weight_decay": 1e38})
     where = r"is nan at step 2 of 14 \(epoch 1, batch 2; in the order of the training split, careers \d+(, \d+){7}\)"
     with pytest.raises(NumericalError, match=where) as stopped:
         fine_tune_panel(str(tiny_model_folder), panel, split_workers(panel, 1), diverging, tmp_path / "m")

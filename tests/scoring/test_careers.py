@@ -13,20 +13,24 @@ from labor_llm.errors import InputError
 from labor_llm.models.loading import LanguageModel, load_language_model
 from labor_llm.scoring import careers
 from labor_llm.scoring.careers import score_careers, score_panel
+from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.store.artefacts import MANIFEST, verify
 from labor_llm.text.templates import resumes
 from labor_llm.text.tokenization import EncodedResume, encode_resume
+
+NAMED = ScoringSettings(titles="named", named=["003"])
 
 
 def test_predictions_have_a_row_a_record_and_a_matrix_for_the_workers_in_full(
     tiny_model: LanguageModel, panel: CareerPanel
 ) -> None:
-    some = panel.restrict(panel.workers[:6])
-    predictions = score_careers(tiny_model, some, "tiny", all_titles_for=some.workers[:2])
+    some = panel.restrict(panel.workers[:13])
+    predictions = score_careers(tiny_model, some, "tiny", ScoringSettings(all_titles_workers=11), seed=3)
     table = predictions.table
     assert table["worker_id"].tolist() == some.frame["worker_id"].tolist()
-    in_full = table["worker_id"].isin(some.workers[:2])
-    assert table["log_valid_mass"].notna().equals(in_full)
+    in_full = table["log_valid_mass"].notna()
+    assert table.loc[in_full, "worker_id"].nunique() == 11
+    assert not table.loc[~in_full, "worker_id"].isin(table.loc[in_full, "worker_id"]).any()
     assert predictions.log_probs is not None
     assert predictions.log_probs.shape == (in_full.sum(), len(panel.outcomes))
     columns = panel.outcomes.indices(table.loc[in_full, "occupation"])
@@ -38,8 +42,8 @@ def test_a_tolerance_gives_bounds_that_hold_the_exact_scores(
     tiny_model: LanguageModel, panel: CareerPanel, tmp_path: Path
 ) -> None:
     some = panel.restrict(panel.workers[:3])
-    exact = score_careers(tiny_model, some, "tiny", ask="all")
-    bounded = score_careers(tiny_model, some, "tiny", ask="all", tolerance=0.2)
+    exact = score_careers(tiny_model, some, "tiny", ScoringSettings())
+    bounded = score_careers(tiny_model, some, "tiny", ScoringSettings(tolerance=0.2))
     assert exact.log_probs is not None and bounded.log_probs is not None and bounded.upper is not None
     assert exact.upper is None and "unresolved" not in exact.table
     known = np.isfinite(bounded.log_probs)
@@ -63,8 +67,8 @@ def test_line_ends_are_left_out_where_they_are_not_needed(
     tiny_model: LanguageModel, panel: CareerPanel, ask: str
 ) -> None:
     some = panel.restrict(panel.workers[:2])
-    every = score_careers(tiny_model, some, "tiny", ask=ask)
-    needed = score_careers(tiny_model, some, "tiny", ask=ask, line_ends="needed")
+    every = score_careers(tiny_model, some, "tiny", ScoringSettings(titles=ask))
+    needed = score_careers(tiny_model, some, "tiny", ScoringSettings(titles=ask, line_ends="needed"))
     # The probability of the line end, given prompt and title, is what the two differ by.
     ends = []
     for resume in resumes(some):
@@ -91,20 +95,10 @@ def test_line_ends_are_left_out_where_they_are_not_needed(
         assert (needed.table["log_prob_stay"].dropna() >= every.table["log_prob_stay"].dropna()).all()
 
 
-def test_line_ends_are_all_or_needed(tiny_model: LanguageModel, panel: CareerPanel) -> None:
-    with pytest.raises(InputError, match="line_ends is 'none'; choose one of all, needed"):
-        score_careers(tiny_model, panel, "tiny", line_ends="none")
-
-
-def test_a_tolerance_asks_for_all_titles(tiny_model: LanguageModel, panel: CareerPanel) -> None:
-    with pytest.raises(InputError, match="A tolerance goes with ask='all'"):
-        score_careers(tiny_model, panel, "tiny", ask="realised", tolerance=0.01)
-
-
 def test_a_run_that_was_stopped_goes_on_and_ends_alike(
     tiny_model: LanguageModel, panel: CareerPanel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = score_careers(tiny_model, panel, "tiny").table
+    expected = score_careers(tiny_model, panel, "tiny", ScoringSettings(titles="realised")).table
     runs: list[str] = []
     unpatched = careers.realised_log_probs
 
@@ -119,10 +113,14 @@ def test_a_run_that_was_stopped_goes_on_and_ends_alike(
 
     stopped_after(50)
     with pytest.raises(KeyboardInterrupt):
-        score_careers(tiny_model, panel, "tiny", unfinished=tmp_path / "unfinished")
+        score_careers(
+            tiny_model, panel, "tiny", ScoringSettings(titles="realised"), unfinished=tmp_path / "unfinished"
+        )
     runs.clear()
     stopped_after(-1)
-    got = score_careers(tiny_model, panel, "tiny", unfinished=tmp_path / "unfinished").table
+    got = score_careers(
+        tiny_model, panel, "tiny", ScoringSettings(titles="realised"), unfinished=tmp_path / "unfinished"
+    ).table
     assert got.equals(expected)
     assert len(runs) == len(panel.workers) - 40  # two whole shards of twenty were stored
 
@@ -132,15 +130,15 @@ def test_shards_of_other_codes_are_not_met(
 ) -> None:
     """Two codes change places and their titles with them: every text is the same, the named title is another."""
     some = panel.restrict(panel.workers[:4])
-    score_careers(tiny_model, some, "tiny", unfinished=tmp_path, ask="named", named=("003",))
+    score_careers(tiny_model, some, "tiny", NAMED, unfinished=tmp_path)
     codes = list(panel.outcomes.codes)
     codes[3], codes[4] = codes[4], codes[3]
     order = np.argsort(codes)
     outcomes = OutcomeSpace(tuple(codes[k] for k in order), tuple(panel.outcomes.titles[k] for k in order))
     frame = some.frame.assign(occupation=some.frame["occupation"].replace({"003": "004", "004": "003"}))
     swapped = CareerPanel(frame, outcomes, some.survey)
-    fresh = score_careers(tiny_model, swapped, "tiny", ask="named", named=("003",)).table
-    again = score_careers(tiny_model, swapped, "tiny", unfinished=tmp_path, ask="named", named=("003",)).table
+    fresh = score_careers(tiny_model, swapped, "tiny", NAMED).table
+    again = score_careers(tiny_model, swapped, "tiny", NAMED, unfinished=tmp_path).table
     assert again.equals(fresh)
 
 
@@ -148,10 +146,14 @@ def test_a_damaged_shard_is_scored_again(
     tiny_model: LanguageModel, panel: CareerPanel, tmp_path: Path
 ) -> None:
     some = panel.restrict(panel.workers[:3])
-    expected = score_careers(tiny_model, some, "tiny", unfinished=tmp_path).table
+    expected = score_careers(
+        tiny_model, some, "tiny", ScoringSettings(titles="realised"), unfinished=tmp_path
+    ).table
     stored = next(tmp_path.rglob("realised.npy"))
     stored.write_bytes(stored.read_bytes()[:-8] + b"\0" * 8)
-    assert score_careers(tiny_model, some, "tiny", unfinished=tmp_path).table.equals(expected)
+    assert score_careers(
+        tiny_model, some, "tiny", ScoringSettings(titles="realised"), unfinished=tmp_path
+    ).table.equals(expected)
 
 
 def test_another_model_never_meets_the_scores_of_the_first(
@@ -160,7 +162,9 @@ def test_another_model_never_meets_the_scores_of_the_first(
     from safetensors.torch import load_file, save_file
 
     some = panel.restrict(panel.workers[:3])
-    first = score_careers(tiny_model, some, "tiny", unfinished=tmp_path / "shards").table["log_prob"]
+    first = score_careers(
+        tiny_model, some, "tiny", ScoringSettings(titles="realised"), unfinished=tmp_path / "shards"
+    ).table["log_prob"]
     other = tmp_path / "other"
     other.mkdir()
     for path in tiny_model_folder.iterdir():
@@ -173,7 +177,9 @@ def test_another_model_never_meets_the_scores_of_the_first(
         {"format": "pt"},
     )
     changed = load_language_model(other)
-    second = score_careers(changed, some, "tiny", unfinished=tmp_path / "shards").table["log_prob"]
+    second = score_careers(
+        changed, some, "tiny", ScoringSettings(titles="realised"), unfinished=tmp_path / "shards"
+    ).table["log_prob"]
     assert np.abs(first - second).min() > 1e-3
 
 
@@ -187,18 +193,26 @@ def test_a_changed_weight_in_the_same_folder_is_noticed(
     for path in tiny_model_folder.iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
     some = panel.restrict(panel.workers[:3])
-    first = score_careers(load_language_model(folder), some, "m", unfinished=tmp_path / "shards").table[
-        "log_prob"
-    ]
+    first = score_careers(
+        load_language_model(folder),
+        some,
+        "m",
+        ScoringSettings(titles="realised"),
+        unfinished=tmp_path / "shards",
+    ).table["log_prob"]
     weights = load_file(folder / "model.safetensors")
     save_file(
         {name: weight * 1.5 for name, weight in weights.items()},
         folder / "model.safetensors",
         {"format": "pt"},
     )
-    second = score_careers(load_language_model(folder), some, "m", unfinished=tmp_path / "shards").table[
-        "log_prob"
-    ]
+    second = score_careers(
+        load_language_model(folder),
+        some,
+        "m",
+        ScoringSettings(titles="realised"),
+        unfinished=tmp_path / "shards",
+    ).table["log_prob"]
     assert np.abs(first - second).min() > 1e-3
 
 
@@ -207,16 +221,16 @@ def test_a_career_longer_than_the_context_is_refused(
 ) -> None:
     monkeypatch.setattr(tiny_model.model.config, "max_position_embeddings", 60)
     with pytest.raises(InputError, match="reads 60"):
-        score_careers(tiny_model, panel, "tiny")
+        score_careers(tiny_model, panel, "tiny", ScoringSettings(titles="realised"))
     with pytest.raises(InputError, match="reads 60"):
-        score_careers(tiny_model, panel, "tiny", too_long="refuse")
+        score_careers(tiny_model, panel, "tiny", ScoringSettings(titles="realised", too_long="refuse"))
 
 
 def test_no_career_is_refused_and_one_record_is_scored(tiny_model: LanguageModel, panel: CareerPanel) -> None:
     with pytest.raises(InputError, match="There is no career to score"):
-        score_careers(tiny_model, panel.restrict([]), "tiny")
+        score_careers(tiny_model, panel.restrict([]), "tiny", ScoringSettings(titles="realised"))
     one = CareerPanel(panel.frame.iloc[:1], panel.outcomes, panel.survey)
-    predictions = score_careers(tiny_model, one, "tiny", ask="all")
+    predictions = score_careers(tiny_model, one, "tiny", ScoringSettings())
     assert predictions.table["transition_type"].tolist() == ["first"]
     assert predictions.log_probs is not None
     column = panel.outcomes.index(one.frame["occupation"].iloc[0])
@@ -229,7 +243,11 @@ def test_eight_and_four_bits_of_a_model_never_meet(
     some = panel.restrict(panel.workers[:3])
     found = [
         score_careers(
-            load_language_model(tiny_model_folder, quantization=quantization), some, "m", unfinished=tmp_path
+            load_language_model(tiny_model_folder, quantization=quantization),
+            some,
+            "m",
+            ScoringSettings(titles="realised"),
+            unfinished=tmp_path,
         ).table["log_prob"]
         for quantization in ("none", "8bit", "4bit")
     ]
@@ -241,7 +259,13 @@ def test_what_was_asked_and_shortened_is_in_the_manifest(
     tiny_model_folder: Path, panel: CareerPanel, tmp_path: Path
 ) -> None:
     some = panel.restrict(panel.workers[:4])
-    score_panel(some, str(tiny_model_folder), "Tiny", tmp_path / "tiny", ask="named", named=("stay", "006"))
+    score_panel(
+        some,
+        str(tiny_model_folder),
+        "Tiny",
+        tmp_path / "tiny",
+        ScoringSettings(titles="named", named=["stay", "006"]),
+    )
     parameters = verify(tmp_path / "tiny")["parameters"]
     assert (parameters["ask"], parameters["named"], parameters["too_long"]) == (
         "named",
@@ -257,21 +281,29 @@ def test_the_same_scoring_is_not_done_twice_and_another_is(
 ) -> None:
     def stored(workers: int, in_full: int) -> int:
         some = panel.restrict(panel.workers[:workers])
-        score_panel(some, str(tiny_model_folder), "Tiny", tmp_path / "tiny", in_full)
+        score_panel(
+            some,
+            str(tiny_model_folder),
+            "Tiny",
+            tmp_path / "tiny",
+            ScoringSettings(all_titles_workers=in_full),
+        )
         return (tmp_path / "tiny" / "predictions.parquet").stat().st_mtime_ns
 
-    first = stored(4, 0)
-    assert stored(4, 0) == first
-    second = stored(4, 1)
+    first = stored(12, 0)
+    assert stored(12, 0) == first
+    second = stored(12, 11)
     assert second > first
-    assert stored(5, 1) > second
+    assert stored(13, 11) > second
 
 
 def test_stored_predictions_are_read_back_and_leave_nothing_unfinished(
     tiny_model_folder: Path, panel: CareerPanel, tmp_path: Path
 ) -> None:
-    some = panel.restrict(panel.workers[:4])
-    predictions = score_panel(some, str(tiny_model_folder), "Tiny", tmp_path / "tiny", all_titles_workers=2)
+    some = panel.restrict(panel.workers[:12])
+    predictions = score_panel(
+        some, str(tiny_model_folder), "Tiny", tmp_path / "tiny", ScoringSettings(all_titles_workers=11)
+    )
     stored = read_predictions(tmp_path / "tiny")
     assert stored.model == "Tiny"
     assert stored.table.equals(predictions.table)

@@ -12,6 +12,7 @@ from labor_llm.models.loading import LanguageModel
 from labor_llm.scoring import realised as named_titles
 from labor_llm.scoring.careers import score_careers
 from labor_llm.scoring.realised import check_names
+from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.scoring.title_trie import TitleTrie
 from labor_llm.text.tokenization import EncodedResume
 
@@ -20,8 +21,10 @@ UNEMPLOYED, OUT = "006", "007"
 
 def test_named_titles_are_those_of_all_titles(tiny_model: LanguageModel, panel: CareerPanel) -> None:
     some = panel.restrict(panel.workers[:12])
-    full = score_careers(tiny_model, some, "tiny", ask="all")
-    named = score_careers(tiny_model, some, "tiny", ask="named", named=("stay", UNEMPLOYED, OUT))
+    full = score_careers(tiny_model, some, "tiny", ScoringSettings())
+    named = score_careers(
+        tiny_model, some, "tiny", ScoringSettings(titles="named", named=["stay", UNEMPLOYED, OUT])
+    )
     assert full.log_probs is not None
     assert np.abs(named.table["log_prob"] - full.table["log_prob"]).max() == 0
     for code in (UNEMPLOYED, OUT):
@@ -54,13 +57,15 @@ def test_only_what_is_not_known_is_run(
     for jobs, expected in (("000000", []), ("000110", [(2, 2)]), ("012345", [(5, 5)])):
         frame["occupation"] = [f"00{job}" for job in jobs]
         runs.clear()
-        score_careers(tiny_model, CareerPanel(frame, panel.outcomes, "x"), "tiny", ask="named")
+        score_careers(
+            tiny_model, CareerPanel(frame, panel.outcomes, "x"), "tiny", ScoringSettings(titles="named")
+        )
         assert runs == expected
 
 
 def test_a_single_record_has_nothing_to_stay_in(tiny_model: LanguageModel, panel: CareerPanel) -> None:
     one = CareerPanel(panel.frame.iloc[:1], panel.outcomes, "x")
-    table = score_careers(tiny_model, one, "tiny", ask="named").table
+    table = score_careers(tiny_model, one, "tiny", ScoringSettings(titles="named")).table
     assert table["log_prob"].notna().all()
     assert table["log_prob_stay"].isna().all()
 
@@ -68,18 +73,22 @@ def test_a_single_record_has_nothing_to_stay_in(tiny_model: LanguageModel, panel
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"ask": "some"}, "ask is 'some'; choose one of realised, named, all"),
-        ({"ask": "named", "named": ("retired",)}, "'retired' is no title that can be asked for"),
-        ({"ask": "named", "named": ()}, "name at least one"),
-        ({"ask": "named", "named": ("stay", "stay")}, "each once"),
-        ({"too_long": "cut"}, "too_long is 'cut'; choose one of shorten, refuse"),
+        ({"titles": "some"}, "titles: 'some' should be 'realised', 'named' or 'all'"),
+        ({"titles": "named", "named": ["retired"]}, "'retired' is no title that can be asked for"),
+        ({"named": []}, "named: .* should have at least 1 item"),
+        ({"titles": "named", "named": ["stay", "stay"]}, "each once"),
+        ({"too_long": "cut"}, "too_long: 'cut' should be 'shorten' or 'refuse'"),
+        ({"line_ends": "none"}, "line_ends: 'none' should be 'all' or 'needed'"),
+        ({"titles": "realised", "tolerance": 0.1}, "tolerance: goes with titles 'all'"),
+        ({"all_titles_workers": 10}, "all_titles_workers: 10 is too few; .* 11 persons or more"),
+        ({"test_workers": 0}, "test_workers: 0 is too few"),
     ],
 )
 def test_what_cannot_be_asked_for_is_refused(
     tiny_model: LanguageModel, panel: CareerPanel, options: dict[str, object], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        score_careers(tiny_model, panel, "tiny", **options)  # type: ignore[arg-type]
+        score_careers(tiny_model, panel, "tiny", ScoringSettings(**options))
 
 
 def test_a_code_called_stay_cannot_be_asked_for(panel: CareerPanel) -> None:

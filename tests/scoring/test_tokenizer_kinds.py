@@ -32,6 +32,7 @@ from labor_llm.scoring.all_titles import all_title_log_probs
 from labor_llm.scoring.careers import score_careers
 from labor_llm.scoring.realised import realised_log_probs
 from labor_llm.scoring.reference import reference_log_prob
+from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.scoring.title_trie import build_title_trie
 from labor_llm.text.templates import continuation, resumes
 from labor_llm.text.tokenization import check_split, encode_resume, encode_titles
@@ -242,7 +243,7 @@ def test_scores_do_not_depend_on_the_order_or_the_company_of_careers(
     language_model: LanguageModel, panel: CareerPanel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Scored without stored files: this model has no folder whose checksum could name them.
-    monkeypatch.setattr("labor_llm.scoring.question.weights_checksum", str)
+    monkeypatch.setattr("labor_llm.scoring.careers.weights_checksum", str)
     five, one = panel.restrict(panel.workers[:5]), panel.restrict(panel.workers[3:4])
     reversed_rows = five.frame.iloc[::-1].sort_values("year", kind="stable")
     order = list(reversed(five.workers))
@@ -252,7 +253,7 @@ def test_scores_do_not_depend_on_the_order_or_the_company_of_careers(
         five.survey,
     )
     first, alone, other = (
-        score_careers(language_model, some, "x", ask="all").table.set_index(["worker_id", "year"])
+        score_careers(language_model, some, "x", ScoringSettings()).table.set_index(["worker_id", "year"])
         for some in (five, one, turned)
     )
     for table in (alone, other):

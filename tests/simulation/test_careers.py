@@ -196,19 +196,3 @@ def test_impossible_simulations_are_refused(changes: dict[str, int]) -> None:
         InputError, match="give at least one worker and one per block, and a seed of 0 or more"
     ):
         simulate_careers(MARKET, **{"workers": 5, "schedule": NLSY79, "seed": 1, **changes})
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"waves": (1990, 1989)}, "the waves must be ascending years"),
-        ({"waves": ()}, "the waves must be ascending years"),
-        ({"ethnicities": {"hispanic": 0.5}}, "those of ethnicities add up to 1"),
-        ({"response": 1.5}, "shares must lie between 0 and 1"),
-        ({"first_age": 30, "last_age": 29}, "the first age, 30, is above the last, 29"),
-        ({"first_age": 70}, "no wave in which all born 1957 to 1964 are 70 to 80 years old"),
-    ],
-)
-def test_a_schedule_without_records_is_refused(changes: dict, message: str) -> None:
-    with pytest.raises(InputError, match=f"NLSY79: .*{message}"):
-        dataclasses.replace(NLSY79, **changes)

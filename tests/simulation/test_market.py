@@ -12,9 +12,9 @@ import pytest
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.errors import ArtefactError, InputError
 from labor_llm.simulation.careers import PSID81, simulate_careers
+from labor_llm.simulation.histories import NONE, Histories
 from labor_llm.simulation.market import Market
 from labor_llm.simulation.parameters import MarketParameters
-from labor_llm.simulation.tables import NONE, Histories
 
 GROUPS = {
     "10": "Clerical",
@@ -147,7 +147,7 @@ def test_staying_and_recall_worked_by_hand() -> None:
 
 def test_histories_worked_by_hand() -> None:
     """Occupations 0 and 1 in groups 0 and 1; 2 is unemployed, 3 out of the labor force."""
-    histories = Histories(1, np.array([0, 1]), groups=2, decay=0.5, cap=2.0)
+    histories = Histories(1, np.array([0, 1]), decay=0.5, cap=2.0)
     for year, education, outcome in [(1990, 1, 0), (1991, 1, 2), (1994, 2, 1), (1995, 2, 1)]:
         histories.meet(np.array([year]), np.array([education]))
         new_degree = bool(histories.new_degree[0])
@@ -162,7 +162,7 @@ def test_histories_worked_by_hand() -> None:
     np.testing.assert_allclose(histories.experience[0], [0.5**7, (2 * 0.5 + 1) * 0.25])
     np.testing.assert_allclose(histories.idle[0], 0.5**6)
     assert histories.held[0].tolist() == [1.0, 3.0]
-    assert Histories(1, np.array([0, 1]), 2, 0.5, 2.0).last[0] == NONE
+    assert Histories(1, np.array([0, 1]), 0.5, 2.0).last[0] == NONE
 
 
 @pytest.fixture(scope="module")
@@ -176,13 +176,6 @@ def test_every_parameter_matters(name: str, many: pd.DataFrame) -> None:
     parameters = dataclasses.replace(MARKET.parameters, **{name: value * 1.1})
     changed = Market(5, parameters, SPACE, GROUPS).log_probabilities(many, np.float64)
     assert np.abs(changed - MARKET.log_probabilities(many, np.float64)).max() > 1e-4
-
-
-def test_the_table_of_parameters_names_unit_and_meaning() -> None:
-    table = MarketParameters(stay=0.25).table()
-    assert table["parameter"].is_unique
-    assert table.set_index("parameter").loc["stay", "value"] == 0.25
-    assert (table[["unit", "meaning"]].map(len) > 3).all(axis=None)
 
 
 def test_a_market_comes_back_from_its_json(many: pd.DataFrame) -> None:
@@ -223,24 +216,6 @@ def test_a_json_that_describes_no_market_or_another_is_refused(text: str, messag
 def test_a_market_of_other_groups_is_not_the_stored_one() -> None:
     with pytest.raises(ArtefactError, match="make another market here"):
         Market.from_json(MARKET.to_json(), SPACE, {**GROUPS, "11": "Service"})
-
-
-@pytest.mark.parametrize(
-    ("codes", "seed", "message"),
-    [
-        (("10", "11", "unemployed", "education"), 1, "the state 'out_of_labor_force' is missing"),
-        (("10", "unemployed", "education", "out_of_labor_force"), 1, "at least two occupations, found 1"),
-        (
-            ("10", "99", "unemployed", "education", "out_of_labor_force"),
-            1,
-            "occupation '99' has no major group",
-        ),
-        (SPACE.codes, -1, "market seed: -1 is negative"),
-    ],
-)
-def test_what_a_market_cannot_be_made_of(codes: tuple[str, ...], seed: int, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        Market(seed, outcomes=OutcomeSpace(codes, codes), groups=GROUPS)
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,13 @@ from labor_llm.errors import InputError
 from labor_llm.models.loading import LanguageModel
 from labor_llm.scoring.careers import score_careers, score_panel
 from labor_llm.scoring.reference import reference_log_prob
-from labor_llm.text.prompts import Preamble, preamble
+from labor_llm.scoring.settings import ScoringSettings
+from labor_llm.text.prompts import Preamble, PromptSettings
 from labor_llm.text.shortening import readable_career
-from labor_llm.text.templates import ResumeTemplate, continuation, resumes
+from labor_llm.text.templates import continuation, resumes
 from labor_llm.text.tokenization import encode_titles
 
+REALISED = ScoringSettings(titles="realised")
 TOLERANCE = 1e-4  # nats, float32
 
 
@@ -27,7 +29,7 @@ def splits(panel: CareerPanel) -> dict[str, str]:
 
 
 def test_the_list_of_titles_is_the_outcome_space(panel: CareerPanel, splits: dict[str, str]) -> None:
-    first, *titles, blank, end = preamble("titles", panel, splits).text.split("\n")
+    first, *titles, blank, end = PromptSettings(form="titles").preamble(panel, splits).text.split("\n")
     assert first == "Each job title is one of the following:"
     assert tuple(titles) == panel.outcomes.titles
     assert (blank, end) == ("", "")
@@ -36,7 +38,8 @@ def test_the_list_of_titles_is_the_outcome_space(panel: CareerPanel, splits: dic
 def test_examples_are_resumes_of_training_workers(panel: CareerPanel, splits: dict[str, str]) -> None:
     whole = {resume.text for resume in resumes(panel.split(splits, "train"))}
     three, two, other = (
-        preamble("examples", panel, splits, *drawn).text for drawn in ((3, 1), (2, 1), (3, 2))
+        PromptSettings(form="examples", examples=examples, seed=seed).preamble(panel, splits).text
+        for examples, seed in ((3, 1), (2, 1), (3, 2))
     )
 
     def parts(text: str) -> set[str]:
@@ -52,10 +55,9 @@ def test_examples_are_resumes_of_training_workers(panel: CareerPanel, splits: di
 def test_prompts_and_spans_move_behind_the_preamble(
     panel: CareerPanel, splits: dict[str, str], kind: str
 ) -> None:
-    before = preamble(kind, panel, splits, 2)
-    template = ResumeTemplate(preamble=before.text)
+    before = PromptSettings(form=kind, examples=2).preamble(panel, splits)
     codes = iter(panel.frame["occupation"])
-    for plain, prompted in zip(resumes(panel), resumes(panel, template), strict=True):
+    for plain, prompted in zip(resumes(panel), resumes(panel, before.text), strict=True):
         assert prompted.text == before.text + plain.text
         for record, (start, end) in enumerate(prompted.spans):
             assert prompted.text[start:end] == continuation(panel.outcomes.title(next(codes)))
@@ -66,28 +68,28 @@ def test_prompts_and_spans_move_behind_the_preamble(
 def test_the_fast_scorer_gives_what_the_reference_gives(
     tiny_model: LanguageModel, panel: CareerPanel, splits: dict[str, str], kind: str
 ) -> None:
-    template = ResumeTemplate(preamble=preamble(kind, panel, splits, 1).text)
+    before = PromptSettings(form=kind).preamble(panel, splits)
     some = panel.restrict(panel.workers[3:5])
-    got = score_careers(tiny_model, some, "m", ask="all", template=template)
+    got = score_careers(tiny_model, some, "m", ScoringSettings(), preamble=before.text)
     expected = [
         [reference_log_prob(tiny_model, resume.prompt(record), title) for title in panel.outcomes.titles]
-        for resume in resumes(some, template)
+        for resume in resumes(some, before.text)
         for record in range(len(resume.spans))
     ]
     assert got.log_probs is not None
     assert np.abs(got.log_probs - expected).max() < TOLERANCE
     realised = np.asarray(expected)[range(len(expected)), panel.outcomes.indices(got.table["occupation"])]
     assert np.abs(got.table["log_prob"] - realised).max() < TOLERANCE
-    plain = score_careers(tiny_model, some, "m").table["log_prob"]
+    plain = score_careers(tiny_model, some, "m", REALISED).table["log_prob"]
     assert (got.table["log_prob"] - plain).abs().max() > 0.1
 
 
 def test_a_long_career_loses_records_and_keeps_the_preamble(
     tiny_model: LanguageModel, panel: CareerPanel, splits: dict[str, str]
 ) -> None:
-    before = preamble("titles", panel, splits)
+    before = PromptSettings(form="titles").preamble(panel, splits)
     longest = max(map(len, encode_titles(tiny_model.tokenizer, panel.outcomes)))
-    resume = max(resumes(panel, ResumeTemplate(preamble=before.text)), key=lambda resume: len(resume.spans))
+    resume = max(resumes(panel, before.text), key=lambda resume: len(resume.spans))
     tokenizer = tiny_model.tokenizer
     context = len(tokenizer(resume.prompt(3))["input_ids"]) + longest
     career = readable_career(tokenizer, resume, context, longest)
@@ -103,37 +105,37 @@ def test_scores_of_another_prompt_are_others_and_no_example_is_stored(
     tiny_model_folder: Path, panel: CareerPanel, splits: dict[str, str], tmp_path: Path
 ) -> None:
     some = panel.restrict(panel.workers[:3])
-    before = preamble("examples", panel, splits, 1, seed=7)
+    before = PromptSettings(form="examples", seed=7).preamble(panel, splits)
     model, folder = str(tiny_model_folder), tmp_path / "scores"
-    plain = score_panel(some, model, "m", folder, ask="realised")
-    same = score_panel(some, model, "m", folder, ask="realised", preamble=Preamble())
+    plain = score_panel(some, model, "m", folder, REALISED)
+    same = score_panel(some, model, "m", folder, REALISED, preamble=Preamble())
     assert same.table.equals(plain.table)
     assert "preamble" not in json.loads((folder / "manifest.json").read_text())["parameters"]
-    prompted = score_panel(some, model, "m", folder, ask="realised", preamble=before)
+    prompted = score_panel(some, model, "m", folder, REALISED, preamble=before)
     assert not prompted.table["log_prob"].equals(plain.table["log_prob"])
     stored = json.loads((folder / "manifest.json").read_text())["parameters"]["preamble"]
     assert stored == before.described()
     assert (stored["prompt"], stored["examples"], stored["seed"]) == ("examples", 1, 7)
     header = before.text.splitlines()[2]
     assert not any(header.encode() in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
-    assert header not in repr(before) + repr(ResumeTemplate(preamble=before.text))
+    assert header not in repr(before)
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (("few-shot", 1), "choose one of plain, titles, examples"),
-        (("examples", 0), "examples is 0; give at least 1"),
-        (("examples", 113), "no more than the 112 training workers"),
+        ({"form": "few-shot"}, "form: 'few-shot' should be 'plain', 'titles' or 'examples'"),
+        ({"form": "examples", "examples": 0}, "examples: 0 should be greater than or equal to 1"),
+        ({"form": "examples", "examples": 113}, "no more than the 112 training workers"),
     ],
 )
 def test_what_cannot_be_is_refused(
-    panel: CareerPanel, splits: dict[str, str], given: tuple[str, int], message: str
+    panel: CareerPanel, splits: dict[str, str], given: dict[str, object], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        preamble(given[0], panel, splits, given[1])
+        PromptSettings(**given).preamble(panel, splits)
 
 
-def test_a_preamble_is_whole_lines() -> None:
+def test_a_preamble_is_whole_lines(panel: CareerPanel) -> None:
     with pytest.raises(InputError, match="must end with the end of a line"):
-        ResumeTemplate(preamble="no line end")
+        next(resumes(panel, "no line end"))

@@ -13,8 +13,9 @@ from labor_llm.errors import InputError
 from labor_llm.models.loading import LanguageModel
 from labor_llm.scoring.careers import score_careers
 from labor_llm.scoring.reference import reference_log_prob
+from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.text.shortening import count_shortened, readable_career
-from labor_llm.text.templates import Resume, ResumeTemplate, resumes
+from labor_llm.text.templates import Resume, career_resume, resumes
 from labor_llm.text.tokenization import encode_titles
 
 
@@ -26,9 +27,7 @@ def resume(panel: CareerPanel) -> Resume:
 def later_career(panel: CareerPanel, worker: str, first: int, last: int) -> Resume:
     """The resume of a worker whose career begins with the record `first` and ends with `last`."""
     career = panel.frame[panel.frame["worker_id"] == worker].iloc[first : last + 1]
-    return ResumeTemplate().resume(
-        panel.survey, career, [panel.outcomes.title(code) for code in career["occupation"]]
-    )
+    return career_resume(panel.survey, career, [panel.outcomes.title(code) for code in career["occupation"]])
 
 
 def test_every_record_has_the_longest_history_that_fits(
@@ -67,12 +66,12 @@ def test_the_scores_are_those_of_the_shortened_texts(
     try:
         dropped = readable_career(tiny_model.tokenizer, resume, tiny_model.context, longest).dropped
         with caplog.at_level(logging.WARNING):
-            got = score_careers(tiny_model, one, "tiny", ask="all")
-            named = score_careers(tiny_model, one, "tiny", ask="named")
+            got = score_careers(tiny_model, one, "tiny", ScoringSettings())
+            named = score_careers(tiny_model, one, "tiny", ScoringSettings(titles="named"))
         with pytest.raises(
             InputError, match=rf"{resume.worker_id} .*has {whole + longest} tokens, the model reads"
         ):
-            score_careers(tiny_model, one, "tiny", too_long="refuse")
+            score_careers(tiny_model, one, "tiny", ScoringSettings(too_long="refuse"))
     finally:
         model.config.max_position_embeddings = context
     assert dropped[0] == 0 < dropped[5] < 5

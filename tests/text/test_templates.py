@@ -9,7 +9,7 @@ import pytest
 
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import InputError
-from labor_llm.text.templates import Resume, ResumeTemplate, continuation, invented_resume, resumes
+from labor_llm.text.templates import Resume, career_resume, continuation, invented_resume, resumes
 
 CAREER = pd.DataFrame(
     {
@@ -40,7 +40,7 @@ GOLDEN = (
 
 @pytest.fixture(scope="module")
 def golden() -> Resume:
-    return ResumeTemplate().resume("PSID", CAREER, JOBS)
+    return career_resume("PSID", CAREER, JOBS)
 
 
 def test_the_resume_is_the_golden_text(golden: Resume) -> None:
@@ -68,7 +68,7 @@ def test_a_prompt_ends_at_the_colon_and_begins_the_next(golden: Resume) -> None:
 
 @pytest.mark.parametrize("records", [1, 2])
 def test_a_prompt_does_not_depend_on_what_comes_later(golden: Resume, records: int) -> None:
-    shorter = ResumeTemplate().resume("PSID", CAREER.head(records), JOBS[:records])
+    shorter = career_resume("PSID", CAREER.head(records), JOBS[:records])
     assert shorter.prompt(records - 1) == golden.prompt(records - 1)
     assert golden.text.startswith(shorter.text.removesuffix("<END OF DATA>\n"))
 
@@ -78,18 +78,12 @@ LINE = "The worker was born in 1963.\n"
 
 def test_an_unknown_birth_year_leaves_its_line_out() -> None:
     unknown = CAREER.assign(birth_year=pd.array([None] * 3, dtype="Int64"))
-    assert ResumeTemplate().resume("PSID", unknown, JOBS).text == GOLDEN.replace(LINE, "")
-
-
-def test_the_variant_without_birth_year_never_states_it() -> None:
-    got = ResumeTemplate(birth_year=False).resume("PSID", CAREER, JOBS)
-    assert got.text == GOLDEN.replace(LINE, "")
-    assert [got.text[start:end] for start, end in got.spans] == [continuation(job) for job in JOBS]
+    assert career_resume("PSID", unknown, JOBS).text == GOLDEN.replace(LINE, "")
 
 
 def test_a_career_without_records_has_no_resume() -> None:
     with pytest.raises(InputError, match="A career without records has no resume"):
-        ResumeTemplate().resume("PSID", CAREER.head(0), [])
+        career_resume("PSID", CAREER.head(0), [])
 
 
 def test_a_panel_gives_one_resume_a_worker_in_its_order(panel: CareerPanel) -> None:

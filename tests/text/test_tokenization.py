@@ -14,7 +14,7 @@ from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import InputError, MismatchError
 from labor_llm.models.loading import LanguageModel
-from labor_llm.text.templates import Resume, ResumeTemplate, resumes
+from labor_llm.text.templates import Resume, career_resume, resumes
 from labor_llm.text.tokenization import (
     check_split,
     check_vocabulary,
@@ -39,7 +39,7 @@ CAREER = pd.DataFrame(
 
 @pytest.fixture(scope="module")
 def resume() -> Resume:
-    return ResumeTemplate().resume("PSID", CAREER, ("Cooks", "Physicians"))
+    return career_resume("PSID", CAREER, ("Cooks", "Physicians"))
 
 
 def merging(*merges: tuple[str, str]) -> PreTrainedTokenizerFast:

@@ -126,9 +126,9 @@ def test_the_same_persons_are_not_pooled_under_another_name_of_their_survey(
     convert_dataset(results, "wage_panel", DatasetSource(survey="Young men"))
     convert_dataset(results, "own", DatasetSource(survey="NLSY 79", **own))
     with pytest.raises(InputError, match="wage_panel and own are both of the survey NLSY79, so a person"):
-        open_training_careers(results, "wage_panel", TrainingData(others={"own": 0.5}))
+        open_training_careers(results, "wage_panel", TrainingData(others=["own"], share=0.5))
     convert_dataset(results, "own", DatasetSource(survey="ACME", **own))
-    got = open_training_careers(results, "wage_panel", TrainingData(others={"own": 0.5}))
+    got = open_training_careers(results, "wage_panel", TrainingData(others=["own"], share=0.5))
     assert (got.own.survey, got.added[0].survey) == ("Young men", "ACME")
 
 

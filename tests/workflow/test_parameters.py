@@ -1,11 +1,10 @@
 import nbformat.v4 as nbf
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from labor_llm.errors import InputError
-from labor_llm.workflow.parameters import check_parameters, declared_parameters, parameter_table
+from labor_llm.workflow.parameters import GROUPS, checked_parameters, declared_parameters, group_of_settings
 
 CELL = """\
 # what the reader may change
@@ -29,22 +28,18 @@ def notebook(source=CELL):
 
 
 def test_reads_name_type_default_and_help():
-    got = parameter_table(notebook())
+    got = [(p.name, p.type, p.default, p.help) for p in declared_parameters(notebook()).values()]
 
-    expected = pd.DataFrame(
-        [
-            ("seed", "int", "1", "seed of the split"),
-            ("rate", "float", "0.0002", "learning rate"),
-            ("verbose", "bool", "False", ""),
-            ("dataset", "str", "'nlsy79'", "data set, with a # in its help"),
-            ("datasets", "list[str]", "['nlsy79', 'psid']", "in the order of the tables"),
-            ("horizons", "list[int]", "[1, 2]", ""),
-            ("shares", "list[float]", "[0.7, 1]", ""),
-            ("note", "str", "''", ""),
-        ],
-        columns=["name", "type", "default", "help"],
-    )
-    pd.testing.assert_frame_equal(got, expected)
+    assert got == [
+        ("seed", "int", 1, "seed of the split"),
+        ("rate", "float", 0.0002, "learning rate"),
+        ("verbose", "bool", False, ""),
+        ("dataset", "str", "nlsy79", "data set, with a # in its help"),
+        ("datasets", "list[str]", ["nlsy79", "psid"], "in the order of the tables"),
+        ("horizons", "list[int]", [1, 2], ""),
+        ("shares", "list[float]", [0.7, 1], ""),
+        ("note", "str", "", ""),
+    ]
 
 
 def test_a_notebook_without_the_cell_declares_nothing():
@@ -60,7 +55,7 @@ def test_a_notebook_without_the_cell_declares_nothing():
     ],
 )
 def test_fitting_values_pass(given):
-    check_parameters(notebook(), given, "x.ipynb")
+    assert checked_parameters(notebook(), given, "x.ipynb") == given
 
 
 @pytest.mark.parametrize(
@@ -87,15 +82,77 @@ def test_fitting_values_pass(given):
 )
 def test_a_value_that_does_not_fit_is_refused(given, message):
     with pytest.raises(InputError) as refused:
-        check_parameters(notebook(), given, "notebooks/06_baselines.ipynb")
+        checked_parameters(notebook(), given, "notebooks/06_baselines.ipynb")
 
     assert message in str(refused.value)
     assert str(refused.value).startswith("notebooks/06_baselines.ipynb: ")
 
 
+GROUPED = """\
+dataset: str = "nlsy79"  # data set
+fine_tuning: dict = {"epochs": 1, "learning_rate": 2e-4}  # how the model is fine-tuned
+resumes: dict = {}  # the form of the resumes
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "injected"),
+    [
+        ({}, {}),
+        ({"epochs": 3}, {"fine_tuning": {"epochs": 3, "learning_rate": 2e-4}}),
+        (
+            {"fine_tuning": {"epochs": 2}, "batch_size": 4},
+            {"fine_tuning": {"epochs": 2, "learning_rate": 2e-4, "batch_size": 4}},
+        ),
+        (
+            {"dataset": "psid", "resumes.seed": 7, "titles": "numeric"},
+            {"dataset": "psid", "resumes": {"seed": 7, "titles": "numeric"}},
+        ),
+    ],
+)
+def test_settings_are_given_one_by_one_or_as_a_group_and_the_others_keep_the_notebooks_defaults(
+    given, injected
+):
+    assert checked_parameters(notebook(GROUPED), given, "x.ipynb") == injected
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"epochs": 0}, "fine_tuning.epochs: 0 should be greater than or equal to 1"),
+        ({"fine_tuning": {"epoch": 2}}, "fine_tuning.epoch: no such field; did you mean 'epochs'?"),
+        (
+            {"titles": "words"},
+            "resumes.titles: 'words' should be 'literal', 'numeric', 'perturbed' or 'shuffled'",
+        ),
+        (
+            {"seed": 2},
+            "seed is a setting of fine_tuning, resumes: give it as -p fine_tuning.seed or -p resumes.seed",
+        ),
+        ({"epochz": 2}, "no parameter 'epochz' (did you mean 'epochs'?)"),
+        ({"career.epochs": 2}, "no parameter 'career.epochs'"),
+        (
+            {"fine_tuning": 3},
+            "fine_tuning is a group of settings; give it by -y 'fine_tuning: {setting: value}'",
+        ),
+    ],
+)
+def test_a_setting_that_does_not_fit_is_refused(given, message):
+    with pytest.raises(InputError) as refused:
+        checked_parameters(notebook(GROUPED), given, "x.ipynb")
+
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_every_field_of_a_group_says_what_it_is(name):
+    for field, about in group_of_settings(name).model_fields.items():
+        assert about.description, f"{name}.{field}"
+
+
 def test_one_message_names_every_problem():
     with pytest.raises(InputError, match=r"(?s)'sed'.*rate is float.*Nothing was run"):
-        check_parameters(notebook(), {"sed": 3, "rate": "fast", "verbose": True}, "x.ipynb")
+        checked_parameters(notebook(), {"sed": 3, "rate": "fast", "verbose": True}, "x.ipynb")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +172,7 @@ def test_one_message_names_every_problem():
 )
 def test_a_line_that_is_no_declaration_is_refused(line, message):
     with pytest.raises(InputError) as refused:
-        check_parameters(notebook(line), {}, "x.ipynb")
+        checked_parameters(notebook(line), {}, "x.ipynb")
 
     assert message in str(refused.value)
 

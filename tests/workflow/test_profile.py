@@ -379,10 +379,10 @@ BAD_FIELDS = [
     (model(base=7), "language_models.small.base", "string"),
     (model(bsae="x"), "language_models.small.bsae", "not permitted"),
     (model(fine_tuning="full"), "language_models.small.fine_tuning", "dictionary"),
-    (fine_tuning(epoch=1), "fine_tuning", "epoch: Unexpected keyword argument"),
-    (fine_tuning(method="adapter"), "method", "choose one of full, lora"),
-    (fine_tuning(epochs=0), "epochs", "at least 1"),
-    (fine_tuning(learning_rate=2.0), "learning_rate", "between 0 and 1"),
+    (fine_tuning(epoch=1), "fine_tuning", "epoch: no such field"),
+    (fine_tuning(method="adapter"), "method", "'full' or 'lora'"),
+    (fine_tuning(epochs=0), "epochs", "greater than or equal to 1"),
+    (fine_tuning(learning_rate=2.0), "learning_rate", "less than 1"),
     # YAML 1.1 reads 5e-5 without a point as text: the commonest slip of all.
     (fine_tuning(learning_rate="5e-5"), "learning_rate", "number"),
     (fine_tuning(epochs="three"), "epochs", "integer"),
@@ -391,7 +391,7 @@ BAD_FIELDS = [
     (fine_tuning(weight_decay="none"), "weight_decay", "number"),
     (fine_tuning(seed="x"), "seed", "integer"),
     (fine_tuning(max_gradient_norm=None), "max_gradient_norm", "number"),
-    (fine_tuning(method=1), "method", "string"),
+    (fine_tuning(method=1), "method", "'full' or 'lora'"),
 ]
 
 

@@ -1,21 +1,18 @@
-"""Fit CAREER and store it; fit it on one population and go on from there on another (transfer).
+"""CAREER as a baseline, stored; fitted on one population, it can be the start of the training on another (transfer).
 
 The transfer is the paper's: weights that were trained on other careers over the same occupations are the start of
 the training. Covariates that those careers lack are not known there; their embeddings begin afresh.
-
-CAREER in the form of a baseline: `fit(train, validation)` and `predict(panel)`.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,13 +29,11 @@ from labor_llm.baselines.career.model import (
 )
 from labor_llm.baselines.career.settings import CareerSettings
 from labor_llm.baselines.career.training import CareerRun, by_length
-from labor_llm.baselines.panels import check_fitting_panels, check_outcomes
+from labor_llm.baselines.form import Baseline, check_fitting_panels, check_outcomes
 from labor_llm.careers.occupations import OutcomeSpace, read_titles
-from labor_llm.careers.panel import CareerPanel, transitions
-from labor_llm.careers.predictions import Predictions, from_matrix
+from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import InputError, MismatchError
 from labor_llm.store.artefacts import (
-    atomic_path,
     check_replaceable,
     checksum_of,
     environment,
@@ -74,19 +69,6 @@ class FittedCareer:
     settings: CareerSettings
     curve: pd.DataFrame
 
-    def predict(self, panel: CareerPanel, name: str = NAME) -> Predictions:
-        """Return the log-probability of every occupation for every record of a panel.
-
-        Args:
-            panel: over the model's outcome space.
-            name: the model's name in the predictions.
-
-        Raises:
-            MismatchError: if the panel's outcome space is another.
-        """
-        check_outcomes(name, self.outcomes, panel)
-        return from_matrix(name, transitions(panel), self.outcomes, self.log_probabilities(panel))
-
     @torch.no_grad()
     def log_probabilities(self, panel: CareerPanel) -> np.ndarray:
         """Return the log-probability of every occupation at every record, nats, float32 [records, occupations]."""
@@ -108,7 +90,6 @@ def fit_career(
     settings: CareerSettings,
     folder: Path,
     pretrained: Path | None = None,
-    inputs: dict[str, Path] | None = None,
 ) -> Path:
     """Train CAREER on the training workers, keep the weights that are best for the validation workers, and store it.
 
@@ -119,7 +100,6 @@ def fit_career(
         folder: where the artefact will stand: `weights.safetensors`, `model.json`, `titles.csv` and
             `learning_curve.csv`. Beside it a hidden folder holds the state of an unfinished run.
         pretrained: such an artefact to start from, of the same size and occupations.
-        inputs: artefacts that the panels come from, for the manifest.
 
     Returns:
         The folder; at once, if it holds the result of the same careers, settings, code and start already.
@@ -132,18 +112,30 @@ def fit_career(
         BusyError: if another run trains into the folder.
         NumericalError: if a loss is not finite.
     """
-    training, held_out = _panels(train), _panels(validation)
-    _check(training, held_out)
+    training, held_out = (
+        [panels] if isinstance(panels, CareerPanel) else list(panels) for panels in (train, validation)
+    )
+    if not training or len(training) != len(held_out):
+        raise InputError(
+            f"{NAME}: {len(training)} training and {len(held_out)} validation panels; give one of each a population."
+        )
+    for own_train, own_validation in zip(training, held_out, strict=True):
+        check_fitting_panels(NAME, own_train, own_validation)
+        check_outcomes(NAME, training[0].outcomes, own_train)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     start = load_career(pretrained, device) if pretrained else None
     levels = levels_of(training, settings.covariates)
     outcomes = training[0].outcomes
     if start is not None:
-        levels = _check_start(start, levels, outcomes, settings, pretrained)
+        _check_start(start, outcomes, settings, pretrained)
+        levels = levels.joined(start.levels)
     careers, held_careers = (
         [career for panel in panels for career in encode(panel, levels)] for panels in (training, held_out)
     )
-    identity = _identity(careers, held_careers, levels, outcomes, settings, pretrained, device)
+    begun = checksum_of(pretrained) if pretrained else ""
+    sizes = len(careers), len(held_careers)
+    described = [settings.model_dump(), levels.model_dump(), outcomes.codes, begun, device.type, sizes]
+    identity = _identity([*careers, *held_careers], described)
     if is_current(folder, identity):
         return folder
     check_replaceable(folder)
@@ -151,22 +143,19 @@ def fit_career(
     model = CareerTransformer(len(outcomes), levels, settings).to(device)
     if start is not None:
         transfer_weights(start, model, levels)
-    with only_run_into(folder) as working:
-        _check_unfinished(working, identity)
+    with only_run_into(folder, identity, "other careers, settings, start, thread count or code") as working:
         run = CareerRun(model, careers, held_careers, settings, working)
         run.train()
-        parameters = {"identity": identity, **dataclasses.asdict(settings)}
-        made_from = (inputs or {}) | ({"pretrained": pretrained} if pretrained else {})
-        with writing(folder, parameters, made_from) as aside:
+        parameters = {"identity": identity, **settings.model_dump()}
+        with writing(folder, parameters, {"pretrained": pretrained} if pretrained else {}) as aside:
             save_file(
                 {name: weight.cpu().contiguous() for name, weight in model.state_dict().items()},
                 aside / _WEIGHTS,
             )
-            described = {"levels": levels.to_json(), "settings": dataclasses.asdict(settings)}
+            described = {"levels": levels.model_dump(), "settings": settings.model_dump()}
             (aside / _MODEL).write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
             outcomes.frame().to_csv(aside / _TITLES, index=False)
             run.curve_frame().to_csv(aside / CURVE_FILE, index=False)
-        shutil.rmtree(working)
     return folder
 
 
@@ -182,9 +171,8 @@ def load_career(folder: Path, device: torch.device | str | None = None) -> Fitte
     """
     verify(folder)
     described = json.loads((folder / _MODEL).read_text(encoding="utf-8"))
-    levels = Levels.from_json(described["levels"])
-    stored = described["settings"]
-    settings = CareerSettings(**{**stored, "covariates": tuple(stored["covariates"])})
+    levels = Levels(**described["levels"])
+    settings = CareerSettings(**described["settings"])
     outcomes = read_titles(folder / _TITLES)
     model = CareerTransformer(len(outcomes), levels, settings)
     model.load_state_dict(load_file(folder / _WEIGHTS))
@@ -216,24 +204,8 @@ def transfer_weights(start: FittedCareer, model: CareerTransformer, levels: Leve
                     embedding.weight[place] = weights[start.levels.texts[name].index(text) + 1]
 
 
-def _panels(panels: CareerPanel | Sequence[CareerPanel]) -> list[CareerPanel]:
-    return [panels] if isinstance(panels, CareerPanel) else list(panels)
-
-
-def _check(training: list[CareerPanel], held_out: list[CareerPanel]) -> None:
-    if not training or len(training) != len(held_out):
-        raise InputError(
-            f"{NAME}: {len(training)} training and {len(held_out)} validation panels; give one of each a population."
-        )
-    for panel, validation in zip(training, held_out, strict=True):
-        check_fitting_panels(NAME, panel, validation)
-        check_outcomes(NAME, training[0].outcomes, panel)
-
-
-def _check_start(
-    start: FittedCareer, levels: Levels, outcomes: OutcomeSpace, settings: CareerSettings, folder: Path
-) -> Levels:
-    """Check that a model can begin from a fitted one, and return the levels that either knows."""
+def _check_start(start: FittedCareer, outcomes: OutcomeSpace, settings: CareerSettings, folder: Path) -> None:
+    """Check that a model can begin from a fitted one."""
     for name in _SIZES:
         if getattr(start.settings, name) != getattr(settings, name):
             raise MismatchError(
@@ -245,53 +217,20 @@ def _check_start(
             f"{folder}: pre-trained for {len(start.outcomes)} occupations, the panel has {len(outcomes)} (or the same "
             "in another order). Give both populations the same titles."
         )
-    texts = {
-        name: sorted({*found, *start.levels.texts.get(name, [])}) for name, found in levels.texts.items()
-    }
-    spans = {
-        name: (min(first, known[0]), max(last, known[1]))
-        for name, (first, last) in levels.spans.items()
-        for known in [start.levels.spans.get(name, (first, last))]
-    }
-    return Levels(texts, spans)
 
 
-def _check_unfinished(working: Path, identity: str) -> None:
-    """Refuse to go on from the state of a run with other careers, settings or code."""
-    path = working / "identity.txt"
-    if path.is_file() and path.read_text(encoding="utf-8") != identity:
-        raise MismatchError(
-            f"{working}: holds an unfinished run with other careers, settings, start, thread count or code. Finish it "
-            "as it was begun, or remove that folder to start anew."
-        )
-    with atomic_path(path) as aside:
-        aside.write_text(identity, encoding="utf-8")
-
-
-def _identity(
-    careers: Sequence[EncodedCareer],
-    held_careers: Sequence[EncodedCareer],
-    levels: Levels,
-    outcomes: OutcomeSpace,
-    settings: CareerSettings,
-    pretrained: Path | None,
-    device: torch.device,
-) -> str:
-    """Return a hash of all that the weights at the end depend on."""
+def _identity(careers: Sequence[EncodedCareer], described: Sequence[Any]) -> str:
+    """Return a hash of all that the weights at the end depend on: careers, what else describes the run, and code."""
     digest = hashlib.sha256()
-    start = checksum_of(pretrained) if pretrained else ""
-    versions = environment()["versions"]
-    threads = torch.get_num_threads()
-    described = [dataclasses.asdict(settings), levels.to_json(), outcomes.codes, start, versions, device.type]
-    digest.update(json.dumps(described).encode())
-    digest.update(f"{threads} {code_checksum(__file__)} {len(careers)}".encode())
-    for career in (*careers, *held_careers):
+    circumstances = [environment()["versions"], torch.get_num_threads(), code_checksum(__file__)]
+    digest.update(json.dumps([*described, *circumstances]).encode())
+    for career in careers:
         for values in (career.covariates, career.realised):
             digest.update(values.numpy().tobytes() + b"|")
     return digest.hexdigest()
 
 
-class Career:
+class Career(Baseline):
     """CAREER, trained on the training workers and stopped by the validation workers.
 
     Args:
@@ -306,45 +245,27 @@ class Career:
         validation_perplexity_: the learning curve, see `FittedCareer.curve`.
     """
 
+    name = NAME
+
     def __init__(
         self,
         settings: CareerSettings | None = None,
         folder: Path | None = None,
         pretrained: Path | None = None,
-        name: str = NAME,
+        name: str | None = None,
     ) -> None:
-        self.settings = settings or CareerSettings()
-        self.folder, self.pretrained, self.name = folder, pretrained, name
+        super().__init__(name)
+        self.settings, self.folder, self.pretrained = settings or CareerSettings(), folder, pretrained
 
-    def fit(self, train: CareerPanel, validation: CareerPanel) -> Career:
-        """Train, or load what is stored in the folder of the same careers and settings.
-
-        Raises:
-            As `fit_career`.
-        """
+    def _estimate(self, train: CareerPanel, validation: CareerPanel) -> None:
         with tempfile.TemporaryDirectory() as passing:
             folder = self.folder or Path(passing) / "career"
             fit_career(train, validation, self.settings, folder, self.pretrained)
-            self.fitted_: FittedCareer = load_career(folder)
-        return self
-
-    @property
-    def validation_perplexity_(self) -> pd.DataFrame:
-        """The learning curve, one row an evaluation."""
-        return self.fitted_.curve
-
-    @property
-    def chosen(self) -> str:
-        """What the validation workers chose, in words."""
-        curve = self.fitted_.curve
-        kept = curve[curve["kept"]].iloc[0]
+            self.fitted_ = load_career(folder)
+        self.validation_perplexity_ = self.fitted_.curve
+        kept = self.fitted_.curve[self.fitted_.curve["kept"]].iloc[0]
         size = f"{self.settings.layers} layers of width {self.settings.width}"
-        return f"{size}, epoch {kept['epoch']:.3g}" + (", pre-trained" if self.pretrained else "")
+        self.chosen = f"{size}, epoch {kept['epoch']:.3g}" + (", pre-trained" if self.pretrained else "")
 
-    def predict(self, panel: CareerPanel) -> Predictions:
-        """Return the log-probability of every occupation for every record of a panel.
-
-        Raises:
-            MismatchError: if the panel's outcome space is not the fitted one.
-        """
-        return self.fitted_.predict(panel, self.name)
+    def _log_probs(self, panel: CareerPanel, table: pd.DataFrame) -> np.ndarray:
+        return self.fitted_.log_probabilities(panel)

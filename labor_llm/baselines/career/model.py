@@ -1,4 +1,4 @@
-"""Careers as numbers: what CAREER reads at each record.
+"""CAREER: careers as numbers, and the transformer that reads them.
 
 At record t the model reads the occupation of record t-1 (a start symbol at the first), and the calendar year and
 covariates of record t itself, as the authors' code does and as a resume line states them before the title.
@@ -6,14 +6,12 @@ covariates of record t itself, as the authors' code does and as a resume line st
 Every covariate has levels that training shows, numbered from 1; 0 is "not known" and adds nothing to the input.
 It stands for the word 'unknown', a missing year of birth, a level that training did not show, and a covariate
 that a model was not given. Years and ages are consecutive numbers; one outside of those that training shows counts
-as the nearest (the authors copy the last year's embedding when they forecast).
-
-The transformer of CAREER: sums of embeddings in, log-odds of staying and utilities of occupations out.
+as the nearest (the authors copy the last year's embedding when they forecast). The sum of embeddings
 
     x_t = sqrt(d) E_occupation(y_{t-1}) + position_t + E_year(year_t) + sum over covariates E(covariate_t)
 
 goes through causal pre-norm layers and a last norm; a linear map without bias gives the utility of every
-occupation and, as its last column, the log-odds of staying, which `labor_llm.baselines.registry.two_stage` combines.
+occupation and, as its last column, the log-odds of staying, which `labor_llm.baselines.two_stage` combines.
 
 Source: keyonvafa/career-code, architecture `career` (dropout is here also within the feed-forward layers).
 """
@@ -23,7 +21,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,26 +29,29 @@ from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 
 from labor_llm.baselines.career.settings import CareerSettings
-from labor_llm.baselines.two_stage import FIRST, previous_columns, two_stage_log_probs
+from labor_llm.baselines.form import FIRST, occupation_columns
+from labor_llm.baselines.two_stage import two_stage_log_probs
 from labor_llm.careers.panel import CareerPanel, transitions
+from labor_llm.settings import Settings
 
 UNKNOWN = "unknown"
 YEAR, AGE = "year", "age"
 # Realised occupation beyond the end of a career.
 PADDING = -100
+_LONGEST_WAVE = 10000.0
+# All occupations begin about equally likely. The authors' spread, one over the root of the width, gives each a random
+# preference, which rare occupations have too few records to unlearn (with it perplexity was higher by 0.1 to 0.2 on
+# 2,000 simulated workers).
+_OUTPUT_SPREAD = 0.01
 
 
-@dataclass(frozen=True)
-class Levels:
-    """The levels of the calendar year and of each covariate, as training shows them.
-
-    Attributes:
-        texts: levels of each covariate in words, in ascending order.
-        spans: first and last calendar year, and first and last age if it enters.
-    """
+class Levels(Settings):
+    """The levels of the calendar year and of each covariate, as training shows them."""
 
     texts: dict[str, list[str]]
-    spans: dict[str, tuple[int, int]]
+    """Levels of each covariate in words, in ascending order."""
+    spans: dict[str, list[int]]
+    """First and last calendar year, and first and last age if it enters."""
 
     @property
     def names(self) -> list[str]:
@@ -65,15 +65,14 @@ class Levels:
         first, last = self.spans[name]
         return last - first + 2
 
-    def to_json(self) -> dict[str, Any]:
-        """Return what `from_json` makes the levels from."""
-        return {"texts": self.texts, "spans": {name: list(span) for name, span in self.spans.items()}}
-
-    @classmethod
-    def from_json(cls, stored: dict[str, Any]) -> Levels:
-        """Return the levels that `to_json` described."""
-        spans = {name: (int(span[0]), int(span[1])) for name, span in stored["spans"].items()}
-        return cls({name: list(levels) for name, levels in stored["texts"].items()}, spans)
+    def joined(self, known: Levels) -> Levels:
+        """Return the levels of these year and covariates that either knows."""
+        texts = {name: sorted({*found, *known.texts.get(name, [])}) for name, found in self.texts.items()}
+        spans = {}
+        for name, (first, last) in self.spans.items():
+            known_first, known_last = known.spans.get(name, (first, last))
+            spans[name] = [min(first, known_first), max(last, known_last)]
+        return Levels(texts=texts, spans=spans)
 
 
 @dataclass(frozen=True)
@@ -99,15 +98,15 @@ def levels_of(panels: Sequence[CareerPanel], covariates: Sequence[str]) -> Level
 
     Args:
         panels: of the training workers.
-        covariates: those of `labor_llm.baselines.registry.career.settings.COVARIATES` that enter.
+        covariates: those of `CareerSettings.covariates`.
     """
     frame = pd.concat([panel.frame for panel in panels], ignore_index=True)
     numbers = {YEAR: frame["year"]}
     if AGE in covariates:
         numbers[AGE] = (frame["year"] - frame["birth_year"]).dropna()
-    spans = {name: (int(values.min()), int(values.max())) for name, values in numbers.items() if len(values)}
+    spans = {name: [int(values.min()), int(values.max())] for name, values in numbers.items() if len(values)}
     texts = {name: sorted(set(frame[name]) - {UNKNOWN}) for name in covariates if name != AGE}
-    return Levels(texts, spans)
+    return Levels(texts=texts, spans=spans)
 
 
 def encode(panel: CareerPanel, levels: Levels) -> list[EncodedCareer]:
@@ -124,8 +123,9 @@ def encode(panel: CareerPanel, levels: Levels) -> list[EncodedCareer]:
             place = pd.Index(levels.texts[name]).get_indexer(table[name]) + 1
         columns.append(place.astype(np.int64))
     covariates = np.column_stack(columns)
-    previous = previous_columns(table, panel.outcomes)
-    realised = np.asarray(panel.outcomes.indices(table["occupation"]), dtype=np.int64)
+    previous, realised = (
+        occupation_columns(table, panel.outcomes, name) for name in ("previous", "occupation")
+    )
     starts = np.flatnonzero(previous == FIRST)
     return [
         EncodedCareer(*(torch.from_numpy(values[start:end]) for values in (previous, covariates, realised)))
@@ -140,13 +140,6 @@ def padded(careers: Sequence[EncodedCareer]) -> EncodedCareer:
         pad_sequence([career.covariates for career in careers], batch_first=True),
         pad_sequence([career.realised for career in careers], batch_first=True, padding_value=PADDING),
     )
-
-
-_LONGEST_WAVE = 10000.0
-# All occupations begin about equally likely. The authors' spread, one over the root of the width, gives each a random
-# preference, which rare occupations have too few records to unlearn (with it perplexity was higher by 0.1 to 0.2 on
-# 2,000 simulated workers).
-_OUTPUT_SPREAD = 0.01
 
 
 class CareerTransformer(nn.Module):
@@ -168,23 +161,14 @@ class CareerTransformer(nn.Module):
             {name: nn.Embedding(levels.size(name), width, padding_idx=0) for name in levels.names}
         )
         layer = nn.TransformerEncoderLayer(
-            width,
-            settings.heads,
-            settings.inner_width,
-            settings.dropout,
-            "gelu",
-            batch_first=True,
-            norm_first=True,
-        )
+            width, settings.heads, settings.inner_width, settings.dropout, "gelu", batch_first=True, norm_first=True
+        )  # fmt: skip
         self.layers = nn.TransformerEncoder(
             layer, settings.layers, norm=nn.LayerNorm(width), enable_nested_tensor=False
         )
         self.output = nn.Linear(width, occupations + 1, bias=False)
         self.dropout = nn.Dropout(settings.dropout)
         self.bound, self.start = settings.logit_bound, occupations
-        self._initialise(width)
-
-    def _initialise(self, width: int) -> None:
         for parameter in self.layers.parameters():
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter)

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch.optim.lr_scheduler import LambdaLR
 
 from labor_llm.baselines.career.model import PADDING, CareerTransformer, EncodedCareer, padded
 from labor_llm.baselines.career.settings import CareerSettings
@@ -31,7 +30,7 @@ _SECONDS_BETWEEN_STATES = 120.0
 
 
 class CareerRun:
-    """The state of one training: model, optimizer, schedule, learning curve and where it stands.
+    """The state of one training: model, optimizer, learning curve and where it stands.
 
     Args:
         model: to be trained, on its device.
@@ -56,9 +55,6 @@ class CareerRun:
         self.device = next(model.parameters()).device
         self.optimizer = torch.optim.AdamW(
             model.parameters(), lr=settings.learning_rate, betas=_BETAS, weight_decay=settings.weight_decay
-        )
-        self.schedule = LambdaLR(
-            self.optimizer, lambda step: learning_rate_share(step, settings.warmup_steps)
         )
         self.steps_per_epoch = -(-len(self.train_careers) // settings.batch_size)
         self.total = settings.epochs * self.steps_per_epoch
@@ -86,9 +82,8 @@ class CareerRun:
             while not self.finished:
                 before = self.step
                 self.train_to_evaluation()
-                advance(
-                    self.step - before, f"validation perplexity {self.curve[-1]['validation_perplexity']:.3f}"
-                )
+                perplexity = self.curve[-1]["validation_perplexity"]
+                advance(self.step - before, f"validation perplexity {perplexity:.3f}")
                 if self.finished or time.monotonic() - self._stored > self._seconds_between_states:
                     self.store()
         self.model.load_state_dict(self.best_weights)
@@ -96,15 +91,14 @@ class CareerRun:
     def train_to_evaluation(self) -> None:
         """Take the steps up to the next evaluation, and evaluate."""
         number = self.settings.evaluations_per_epoch
-        places = {round(self.steps_per_epoch * part / number) for part in range(1, number + 1)} - {0}
+        # Steps of the epoch after which there is an evaluation; 0 is the end of the epoch before.
+        places = {
+            round(self.steps_per_epoch * part / number) % self.steps_per_epoch for part in range(1, number)
+        } | {0}
         self._take_step()
-        while self._place() not in places:
+        while self.step % self.steps_per_epoch not in places:
             self._take_step()
         self._evaluate()
-
-    def _place(self) -> int:
-        """Return how many steps of the epoch are done; all of them at its end."""
-        return (self.step - 1) % self.steps_per_epoch + 1
 
     def _take_step(self) -> None:
         settings = self.settings
@@ -125,8 +119,10 @@ class CareerRun:
             )
         self.optimizer.zero_grad()
         loss.backward()
+        share = learning_rate_share(self.step, settings.warmup_steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = settings.learning_rate * share
         self.optimizer.step()
-        self.schedule.step()
         self._losses.append(value)
         self.step += 1
 
@@ -150,14 +146,9 @@ class CareerRun:
             raise NumericalError(
                 f"CAREER: the validation perplexity is {perplexity}. Lower the learning rate."
             )
-        self.curve.append(
-            {
-                "step": self.step,
-                "epoch": self.step / self.steps_per_epoch,
-                "train_loss": float(np.mean(self._losses)),
-                "validation_perplexity": perplexity,
-            }
-        )
+        epoch, loss = self.step / self.steps_per_epoch, float(np.mean(self._losses))
+        point = {"step": self.step, "epoch": epoch, "train_loss": loss, "validation_perplexity": perplexity}
+        self.curve.append(point)
         self._losses = []
         if perplexity < self.best:
             self.best, self.without_gain = perplexity, 0
@@ -168,14 +159,8 @@ class CareerRun:
     def store(self) -> None:
         """Store where the run stands."""
         weights = self.model.state_dict() | {_BEST + name: w for name, w in self.best_weights.items()}
-        notes = {
-            "schedule": self.schedule.state_dict(),
-            "best": self.best,
-            "without_gain": self.without_gain,
-            "curve": self.curve,
-            # The best weights are in every state, so no earlier state is needed.
-            "best_step": None,
-        }
+        # The best weights are in every state, so no earlier state is needed.
+        notes = {"best": self.best, "without_gain": self.without_gain, "curve": self.curve, "best_step": None}
         save_state(self.folder, self.step, weights, self.optimizer.state_dict(), notes)
         self._stored = time.monotonic()
 
@@ -185,14 +170,10 @@ class CareerRun:
         state = newest_state(self.folder)
         if state is None:
             return
-        self.best_weights = {
-            name.removeprefix(_BEST): weight
-            for name, weight in state.weights.items()
-            if name.startswith(_BEST)
-        }
+        best = {name: weight for name, weight in state.weights.items() if name.startswith(_BEST)}
+        self.best_weights = {name.removeprefix(_BEST): weight for name, weight in best.items()}
         self.model.load_state_dict({name: state.weights[name] for name in self.best_weights})
         self.optimizer.load_state_dict(state.optimizer)
-        self.schedule.load_state_dict(state.notes["schedule"])
         self.step, self.curve = state.step, state.notes["curve"]
         self.best, self.without_gain = state.notes["best"], state.notes["without_gain"]
         self._batches = []

@@ -8,15 +8,13 @@ may be listed once more in the wave after they moved out, as in the PSID.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 
 from labor_llm.errors import InputError
 from labor_llm.surveys.psid.waves import LAST_ONE_DIGIT_WAVE
 
-FIRST_WAVE_WITH_RACE_OF_SPOUSE = 1985
+_FIRST_WAVE_WITH_RACE_OF_SPOUSE = 1985
 # 1968 interview numbers by sample: SRC, SEO, immigrants of 1997 and 2017, Latino.
 _SAMPLES = ((1, 2931), (5001, 6873), (3001, 3512), (4001, 4852), (7001, 9309))
 # Person numbers within a 1968 family: originals, those born or moved in as relatives, others from 170.
@@ -25,7 +23,8 @@ _HOUSEHOLDS_A_LINEAGE = 4
 # Six or so other members a household then stay below the numbers of the spouses.
 _MAX_HOUSEHOLDS_A_LINEAGE = 14
 _SHARE_OF_COUPLES, _SHARE_OF_PARTNERS, _SHARE_MOVING_OUT = 0.8, 0.15, 0.5
-PEOPLE_A_WORKER = (1.0, 5.0)
+# Number of persons, with the members of families who have no record, over the number of workers.
+_PEOPLE_A_WORKER = 2.6
 _MOVED_OUT = 70
 # Relation to the head in one digit (to 1982) and in two, share, and years of age above the head's.
 _OTHERS = {
@@ -36,53 +35,36 @@ _OTHERS = {
 }
 
 
-@dataclass(frozen=True)
-class Families:
-    """Who lives with whom.
-
-    Attributes:
-        people: one row a person, the workers first and in their order: `person` (id as in the PSID: interview
-            number of 1968 times 1000 plus person number, unique), `birth_year` (float64, of the others).
-        places: one row a person and wave: `position` (of the person in `people`), `wave`, `family` (interview
-            number in that wave), `relation`, `sequence` (codes of the PSID), `head` and `spouse` (boolean).
-    """
-
-    people: pd.DataFrame
-    places: pd.DataFrame
-
-
 def families_of(
-    workers: pd.DataFrame, records: pd.DataFrame, people_per_worker: float, rng: np.random.Generator
-) -> Families:
+    workers: pd.DataFrame, records: pd.DataFrame, rng: np.random.Generator
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return families in which every worker is head or spouse in exactly the waves of his or her records.
 
     Args:
-        workers: one row a worker: `gender`, `region`, `birth_year` (float64), `first`, `last` (years of the
-            first and last record).
+        workers: one row a worker: `gender`, `region`, `birth_year`, `first`, `last` (years of the first and last
+            record).
         records: `position` (row of the worker in `workers`) and `wave`, sorted by both.
-        people_per_worker: number of persons, the other members included, over the number of workers.
         rng: source of all draws.
 
+    Returns:
+        people: one row a person, the workers first and in their order: `person` (id as in the PSID: interview
+            number of 1968 times 1000 plus person number, unique), `birth_year`.
+        places: one row a person and wave: `position` (of the person in `people`), `wave`, `family` (interview
+            number in that wave), `relation`, `sequence` (codes of the PSID), `head` and `spouse` (boolean).
+
     Raises:
-        InputError: if the number of persons is not feasible, or there are more households than the numbering of
-            the PSID holds.
+        InputError: if there are more households than the numbering of the PSID holds.
     """
-    low, high = PEOPLE_A_WORKER
-    if not low <= people_per_worker <= high:
-        raise InputError(
-            f"people per worker: {people_per_worker} is not feasible; choose {low:g} to {high:g}."
-        )
     household, is_spouse = _couples(workers, rng)
     places = _workers_places(records, household, is_spouse, rng)
-    others, others_places = _other_members(workers, places, household, people_per_worker, rng)
+    others, others_places = _other_members(workers, places, household, rng)
     places = _numbered(pd.concat([places, others_places], ignore_index=True), rng)
-    household = np.concatenate([household, others["household"].to_numpy("int64")])
-    kind = np.concatenate(
-        [np.where(is_spouse, _FIRST_SPOUSE, _FIRST_HEAD), np.full(len(others), _FIRST_OTHER)]
-    )
-    births = np.concatenate([np.full(len(workers), np.nan), others["birth_year"].to_numpy("float64")])
+    household = np.concatenate([household, others["household"]])
+    kind = np.where(is_spouse, _FIRST_SPOUSE, _FIRST_HEAD)
+    kind = np.concatenate([kind, np.full(len(others), _FIRST_OTHER)])
+    births = np.concatenate([workers["birth_year"], others["birth_year"]])
     people = pd.DataFrame({"person": _person_ids(household, kind, rng), "birth_year": births})
-    return Families(people, places)
+    return people, places
 
 
 def _couples(workers: pd.DataFrame, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -93,7 +75,7 @@ def _couples(workers: pd.DataFrame, rng: np.random.Generator) -> tuple[np.ndarra
     order["rank"] = order.groupby(["gender", "region"]).cumcount()
     men = order[order["gender"] == "male"]
     # Until 1984 nobody asked for the race of a spouse.
-    women = order[(order["gender"] == "female") & (order["last"] >= FIRST_WAVE_WITH_RACE_OF_SPOUSE)]
+    women = order[(order["gender"] == "female") & (order["last"] >= _FIRST_WAVE_WITH_RACE_OF_SPOUSE)]
     pairs = men.merge(women, on=["region", "rank"])
     pairs = pairs[rng.random(len(pairs)) < _SHARE_OF_COUPLES]
     wife = pairs["position_y"].to_numpy()
@@ -120,52 +102,46 @@ def _workers_places(
 
 
 def _other_members(
-    workers: pd.DataFrame,
-    places: pd.DataFrame,
-    household: np.ndarray,
-    people_per_worker: float,
-    rng: np.random.Generator,
+    workers: pd.DataFrame, places: pd.DataFrame, household: np.ndarray, rng: np.random.Generator
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the other members (`household`, `birth_year`) and their places, spread evenly over the households."""
-    number = round((people_per_worker - 1) * len(workers))
+    number = round((_PEOPLE_A_WORKER - 1) * len(workers))
     heads = places[places["head"] & (household[places["position"]] == places["position"])]
-    seen = heads.groupby("position")["wave"].agg(["size"])
-    hosts = rng.permutation(len(seen))[np.arange(number) % len(seen)]
-    waves = seen["size"].to_numpy()[hosts]
+    heads = heads.sort_values(["position", "wave"])
+    hosts, first_row, seen = np.unique(heads["position"], return_index=True, return_counts=True)
+    host = rng.permutation(len(hosts))[np.arange(number) % len(hosts)]
+    waves = seen[host]
     start = (rng.random(number) * waves).astype("int64")
     length = np.minimum(rng.geometric(0.15, number), waves - start)
-    kind = rng.choice(len(_OTHERS), number, p=[share for _, _, share, _ in _OTHERS.values()])
-    cohabitor = kind == list(_OTHERS).index("first-year cohabitor")
-    length[cohabitor] = 1
+    others = pd.DataFrame(_OTHERS.values(), columns=["one_digit", "two_digits", "share", "above"])
+    kind = rng.choice(len(others), number, p=others["share"])
+    length[kind == list(_OTHERS).index("first-year cohabitor")] = 1
 
     # One row for each wave of each of them, taken from the host's own waves.
     member = np.repeat(np.arange(number), length)
     nth = np.arange(len(member)) - np.repeat(np.cumsum(length) - length, length)
-    offset = np.cumsum(seen["size"].to_numpy()) - seen["size"].to_numpy()
-    taken = heads.sort_values(["position", "wave"]).iloc[offset[hosts][member] + start[member] + nth]
-    wave = taken["wave"].to_numpy()
-    one, two = (np.array([relations[digits] for relations in _OTHERS.values()]) for digits in (0, 1))
+    taken = heads.iloc[first_row[host][member] + start[member] + nth]
     moves = (rng.random(number) < _SHARE_MOVING_OUT) & (length > 1) & (start + length < waves)
     gone = moves[member] & (nth == length[member] - 1)
+    # The host is the head of the household's family in all of these waves.
+    relations = others.iloc[kind[member]].reset_index(drop=True)
+    one_digit = (taken["wave"] <= LAST_ONE_DIGIT_WAVE).to_numpy()
     own = pd.DataFrame(
         {
             "position": len(workers) + member,
-            "wave": wave,
+            "wave": taken["wave"].to_numpy(),
             "household": taken["household"].to_numpy(),
-            # The host is the head of the household's family in all of these waves.
-            "relation": np.where(wave <= LAST_ONE_DIGIT_WAVE, one[kind[member]], two[kind[member]]),
+            "relation": np.where(one_digit, relations["one_digit"], relations["two_digits"]),
             "sequence": np.where(gone, _MOVED_OUT, 0),
             "head": False,
             "spouse": False,
         }
     )
-    host = seen.index.to_numpy()[hosts]
-    head_born = workers["birth_year"].fillna(workers["first"] - 35).to_numpy()[host]
-    above = np.array([years for *_, years in _OTHERS.values()])[kind]
-    arrival = np.full(number, np.iinfo("int64").max)
-    np.minimum.at(arrival, member, wave)
+    head_born = workers["birth_year"].to_numpy()[hosts[host]]
+    arrival = heads["wave"].to_numpy()[first_row[host] + start]
+    above = others["above"].to_numpy()[kind]
     births = np.minimum(head_born - above + rng.integers(-6, 7, number), arrival - 1)
-    return pd.DataFrame({"household": household[host], "birth_year": births}), own
+    return pd.DataFrame({"household": household[hosts[host]], "birth_year": births}), own
 
 
 def _numbered(places: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:

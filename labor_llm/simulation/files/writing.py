@@ -2,64 +2,60 @@
 
 A folder holds `raw/` (the survey's official file formats), `crosswalks/` (the simulated survey's own classification in
 the form of Dorn's files: its source codes are numbers of no real Census frame) and `market.json`, from which the market
-with its true probabilities is rebuilt.
+with its true probabilities is rebuilt. The words, headers and line ends of the raw files are those of genuine
+downloads; labels of the PSID say that a file is simulated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv as arrow_csv
 
 from labor_llm.careers.occupations import STATES, outcome_space
 from labor_llm.crosswalks.files import write_crosswalks
-from labor_llm.errors import InputError
 from labor_llm.simulation.careers import SCHEDULES, simulate_careers
-from labor_llm.simulation.files.nls import write_nls
-from labor_llm.simulation.files.nlsy79 import nlsy79_answers
-from labor_llm.simulation.files.nlsy97 import nlsy97_answers
-from labor_llm.simulation.files.psid import write_packaged
+from labor_llm.simulation.files.nls_answers import nlsy79_answers, nlsy97_answers
 from labor_llm.simulation.files.psid_answers import expressible_in_psid, psid_answers
 from labor_llm.simulation.market import MARKET_FILE, Market
-from labor_llm.store.artefacts import writing
-from labor_llm.surveys.nls.nlsy79 import nlsy79_variables
-from labor_llm.surveys.nls.nlsy97 import nlsy97_variables
-from labor_llm.surveys.variables import Variable, variables_of
+from labor_llm.store.artefacts import atomic_path, writing
+from labor_llm.surveys.nls.codebooks import RESPONDENT, comparable
+from labor_llm.surveys.nls.columns import WEEKLY
+from labor_llm.surveys.psid.files import FAMILY_NUMBER, FAMILY_OF_1968, INDIVIDUAL_NUMBER, PERSON_IN_1968
+from labor_llm.surveys.psid.waves import INDIVIDUAL_FILE, family_file
+from labor_llm.surveys.registry import survey_named
+from labor_llm.surveys.variables import CROSS_ROUND, Variable
 
 # Below the folder of a simulated survey.
 RAW, CROSSWALKS = "raw", "crosswalks"
-_FOUR_DIGITS = ("census2002", "census2010")
 # Source codes of the simulated frames lie outside those that a survey uses for something else, such as 600
 # (armed forces in the PSID of 1970), 810 (wild) or 990 and above (not reported).
 _FIRST_CODE, _FIRST_SECOND_CODE, _EVERY = 11, 401, 5
+_ANSWERS = {"psid": psid_answers, "nlsy79": nlsy79_answers, "nlsy97": nlsy97_answers}
 
-Codes = Mapping[str, Mapping[str, Sequence[int]]]
+# A cell of the NLS that is NA: the survey's code of a respondent who was not interviewed.
+_NOT_INTERVIEWED = -5
+# Reference numbers of the NLS do not begin with X as far as their lists were seen; those invented here all do.
+_INVENTED = "X"
+_RESPONDENTS = {"nlsy79": (1979, "CASEID"), "nlsy97": (1997, "PUBID")}
 
-
-@dataclass(frozen=True)
-class SimulatedSurvey:
-    """How simulated workers answer a survey.
-
-    Attributes:
-        schedule: key of `SCHEDULES`.
-        variables: the questions.
-        answers: (careers, source codes, seed) to the answers and the respondent number of each worker.
-        expressible: leaves out what the survey has no answers for.
-    """
-
-    schedule: str
-    variables: Callable[[], list[Variable]]
-    answers: Callable[[pd.DataFrame, Codes, int], tuple[pd.DataFrame, Mapping[str, int] | pd.Series]]
-    expressible: Callable[[pd.DataFrame], pd.DataFrame] = lambda careers: careers
-
-
-SIMULATED_SURVEYS = {
-    "psid": SimulatedSurvey("PSID", lambda: list(variables_of("psid")), psid_answers, expressible_in_psid),
-    "nlsy79": SimulatedSurvey("NLSY79", nlsy79_variables, nlsy79_answers),
-    "nlsy97": SimulatedSurvey("NLSY97", nlsy97_variables, nlsy97_answers),
-}
+_RELEASE = "ER30000"
+_NARROWEST = {FAMILY_OF_1968: 4, PERSON_IN_1968: 3}
+_FILLER_WIDTH = 5
+_LINES_A_BLOCK = 2048
+_STARS = "*" * 73
+# One date for all, so that the same simulation gives the same bytes.
+_DATE, _ZIP_TIME = "January 1, 2026", (2026, 1, 1, 0, 0, 0)
 
 
 def simulated_codes() -> dict[str, dict[str, list[int]]]:
@@ -71,7 +67,7 @@ def simulated_codes() -> dict[str, dict[str, list[int]]]:
     }
     four = {code: [10 * source for source in sources] for code, sources in three.items()}
     frames = ("census1970", "census1980", "census1990", "census2000")
-    return {**dict.fromkeys(frames, three), **dict.fromkeys(_FOUR_DIGITS, four)}
+    return {**dict.fromkeys(frames, three), **dict.fromkeys(("census2002", "census2010"), four)}
 
 
 def write_simulated_survey(
@@ -94,30 +90,223 @@ def write_simulated_survey(
     Raises:
         InputError: if there is no such survey.
     """
-    if survey not in SIMULATED_SURVEYS:
-        raise InputError(f"{survey!r} is no survey; known are {', '.join(SIMULATED_SURVEYS)}.")
-    simulated = SIMULATED_SURVEYS[survey]
+    described = survey_named(survey)
     market = Market(market_seed)
-    careers = simulated.expressible(simulate_careers(market, workers, SCHEDULES[simulated.schedule], seed))
-    values, persons = simulated.answers(careers, simulated_codes(), seed)
+    careers = simulate_careers(market, workers, SCHEDULES[described.name], seed)
+    if survey == "psid":
+        careers = expressible_in_psid(careers)
+    values, persons = _ANSWERS[survey](careers, simulated_codes(), seed)
     parameters = {"survey": survey, "workers": len(persons), "seed": seed, "market_seed": market_seed}
     with writing(folder, parameters) as aside:
-        asked = [variable for variable in simulated.variables() if variable.key in values.columns]
         if survey == "psid":
-            write_packaged(aside / RAW, values, asked, layouts=("sas",), zipped=True)
+            write_psid(aside / RAW, values, described.variables(), zipped=True)
         else:
-            write_nls(aside / RAW, "simulated", survey, values, asked, forms=("csv", "sdf"))
-        write_simulated_crosswalks(aside / CROSSWALKS)
+            write_nls(aside / RAW, "simulated", survey, values, described.variables())
+        frames = {
+            frame: {source: int(code) for code, sources in codes.items() for source in sources}
+            for frame, codes in simulated_codes().items()
+            if frame != "census2002"  # its codes are those of census2000 times ten
+        }
+        write_crosswalks(aside / CROSSWALKS, frames)
         (aside / MARKET_FILE).write_text(market.to_json(), encoding="utf-8")
     careers = careers.assign(worker_id=careers["worker_id"].map(persons).astype(str))
     return careers.sort_values(["worker_id", "year"], ignore_index=True)
 
 
-def write_simulated_crosswalks(folder: Path) -> None:
-    """Write the simulated classification in the form of Dorn's crosswalk files."""
-    frames = {
-        frame: {source: int(code) for code, sources in codes.items() for source in sources}
-        for frame, codes in simulated_codes().items()
-        if frame != "census2002"  # its codes are those of census2000 times ten
-    }
-    write_crosswalks(folder, frames)
+def write_nls(
+    folder: Path, stem: str, cohort: str, values: pd.DataFrame, variables: Sequence[Variable]
+) -> None:
+    """Write respondents as an NLS extract: data (.csv) and short description file (.sdf).
+
+    Args:
+        folder: where the files go.
+        stem: their name without the ending.
+        cohort: `nlsy79` or `nlsy97`.
+        values: one row a respondent, as in `RawSurvey.values`; NA is written as -5.
+        variables: what the columns are; a column without its variable is not written, nor a variable without
+            column. Those without reference number get an invented one, X and seven digits, that depends on
+            question and year alone (but for the rare clash of two).
+
+    Raises:
+        ValueError: if two variables share a reference number and differ in their values.
+        ResourceError: if there is no space left.
+    """
+    invented = _invented_numbers(cohort, variables)
+    columns = {RESPONDENT: values.index.to_numpy(dtype=np.int32)}
+    first_year, question = _RESPONDENTS[cohort]
+    described = {RESPONDENT: Variable("identification code", first_year, RESPONDENT, question)}
+    for variable in variables:
+        number = variable.name or invented[variable]
+        if variable.key in values.columns and number != RESPONDENT:
+            codes = values[variable.key].to_numpy(dtype=np.int32, na_value=_NOT_INTERVIEWED)
+            if not np.array_equal(columns.setdefault(number, codes), codes):
+                raise ValueError(f"{variable} and {described[number]} share {number} and differ in values")
+            described[number] = variable
+    numbers = sorted(columns)
+    buffer = io.BytesIO((",".join(f'"{number}"' for number in numbers) + "\n").encode())
+    buffer.seek(0, io.SEEK_END)
+    table = pa.table([columns[number] for number in numbers], names=numbers)
+    arrow_csv.write_csv(table, buffer, arrow_csv.WriteOptions(include_header=False, quoting_style="none"))
+    with atomic_path(Path(folder) / f"{stem}.csv") as aside:
+        aside.write_bytes(buffer.getvalue().rstrip(b"\n").replace(b"\n", b"\r\n"))
+    with atomic_path(Path(folder) / f"{stem}.sdf") as aside:
+        aside.write_text(_sdf([(number, described[number]) for number in numbers]), newline="\n")
+
+
+def _invented_numbers(cohort: str, variables: Sequence[Variable]) -> dict[Variable, str]:
+    """Return reference numbers for the variables of which none is known."""
+    invented: dict[int, Variable] = {}
+    for variable in sorted(
+        {v for v in variables if not v.name}, key=lambda v: (v.question, v.year, v.concept)
+    ):
+        text = f"{cohort} {variable.question or variable.concept} {variable.year}"
+        number = zlib.crc32(text.encode()) % 10**7
+        while number in invented:
+            number = (number + 1) % 10**7
+        invented[number] = variable
+    return {variable: f"{_INVENTED}{number:07d}" for number, variable in invented.items()}
+
+
+def _sdf(described: Sequence[tuple[str, Variable]]) -> str:
+    """Return the short description file: four columns, as wide as their longest cell and two spaces."""
+    rows = [("Number", "Year", "Variable Description", "Question Name")]
+    for number, variable in described:
+        year = "XRND" if variable.concept == WEEKLY or variable.year == CROSS_ROUND else str(variable.year)
+        title = variable.concept.replace("_", " ").upper()
+        rows.append((f"{number[:6]}.{number[6:]}", year, title, variable.question or comparable(title)))
+    widths = [max(map(len, cells)) + 2 for cells in zip(*rows, strict=True)]
+    head, *lines = (
+        "".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
+    )
+    return "\n".join(["", "", "Reference", head, "-" * sum(widths), *lines, ""])
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A variable of a fixed-width file with its values, one a line."""
+
+    name: str
+    label: str  # at most 40 characters
+    values: np.ndarray
+
+    @property
+    def width(self) -> int:
+        ends = (int(self.values.min()), int(self.values.max()))
+        return max(_NARROWEST.get(self.name, 1), *(len(str(end)) for end in ends))
+
+
+def write_psid(
+    folder: Path,
+    values: pd.DataFrame,
+    variables: Sequence[Variable],
+    zipped: bool = False,
+    record_length_at_least: int = 0,
+) -> None:
+    """Write an individual file and the family file of each wave as the PSID packages them, with statements for SAS.
+
+    A missing value is written as 0, the PSID's code for a question that was not asked.
+
+    Args:
+        folder: where the files are put.
+        values: one row a person, of the form of `RawSurvey.values`. The members of a family agree in the family's
+            variables, NA standing for any value; persons in no family have NA there.
+        variables: the variables in the columns; each wave's `fam_interview_number` of the role `family`
+            gives the name of the number in its family file, whether `values` holds it or not.
+        zipped: put each file with its statements into an archive of its own.
+        record_length_at_least: fill the lines up to this length with variables that nobody looks for, as most
+            of a real file is.
+
+    Raises:
+        ResourceError: if there is no space left.
+    """
+    names = {variable.key: variable.name for variable in variables}
+
+    def column(key: tuple[str, str, int], codes: pd.Series) -> _Column:
+        concept, role, year = key
+        label = f"{year or ''} {concept} {role}".strip().upper().replace("_", " ")[:40]
+        return _Column(names[key].upper(), label, codes.fillna(0).to_numpy(dtype=np.int32))
+
+    persons = values.index.to_numpy(dtype=np.int32)
+    columns = [
+        _Column(_RELEASE, "RELEASE NUMBER", np.ones_like(persons)),
+        _Column(FAMILY_OF_1968, "1968 INTERVIEW NUMBER", persons // 1000),
+        _Column(PERSON_IN_1968, f"{'PERSON NUMBER':<38}68", persons % 1000),
+    ]
+    own = [key for key in values.columns if key[1] == "person" and names[key] not in _NARROWEST]
+    columns += [column(key, values[key]) for key in own]
+    files = {INDIVIDUAL_FILE: ("Simulated cross-year individual file, 1968-2023", columns)}
+    for concept, role, year in names:
+        member = (INDIVIDUAL_NUMBER, "person", year)
+        if (concept, role) == (FAMILY_NUMBER, "family") and member in values.columns:
+            asked = [
+                key
+                for key in values.columns
+                if key[1] != "person" and key[2] == year and key[0] != FAMILY_NUMBER
+            ]
+            answers = values.loc[values[member] > 0, [member, *asked]].groupby([member]).max()
+            numbers = column((concept, role, year), answers.index.to_series())
+            if len(answers):
+                columns = [numbers, *(column(key, answers[key]) for key in asked)]
+                files[family_file(year)] = (f"Simulated {year} family file", columns)
+    for stem, (label, columns) in files.items():
+        columns = _filled(columns, record_length_at_least)
+        statements = _sas(stem, label, columns).encode("ascii")
+        contents = {f"{stem}.txt": _lines(columns), f"{stem}.sas": iter([statements])}
+        if zipped:
+            with atomic_path(folder / f"{stem.lower()}.zip") as aside, zipfile.ZipFile(aside, "w") as archive:
+                for name, parts in contents.items():
+                    entry = zipfile.ZipInfo(name, _ZIP_TIME)
+                    entry.compress_type = zipfile.ZIP_DEFLATED
+                    with archive.open(entry, "w", force_zip64=True) as stream:
+                        stream.writelines(parts)
+            continue
+        for name, parts in contents.items():
+            with atomic_path(folder / name) as aside, open(aside, "wb") as stream:
+                stream.writelines(parts)
+
+
+def _filled(columns: Sequence[_Column], at_least: int) -> Sequence[_Column]:
+    """Return the columns with others that nobody looks for spread among them, so that a line is long enough."""
+    short = at_least - sum(column.width for column in columns)
+    fillers = max(0, -(-short // _FILLER_WIDTH))
+    content = np.full(len(columns[0].values), 10 ** (_FILLER_WIDTH - 1), dtype=np.int32)
+    others = [_Column(f"FILLER{number}", "NOT LOOKED FOR", content) for number in range(fillers)]
+    filled: list[_Column] = []
+    for place, column in enumerate(columns):
+        filled += [column, *others[place * fillers // len(columns) : (place + 1) * fillers // len(columns)]]
+    return filled
+
+
+def _lines(columns: Sequence[_Column]) -> Iterator[bytes]:
+    """Yield the lines of a fixed-width file in blocks: numbers stand at the right of their columns."""
+    widths = [column.width for column in columns]
+    for start in range(0, len(columns[0].values), _LINES_A_BLOCK):
+        cells = [
+            pc.utf8_lpad(
+                pa.array(column.values[start : start + _LINES_A_BLOCK]).cast(pa.string()), width=width
+            )
+            for column, width in zip(columns, widths, strict=True)
+        ]
+        yield "".join(pc.binary_join_element_wise(*cells, "\r\n", "").to_pylist()).encode()
+
+
+def _sas(stem: str, label: str, columns: Sequence[_Column]) -> str:
+    """Return the statements for SAS that read a file."""
+    ends = list(accumulate(column.width for column in columns))
+    header = (
+        f"{_STARS}\n   Label           : {label}\n   Rows            : {len(columns[0].values)}\n"
+        f"   Columns         : {len(columns)}\n   ASCII File Date : {_DATE}\n{_STARS}"
+    )
+    attributes = "".join(
+        f'      {column.name:<10}LABEL="{column.label}"{"":{42 - len(column.label)}}format=f{column.width}.\n'
+        for column in columns
+    )
+    places = [
+        f"      {column.name:<13}{end - column.width + 1:>5} - {end:<5}"
+        for column, end in zip(columns, ends, strict=True)
+    ]
+    inputs = "".join("".join(places[start : start + 3]) + "\n" for start in range(0, len(places), 3))
+    return (
+        f"\n/{header}/\n\nDATA {stem} ; \n   ATTRIB \n{attributes}   ;\n"
+        f"   INFILE '[PATH]\\{stem}.txt' LRECL = {ends[-1]} ; \n   INPUT \n{inputs}   ;\nRUN ;\n"
+    )

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from labor_llm.baselines.career.fit import Career, fit_career, load_career, transfer_weights
-from labor_llm.baselines.career.model import CareerTransformer, encode, levels_of
+from labor_llm.baselines.career.model import CareerTransformer, Levels, encode, levels_of
 from labor_llm.baselines.career.settings import CareerSettings
 from labor_llm.baselines.career.training import CareerRun, learning_rate_share
 from labor_llm.baselines.frequencies import EmpiricalTransitions
@@ -23,6 +23,12 @@ def stored(simulated, tiny, tmp_path_factory):
     return fit_career(simulated["train"], simulated["validation"], tiny, folder)
 
 
+def log_prob(folder, panel):
+    """What a stored CAREER says of the realised occupations."""
+    chances = load_career(folder).log_probabilities(panel)
+    return chances[np.arange(len(panel.frame)), panel.outcomes.indices(panel.frame["occupation"])]
+
+
 def new_run(panels, settings, folder) -> CareerRun:
     levels = levels_of([panels["train"]], settings.covariates)
     torch.manual_seed(settings.seed)
@@ -32,14 +38,11 @@ def new_run(panels, settings, folder) -> CareerRun:
 
 
 def test_perplexity_lies_between_the_oracle_and_the_empirical_transitions(simulated, stored, market):
-    got = perplexity(load_career(stored).predict(simulated["test"]).table["log_prob"])
+    got = perplexity(log_prob(stored, simulated["test"]))
+    empirical = EmpiricalTransitions().fit(simulated["train"], simulated["validation"])
     oracle, empirical = (
-        perplexity(
-            model.fit(simulated["train"], simulated["validation"])
-            .predict(simulated["test"])
-            .table["log_prob"]
-        )
-        for model in (Oracle(market), EmpiricalTransitions())
+        perplexity(model.predict(simulated["test"]).table["log_prob"])
+        for model in (Oracle(market), empirical)
     )
     assert oracle < got < empirical
 
@@ -47,7 +50,7 @@ def test_perplexity_lies_between_the_oracle_and_the_empirical_transitions(simula
 def test_what_is_stored_predicts_as_the_curve_says_and_is_not_trained_again(simulated, stored, tiny):
     fitted = load_career(stored)
     best = fitted.curve["validation_perplexity"].min()
-    got = perplexity(fitted.predict(simulated["validation"]).table["log_prob"])
+    got = perplexity(log_prob(stored, simulated["validation"]))
     assert got == pytest.approx(best, rel=1e-5)
     assert fitted.curve.loc[fitted.curve["kept"], "validation_perplexity"].tolist() == [best]
     before = verify(stored)
@@ -58,14 +61,14 @@ def test_what_is_stored_predicts_as_the_curve_says_and_is_not_trained_again(simu
 
 def test_a_run_that_was_stopped_ends_bit_for_bit_where_it_would_have_ended(simulated, tiny, tmp_path):
     few = {name: panel.restrict(panel.workers[:40]) for name, panel in simulated.items()}
-    settings = dataclasses.replace(tiny, epochs=4, patience=10, evaluations_per_epoch=2)
+    settings = tiny.model_copy(update={"epochs": 4, "patience": 10, "evaluations_per_epoch": 2})
     whole, stopped = (new_run(few, settings, tmp_path / name) for name in ("whole", "stopped"))
     whole.train()
     for _ in range(3):
         stopped.train_to_evaluation()
     stopped.store()
     stopped.train_to_evaluation()  # lost by the stop
-    resumed = new_run(few, dataclasses.replace(settings), tmp_path / "stopped")
+    resumed = new_run(few, settings, tmp_path / "stopped")
     resumed.train()
     assert resumed.curve == whole.curve
     assert len(whole.curve) == 8
@@ -74,26 +77,27 @@ def test_a_run_that_was_stopped_ends_bit_for_bit_where_it_would_have_ended(simul
 
 
 def test_transfer_beats_training_from_scratch_on_few_workers(simulated, other_population, tiny, tmp_path):
-    without = dataclasses.replace(tiny, covariates=("education", "region", "age"))
+    without = tiny.model_copy(update={"covariates": ["education", "region", "age"]})
     start = fit_career(
         other_population["train"], other_population["validation"], without, tmp_path / "pretrained"
     )
     few = simulated["train"].restrict(simulated["train"].workers[:40])
-    fine = dataclasses.replace(tiny, learning_rate=1e-3)
+    fine = tiny.model_copy(update={"learning_rate": 1e-3})
     perplexities = {}
     for name, settings, pretrained in (("scratch", tiny, None), ("transfer", fine, start)):
         folder = fit_career(few, simulated["validation"], settings, tmp_path / name, pretrained)
-        perplexities[name] = perplexity(load_career(folder).predict(simulated["test"]).table["log_prob"])
+        perplexities[name] = perplexity(log_prob(folder, simulated["test"]))
     assert perplexities["transfer"] < 0.95 * perplexities["scratch"]
     assert "pretrained" in verify(tmp_path / "transfer")["inputs"]
 
 
 def test_transfer_copies_weights_level_by_level(simulated, stored, tiny):
     start = load_career(stored, "cpu")
-    levels = dataclasses.replace(
-        start.levels, texts={**start.levels.texts, "region": ["atlantis", *start.levels.texts["region"]]},
-        spans={**start.levels.spans, "year": (start.levels.spans["year"][0] - 2, start.levels.spans["year"][1])},
-    )  # fmt: skip
+    texts, (first, last) = start.levels.texts, start.levels.spans["year"]
+    levels = Levels(
+        texts={**texts, "region": ["atlantis", *texts["region"]]},
+        spans={**start.levels.spans, "year": [first - 2, last]},
+    )
     model = CareerTransformer(len(start.outcomes), levels, tiny)
     fresh = model.covariates["region"].weight[1].clone()
     transfer_weights(start, model, levels)
@@ -109,7 +113,7 @@ def test_transfer_copies_weights_level_by_level(simulated, stored, tiny):
 def test_several_populations_are_pooled_and_one_registry_fits_all(
     simulated, other_population, tiny, tmp_path
 ):
-    short = dataclasses.replace(tiny, epochs=1)
+    short = tiny.model_copy(update={"epochs": 1})
     pooled = fit_career(
         [simulated["train"], other_population["train"]], [simulated["validation"], other_population["validation"]],
         short, tmp_path / "pooled",
@@ -130,7 +134,7 @@ def test_several_populations_are_pooled_and_one_registry_fits_all(
 def test_refuses_what_does_not_fit(simulated, stored, tiny, lettered, tmp_path):
     train, validation = simulated["train"], simulated["validation"]
     with pytest.raises(MismatchError, match="pre-trained with layers 2, the settings say 3"):
-        fit_career(train, validation, dataclasses.replace(tiny, layers=3), tmp_path / "x", stored)
+        fit_career(train, validation, tiny.model_copy(update={"layers": 3}), tmp_path / "x", stored)
     with pytest.raises(MismatchError, match="pre-trained for 9 occupations, the panel has 3"):
         fit_career(lettered({"1": "ab"}), lettered({"2": "ab"}), tiny, tmp_path / "x", stored)
     with pytest.raises(InputError, match="workers are in the training and in the validation panel"):

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from labor_llm.baselines.career.model import CareerTransformer, Levels, encode, levels_of, padded
-from labor_llm.baselines.two_stage import FIRST, two_stage_log_probs
+from labor_llm.baselines.form import FIRST
+from labor_llm.baselines.two_stage import two_stage_log_probs
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,7 @@ def test_the_realised_occupation_of_a_record_is_not_read_at_it(simulated, model_
 def test_what_is_not_known_adds_nothing_and_years_beyond_training_count_as_the_nearest(simulated, tiny):
     panel = simulated["test"].restrict(simulated["test"].workers[:2])
     levels = levels_of([simulated["train"]], tiny.covariates)
-    assert Levels.from_json(levels.to_json()) == levels
+    assert Levels(**levels.model_dump()) == levels
     frame = panel.frame.assign(
         gender="unknown", region="the moon", birth_year=None, year=panel.frame["year"] + 500
     )

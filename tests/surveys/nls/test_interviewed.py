@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from labor_llm.errors import InputError
-from labor_llm.simulation.files.nls import write_nls
+from labor_llm.simulation.files.writing import write_nls
 from labor_llm.surveys.nls.extracts import read_nls
 from labor_llm.surveys.variables import Variable
 
@@ -37,7 +37,7 @@ def answers(people: int = 200) -> pd.DataFrame:
 
 def write(folder: Path, values: pd.DataFrame, years: tuple[int, int] = (1982, 1983)) -> Path:
     """Write all but the jobs as an extract, the jobs as a file of columns a (1982) and b (1983), and a map of them."""
-    write_nls(folder, "x", "nlsy79", values, [v for v in VARIABLES if v.concept != "job"], ("csv", "sdf"))
+    write_nls(folder, "x", "nlsy79", values, [v for v in VARIABLES if v.concept != "job"])
     jobs = values[[JOB[1982].key, JOB[1983].key]].set_axis(["a", "b"], axis=1)
     jobs.rename_axis("R0000100").reset_index().to_csv(folder / "job.csv", index=False)
     (folder / "map.csv").write_text(MAP.format(*years))
@@ -74,21 +74,14 @@ def test_more_than_one_in_a_hundred_is_too_many(tmp_path: Path, people: int, ref
 def test_respondents_of_one_file_alone_are_not_compared(tmp_path: Path) -> None:
     values = answers()
     write(tmp_path, values)
-    write_nls(
-        tmp_path,
-        "x",
-        "nlsy79",
-        values.iloc[20:],
-        [v for v in VARIABLES if v.concept != "job"],
-        ("csv", "sdf"),
-    )
+    write_nls(tmp_path, "x", "nlsy79", values.iloc[20:], [v for v in VARIABLES if v.concept != "job"])
     assert len(read_nls(tmp_path, "nlsy79", VARIABLES, tmp_path / "map.csv").values) == 200
 
 
 def test_a_file_without_a_map_is_told_to_mend_its_columns(tmp_path: Path) -> None:
     values = answers()
     values[SCHOOL[1983].key] = 12
-    write_nls(tmp_path, "x", "nlsy79", values, VARIABLES, ("csv", "sdf"))
+    write_nls(tmp_path, "x", "nlsy79", values, VARIABLES)
     with pytest.raises(
         InputError, match=r"1983: .* for 6 of the 200 .* Check the names of the columns, or download"
     ):
@@ -100,6 +93,6 @@ def test_the_other_cohort_is_held_to_the_same(tmp_path: Path) -> None:
     flag = Variable("flag", 2004, "S3822800", "CV_MAINJOB_FLG")
     index = pd.Index(np.arange(1, 101), name="person")
     values = pd.DataFrame({job.key: 10, flag.key: np.where(index < 3, -5, 1)}, index).astype("Int32")
-    write_nls(tmp_path, "x", "nlsy97", values, [job, flag], ("csv", "sdf"))
+    write_nls(tmp_path, "x", "nlsy97", values, [job, flag])
     with pytest.raises(InputError, match=r"2004: YEMP_OCCODE-2002\.01 \(2004\) in .* for 2 of the 100"):
         read_nls(tmp_path, "nlsy97", [job, flag])

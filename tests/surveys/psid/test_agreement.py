@@ -11,9 +11,8 @@ import pytest
 
 from labor_llm.errors import InputError
 from labor_llm.simulation.careers import PSID81, simulate_careers
-from labor_llm.simulation.files.psid import write_packaged
 from labor_llm.simulation.files.psid_answers import expressible_in_psid, psid_answers
-from labor_llm.simulation.files.writing import simulated_codes
+from labor_llm.simulation.files.writing import simulated_codes, write_psid
 from labor_llm.simulation.market import Market
 from labor_llm.surveys.psid.careers import check_agreement, psid_interviews
 from labor_llm.surveys.psid.files import read_psid
@@ -145,7 +144,7 @@ def test_names_swapped_in_a_layout_are_refused(tmp_path: Path, swaps: list) -> N
     """Each file is written under its own names, then the layouts of the two waves exchange them."""
     years = {year for swap in swaps for _, _, year in swap}
     values = simulated().loc[:, [year in years | {0} for _, _, year in simulated().columns]]
-    write_packaged(tmp_path, values, variables_of("psid"), layouts=("sas",))
+    write_psid(tmp_path, values, variables_of("psid"))
     names = {}
     for one, other in swaps:
         names |= {psid_variable(*one).name: psid_variable(*other).name}

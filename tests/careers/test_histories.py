@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from labor_llm.baselines.frequencies import EmpiricalTransitions, SecondOrderTransitions
+from labor_llm.careers.histories import history_windows, predict_windows, workers_with_history
 from labor_llm.careers.panel import CareerPanel, split_workers, transitions
-from labor_llm.careers.windows import history_windows, predict_windows, workers_with_history
 from labor_llm.errors import InputError, MismatchError
 
 

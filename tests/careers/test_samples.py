@@ -1,4 +1,4 @@
-"""Which careers a model is fine-tuned on: subsets, other data sets, weights, years."""
+"""Random parts of the workers, and which careers a model is fine-tuned on."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from labor_llm.careers.panel import CareerPanel, split_workers
 from labor_llm.careers.samples import (
     TrainingCareers,
     TrainingData,
+    random_workers,
     refuse_same_persons,
+    sampled,
     stored_training_data,
     training_careers,
 )
@@ -20,6 +24,30 @@ from labor_llm.finetuning.fit import fine_tune_careers, fine_tune_panel
 from labor_llm.finetuning.settings import FineTuningSettings
 
 QUICK = FineTuningSettings(epochs=1, learning_rate=1e-3, batch_size=64, precision="float32")
+
+
+@given(fewer=st.integers(0, 50), more=st.integers(50, 200), seed=st.integers(0, 2**32))
+def test_fewer_workers_are_a_part_of_more(panel: CareerPanel, fewer: int, more: int, seed: int) -> None:
+    few, many = random_workers(panel, fewer, seed), random_workers(panel, more, seed)
+    assert set(few) <= set(many) <= set(panel.workers)
+    assert (len(few), len(many)) == (fewer, min(more, 160))
+    turned = CareerPanel(panel.frame.iloc[::-1], panel.outcomes, panel.survey)
+    assert random_workers(turned, fewer, seed) == few
+
+
+def test_a_sample_keeps_whole_careers_in_order(panel: CareerPanel) -> None:
+    got = sampled(panel, 30, seed=1)
+    assert got.workers == [worker for worker in panel.workers if worker in set(random_workers(panel, 30, 1))]
+    expected = panel.frame[panel.frame["worker_id"].isin(got.workers)].reset_index(drop=True)
+    assert got.frame.equals(expected)
+    assert sampled(panel, -1, seed=1) is panel
+    assert sampled(panel, 1000, seed=1).frame.equals(panel.frame)
+
+
+@pytest.mark.parametrize("number", [-2, 0, 10])
+def test_too_few_to_be_shown_are_refused(panel: CareerPanel, number: int) -> None:
+    with pytest.raises(InputError, match="give at least 11"):
+        sampled(panel, number, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +74,9 @@ def test_by_default_all_training_workers_are_taken(panel: CareerPanel, splits: d
 def test_no_test_or_validation_worker_of_any_data_set_is_trained_on(
     panel: CareerPanel, splits: dict[str, str], other: tuple[CareerPanel, dict[str, str]]
 ) -> None:
-    got = training_careers(panel, splits, TrainingData(20, {"other": 0.5}, own_repeats=3), [other])
+    got = training_careers(
+        panel, splits, TrainingData(workers=20, others=["other"], share=0.5, own_repeats=3), [other]
+    )
     own, repeated, thrice, added = got.panels
     assert own is repeated is thrice
     assert (len(own.workers), len(added.workers), got.workers) == (20, 56, 76)
@@ -64,7 +94,7 @@ def test_records_after_the_last_year_are_left_out_everywhere(
 ) -> None:
     later = panel.frame["year"] + 3 * (panel.frame["worker_id"] < "w030")
     moved = dataclasses.replace(panel, frame=panel.frame.assign(year=later))
-    got = training_careers(moved, splits, TrainingData(others={"other": 1.0}, last_year=1981), [other])
+    got = training_careers(moved, splits, TrainingData(others=["other"], last_year=1981), [other])
     for part, original in (
         (got.own, moved.split(splits, "train")),
         (got.validation, moved.split(splits, "validation")),
@@ -87,9 +117,9 @@ def test_an_early_end_draws_the_same_workers(
         return dataclasses.replace(original, frame=original.frame.assign(year=years))
 
     own, added = late(panel, "w030"), late(other[0], "xw030")
-    drawn = TrainingData(60, {"other": 0.5})
+    drawn = TrainingData(workers=60, others=["other"], share=0.5)
     whole = training_careers(own, splits, drawn, [(added, other[1])])
-    early = training_careers(own, splits, dataclasses.replace(drawn, last_year=1985), [(added, other[1])])
+    early = training_careers(own, splits, drawn.model_copy(update={"last_year": 1985}), [(added, other[1])])
     assert early.own.workers == [worker for worker in whole.own.workers if worker >= "w030"]
     assert early.added[0].workers == [worker for worker in whole.added[0].workers if worker >= "xw030"]
     assert 11 <= len(early.own.workers) < 60
@@ -98,24 +128,23 @@ def test_an_early_end_draws_the_same_workers(
     with pytest.raises(
         InputError, match=r"share 0\.5 of its training workers with records up to 1985 is fewer than 11"
     ):
-        training_careers(panel, splits, TrainingData(others={"other": 0.5}, last_year=1985), [latest])
+        training_careers(panel, splits, TrainingData(others=["other"], share=0.5, last_year=1985), [latest])
 
 
-def test_a_share_of_nobody_adds_nobody(
+def test_a_share_of_too_few_is_refused(
     panel: CareerPanel, splits: dict[str, str], other: tuple[CareerPanel, dict[str, str]]
 ) -> None:
-    assert training_careers(panel, splits, TrainingData(others={"other": 0.0}), [other]).added == ()
     with pytest.raises(InputError, match=r"the share 0.05 of its training workers is fewer than 11"):
-        training_careers(panel, splits, TrainingData(others={"other": 0.05}), [other])
+        training_careers(panel, splits, TrainingData(others=["other"], share=0.05), [other])
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"workers": 3}, "give at least 11"),
-        ({"others": {"other": 1.5}}, r"The share of other is 1.5; it must lie between 0 and 1"),
-        ({"own_repeats": 0}, "at least 1"),
-        ({"last_year": -1}, "at least 0"),
+        ({"workers": 3}, "^workers: 3 workers; give at least 11"),
+        ({"others": ["other"], "share": 1.5}, "^share: 1.5 should be less than or equal to 1"),
+        ({"own_repeats": 0}, "^own_repeats: 0 should be greater"),
+        ({"last_year": -1}, "^last_year: -1 should be greater"),
     ],
 )
 def test_numbers_out_of_range_are_refused(given: dict[str, object], message: str) -> None:
@@ -127,14 +156,14 @@ def test_data_sets_that_do_not_go_together_are_refused(
     panel: CareerPanel, splits: dict[str, str], other: tuple[CareerPanel, dict[str, str]]
 ) -> None:
     with pytest.raises(InputError, match="113 training workers are asked for, it has 112"):
-        training_careers(panel, splits, TrainingData(113))
+        training_careers(panel, splits, TrainingData(workers=113))
     with pytest.raises(InputError, match="Careers of no other data set are given, shares of other"):
-        training_careers(panel, splits, TrainingData(others={"other": 0.5}))
+        training_careers(panel, splits, TrainingData(others=["other"], share=0.5))
     same = dataclasses.replace(other[0], survey=panel.survey), other[1]
     with pytest.raises(InputError, match="invented and other are both of the survey invented"):
-        training_careers(panel, splits, TrainingData(others={"other": 0.5}), [same])
+        training_careers(panel, splits, TrainingData(others=["other"], share=0.5), [same])
     with pytest.raises(InputError, match="invented and invented are both of the survey invented"):
-        training_careers(panel, splits, TrainingData(others={"invented": 0.5}), [(panel, splits)])
+        training_careers(panel, splits, TrainingData(others=["invented"]), [(panel, splits)])
 
 
 def test_a_survey_is_known_in_another_spelling() -> None:
@@ -157,7 +186,9 @@ def test_the_model_says_what_it_was_trained_on(
     everybody = weights("own", training_careers(panel, splits))
     plain = fine_tune_panel(str(tiny_model_folder), panel, splits, QUICK, tmp_path / "plain")
     assert (plain / "model.safetensors").read_bytes() == everybody
-    chosen = training_careers(panel, splits, TrainingData(11, {"other": 0.5}, 2), [other])
+    chosen = training_careers(
+        panel, splits, TrainingData(workers=11, others=["other"], share=0.5, own_repeats=2), [other]
+    )
     assert weights("pooled", chosen) != everybody
     got = stored_training_data(tmp_path / "pooled")
     assert (got["own_workers"], got["own_repeats"], got["other_workers"]) == (11, 2, {"other": 56})

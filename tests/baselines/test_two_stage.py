@@ -7,9 +7,7 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from statsmodels.discrete.conditional_models import ConditionalLogit
 
-from labor_llm.baselines.masked_logit import fit_masked_logit
-from labor_llm.baselines.two_stage import BagOfJobs, TwoStageLogit
-from labor_llm.baselines.two_stage_features import BagFeatures, regression_features
+from labor_llm.baselines.two_stage import BagOfJobs, TwoStageLogit, fit_masked_logit
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import InputError, MismatchError, NumericalError
@@ -38,6 +36,12 @@ def panel(workers: range, years: int, seed: int) -> CareerPanel:
         "dataset", "worker_id", "year", "occupation", "education", "gender", "ethnicity", "region", "birth_year",
     ]  # fmt: skip
     return CareerPanel(pd.DataFrame(rows, columns=columns).astype({"birth_year": "Int64"}), SPACE, "toy")
+
+
+def two_stage(
+    stay: list[float], destination: list[float], kind: type = TwoStageLogit, **choices: float
+) -> TwoStageLogit:
+    return kind(stay_regularisations=stay, destination_regularisations=destination, **choices)
 
 
 def mover_rows(rows: int, seed: int) -> tuple[csr_matrix, np.ndarray, np.ndarray]:
@@ -80,7 +84,7 @@ def test_without_closed_alternatives_it_is_the_penalised_logit_of_scikit_learn()
 
 
 def test_both_stages_recover_what_they_were_simulated_with():
-    model = TwoStageLogit([1e5], [1e5]).fit(panel(range(1500), 8, 3), panel(range(1500, 1600), 8, 4))
+    model = two_stage([1e5], [1e5]).fit(panel(range(1500), 8, 3), panel(range(1500, 1600), 8, 4))
     test = panel(range(1600, 1602), 2, 5)
     log_probs = model.predict(test).log_probs
     later = test.frame["year"] == 1981
@@ -99,7 +103,7 @@ def test_both_stages_recover_what_they_were_simulated_with():
 
 def test_stay_stage_is_the_logit_of_statsmodels():
     train = panel(range(200), 4, 7)
-    model = TwoStageLogit([1e7], [1.0], tolerance=1e-8).fit(train, panel(range(200, 210), 4, 8))
+    model = two_stage([1e7], [1.0], tolerance=1e-8).fit(train, panel(range(200, 210), 4, 8))
     features = model._design(train).toarray()[train.frame["year"] > 1980]
     stays = (train.frame["occupation"] == train.frame["occupation"].shift())[train.frame["year"] > 1980]
     # Redundant indicators have no unique coefficients, fitted probabilities have.
@@ -112,7 +116,7 @@ def test_stay_stage_is_the_logit_of_statsmodels():
 @pytest.mark.parametrize("kind", [TwoStageLogit, BagOfJobs])
 def test_never_moves_to_where_one_is_gives_absent_occupations_their_share_and_does_not_look_ahead(kind):
     train, validation, test = panel(range(60), 4, 1), panel(range(60, 80), 4, 2), panel(range(80, 85), 4, 3)
-    model = kind([0.3, 1.0], [0.3, 1.0], tolerance=1e-6).fit(train, validation)
+    model = two_stage([0.3, 1.0], [0.3, 1.0], kind=kind, tolerance=1e-6).fit(train, validation)
     got = np.exp(model.predict(test).log_probs).reshape(5, 4, 4)
     np.testing.assert_allclose(got.sum(axis=2), 1.0, atol=1e-5)
     movers = (train.frame["occupation"] != train.frame["occupation"].shift()) | (train.frame["year"] == 1980)
@@ -129,31 +133,14 @@ def test_never_moves_to_where_one_is_gives_absent_occupations_their_share_and_do
     assert len(model.validation_perplexity_) == 4
 
 
-def test_features_of_one_career_by_hand():
-    frame = panel(range(1), 5, seed=0).frame
-    frame["year"] = [1980, 1981, 1983, 1985, 1986]
-    frame["occupation"] = ["a", "b", "b", "b", "a"]
-    frame["education"] = ["high school", "high school", "college", "college", "college"]
-    career = CareerPanel(frame, SPACE, "toy")
-    got = regression_features(career)
-    assert got["records_in_occupation"].tolist() == [0, 1, 1, 2, 3]
-    assert got["year_skipped"].tolist() == [0, 0, 1, 1, 0]
-    assert got["education_changed"].tolist() == [0, 0, 1, 0, 0]
-    last, earlier, _ = (block.toarray() for block in BagFeatures().fit(career).blocks(career))
-    np.testing.assert_allclose(last, [[0, 0], [1, 0], [0, 1], [0, 1], [0, 1]])
-    np.testing.assert_allclose(earlier, [[0, 0], [0, 0], [1, 0], [0.5, 0.5], [1 / 3, 2 / 3]])
-
-
 def test_refuses_what_cannot_be_estimated():
     train, validation = panel(range(20), 3, 1), panel(range(20, 25), 3, 2)
     with pytest.raises(NumericalError, match="Raise max_iterations"):
-        TwoStageLogit([1.0], [1.0], max_iterations=1).fit(train, validation)
-    with pytest.raises(InputError, match="above zero"):
-        TwoStageLogit([0.0])
+        two_stage([1.0], [1.0], max_iterations=1).fit(train, validation)
     with pytest.raises(InputError, match="everybody stays"):
         TwoStageLogit().fit(CareerPanel(train.frame.assign(occupation="a"), SPACE, "toy"), validation)
     with pytest.raises(InputError, match="closed to it"):
         fit_masked_logit(csr_matrix(np.ones((2, 1))), np.array([0, 1]), np.array([0, 2]), 1.0)
     with pytest.raises(MismatchError, match="fitted for 4 occupations"):
         two = OutcomeSpace(("a", "b"), ("Actors", "Bakers"))
-        TwoStageLogit([1.0], [1.0]).fit(train, validation).predict(CareerPanel(train.frame, two, "toy"))
+        two_stage([1.0], [1.0]).fit(train, validation).predict(CareerPanel(train.frame, two, "toy"))

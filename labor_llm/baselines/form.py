@@ -1,0 +1,292 @@
+"""What all baselines share: their form, and what is known of a worker before a record, as features.
+
+A baseline reads no workers but those of training and validation, and chooses its smoothing, regularisation or stopping
+by the perplexity of the validation workers.
+
+Nothing of the record itself enters but its year and education, which the resume line also states before the title.
+Three sets of features follow CAREER's econometric baselines (Vafa et al. 2024; keyonvafa/career-code, the models
+`regression` and `bag_of_jobs`). To all, age is added, because the resume that a language model reads states the year of
+birth. The authors embed the bag of jobs in 1,024 dimensions, more than there are occupations, which restricts nothing:
+it is a logit that is linear in the shares.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pandas as pd
+
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.panel import CareerPanel, transitions
+from labor_llm.careers.predictions import Predictions, from_matrix
+from labor_llm.errors import InputError, MismatchError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+    from sklearn.compose import ColumnTransformer
+
+# The level of `previous` and `before_previous` where there is none; no occupation code is empty.
+NONE = ""
+# In place of the previous occupation's column where there is none.
+FIRST = -1
+_STATIC = ["gender", "ethnicity", "region"]
+
+
+class Baseline(ABC):
+    """A model of the next occupation that knows nothing of the words in a title.
+
+    Args:
+        name: what tables show; the class's own if None.
+        choices: other values of the class's attributes that say what is tried, and when an estimation stops.
+
+    Attributes:
+        outcomes_: after the fit, the occupations.
+        validation_perplexity_: after the fit one row a candidate, with the column `validation_perplexity`.
+        chosen: after the fit, what the validation workers chose, in words.
+    """
+
+    name: str
+    outcomes_: OutcomeSpace
+    validation_perplexity_: pd.DataFrame
+    chosen: str
+
+    def __init__(self, name: str | None = None, **choices: Any) -> None:
+        for attribute, value in {**choices, **({"name": name} if name else {})}.items():
+            if not hasattr(type(self), attribute):
+                raise InputError(
+                    f"{type(self).__name__}: there is nothing to choose that is called {attribute!r}."
+                )
+            setattr(self, attribute, value)
+
+    def fit(self, train: CareerPanel, validation: CareerPanel) -> Self:
+        """Estimate on the training workers, choose on the validation workers, and return the model itself.
+
+        Raises:
+            InputError: if a panel holds no records, a worker is in both (the choice would then reward memorising), or
+                the model cannot be estimated on so little.
+            MismatchError: if the panels have different outcome spaces.
+            NumericalError: if an estimation does not converge.
+        """
+        check_fitting_panels(self.name, train, validation)
+        self.outcomes_ = train.outcomes
+        self._estimate(train, validation)
+        return self
+
+    def predict(self, panel: CareerPanel) -> Predictions:
+        """Return the log-probability of every occupation for every record of a panel.
+
+        Raises:
+            MismatchError: if the panel's outcome space is not the fitted one.
+        """
+        check_outcomes(self.name, self.outcomes_, panel)
+        table = transitions(panel)
+        return from_matrix(self.name, table, self.outcomes_, self._log_probs(panel, table))
+
+    def _best(self, grid: Sequence[tuple[Any, ...]], *columns: str) -> tuple[Any, ...]:
+        """Note the candidates, each with its perplexity at the end, and return the best one."""
+        self.validation_perplexity_ = pd.DataFrame(grid, columns=[*columns, "validation_perplexity"])
+        return min(grid, key=lambda candidate: candidate[-1])
+
+    @abstractmethod
+    def _estimate(self, train: CareerPanel, validation: CareerPanel) -> None:
+        """Estimate the model, and note what was tried and chosen."""
+
+    @abstractmethod
+    def _log_probs(self, panel: CareerPanel, table: pd.DataFrame) -> np.ndarray:
+        """Return nats, [records, occupations], given the panel and its transitions."""
+
+
+def check_fitting_panels(model: str, train: CareerPanel, validation: CareerPanel) -> None:
+    """Raise InputError or MismatchError, as `Baseline.fit`, if panels are not those that a model can be fitted on."""
+    for name, panel in (("training", train), ("validation", validation)):
+        if panel.frame.empty:
+            raise InputError(f"{model}: the {name} panel holds no records. Give it at least one worker.")
+    shared = set(train.workers) & set(validation.workers)
+    if shared:
+        raise InputError(
+            f"{model}: {len(shared):,} workers are in the training and in the validation panel. "
+            "Split the panel by worker (labor_llm.careers.panel.split_workers)."
+        )
+    check_outcomes(model, train.outcomes, validation)
+
+
+def check_outcomes(model: str, outcomes: OutcomeSpace, panel: CareerPanel) -> None:
+    """Raise MismatchError if a panel has another outcome space (codes or their order) than a model was fitted for."""
+    if panel.outcomes.codes != outcomes.codes:
+        raise MismatchError(
+            f"{model}: fitted for {len(outcomes)} occupations, but the panel has an outcome space of "
+            f"{len(panel.outcomes)} (or the same in another order). Give all panels the same titles."
+        )
+
+
+def occupation_columns(
+    table: pd.DataFrame, outcomes: OutcomeSpace, column: str = "occupation", first: int = FIRST
+) -> np.ndarray:
+    """Return the column of an occupation in the outcome space for each transition, int64 [transitions].
+
+    Args:
+        table: rows of `labor_llm.careers.panel.transitions`.
+        outcomes: the occupations.
+        column: 'occupation', 'previous' or 'before_previous'.
+        first: what stands for none.
+    """
+    columns = [first if code is None else outcomes.index(code) for code in table[column]]
+    return np.asarray(columns, dtype=np.int64)
+
+
+def logit_features(panel: CareerPanel) -> pd.DataFrame:
+    """Return one row of features per record, in panel order.
+
+    Returns:
+        `previous` and `before_previous` (codes, or `NONE`), the text columns `education`, `gender`, `ethnicity`,
+        `region` and `calendar_year`, and as floats `years_in_occupation` (since the current spell in the previous
+        occupation began) and `years_since_previous` (both zero at a first record), `records_before`, and `age` in
+        years (NaN where the birth year is not known).
+    """
+    table = transitions(panel)
+    worker = table["worker_id"]
+    spell_start = table["year"].where(table["transition_type"] != "staying").groupby(worker).ffill()
+    features = table[["previous", "before_previous"]].fillna(NONE).astype(object)
+    for column in ("education", *_STATIC):
+        features[column] = table[column].astype(object)
+    features["calendar_year"] = table["year"].astype(str).astype(object)
+    features["years_in_occupation"] = (table["year"] - spell_start.groupby(worker).shift()).fillna(0.0)
+    features["years_since_previous"] = (table["year"] - table["previous_year"]).fillna(0).astype(float)
+    features["records_before"] = table["records_before"].astype(float)
+    features["age"] = (table["year"] - table["birth_year"]).astype("Float64").to_numpy(float, na_value=np.nan)
+    return features
+
+
+def regression_features(panel: CareerPanel) -> pd.DataFrame:
+    """Return one row of features per record, in panel order.
+
+    Returns:
+        The columns of `logit_features`, and `records_in_occupation` (earlier records of the current spell in the
+        previous occupation), `year_skipped` and `education_changed` (0 or 1, against the record before; 0 at a first
+        record).
+    """
+    features, table = logit_features(panel), transitions(panel)
+    # A spell begins with each record that does not stay; the records of a spell so far are counted within it.
+    spell = (table["transition_type"] != "staying").cumsum()
+    so_far = table.groupby(spell).cumcount() + 1
+    worker = table["worker_id"]
+    features["records_in_occupation"] = so_far.groupby(worker).shift().fillna(0.0)
+    features["year_skipped"] = (features["years_since_previous"] > 1).astype(float)
+    education_before = table["education"].groupby(worker).shift()
+    changed = education_before.notna() & (education_before != table["education"])
+    features["education_changed"] = changed.astype(float)
+    return features
+
+
+def design(
+    indicators: list[list[str]], numbers: Sequence[str] = (), weights: dict[str, float] | None = None
+) -> ColumnTransformer:
+    """Return the transformer of features into a sparse design matrix.
+
+    Args:
+        indicators: groups of columns that become one indicator a level, all zero for a level that training did not
+            show.
+        numbers: columns that are standardised, missing ones set to the mean.
+        weights: factors by the first column of a group, or 'numbers': under an L2 penalty, a column multiplied by m is
+            penalised 1/m^2 as much.
+    """
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    one_hot = OneHotEncoder(handle_unknown="ignore")
+    steps = [(group[0], one_hot, group) for group in indicators]
+    if numbers:
+        standardised = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler())
+        steps.append(("numbers", standardised, list(numbers)))
+    return ColumnTransformer(steps, sparse_threshold=1.0, transformer_weights=weights)
+
+
+# The last occupation, earlier ones, and all covariates, each [records, columns of its own].
+Blocks = tuple["csr_matrix", "csr_matrix", "csr_matrix"]
+
+
+class RegressionFeatures:
+    """Features of CAREER's regression, and age, in three blocks.
+
+    The last occupation, the one before, the number of records in the current spell, the number of earlier records, the
+    calendar year, whether a year was skipped, education and whether it changed, ethnicity, gender and region.
+
+    Args:
+        train: the training workers, who show the levels of categories and the scale of numbers; a level that they lack
+            is all zero.
+    """
+
+    def __init__(self, train: CareerPanel) -> None:
+        numbers = ["records_in_occupation", "records_before", "year_skipped", "education_changed", "age"]
+        features = regression_features(train)
+        covariates = design([["education", "calendar_year", *_STATIC]], numbers)
+        designs = design([["previous"]]), design([["before_previous"]]), covariates
+        self._designs = [each.fit(features) for each in designs]
+
+    def blocks(self, panel: CareerPanel) -> Blocks:
+        """Return the features of a panel's records, in panel order."""
+        from scipy.sparse import csr_matrix
+
+        features = regression_features(panel)
+        last, before, covariates = (csr_matrix(each.transform(features)) for each in self._designs)
+        return last, before, covariates
+
+
+class BagFeatures:
+    """Features of CAREER's bag of jobs, and age, in three blocks; as `RegressionFeatures` otherwise.
+
+    The last occupation, the shares of all earlier ones, and the same pair (present level, shares of earlier levels) of
+    calendar year and education; ethnicity, gender and region.
+    """
+
+    def __init__(self, train: CareerPanel) -> None:
+        features = _with_present(train)
+        self._covariates = design([["education", "calendar_year", *_STATIC]], ["age"]).fit(features)
+        self._levels = {
+            column: design([[column]]).fit(features)
+            for column in ("occupation", "education", "calendar_year")
+        }
+
+    def blocks(self, panel: CareerPanel) -> Blocks:
+        """Return the features of a panel's records, in panel order."""
+        from scipy.sparse import hstack
+
+        features = _with_present(panel)
+        numbers = features["records_before"].to_numpy(dtype=int)
+        levels = {column: encoder.transform(features) for column, encoder in self._levels.items()}
+        last, earlier = _rows_before(numbers, 1, 1), _rows_before(numbers, 2)
+        before = _rows_before(numbers, 1)
+        shares = [before @ levels["education"], before @ levels["calendar_year"]]
+        covariates = hstack([self._covariates.transform(features), *shares], format="csr")
+        return last @ levels["occupation"], earlier @ levels["occupation"], covariates
+
+
+def _with_present(panel: CareerPanel) -> pd.DataFrame:
+    return logit_features(panel).assign(occupation=panel.frame["occupation"].astype(object))
+
+
+def _rows_before(numbers: np.ndarray, least: int, most: int | None = None) -> csr_matrix:
+    """Return the matrix that averages, for each record, earlier ones of the same worker.
+
+    Args:
+        numbers: how many records of the worker come before each record; a worker's records are together.
+        least: how many records back the averaged ones begin.
+        most: how many records back they end; the worker's first record if None.
+
+    Returns:
+        [records, records]; a row is zero where there is none.
+    """
+    from scipy.sparse import csr_matrix
+
+    counts = np.maximum(numbers - least + 1, 0)
+    if most is not None:
+        counts = np.minimum(counts, most - least + 1)
+    rows = np.repeat(np.arange(len(numbers)), counts)
+    back = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts) + least
+    weights = 1.0 / np.repeat(counts, counts)
+    return csr_matrix((weights, (rows, rows - back)), shape=(len(numbers), len(numbers)))

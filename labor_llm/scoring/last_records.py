@@ -1,0 +1,266 @@
+"""The last record of each career alone: histories of several lengths, and predictions over several years.
+
+Both ask a language model about many made-up careers that begin alike. All windows of a worker begin with the same
+lines about the worker: these are read once, and their keys and values serve all of the windows, whose text after them
+is short. Compounding over several years makes many prompts that are one and the same, because paths often go through
+the same titles: each is scored once.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from transformers import DynamicCache
+
+from labor_llm.careers.histories import HistoryWindows, history_windows
+from labor_llm.careers.horizons import (
+    HorizonPair,
+    compounded_predictions,
+    direct_predictions,
+    draw_questions,
+)
+from labor_llm.careers.panel import CareerPanel
+from labor_llm.careers.predictions import TRANSITION_COLUMNS, Predictions, read_predictions, write_predictions
+from labor_llm.models.loading import LanguageModel, load_language_model
+from labor_llm.progress import progress
+from labor_llm.scoring.all_titles import all_title_log_probs
+from labor_llm.scoring.careers import in_shards, result_identity, score_panel, shard_key
+from labor_llm.scoring.passes import PreparedCareers, bare_model, prepare_careers
+from labor_llm.scoring.settings import ScoringSettings
+from labor_llm.scoring.title_trie import build_title_trie
+from labor_llm.store.results import stored
+from labor_llm.store.shards import Arrays, Shards
+from labor_llm.text.tokenization import EncodedResume
+
+
+def score_windows(
+    panel: CareerPanel,
+    lengths: Sequence[int],
+    model: str,
+    label: str,
+    folder: Path,
+    dtype: str = "float32",
+    quantization: str = "none",
+    inputs: Mapping[str, Path] | None = None,
+) -> dict[int | None, Predictions]:
+    """Return a language model's predictions of realised titles with each length of history, and with the whole one.
+
+    What was scored before, of the same weights, careers and code, is read instead; an interrupted run goes on.
+
+    Args:
+        panel: careers whose records are predicted.
+        lengths: numbers of records shown, as `labor_llm.careers.histories.predict_windows`.
+        model: as in `load_language_model`.
+        label: what tables call the model.
+        folder: in which the predictions of each length are stored, an artefact each: `last-1`, ..., `all`.
+        dtype: as in `load_language_model`.
+        quantization: as in `load_language_model`.
+        inputs: artefacts for the manifests.
+
+    Returns:
+        As `labor_llm.careers.histories.predict_windows`.
+
+    Raises:
+        As `predict_windows` and `labor_llm.scoring.careers.score_panel`.
+    """
+    loading = {"dtype": dtype, "quantization": quantization}
+    load = functools.cache(load_language_model)
+
+    def predictions_of(windows: HistoryWindows) -> Predictions:
+        def make(unfinished: Path) -> tuple[Predictions, dict[str, object]]:
+            language_model = load(model, dtype, quantization)
+            made = _window_predictions(language_model, windows, label, unfinished)
+            return made, {"base": model, "records": windows.records, **loading}
+
+        choices = {**loading, "targets": windows.targets.to_csv()}
+        identity = result_identity(windows.panel, model, label, choices, __file__)
+        place = folder / f"last-{windows.records}"
+        return stored(place, identity, make, read_predictions, write_predictions, inputs)
+
+    found: dict[int | None, Predictions] = {
+        records: predictions_of(history_windows(panel, records)) for records in sorted(set(lengths))
+    }
+    settings = ScoringSettings(titles="realised", **loading)
+    found[None] = score_panel(panel, model, label, folder / "all", settings, inputs=inputs, load=load)
+    return found
+
+
+def last_log_probs(language_model: LanguageModel, texts: Sequence[EncodedResume]) -> np.ndarray:
+    """Return the log-probability of each text's last realised title, float64 [texts], nats.
+
+    Args:
+        language_model: the model.
+        texts: of one worker; the tokens that they all begin with are read once.
+    """
+    model, device = bare_model(language_model), language_model.device
+    shared = _common_length(texts)
+    cache = DynamicCache()
+    with torch.inference_mode():
+        beginning = torch.as_tensor(texts[0].ids[:shared], device=device)
+        model(input_ids=beginning[None], use_cache=True, past_key_values=cache, logits_to_keep=1)
+        found = []
+        for text in texts:
+            start, end = text.spans[-1]
+            ids = torch.as_tensor(text.ids[shared : end - 1], device=device)
+            output = model(
+                input_ids=ids[None], use_cache=True, past_key_values=cache, logits_to_keep=end - start
+            )
+            cache.crop(-len(ids))
+            title = torch.as_tensor(text.ids[start:end], device=device)
+            log_probs = torch.log_softmax(output.logits[0].float(), dim=-1)
+            found.append(float(log_probs.gather(1, title[:, None]).double().sum()))
+    return np.array(found)
+
+
+def _common_length(texts: Sequence[EncodedResume]) -> int:
+    """Return how many tokens all texts begin with, short of the token before the first one to be predicted."""
+    most = min(text.spans[-1][0] for text in texts) - 1
+    first = texts[0].ids[:most]
+    differs = np.zeros(most, dtype=bool)
+    for text in texts[1:]:
+        differs |= text.ids[:most] != first
+    return int(differs.argmax()) if differs.any() else most
+
+
+def _window_predictions(
+    language_model: LanguageModel, windows: HistoryWindows, label: str, unfinished: Path
+) -> Predictions:
+    prepared = prepare_careers(language_model, windows.panel)
+    # A worker's windows stand together, in the order of the panel.
+    workers = windows.targets["worker_id"].to_numpy()
+    bounds = np.r_[0, np.flatnonzero(workers[1:] != workers[:-1]) + 1, len(workers)]
+
+    def score(worker: int) -> Arrays:
+        careers = prepared.careers[bounds[worker] : bounds[worker + 1]]
+        return {"last": last_log_probs(language_model, [career.parts[-1] for career in careers])}
+
+    shards = Shards(unfinished, shard_key(language_model, prepared, {"ask": "last"}, __file__))
+    name = f"scoring {label}, last {windows.records}"
+    arrays = in_shards(name, len(bounds) - 1, "worker", shards, score)
+    table = _last_records(prepared).assign(log_prob=arrays["last"], log_valid_mass=np.nan)
+    return windows.of_targets(Predictions(label, table, prepared.outcomes))
+
+
+def _last_records(prepared: PreparedCareers) -> pd.DataFrame:
+    """Return the row of each career's last record, in the order of the careers."""
+    table = prepared.table.groupby("worker_id", sort=False).tail(1)[list(TRANSITION_COLUMNS)]
+    return table.reset_index(drop=True)
+
+
+class LastRecordScorer:
+    """A language model as a `labor_llm.careers.horizons.NextJobModel`.
+
+    Args:
+        language_model: the model.
+        name: of its predictions.
+    """
+
+    def __init__(self, language_model: LanguageModel, name: str) -> None:
+        self.language_model, self.name = language_model, name
+        self._scored: dict[bytes, np.ndarray] = {}
+        self._titles: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def prompts(self) -> int:
+        """How many different prompts were scored."""
+        return len(self._scored)
+
+    def predict(self, panel: CareerPanel) -> Predictions:
+        """Return predictions with the scores of all titles for the last record of each worker, one row a worker.
+
+        Raises:
+            As `labor_llm.scoring.passes.prepare_careers` and `labor_llm.scoring.all_titles.all_title_log_probs`.
+        """
+        prepared = prepare_careers(self.language_model, panel)
+        if prepared.titles != self._titles:
+            self._scored, self._titles = {}, prepared.titles
+        trie = build_title_trie(prepared.titles)
+        matrix = np.empty((len(prepared.careers), len(prepared.titles)))
+        with progress(f"scoring {self.name}", len(prepared.careers), "prompt") as advance:
+            for row, career in enumerate(prepared.careers):
+                text = career.parts[-1]
+                last = replace(text, spans=text.spans[-1:])
+                prompt = text.ids[: last.spans[0][0]].tobytes()
+                if prompt not in self._scored:
+                    self._scored[prompt] = all_title_log_probs(self.language_model, last, trie)[0]
+                matrix[row] = self._scored[prompt]
+                advance(1, "")
+        table = _last_records(prepared)
+        realised = [occupations[-1] for occupations in prepared.occupations]
+        table["log_prob"] = matrix[np.arange(len(table)), realised]
+        table["log_valid_mass"] = np.logaddexp.reduce(matrix, axis=1)
+        return Predictions(self.name, table, prepared.outcomes, matrix.astype(np.float32))
+
+
+def language_model_pair(
+    panel: CareerPanel,
+    questions: pd.DataFrame,
+    number: int,
+    model: str,
+    label: str,
+    folder: Path,
+    paths: int,
+    seed: int = 0,
+    step: int = 1,
+    dtype: str = "float32",
+    quantization: str = "none",
+    inputs: Mapping[str, Path] | None = None,
+) -> list[HorizonPair]:
+    """Return a language model's direct and compounded predictions of the same questions of one horizon.
+
+    Each question costs the scores of all titles after one prompt for the direct prediction, and after one, and one
+    for each different path, for every step of the compounded one. What was stored of the same weights, careers,
+    questions and code is read instead.
+
+    Args:
+        panel: that the questions are of.
+        questions: as `labor_llm.careers.horizons.horizon_questions` returns them.
+        number: how many of them, drawn at random with `seed`; -1 for all, 0 for none, which gives no pair.
+        model: as in `load_language_model`.
+        label: what tables call the model.
+        folder: in which the two artefacts `direct` and `compounded` stand.
+        paths: how many paths of the records between are drawn for each question.
+        seed: of the paths.
+        step: years from one record to the next.
+        dtype: as in `load_language_model`.
+        quantization: as in `load_language_model`.
+        inputs: artefacts for the manifests.
+
+    Raises:
+        As `load_language_model`, `draw_questions`, `direct_predictions` and `compounded_predictions`.
+    """
+    if number == 0:
+        return []
+    asked = draw_questions(questions, number, seed)
+    careers = panel.restrict(set(asked["worker_id"]))
+    options = {
+        "paths": paths, "seed": seed, "step": step, "education": "observed",
+        "dtype": dtype, "quantization": quantization,
+    }  # fmt: skip
+    choices = {"questions": asked[["worker_id", "year", "origin_year"]].to_csv(index=False), **options}
+    identity = result_identity(careers, model, label, choices, __file__)
+
+    @functools.cache
+    def both() -> tuple[dict[str, Predictions], int]:
+        scorer = LastRecordScorer(load_language_model(model, dtype, quantization), label)
+        direct = direct_predictions(scorer, careers, asked, f"{label}: direct")
+        compounded = compounded_predictions(
+            scorer, careers, asked, paths, seed, step, name=f"{label}: compounded"
+        )
+        return {"direct": direct, "compounded": compounded}, scorer.prompts
+
+    def predictions_of(way: str) -> Predictions:
+        def make(_: Path) -> tuple[Predictions, dict[str, object]]:
+            made, prompts = both()
+            return made[way], {"base": model, **options, "prompts": prompts}
+
+        return stored(folder / way, identity, make, read_predictions, write_predictions, inputs)
+
+    years = int((asked["year"] - asked["origin_year"]).iloc[0])
+    return [HorizonPair(label, years, predictions_of("direct"), predictions_of("compounded"))]

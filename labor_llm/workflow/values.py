@@ -1,0 +1,232 @@
+"""What a profile says to its notebooks: values by the name of a parameter, and artefacts that are read and made.
+
+A scope is what one run of a notebook is about: the whole profile, a data set, a language model on a data set, a study
+of variants. `SCOPES` names the ways in which a notebook can be run over a profile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from labor_llm.baselines.oracle import ORACLE
+from labor_llm.baselines.registry import CAREER
+from labor_llm.store.results import Results, project_root
+from labor_llm.workflow.profile import Profile
+
+# Fitted again in the chapter on demographics, if the profile has it.
+_PLAIN = "multinomial-logit"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What one run of a notebook is about.
+
+    Attributes:
+        variant: what tells the run from others of the notebook, such as the data set; empty if there is but one.
+        values: by name of a parameter.
+        artefacts: folders that are read or made, by what they are.
+        files: the user's own, from the checkout.
+    """
+
+    variant: str
+    values: dict[str, Any]
+    artefacts: dict[str, list[Path]] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+
+
+def _of_profile(profile: Profile, results: Results) -> Scope:
+    """Return what holds for all runs: the models and data sets of the comparison, the seeds, the first data set."""
+    first, entry = next(iter(profile.datasets)), profile.language_models[profile.fine_tuned]
+    simulated = any(source.simulated_workers for source in profile.datasets.values())
+    tuned, plain = (set(profile.datasets_of(name)) for name in (profile.fine_tuned, profile.off_the_shelf))
+    in_text = [name for name in profile.datasets if name in tuned & plain]
+    logit = next(name for name in (_PLAIN, *profile.baselines) if name in profile.baselines)
+    compared, all_datasets = profile.compared_models, list(profile.datasets)
+    model = named_from_checkout(results.model(first, profile.fine_tuned))
+    values = {
+        "results": profile.results,
+        "split_seed": profile.split_seed,
+        "bootstrap": {"draws": profile.draws, "seed": profile.bootstrap_seed},
+        "refit_seed": profile.bootstrap_seed,
+        "career": profile.career.model_dump(),
+        "datasets": all_datasets,
+        "first_datasets": [first],
+        "datasets_of_the_text": in_text,
+        "datasets_in_full": [name for name in in_text if profile.datasets[name].all_titles_workers != 0],
+        "baselines": list(profile.baselines),
+        "models": [*profile.baselines, *compared, *([ORACLE] if simulated else [])],
+        "partial": [name for name in compared if len(profile.datasets_of(name)) < len(all_datasets)],
+        "models_by_group": [*(b for b in profile.baselines if b in (logit, CAREER)), profile.fine_tuned],
+        "models_beside_embeddings": [*profile.baselines, profile.fine_tuned],
+        "baseline": logit,
+        "refitted": list(profile.refitted),
+        "refitted_baselines": [name for name in profile.baselines if name in profile.refitted],
+        "refits": profile.refits,
+        "prompted": list(profile.studies.prompts),
+        "fine_tuned": profile.fine_tuned,
+        "off_the_shelf": profile.off_the_shelf,
+        "base_model": entry.base,
+        "dataset": first,
+        "model": model,
+        "language_model": model,
+        "fine_tuned_label": entry.label,
+        "dtype": entry.dtype,
+        "quantization": entry.quantization,
+        "line_ends": entry.line_ends,
+    }
+    artefacts = {
+        "panels": [results.panel(name) for name in profile.datasets],
+        "fitted": _fitted(profile, results, first, [*profile.baselines, profile.fine_tuned]),
+        "embedding predictions": [results.predictions(first, "embedding-logit")],
+    }
+    return Scope("", values, artefacts)
+
+
+def _of_dataset(profile: Profile, results: Results, dataset: str) -> Scope:
+    scope, entry = _of_profile(profile, results), profile.datasets[dataset]
+    known = [ORACLE] if entry.simulated_workers else []
+    source = entry.source()
+    made = [results.predictions(dataset, name) for name in (*profile.baselines, *known)]
+    made += [_last_refit(profile, results, dataset, name) for name in scope.values["refitted_baselines"]]
+    made += [results.model(dataset, CAREER)] if CAREER in profile.baselines else []
+    values = {"dataset": dataset, "source": source.model_dump(exclude_defaults=True)}
+    artefacts = {"panel": [results.panel(dataset)], "baselines": made}
+    return Scope(dataset, scope.values | values, scope.artefacts | artefacts, tuple(source.files()))
+
+
+def _once(profile: Profile, results: Results) -> list[Scope]:
+    return [_of_profile(profile, results)]
+
+
+def _each_dataset(profile: Profile, results: Results) -> list[Scope]:
+    return [_of_dataset(profile, results, dataset) for dataset in profile.datasets]
+
+
+def _first_dataset(profile: Profile, results: Results) -> list[Scope]:
+    return _each_dataset(profile, results)[:1]
+
+
+def _datasets_with_a_truth(profile: Profile, results: Results) -> list[Scope]:
+    """Return the first data set, with the fine-tuned model, and the simulated ones without it."""
+    scopes = []
+    for number, dataset in enumerate(profile.datasets):
+        scope = _of_dataset(profile, results, dataset)
+        if number and profile.datasets[dataset].simulated_workers:
+            for name in ("language_model", "fine_tuned", "fine_tuned_label", "dtype", "quantization"):
+                scope.values.pop(name)
+            scope.values["language_model_questions"] = 0
+            scope.artefacts["fitted"] = _fitted(profile, results, dataset, profile.baselines)
+        elif number:
+            continue
+        scopes.append(scope)
+    return scopes
+
+
+def _each_language_model(profile: Profile, results: Results) -> list[Scope]:
+    scopes = []
+    for dataset in profile.datasets:
+        of_dataset = _of_dataset(profile, results, dataset)
+        for name, entry in profile.language_models.items():
+            if dataset not in profile.datasets_of(name):
+                continue
+            tuned = results.model(dataset, name) if entry.fine_tuning else None
+            training = entry.training.model_dump()
+            training["others"] = [other for other in entry.training.others if other != dataset]
+            predictions = [results.predictions(dataset, name)]
+            if name in profile.refitted:
+                predictions.append(_last_refit(profile, results, dataset, name))
+            values = {
+                "name": name,
+                "label": entry.label,
+                "base": entry.base,
+                "model": named_from_checkout(tuned) if tuned else entry.base,
+                "fine_tuning": entry.fine_tuning and entry.fine_tuning.model_dump(),
+                "training": training,
+                "resumes": entry.resumes.model_dump(),
+                "prompt": entry.prompt.model_dump(),
+                "scoring": entry.scoring(profile.datasets[dataset]).model_dump(),
+                "seed": profile.split_seed,
+                "refits": profile.refits if name in profile.refitted else 0,
+            }
+            artefacts = {
+                "training panels": [results.panel(other) for other in (dataset, *training["others"])],
+                "model": [tuned] if tuned else [],
+                "predictions": predictions,
+            }
+            scopes.append(
+                Scope(f"{dataset}-{name}", of_dataset.values | values, of_dataset.artefacts | artefacts)
+            )
+    return scopes
+
+
+def _each_fine_tuned_model(profile: Profile, results: Results) -> list[Scope]:
+    return [scope for scope in _each_language_model(profile, results) if scope.values["fine_tuning"]]
+
+
+def _titles(profile: Profile, results: Results) -> list[Scope]:
+    names = profile.studies.titles
+    seed = {"title_seed": profile.language_models[names[1]].resumes.seed} if names else {}
+    return _study(profile, results, names, {"literal": names[:1], "variants": names[1:]} | seed)
+
+
+def _pooled_data(profile: Profile, results: Results) -> list[Scope]:
+    names = profile.studies.pooled_data
+    return _study(profile, results, names, {"reference": names[:1], "models": names[1:]})
+
+
+def _structural_change(profile: Profile, results: Results) -> list[Scope]:
+    until = profile.studies.until_last_year
+    if not profile.studies.last_year:
+        return []
+    values = {
+        "last_year": profile.studies.last_year, "models": list(until.values()), "models_until": list(until)
+    }  # fmt: skip
+    [scope] = _study(profile, results, [*until.values(), *until, *profile.baselines], values)
+    return [Scope(scope.values["dataset"], scope.values, scope.artefacts)]
+
+
+def _study(profile: Profile, results: Results, names: list[str], values: dict[str, Any]) -> list[Scope]:
+    """Return the run of a study of variants on the first data set; none if it names no models."""
+    if not names:
+        return []
+    scope = _of_profile(profile, results)
+    # The yardstick of a study is one model.
+    for name in ("literal", "reference"):
+        if name in values:
+            [values[name]] = values[name]
+    studied = {"studied": _fitted(profile, results, scope.values["dataset"], names)}
+    return [Scope("", scope.values | values, scope.artefacts | studied)]
+
+
+SCOPES: dict[str, Callable[[Profile, Results], list[Scope]]] = {
+    "once": _once,
+    "each data set": _each_dataset,
+    "first data set": _first_dataset,
+    "first and simulated data sets": _datasets_with_a_truth,
+    "each fine-tuned model": _each_fine_tuned_model,
+    "each language model": _each_language_model,
+    "study of titles": _titles,
+    "study of pooled data": _pooled_data,
+    "study of structural change": _structural_change,
+}
+"""How often a notebook is run, by the words in its head."""
+
+
+def _fitted(profile: Profile, results: Results, dataset: str, names: Iterable[str]) -> list[Path]:
+    """Return what a chapter reads of a data set: its careers, and predictions and stored weights of models."""
+    trained = {CAREER} | {name for name, entry in profile.language_models.items() if entry.fine_tuning}
+    names = list(dict.fromkeys(names))
+    folders = [results.panel(dataset), *(results.predictions(dataset, name) for name in names)]
+    return folders + [results.model(dataset, name) for name in names if name in trained]
+
+
+def _last_refit(profile: Profile, results: Results, dataset: str, name: str) -> Path:
+    return results.refits(dataset, name) / f"refit_{profile.refits - 1:03d}"
+
+
+def named_from_checkout(path: Path) -> str:
+    """Return a path from the checkout where it lies in it, so that parameters name no machine."""
+    return str(path.relative_to(project_root()) if path.is_relative_to(project_root()) else path)

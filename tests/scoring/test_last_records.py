@@ -1,0 +1,99 @@
+"""The last record of each career: windows against prompts, the adapter against whole careers, what is stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from labor_llm.careers.histories import predict_windows
+from labor_llm.careers.horizons import horizon_questions
+from labor_llm.careers.panel import CareerPanel
+from labor_llm.models.loading import LanguageModel
+from labor_llm.scoring.careers import score_careers
+from labor_llm.scoring.last_records import (
+    LastRecordScorer,
+    language_model_pair,
+    last_log_probs,
+    score_windows,
+)
+from labor_llm.scoring.reference import reference_log_prob
+from labor_llm.scoring.settings import ScoringSettings
+from labor_llm.text.templates import career_resume
+from labor_llm.text.tokenization import encode_resume
+
+REALISED = ScoringSettings(titles="realised")
+
+
+def test_windows_score_as_prompts_of_the_last_records(
+    panel: CareerPanel, tiny_model: LanguageModel, tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    some = panel.restrict(panel.workers[3:5])
+    got = score_windows(some, [2, 1], str(tiny_model_folder), "tiny", tmp_path)
+    expected = predict_windows(
+        lambda careers: score_careers(tiny_model, careers, "tiny", REALISED), some, [1, 2]
+    )
+    for records, predictions in expected.items():
+        found, plain = got[records].table, predictions.table
+        assert found.drop(columns="log_prob").equals(plain.drop(columns="log_prob"))
+        assert found["log_prob"].to_numpy() == pytest.approx(plain["log_prob"].to_numpy(), abs=1e-4)
+    career = some.frame[some.frame["worker_id"] == some.workers[-1]].iloc[-3:]
+    titles = dict(zip(some.outcomes.codes, some.outcomes.titles, strict=True))
+    resume = career_resume(some.survey, career, career["occupation"].map(titles))
+    reference = reference_log_prob(tiny_model, resume.prompt(2), titles[career["occupation"].iloc[-1]])
+    assert got[2].table["log_prob"].iloc[-1] == pytest.approx(reference, abs=1e-4)
+
+
+def test_what_is_stored_is_read(panel: CareerPanel, tiny_model_folder: Path, tmp_path: Path) -> None:
+    some = panel.restrict(panel.workers[3:5])
+    first = score_windows(some, [1], str(tiny_model_folder), "tiny", tmp_path)
+    made = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("manifest.json")}
+    assert sorted(path.parent.name for path in made) == ["all", "last-1"]
+    again = score_windows(some, [1, 2], str(tiny_model_folder), "tiny", tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in made} == made
+    assert again[1].table.equals(first[1].table)
+    assert (tmp_path / "last-2" / "manifest.json").is_file()
+
+
+def test_one_text_alone_needs_no_other_to_share_with(panel: CareerPanel, tiny_model: LanguageModel) -> None:
+    some = panel.restrict(panel.workers[4:5])
+    titles = dict(zip(some.outcomes.codes, some.outcomes.titles, strict=True))
+    resume = career_resume(some.survey, some.frame, some.frame["occupation"].map(titles))
+    text = encode_resume(tiny_model.tokenizer, resume)
+    expected = score_careers(tiny_model, some, "tiny", REALISED).table["log_prob"].iloc[-1]
+    assert last_log_probs(tiny_model, [text])[0] == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_last_records_score_as_in_whole_careers(panel: CareerPanel, tiny_model: LanguageModel) -> None:
+    some = panel.restrict(panel.workers[:5])
+    scorer = LastRecordScorer(tiny_model, "tiny")
+    got = scorer.predict(some)
+    whole = score_careers(tiny_model, some, "tiny", ScoringSettings())
+    last = (~whole.table["worker_id"].duplicated(keep="last")).to_numpy()
+    np.testing.assert_allclose(got.log_probs, whole.log_probs[last], atol=1e-4)
+    np.testing.assert_allclose(got.table["log_prob"], whole.table["log_prob"][last], atol=1e-4)
+    assert scorer.prompts == 5
+    # The realised title of the last record is no part of its prompt.
+    changed = some.frame.copy()
+    ends = ~changed["worker_id"].duplicated(keep="last")
+    changed.loc[ends, "occupation"] = some.outcomes.codes[0]
+    again = scorer.predict(CareerPanel(changed, some.outcomes, some.survey))
+    np.testing.assert_array_equal(again.log_probs, got.log_probs)
+    assert scorer.prompts == 5
+
+
+def test_a_horizon_is_stored_and_read(panel: CareerPanel, tiny_model_folder: Path, tmp_path: Path) -> None:
+    some = panel.restrict(panel.workers[:40])
+    arguments = (some, horizon_questions(some, 2), 30, str(tiny_model_folder), "tiny", tmp_path, 3, 1)
+    (pair,) = language_model_pair(*arguments)
+    assert (pair.model, pair.years, pair.exact) == ("tiny", 2, False)
+    assert [pair.direct.model, pair.compounded.model] == ["tiny: direct", "tiny: compounded"]
+    assert (pair.compounded.table["probability_se"] >= 0).all()
+    np.testing.assert_allclose(np.exp(pair.compounded.log_probs.astype(float)).sum(axis=1), 1.0, atol=1e-5)
+    made = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("manifest.json")}
+    (again,) = language_model_pair(*arguments)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("manifest.json")} == made
+    np.testing.assert_array_equal(again.direct.log_probs, pair.direct.log_probs)
+    np.testing.assert_array_equal(again.compounded.log_probs, pair.compounded.log_probs)
+    assert language_model_pair(some, arguments[1], 0, "nothing", "tiny", tmp_path, paths=3) == []
