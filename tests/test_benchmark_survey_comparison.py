@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from labor_llm.exhibits.headline import read_comparison
+from labor_llm.exhibits.report import read_comparison
 from labor_llm.simulation.files.writing import CROSSWALKS, RAW, write_simulated_survey
 
 # Eight models, one of them fine-tuned.

@@ -16,7 +16,7 @@ import contextlib
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 from filelock import FileLock
 
 from labor_llm.errors import BusyError, MismatchError
-from labor_llm.store.artefacts import atomic_path, check_replaceable, is_current
+from labor_llm.store.artefacts import atomic_path, check_replaceable, is_current, verify
 
 T = TypeVar("T")
 _LOCK, _IDENTITY, _RESULT_LOCK = ".lock", "identity.txt", "result.lock"
@@ -73,6 +73,14 @@ class Results:
     def horizons(self, dataset: str, name: str) -> Path:
         """Return the folder of one model's predictions over several years, an artefact each."""
         return self.root / dataset / "horizons" / name
+
+    def label(self, dataset: str) -> str:
+        """Return what tables call a converted data set."""
+        return str(verify(self.panel(dataset))["parameters"]["label"])
+
+    def labels(self, datasets: Sequence[str]) -> dict[str, str]:
+        """Return what tables call several converted data sets, by short name."""
+        return {dataset: self.label(dataset) for dataset in datasets}
 
     @property
     def exhibits(self) -> Path:

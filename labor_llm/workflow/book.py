@@ -157,7 +157,7 @@ def _require_numbers(text: str, numbers: Mapping[str, str], where: str) -> None:
         if key not in numbers:
             raise ArtefactError(
                 f"{where}: no notebook recorded a number called {key!r}. "
-                "Record it with record_numbers, or take it out of the page."
+                "Record it with show.record, or take it out of the page."
             )
 
 

@@ -23,6 +23,7 @@ import io
 import tokenize
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pydantic
@@ -82,6 +83,15 @@ def group_of_settings(name: str) -> type[Settings]:
     """Return the model of a group of settings by its name in profiles and notebooks."""
     module, _, model = GROUPS[name].rpartition(".")
     return getattr(importlib.import_module(module), model)
+
+
+def settings_of(**groups: Mapping[str, Any]) -> SimpleNamespace:
+    """Return groups of settings of a notebook as their models, by name: `settings_of(scoring=scoring).scoring.dtype`.
+
+    Raises:
+        SettingError: if a setting is unknown or not what is allowed.
+    """
+    return SimpleNamespace(**{name: group_of_settings(name)(**given) for name, given in groups.items()})
 
 
 def declared_parameters(notebook: nbformat.NotebookNode | Mapping[str, Any]) -> dict[str, Parameter]:

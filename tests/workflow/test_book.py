@@ -13,7 +13,8 @@ from labor_llm.careers.occupations import doubtful_titles
 from labor_llm.crosswalks.mapping import patch_table
 from labor_llm.errors import ArtefactError
 from labor_llm.exhibits.figures import learning_curve
-from labor_llm.exhibits.publishing import record_numbers, show_figure, show_table
+from labor_llm.exhibits.formatting import DisplayTable
+from labor_llm.exhibits.publishing import Exhibits
 from labor_llm.store.results import Results
 from labor_llm.surveys.nls.codebooks import read_column_map
 from labor_llm.surveys.registry import SURVEYS
@@ -45,27 +46,19 @@ def results(tmp_path):
     """A run of two notebooks with invented numbers, one of them run for two models."""
     run = Results(tmp_path / "results")
     frame = pd.DataFrame({"Model": ["A | B_1 <b>"], "Perplexity": [8.5]})
-    table = show_table(
-        "tab-main-comparison", frame, run.exhibits, persons=20, numbers={"draws": 100, "refits": "none"}
-    )
+    show = Exhibits(run, words={"draws": 100, "refits": "none"})
+    table = show(DisplayTable("tab-main-comparison", frame, 20))
     write(run, "07_main_comparison", executed(table))
     for model in ("one", "two"):
-        words = {"model": model, "dataset": "d"}
-        figure = show_figure(
-            "fig-learning-curve",
-            learning_curve(CURVE),
-            run.exhibits,
-            persons=20,
-            variant=f"d-{model}",
-            numbers=words,
-        )
+        of_model = Exhibits(run, "", f"d-{model}", {"dataset": "d", "model": model})
+        figure = of_model(learning_curve(CURVE, persons=20))
         parameters = {"dataset": "d", "label": f"Model {model}"}
         write(
             run,
             f"04_fine_tuning-d-{model}",
             executed(figure, parameters=parameters, input_path="/secret/place"),
         )
-    record_numbers("07_main_comparison", {"best": 8.5, "name": "a_b|c"}, run.exhibits, persons=20)
+    show.record("07_main_comparison", {"best": 8.5, "name": "a_b|c"}, persons=20)
     return run
 
 
