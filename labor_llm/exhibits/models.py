@@ -22,7 +22,7 @@ from labor_llm.careers.predictions import UNRESOLVED, Predictions
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import ArtefactError
 from labor_llm.exhibits.tables import DisplayTable
-from labor_llm.models.memory import llama_2, recipe_table
+from labor_llm.models.memory import recipe_table
 from labor_llm.store.artefacts import verify
 from labor_llm.text.variants import TITLE_FORMS, CareerVariant
 
@@ -224,7 +224,7 @@ def memory_table(sizes: Sequence[str], tokens: int) -> pd.DataFrame:
     """Return the memory that the recipes for Llama-2 take on each GPU of 80 GB.
 
     Args:
-        sizes: of `labor_llm.models.memory.llama_2`.
+        sizes: of `labor_llm.models.memory.LLAMA_2`.
         tokens: run at once on each GPU.
 
     Returns:
@@ -232,7 +232,7 @@ def memory_table(sizes: Sequence[str], tokens: int) -> pd.DataFrame:
     """
     tables = []
     for size in sizes:
-        table = recipe_table(llama_2(size), tokens)
+        table = recipe_table(size, tokens)
         shown = pd.DataFrame({"Recipe": f"Llama-2-{size.upper()}: " + table["recipe"], "GPUs": table["gpus"]})
         for part, column in MEMORY_PARTS.items():
             shown[column] = table[part]
