@@ -147,7 +147,9 @@ def fine_tuning_need(model: Llama, tokens: int, quantization: str | None = None,
         return MemoryNeed(weights, 4 * trained, 8 * trained, activations, logits)
     shared = 4 * model.weights / gpus
     # The copies to compute with; under FSDP of two layers, and of the gradient of one, at a time.
-    copies = (2 * model.layer + model.outside, model.layer + model.outside) if gpus > 1 else (model.weights, 0)
+    copies = (
+        (2 * model.layer + model.outside, model.layer + model.outside) if gpus > 1 else (model.weights, 0)
+    )
     weights, gradients = (shared + _BYTES * number for number in copies)
     return MemoryNeed(weights, gradients, 2 * shared, activations, logits)
 

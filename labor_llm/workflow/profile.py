@@ -24,8 +24,7 @@ from labor_llm.baselines.registry import BASELINES
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
 from labor_llm.finetuning.settings import FineTuningSettings
-from labor_llm.models.folders import PACKAGED_MODELS
-from labor_llm.models.loading import is_model_name
+from labor_llm.models.folders import PACKAGED_MODELS, is_model_name
 from labor_llm.workflow.datasets import DatasetSource
 
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$", max_length=60)]

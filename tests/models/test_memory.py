@@ -12,7 +12,15 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig, 
 
 from labor_llm.errors import InputError
 from labor_llm.models import memory
-from labor_llm.models.memory import GIB, LLAMA_2, Llama, fine_tuning_need, recipe_table, scoring_need, step_need
+from labor_llm.models.memory import (
+    GIB,
+    LLAMA_2,
+    Llama,
+    fine_tuning_need,
+    recipe_table,
+    scoring_need,
+    step_need,
+)
 
 TOLERANCE = 0.05
 
@@ -111,6 +119,8 @@ def test_the_recipes_for_an_80_gb_gpu() -> None:
         table = recipe_table(size, 2048).set_index("recipe")
         assert table.loc["full, FSDP", "gpus"] == gpus
         assert table.index[~table["fits"]].tolist() == ["full, one GPU"]
-        assert table.drop(columns=["gpus", "total", "fits"]).sum(axis=1).to_numpy() == pytest.approx(table["total"])
+        assert table.drop(columns=["gpus", "total", "fits"]).sum(axis=1).to_numpy() == pytest.approx(
+            table["total"]
+        )
     assert 12.5 < recipe_table("7b", 2048)["weights"].iloc[0] < 12.6  # 6.74e9 x 2 bytes in GiB
     assert GIB == 1024**3
