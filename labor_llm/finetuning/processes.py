@@ -15,7 +15,6 @@ them, and the one that found it says so.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
@@ -118,16 +117,20 @@ class Processes:
     def _shard(self, loss: NextTokenLoss) -> None:
         """Shard every layer, and what lies outside of them, which the loss holds whole from its start to its end."""
         model = causal_model(loss.model)
-        refused = ""
         if os.environ.get("FSDP_VERSION", "2") != "2":
-            refused = "set fsdp_version to 2 in accelerate's configuration, as labor_llm/finetuning/launch/fsdp.yaml does."
-        elif getattr(model, "quantization_method", None) is not None:
-            refused = (
-                "quantised weights cannot be divided by FSDP. Launch with labor_llm/finetuning/launch/ddp.yaml, or set "
-                "quantization to none."
+            raise self.said_once(
+                InputError(
+                    "Fine-tuning: set fsdp_version to 2 in accelerate's configuration, as "
+                    "labor_llm/finetuning/launch/fsdp.yaml does."
+                )
             )
-        if refused:
-            raise self.said_once(InputError(f"Fine-tuning: {refused}"))
+        if getattr(model, "quantization_method", None) is not None:
+            raise self.said_once(
+                InputError(
+                    "Fine-tuning: quantised weights cannot be divided by FSDP. Launch with "
+                    "labor_llm/finetuning/launch/ddp.yaml, or set quantization to none."
+                )
+            )
         wanted = FullyShardedDataParallelPlugin(fsdp_version=2)
         options = {
             "reshard_after_forward": wanted.reshard_after_forward,
@@ -277,19 +280,20 @@ class Processes:
         if self.is_main and state is not None:
             kept = {number: list(values) for number, values in state.optimizer["state"].items()}
             described = [state.step, state.notes, state.optimizer["param_groups"], kept]
-        described = json.loads(self._spread_text(json.dumps(described)))
-        if described is None:
+        found = [described]
+        dist.broadcast_object_list(found, src=0, device=self.device)
+        if found[0] is None:
             return None
-        step, notes, groups, kept = described
+        step, notes, groups, kept = found[0]
         whole = state.weights if state is not None else {}
         moments = state.optimizer["state"] if state is not None else {}
         spread = {name: self._spread(whole.get(name), weight) for name, weight in weights.items()}
         optimizer = {}
         for number, names in kept.items():
-            weight, values = list(weights.values())[int(number)], moments.get(int(number), {})
+            weight, values = list(weights.values())[number], moments.get(number, {})
             # AdamW's moments have the weight's shape, its count of steps none.
             like = {name: weight.new_zeros(()) if name == "step" else weight for name in names}
-            optimizer[int(number)] = {name: self._spread(values.get(name), like[name]) for name in names}
+            optimizer[number] = {name: self._spread(values.get(name), like[name]) for name in names}
         return TrainingState(step, spread, {"state": optimizer, "param_groups": groups}, notes)
 
     def _spread(self, whole: torch.Tensor | None, like: torch.Tensor) -> torch.Tensor:
@@ -301,15 +305,6 @@ class Processes:
             return distribute_tensor(here, like.device_mesh, like.placements).to(like.device)
         dist.broadcast(here, src=0)
         return here
-
-    def _spread_text(self, text: str) -> str:
-        encoded = text.encode()
-        size = int(self.summed([float(len(encoded)) if self.is_main else 0.0])[0])
-        here = torch.empty(size, dtype=torch.uint8, device=self.device)
-        if self.is_main:
-            here.copy_(torch.frombuffer(bytearray(encoded), dtype=torch.uint8))
-        dist.broadcast(here, src=0)
-        return bytes(here.cpu().numpy()).decode()
 
     def reshard(self) -> None:
         """Let go of weights that a forward pass without a backward one has left whole."""

@@ -93,7 +93,9 @@ class FineTuningRun:
         every = max(1, self.total // _TRAIN_LOSSES)
         self.loss.train()
         self._settle()
-        with self._progress() as advance:
+        what = f"fine-tuning {self.folder.name.removeprefix('.').removesuffix('.unfinished')}"
+        shown = progress(what, self.total, "step", self.step)
+        with shown if self.processes.is_main else contextlib.nullcontext(lambda *_: None) as advance:
             while self.step < self.total:
                 self._losses.append(self.take_step())
                 if self.step in evaluate_after or self.step % every == 0:
@@ -113,11 +115,6 @@ class FineTuningRun:
         if self.processes.kind == "DDP":
             self.processes.backward(self._summed_loss([]))
             self.optimizer.zero_grad()
-
-    def _progress(self) -> contextlib.AbstractContextManager[Any]:
-        if self.processes.is_main:
-            return progress("fine-tuning", self.total, "step", done=self.step)
-        return contextlib.nullcontext(lambda *_: None)
 
     def take_step(self) -> float:
         """Take the next step of the schedule and return its loss, nats per token that counts.
