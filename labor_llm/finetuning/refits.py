@@ -97,11 +97,8 @@ def refit_language_model(
         return Refitted()
 
     made_by: dict[str, Any] = {
-        "label": label,
-        "base": weights_checksum(base),
-        "settings": settings.model_dump(),
-        "scoring": [dtype, quantization, too_long, line_ends],
-        "code": code_checksum(__file__),
+        "label": label, "base": weights_checksum(base), "settings": settings.model_dump(),
+        "scoring": [dtype, quantization, too_long, line_ends], "code": code_checksum(__file__),
         **environment()["versions"],
-    }
+    }  # fmt: skip
     return training_refits(fit, *parts, refits, seed, folder, made_by, replace=True)
