@@ -25,10 +25,10 @@ from accelerate.utils import set_seed
 
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.samples import MANIFEST_ENTRY, TrainingCareers, training_careers
-from labor_llm.errors import BusyError, InputError, ResourceError
+from labor_llm.errors import InputError, ResourceError
 from labor_llm.finetuning.processes import Processes
 from labor_llm.finetuning.settings import FineTuningSettings
-from labor_llm.finetuning.steps import CURVE_FILE, IDENTITY_FILE, FineTuningRun
+from labor_llm.finetuning.steps import CURVE_FILE, FineTuningRun
 from labor_llm.models.loading import (
     BASE_FILE,
     LanguageModel,
@@ -37,13 +37,15 @@ from labor_llm.models.loading import (
     weights_checksum,
 )
 from labor_llm.store.artefacts import check_replaceable, environment, is_current, writing
-from labor_llm.store.checkpoints import remove_states
-from labor_llm.store.results import only_run_into, unfinished
+from labor_llm.store.results import discard_finished, only_run_into, unfinished
 from labor_llm.store.staleness import code_checksum
 from labor_llm.text.templates import resumes
 from labor_llm.text.tokenization import EncodedResume, encode_resume
 
 _MOMENTS = 2  # AdamW keeps two numbers a weight
+_DIFFERENCES = (
+    "another base model, other settings, careers, thread count, number or kind of processes, or code"
+)
 
 
 def fine_tune(
@@ -89,7 +91,7 @@ def fine_tune(
         identity = _identity(base, settings, train, validation, processes)
         done = processes.is_main and is_current(folder, identity)
         if processes.is_main:
-            _remove_left(folder)
+            discard_finished(folder)
     if processes.said_by_main(done):
         return folder
     with contextlib.ExitStack() as held:
@@ -97,16 +99,13 @@ def fine_tune(
             check_replaceable(folder, replace=replace)
             working = unfinished(folder)
             if processes.is_main:
-                held.enter_context(only_run_into(folder))
+                held.enter_context(only_run_into(folder, identity, _DIFFERENCES))
             language_model = _prepared_model(base, settings)
             for name, careers in (("training", train), ("validation", validation)):
                 _check_careers(name, careers, language_model)
             if processes.is_main:
                 check_space(working, language_model.model)
         run = FineTuningRun(language_model, settings, train, validation, working, processes)
-        with processes.together():
-            if processes.is_main:
-                run.check_identity(identity)
         run.train()
         run.restore_best()
         whole = processes.whole_model(run.model)
@@ -122,7 +121,6 @@ def fine_tune(
                     run.model.save_pretrained(aside, state_dict=whole)
                     _save_beside_model(language_model, base, settings, aside)
                     run.curve_frame().to_csv(aside / CURVE_FILE, index=False)
-                remove_states(run.folder)
     return folder
 
 
@@ -235,15 +233,6 @@ def _version(name: str) -> str | None:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def _remove_left(folder: Path) -> None:
-    """Remove the checkpoints of a run that was killed after its result had been stored, unless a run works there."""
-    if not folder.name or not (unfinished(folder) / IDENTITY_FILE).is_file():
-        return
-    with contextlib.suppress(BusyError), only_run_into(folder) as working:
-        if is_current(folder, (working / IDENTITY_FILE).read_text(encoding="utf-8")):
-            remove_states(working)
 
 
 def _prepared_model(base: str, settings: FineTuningSettings) -> LanguageModel:

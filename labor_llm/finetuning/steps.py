@@ -14,7 +14,7 @@ import torch
 from accelerate.utils import set_seed
 from transformers import get_linear_schedule_with_warmup
 
-from labor_llm.errors import MismatchError, NumericalError
+from labor_llm.errors import NumericalError
 from labor_llm.finetuning.batches import (
     IGNORED,
     TrainingCareer,
@@ -29,12 +29,10 @@ from labor_llm.finetuning.processes import Processes
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.models.loading import LanguageModel
 from labor_llm.progress import progress
-from labor_llm.store.artefacts import atomic_path
 from labor_llm.store.checkpoints import TrainingState, drop_unfinished, newest_state, save_state, state_after
 from labor_llm.text.tokenization import EncodedResume
 
 CURVE_FILE = "learning_curve.csv"
-IDENTITY_FILE = "identity.txt"  # of an unfinished run
 _TRAIN_LOSSES = 20  # points of the learning curve between which the training loss is averaged
 _SECONDS_BETWEEN_STATES = 1800.0  # the most work that a kill can cost, however rarely there is a validation
 
@@ -87,19 +85,6 @@ class FineTuningRun:
         self._losses: list[float] = []  # of the steps since the last point of the curve
         self._stored = time.monotonic()
         self._batches: list[np.ndarray] = []  # of the epoch that the run is in
-
-    def check_identity(self, identity: str) -> None:
-        """Refuse to go on from the state of another base model, other settings, careers, processes or code."""
-        path = self.folder / IDENTITY_FILE
-        if path.is_file() and path.read_text(encoding="utf-8") != identity:
-            raise MismatchError(
-                f"{self.folder}: holds an unfinished run with another base model, other settings, careers, thread "
-                "count, number or kind of processes, or code. Finish it as it was begun, or remove that folder to "
-                "start anew."
-            )
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as aside:
-            aside.write_text(identity, encoding="utf-8")
 
     def train(self) -> None:
         """Run to the end of the schedule, from the newest sound state if there is one."""

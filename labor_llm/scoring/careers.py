@@ -35,7 +35,8 @@ from labor_llm.scoring.question import Question, ask_for, result_identity, shard
 from labor_llm.scoring.realised import named_columns_of, named_title_log_probs, realised_log_probs
 from labor_llm.scoring.title_trie import TitleTrie, build_title_trie
 from labor_llm.store.artefacts import check_replaceable, is_current
-from labor_llm.store.shards import Arrays, Shards, shared_by_runs
+from labor_llm.store.results import shared_by_runs
+from labor_llm.store.shards import Arrays, Shards
 from labor_llm.text.prompts import Preamble
 from labor_llm.text.shortening import ReadableCareer
 from labor_llm.text.templates import ResumeTemplate

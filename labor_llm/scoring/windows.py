@@ -23,7 +23,8 @@ from labor_llm.scoring.careers import score_panel
 from labor_llm.scoring.passes import PreparedCareers, bare_model, prepare_careers
 from labor_llm.scoring.question import Asked, Question, result_identity, shard_key
 from labor_llm.store.artefacts import check_replaceable, is_current
-from labor_llm.store.shards import Arrays, Shards, shared_by_runs
+from labor_llm.store.results import shared_by_runs
+from labor_llm.store.shards import Arrays, Shards
 from labor_llm.text.tokenization import EncodedResume
 
 _WORKERS_A_SHARD = 20

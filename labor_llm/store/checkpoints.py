@@ -136,13 +136,6 @@ def drop_unfinished(folder: Path) -> None:
         shutil.rmtree(path)
 
 
-def remove_states(folder: Path) -> None:
-    """Remove the folder of a finished run, its states first: what a kill leaves then still says whose they were."""
-    for path in (*folder.glob("state-*"), *folder.glob(".state-*")):
-        shutil.rmtree(path)
-    shutil.rmtree(folder)
-
-
 def _place(folder: Path, step: int) -> Path:
     return folder / f"state-{step:08d}"
 

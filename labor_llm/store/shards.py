@@ -3,101 +3,25 @@
 Every process that runs the same command on the same folder takes the shards that nobody holds, waits for those
 that others hold, and ends with all of them:
 
-    .NAME.unfinished/.lock                       held, shared, by every process at work; says which work it is
-    .NAME.unfinished/KEY/careers-00000020/       a shard that is done: an artefact of its own
-    .NAME.unfinished/KEY/careers-00000040.lock   held by the process that computes that shard
+    KEY/careers-00000020/       a shard that is done: an artefact of its own
+    KEY/careers-00000040.lock   held by the process that computes that shard
 
-The locks are the operating system's (flock), so those of a killed process are free at once and its shard is taken
-over. Over a network the file system must carry flock (NFS 4, Lustre mounted with `flock`, GPFS).
+The lock of a killed process is free at once, and its shard is taken over.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock, Timeout
 
-from labor_llm.errors import ArtefactError, BusyError, disk_space_named
-from labor_llm.store.artefacts import is_current, verify, writing
+from labor_llm.errors import ArtefactError, disk_space_named
+from labor_llm.store.artefacts import verify, writing
 
-_LOCK = ".lock"
 Arrays = Mapping[str, np.ndarray]
-
-
-@contextlib.contextmanager
-def shared_by_runs(folder: Path, identity: str) -> Iterator[Path]:
-    """Yield the hidden folder beside `folder` in which runs of one and the same work share their shards.
-
-    The last process that leaves removes it if the result of this identity stands at `folder`, or nothing has been
-    stored; otherwise it stays, so that the work can go on.
-
-    Args:
-        folder: where the result will stand.
-        identity: what the work is; also the `identity` in the parameters of the result.
-
-    Raises:
-        BusyError: if a run of another identity works there.
-    """
-    working = folder.with_name(f".{folder.name}.unfinished")
-    descriptor = _join(folder, working, identity)
-    try:
-        yield working
-    finally:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            pass  # Others are at work; the last of them cleans up.
-        else:
-            if is_current(folder, identity) or not any(working.glob("*/*/")):
-                shutil.rmtree(working, ignore_errors=True)
-        finally:
-            os.close(descriptor)
-
-
-def _join(folder: Path, working: Path, identity: str) -> int:
-    """Hold the working folder's lock together with runs of the same identity; return its descriptor."""
-    while True:
-        working.mkdir(parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(working / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-        except FileNotFoundError:
-            continue  # The last run has just removed the folder.
-        try:
-            with contextlib.suppress(BlockingIOError):
-                # Nobody else is there: say which work this is. Who finds somebody there reads what it is.
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, identity.encode(), 0)
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
-            if not _still_there(descriptor, working / _LOCK):
-                os.close(descriptor)
-                continue
-            # Between the two locks another run may have come in, so the one that is there now is asked for.
-            if os.pread(descriptor, len(identity) + 1, 0) != identity.encode():
-                raise BusyError(
-                    f"{folder}: a run with another model, other careers or other options works on it now. Wait "
-                    "for it, stop it, or name another folder; only runs of the same command, code and number of "
-                    "threads share their work."
-                )
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
-            raise
-        return descriptor
-
-
-def _still_there(descriptor: int, path: Path) -> bool:
-    """Tell whether the locked file is the one at `path`, not one that was removed meanwhile."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except FileNotFoundError:
-        return False
 
 
 class Shards:

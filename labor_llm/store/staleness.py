@@ -1,27 +1,27 @@
-"""Which modules of this package a program rests on, and a checksum of them.
+"""What a result is a result of: the checksum of the code that makes it, which comments and docstrings do not change.
 
-A stored result is a result of the code that made it: where the code has changed it is made again, and a
-change elsewhere, in a figure for instance, is no reason to fine-tune a model anew.
+Where the code has changed, a stored result is made again. A change elsewhere, in a figure for instance, or in what is
+said about the code, is no reason to fine-tune a model anew.
 """
 
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
+import json
 from pathlib import Path
 
+PACKAGE = Path(__file__).parents[1]
 
-def sources_of(notebook: Path) -> list[Path]:
-    """Return the library modules that a notebook or module rests on, directly or through others.
 
-    A change in one of them, and in no other, is a reason to run the notebook again.
-    """
-    package = Path(__file__).parents[1]
+def sources_of(program: Path) -> list[Path]:
+    """Return the modules of this package that a notebook or module imports, directly or through others, sorted."""
     found: set[Path] = set()
-    pending = [Path(notebook)]
+    pending = [Path(program)]
     while pending:
-        for name in _imported(pending.pop()):
-            path = package.joinpath(*name.split(".")[1:])
+        for name in _read(pending.pop())[1]:
+            path = PACKAGE.joinpath(*name.split(".")[1:])
             for candidate in (path.with_suffix(".py"), path / "__init__.py"):
                 if candidate.is_file() and candidate not in found:
                     found.add(candidate)
@@ -29,22 +29,55 @@ def sources_of(notebook: Path) -> list[Path]:
     return sorted(found)
 
 
-def code_checksum(module: str | Path) -> str:
-    """Return the sha256 of a module of this package and all modules of it that the module rests on."""
+def code_checksum(program: str | Path) -> str:
+    """Return the sha256 of the code of a program and of all modules of this package that it rests on.
+
+    Comments, docstrings (also those below a field) and the layout of the code do not count. What a file says is read
+    once a process.
+
+    Args:
+        program: a module of this package, or a notebook as a script (`.py`) or as Jupyter stores it (`.ipynb`), of
+            which the code cells count.
+    """
     digest = hashlib.sha256()
-    for path in sorted({Path(module), *sources_of(Path(module))}):
-        digest.update(path.read_bytes())
+    for path in [Path(program), *(path for path in sources_of(Path(program)) if path != Path(program))]:
+        digest.update(_read(path)[0])
     return digest.hexdigest()
 
 
-def _imported(path: Path) -> set[str]:
-    """Return the modules of this package that a Python file imports, parent packages included."""
+@functools.cache
+def _read(path: Path) -> tuple[bytes, frozenset[str]]:
+    """Return the sha256 of a file's code and the modules of this package that it imports."""
+    tree = _Undocumented().visit(ast.parse(_source(path), str(path)))
+    return hashlib.sha256(ast.dump(tree).encode()).digest(), _imported(tree)
+
+
+def _source(path: Path) -> str:
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".ipynb":
+        return text
+    cells = json.loads(text)["cells"]
+    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+
+
+class _Undocumented(ast.NodeTransformer):
+    """Leaves out the strings that stand as statements of their own."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        return None if is_text else node
+
+
+def _imported(tree: ast.AST) -> frozenset[str]:
+    """Return the modules of this package that code imports anywhere, parent packages included."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             # `from labor_llm.scoring import reference` may name a module or something in one.
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    ours = {name for name in names if name.split(".")[0] == "labor_llm"}
-    return ours | {name.rsplit(".", depth)[0] for name in ours for depth in range(1, name.count(".") + 1)}
+    ours = {name for name in names if name.split(".")[0] == PACKAGE.name}
+    return frozenset(
+        ours | {name.rsplit(".", depth)[0] for name in ours for depth in range(1, name.count(".") + 1)}
+    )

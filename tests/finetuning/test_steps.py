@@ -20,7 +20,7 @@ from labor_llm.errors import ArtefactError, NumericalError
 from labor_llm.finetuning.fit import fine_tune_panel, read_learning_curve
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.finetuning.steps import FineTuningRun, evaluation_steps
-from labor_llm.store.results import only_run_into
+from labor_llm.store.results import only_run
 
 QUICK = FineTuningSettings(
     epochs=2, learning_rate=5e-3, batch_size=8, precision="float32", evaluations_per_epoch=2
@@ -33,10 +33,10 @@ _KILLED = """
 import dataclasses, json, os, signal, sys
 from pathlib import Path
 import torch
-import labor_llm.finetuning as finetuning
-from labor_llm import training_state
-from labor_llm.finetuning_run import FineTuningRun
-from labor_llm.careers import read_panel
+from labor_llm.careers.panel import read_panel
+from labor_llm.finetuning import fit
+from labor_llm.finetuning.steps import FineTuningRun
+from labor_llm.store import checkpoints as training_state
 
 panel_folder, model, folder, threads, settings, place = sys.argv[1:]
 torch.set_num_threads(int(threads))
@@ -68,8 +68,8 @@ elif place == "within a checkpoint":
 else:
     training_state._drop_old = killed_removal
 panel, splits = read_panel(Path(panel_folder))
-settings = finetuning.FineTuningSettings(**json.loads(settings))
-finetuning.fine_tune_panel(model, panel, splits, settings, Path(folder))
+settings = fit.FineTuningSettings(**json.loads(settings))
+fit.fine_tune_panel(model, panel, splits, settings, Path(folder))
 """
 
 
@@ -198,7 +198,7 @@ def test_checkpoints_that_a_kill_left_beside_their_result_are_removed(
     folder = fine_tune_panel(*arguments, settings, tmp_path / "m")
     assert not unfinished.exists()
     shutil.copytree(kept, unfinished)
-    with only_run_into(folder):
+    with only_run(unfinished / ".lock"):
         fine_tune_panel(*arguments, settings, folder)
         assert (unfinished / "identity.txt").is_file(), "a run works there"
     fine_tune_panel(*arguments, settings, folder)

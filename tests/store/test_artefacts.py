@@ -200,7 +200,7 @@ FULL_DISK = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 from pathlib import Path
-from labor_llm.artefacts import atomic_path, writing
+from labor_llm.store.artefacts import atomic_path, writing
 from labor_llm.errors import ResourceError
 folder, writer = Path(sys.argv[1]), sys.argv[2]
 try:
@@ -243,7 +243,7 @@ def test_a_full_disk_is_one_message_and_the_earlier_artefact_stays(artefact: Pat
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from labor_llm.artefacts import writing
+from labor_llm.store.artefacts import writing
 with writing(Path(sys.argv[1])) as aside:
     (aside / "numbers.csv").write_bytes(b"half")
     os.kill(os.getpid(), signal.SIGKILL)

@@ -94,7 +94,7 @@ def test_a_result_that_a_running_process_replaces_is_left_to_it(artefact: Path) 
 KILLED_BETWEEN = """
 import os, signal, sys
 from pathlib import Path
-from labor_llm.artefacts import writing
+from labor_llm.store.artefacts import writing
 renamed = os.rename
 def rename(source, target):
     renamed(source, target)

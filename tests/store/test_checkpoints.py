@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from labor_llm.errors import ArtefactError
-from labor_llm.store.checkpoints import drop_unfinished, newest_state, remove_states, save_state, state_after
+from labor_llm.store.checkpoints import drop_unfinished, newest_state, save_state, state_after
 
 
 def _save(folder: Path, step: int, best: int | None) -> None:
@@ -101,14 +101,6 @@ def test_what_a_kill_left_is_removed(tmp_path: Path) -> None:
     (tmp_path / ".state-00000002.0a1b2c3d" / "weights.safetensors").write_bytes(b"half")
     drop_unfinished(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["state-00000001"]
-
-
-def test_a_finished_run_leaves_nothing(tmp_path: Path) -> None:
-    _save(tmp_path / "m", 1, best=1)
-    (tmp_path / "m" / ".state-00000002.0a1b2c3d").mkdir()
-    (tmp_path / "m" / "identity.txt").write_text("one", encoding="utf-8")
-    remove_states(tmp_path / "m")
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_a_sound_state_there_is_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

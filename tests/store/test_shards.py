@@ -14,16 +14,14 @@ import pytest
 
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import read_predictions
-from labor_llm.errors import BusyError
 from labor_llm.scoring.careers import score_panel
-from labor_llm.store.artefacts import writing
-from labor_llm.store.shards import Shards, shared_by_runs
+from labor_llm.store.shards import Shards
 
 # A process that scores a stored panel and writes down which workers it scored.
 SCORE = """
 import json, sys
 from pathlib import Path
-from labor_llm.careers import read_panel
+from labor_llm.careers.panel import read_panel
 from labor_llm.scoring import careers
 panel, model, folder, log = sys.argv[1:]
 scored, unpatched = [], careers.realised_log_probs
@@ -112,54 +110,3 @@ def test_what_another_has_stored_is_not_computed(tmp_path: Path) -> None:
         [0], lambda start: {"numbers": np.array([-1])}, found.append
     )
     assert int(other[0]["numbers"][0]) == -1
-
-
-def test_the_same_work_is_shared_and_other_work_refused(tmp_path: Path) -> None:
-    result = tmp_path / "result"
-    with shared_by_runs(result, "one") as first:
-        with shared_by_runs(result, "one") as second:
-            assert first == second
-            with pytest.raises(BusyError, match="a run with another model, other careers or other options"):
-                shared_by_runs(result, "two").__enter__()
-            Shards(second, "key").collect([0], numbered, nothing)
-        assert first.is_dir()  # the first run still works there
-    assert first.is_dir()  # a shard is stored and the result is not: the work can go on
-    # Nobody is at work any more.
-    with shared_by_runs(result, "two"), writing(result, {"identity": "two"}):
-        pass
-    assert not first.exists()
-
-
-def test_a_busy_folder_is_named_as_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    with (
-        shared_by_runs(Path("result"), "one"),
-        pytest.raises(BusyError, match=r"^result: a run with another"),
-    ):
-        shared_by_runs(Path("result"), "two").__enter__()
-
-
-def test_a_run_that_stored_nothing_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), shared_by_runs(tmp_path / "result", "one"):
-        raise KeyboardInterrupt
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_killed_run_does_not_hold_the_folder(tmp_path: Path) -> None:
-    working = (
-        "import sys; from pathlib import Path; from labor_llm.store.shards import shared_by_runs\n"
-        "with shared_by_runs(Path(sys.argv[1]), 'one'):\n    print('held', flush=True); input()"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", working, str(tmp_path / "result")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as run:
-        assert run.stdout is not None
-        run.stdout.readline()
-        with pytest.raises(BusyError):
-            shared_by_runs(tmp_path / "result", "two").__enter__()
-        run.kill()
-        run.wait()
-    with shared_by_runs(tmp_path / "result", "two"):
-        pass

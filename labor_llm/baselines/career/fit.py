@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,7 +34,6 @@ from labor_llm.careers.occupations import OutcomeSpace, read_titles
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import InputError, MismatchError
 from labor_llm.store.artefacts import (
-    atomic_path,
     check_replaceable,
     checksum_of,
     environment,
@@ -145,8 +143,7 @@ def fit_career(
     model = CareerTransformer(len(outcomes), levels, settings).to(device)
     if start is not None:
         transfer_weights(start, model, levels)
-    with only_run_into(folder) as working:
-        _check_unfinished(working, identity)
+    with only_run_into(folder, identity, "other careers, settings, start, thread count or code") as working:
         run = CareerRun(model, careers, held_careers, settings, working)
         run.train()
         parameters = {"identity": identity, **settings.model_dump()}
@@ -159,7 +156,6 @@ def fit_career(
             (aside / _MODEL).write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
             outcomes.frame().to_csv(aside / _TITLES, index=False)
             run.curve_frame().to_csv(aside / CURVE_FILE, index=False)
-        shutil.rmtree(working)
     return folder
 
 
@@ -221,18 +217,6 @@ def _check_start(start: FittedCareer, outcomes: OutcomeSpace, settings: CareerSe
             f"{folder}: pre-trained for {len(start.outcomes)} occupations, the panel has {len(outcomes)} (or the same "
             "in another order). Give both populations the same titles."
         )
-
-
-def _check_unfinished(working: Path, identity: str) -> None:
-    """Refuse to go on from the state of a run with other careers, settings or code."""
-    path = working / "identity.txt"
-    if path.is_file() and path.read_text(encoding="utf-8") != identity:
-        raise MismatchError(
-            f"{working}: holds an unfinished run with other careers, settings, start, thread count or code. Finish it "
-            "as it was begun, or remove that folder to start anew."
-        )
-    with atomic_path(path) as aside:
-        aside.write_text(identity, encoding="utf-8")
 
 
 def _identity(careers: Sequence[EncodedCareer], described: Sequence[Any]) -> str:
