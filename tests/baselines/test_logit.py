@@ -4,7 +4,7 @@ import pytest
 import statsmodels.api as sm
 from sklearn.linear_model import LogisticRegression
 
-from labor_llm.baselines.form import logit_features
+from labor_llm.baselines.form import record_features
 from labor_llm.baselines.logit import MultinomialLogit, occupation_probabilities
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel
@@ -47,7 +47,8 @@ def test_probabilities_agree_with_plain_scikit_learn_on_dummies():
     model = MultinomialLogit(regularisations=[0.5], feature_weights=ALIKE, tolerance=1e-7).fit(
         train, validation
     )
-    features = pd.concat([logit_features(train), logit_features(test)], ignore_index=True)
+    features = pd.concat([record_features(train), record_features(test)], ignore_index=True)
+    features = features.drop(columns=["records_in_occupation", "year_skipped", "education_changed"])
     split, numbers = len(train.frame), features.select_dtypes("number")
     X = pd.get_dummies(features.select_dtypes(exclude="number"), dtype=float)
     spread = numbers[:split].std(ddof=0)
@@ -70,7 +71,7 @@ def test_without_regularisation_it_is_the_maximum_likelihood_logit_of_statsmodel
     )
     college = (single.frame["education"] == "college").to_numpy(float)
     oracle = sm.MNLogit(single.frame["occupation"].map("abc".index), sm.add_constant(college)).fit(disp=0)
-    got = occupation_probabilities(model.logit_, model.design_.transform(logit_features(single)), 300, 4)[
+    got = occupation_probabilities(model.logit_, model.design_.transform(record_features(single)), 300, 4)[
         :, :3
     ]
     got = got / got.sum(axis=1, keepdims=True)
