@@ -21,8 +21,7 @@ import pyarrow.csv
 
 from labor_llm.store.artefacts import atomic_path
 from labor_llm.surveys.nls.codebooks import RESPONDENT, comparable
-from labor_llm.surveys.nls.columns import WEEKLY
-from labor_llm.surveys.variables import CROSS_ROUND, Variable
+from labor_llm.surveys.variables import CROSS_ROUND, WEEKLY, Variable
 
 FORMS = ("csv", "dat", "dct", "sdf", "cdb", "tagset")
 # A cell that is NA: the survey's code of a respondent who was not interviewed.

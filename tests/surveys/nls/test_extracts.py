@@ -240,7 +240,7 @@ def test_extracts_that_contradict_each_other_are_refused_by_a_count(tmp_path: Pa
         "a.csv": "R0000100,R0000500\n1,60\n2,61\n3,62\n5,1\n", "b.csv": "R0000100,R0000500\n3,60\n2,61\n1,62\n4,1\n",
     })  # fmt: skip
     assert refusal(raw).startswith(
-        "born (1979) differs between a.csv and b.csv for 2 of the 3 respondents that both have; the two extracts seem"
+        "R0000500 Q1-3_A~Y (1979) differs between a.csv and b.csv for 2 of the 3 respondents that both have; the two "
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from labor_llm.errors import InputError
-from labor_llm.surveys.nls import values as nls_values
+from labor_llm.surveys import sources
 from labor_llm.surveys.nls.extracts import read_nls
 from labor_llm.surveys.variables import RawSurvey, Variable
 
@@ -56,8 +56,8 @@ def test_whole_numbers_of_other_programs_and_empty_cells_are_read(tmp_path: Path
 def test_cells_that_are_no_codes_are_counted_by_column_alone(
     tmp_path: Path, cell: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nls_values, "_ROWS_AT_ONCE", 3)
-    monkeypatch.setattr(nls_values, "_SMALLEST_BLOCK", 300)
+    monkeypatch.setattr(sources, "_ROWS_AT_ONCE", 3)
+    monkeypatch.setattr(sources, "_SMALLEST_BLOCK", 300)
     rows = [f"{person},60,{cell if person in (7, 70) else person},1" for person in range(1, 101)]
     message = refusal(tmp_path, "\n".join([HEADER, *rows]))
     assert message.startswith(

@@ -277,7 +277,7 @@ def test_a_variable_under_two_concepts_is_read_for_both(tmp_path: Path) -> None:
         ),
         (
             FILES | changed("J123.csv", lambda text: text.replace(",5,", ",6,"), JOB),
-            "FAM1981.txt and J123.csv: different releases: V7712 (1981) differs for 2 of the 2 persons whom both hold",
+            "V7712 (1981) differs between J123.csv and FAM1981.txt for 2 of the 2 respondents that both have",
         ),
         (
             changed("J123.csv", lambda text: text.replace(",600,2", ",Cooks,2"), JOB),
@@ -384,5 +384,5 @@ def test_no_message_holds_a_value_of_a_person(tmp_path: Path) -> None:
     assert "7777" not in refusal(tmp_path / "labels", {"J123.csv": job})
     other = [line.replace("7654321", "1234567").replace("x", "") for line in job]
     message = refusal(tmp_path / "releases", {"J123.csv": [job[0], job[1]], "J124.csv": other})
-    assert "different releases" in message
+    assert "of different releases" in message
     assert not any(value in message for value in ("7654321", "1234567", "4001"))
