@@ -28,8 +28,8 @@ from labor_llm.crosswalks.mapping import patch_table
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.models.folders import PACKAGED_MODELS
 from labor_llm.simulation.careers import SCHEDULES
+from labor_llm.surveys.conversion import SURVEYS
 from labor_llm.surveys.nls.codebooks import read_column_map
-from labor_llm.surveys.registry import SURVEYS
 from labor_llm.surveys.report import Conversion
 from labor_llm.surveys.rules import STEPS, RecordOptions
 from labor_llm.workflow.parameters import check_parameters

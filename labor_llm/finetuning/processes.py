@@ -120,7 +120,9 @@ class Processes:
         model = causal_model(loss.model)
         refused = ""
         if os.environ.get("FSDP_VERSION", "2") != "2":
-            refused = "set fsdp_version to 2 in accelerate's configuration, as labor_llm/finetuning/launch/fsdp.yaml does."
+            refused = (
+                "set fsdp_version to 2 in accelerate's configuration, as labor_llm/finetuning/launch/fsdp.yaml does."
+            )
         elif getattr(model, "quantization_method", None) is not None:
             refused = (
                 "quantised weights cannot be divided by FSDP. Launch with labor_llm/finetuning/launch/ddp.yaml, or set "

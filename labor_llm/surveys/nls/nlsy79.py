@@ -29,14 +29,15 @@ import numpy as np
 import pandas as pd
 
 from labor_llm.errors import InputError
-from labor_llm.surveys.rules import SurveyInterviews
+from labor_llm.surveys.nls.extracts import NON_INTERVIEW
+from labor_llm.surveys.rules import SurveyInterviews, sorted_interviews, worded
 from labor_llm.surveys.variables import RawSurvey, Variable, variables_of
 
 SURVEY = "NLSY79"
 YEARS = (*range(1979, 1995), *range(1996, 2023, 2))
 _WEEKS = range(1, 2348)
 _LAST_DAY_OF_WEEK_1 = datetime.date(1978, 1, 7)
-NON_INTERVIEW, VALID_SKIP = -5, -4
+VALID_SKIP = -4
 
 GENDERS = {1: "male", 2: "female"}
 ETHNICITIES = {1: "hispanic", 2: "black or african american", 3: "non-black non-hispanic"}
@@ -64,6 +65,8 @@ _AUTUMN_ROUNDS, _AUTUMN = 2012, 9
 _YEARS_OF_ROUND = range(-1, 3)
 _DAYS_BEFORE = 12 * 7
 _ENROLLED = {1: False, 2: True, 3: True, 4: False}
+# Completed years of schooling; 95 is an ungraded school.
+_GRADES = {grade: grade for grade in range(21)}
 # Everyone who was interviewed has an answer other than -5 to one of these.
 _ASKED_OF_ALL = (
     "interview_month", "interview_year", "occupation_1970_cps", "occupation_1980_cps", "occupation_1980_job1",
@@ -114,8 +117,7 @@ def nlsy79_interviews(raw: RawSurvey, options: Nlsy79Options | None = None) -> S
     options = options or Nlsy79Options()
     _check_required(raw)
     years = [_interviews_of(raw, year, options) for year in YEARS]
-    interviews = pd.concat([part for part in years if not part.empty], ignore_index=True)
-    interviews = interviews.sort_values(["person", "year"], ignore_index=True)
+    interviews = sorted_interviews(part for part in years if not part.empty)
     return SurveyInterviews(SURVEY, _persons(raw), interviews)
 
 
@@ -160,42 +162,35 @@ def _persons(raw: RawSurvey) -> pd.DataFrame:
     region = regions.where(regions.isin(list(REGIONS))).bfill(axis=1).iloc[:, 0]
     return pd.DataFrame(
         {
-            "gender": _worded(raw.get("sex"), GENDERS),
-            "ethnicity": _worded(raw.get("race"), ETHNICITIES),
-            "region": _worded(region, REGIONS),
+            "gender": worded(raw.get("sex"), GENDERS),
+            "ethnicity": worded(raw.get("race"), ETHNICITIES),
+            "region": worded(region, REGIONS),
             "birth_year": birth,
         }
     )
 
 
-def _worded(values: pd.Series, words: dict[int, str]) -> pd.Series:
-    return values.map(words).astype(object).fillna("unknown")
-
-
 def _interviews_of(raw: RawSurvey, year: int, options: Nlsy79Options) -> pd.DataFrame:
     """Return the interviews of one survey year; empty if the files have nothing of that year."""
-    answers = [raw.get(concept, year) for concept in _ASKED_OF_ALL if year in raw.years(concept)]
-    if not answers:
+    asked = [(concept, "", year) for concept in _ASKED_OF_ALL if year in raw.years(concept)]
+    if not asked:
         return pd.DataFrame()
-    interviewed = np.zeros(len(raw.values), dtype=bool)
-    for answer in answers:
-        interviewed |= (answer != NON_INTERVIEW).fillna(False).to_numpy(bool)
+    interviewed = (raw.values[asked] != NON_INTERVIEW).fillna(False).any(axis=1)
     # A reason for non-interview is above zero only where there was none.
-    interviewed &= ~(raw.get("reason_noninterview", year) > 0).fillna(False).to_numpy(bool)
+    interviewed &= ~(raw.get("reason_noninterview", year) > 0).fillna(False)
     frame, answer = _occupation(raw, year, options)
-    code = answer.where(answer > 0).astype("Int64")
     table = pd.DataFrame(
         {
             "person": raw.values.index.to_numpy("int64"),
             "year": year,
             "employment": _employment(raw, year, answer),
-            "enrolled": _first_known(raw, year, ("enrollment_revised", "enrollment"), _ENROLLED),
+            "enrolled": _first_known(raw, year, "enrollment", _ENROLLED, "boolean"),
             "frame": frame,
-            "code": code.to_numpy(),
-            "schooling": _schooling(raw, year).to_numpy(),
+            "code": answer.where(answer > 0).astype("Int64").to_numpy(),
+            "schooling": _first_known(raw, year, "schooling", _GRADES, "Int64"),
         }
     )
-    return table[interviewed]
+    return table[interviewed.to_numpy(bool)]
 
 
 def _occupation(raw: RawSurvey, year: int, options: Nlsy79Options) -> tuple[str | None, pd.Series]:
@@ -220,7 +215,7 @@ def _employment(raw: RawSurvey, year: int, answer: pd.Series) -> np.ndarray:
         ["working", "not working"],
         default="unknown",
     )
-    recode = _worded(raw.get("employment_status_recode", year), EMPLOYMENT_STATUS_RECODE).to_numpy()
+    recode = worded(raw.get("employment_status_recode", year), EMPLOYMENT_STATUS_RECODE)
     employment = np.where(recode != "unknown", recode, by_occupation)
     weekly = _weekly_employment(raw, year)
     return np.where(weekly != "unknown", weekly, employment).astype(object)
@@ -301,18 +296,10 @@ def date_of_week(week: int) -> datetime.date:
 
 
 def _first_known(
-    raw: RawSurvey, year: int, concepts: tuple[str, ...], meanings: dict[int, bool]
+    raw: RawSurvey, year: int, concept: str, meanings: dict[int, bool] | dict[int, int], kind: str
 ) -> np.ndarray:
-    known = pd.Series(pd.NA, index=raw.values.index, dtype="boolean")
-    for concept in concepts:
-        known = known.fillna(raw.get(concept, year).map(meanings).astype("boolean"))
-    return known.to_numpy()
-
-
-def _schooling(raw: RawSurvey, year: int) -> pd.Series:
-    """Completed years of schooling (0 to 20), revised where at hand; 95 is an ungraded school."""
-    known = pd.Series(pd.NA, index=raw.values.index, dtype="Int64")
-    for concept in ("schooling_revised", "schooling"):
-        values = raw.get(concept, year)
-        known = known.fillna(values.where(values.between(0, 20)).astype("Int64"))
-    return known
+    """Return what a variable says, revised where at hand, NA where it says nothing of the meanings."""
+    revised, plain = (
+        raw.get(name, year).map(meanings).astype(kind) for name in (f"{concept}_revised", concept)
+    )
+    return revised.fillna(plain).to_numpy()

@@ -154,8 +154,8 @@ class _Table:
         numbers, wrong = whole_numbers(column)
         if wrong.any():
             raise InputError(
-                f"{self.source.path}: row {int(np.argmax(wrong)) + 2}, {name}: not a code but something else, such as a "
-                "value label. Order the job again with codes in place of labels, or as fixed-width text (ASCII) with "
+                f"{self.source.path}: row {int(np.argmax(wrong)) + 2}, {name}: not a code but something else, such as "
+                "a value label. Order the job again with codes in place of labels, or as fixed-width text (ASCII) with "
                 "its SAS, SPSS or Stata statements."
             )
         return numbers
@@ -182,6 +182,7 @@ def _excel_rows(source: SourceFile) -> Iterator[tuple[Any, ...]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of styles, which are of no matter here
             sheet = openpyxl.load_workbook(content, read_only=True, data_only=True).worksheets[0]
+            sheet.reset_dimensions()  # some programs state fewer rows than there are
             return sheet.iter_rows(values_only=True)
     except (zipfile.BadZipFile, InvalidFileException, KeyError, IndexError):
         raise InputError(

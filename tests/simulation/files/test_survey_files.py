@@ -14,8 +14,7 @@ from labor_llm.errors import InputError
 from labor_llm.simulation.files.writing import CROSSWALKS, RAW, simulated_codes, write_simulated_survey
 from labor_llm.simulation.market import MARKET_FILE, Market
 from labor_llm.store.artefacts import verify
-from labor_llm.surveys.conversion import convert_survey
-from labor_llm.surveys.registry import SURVEYS
+from labor_llm.surveys.conversion import SURVEYS, convert_survey
 from labor_llm.surveys.report import Conversion
 
 COLUMNS = ["worker_id", "year", "occupation", "education", "gender", "ethnicity", "region", "birth_year"]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from labor_llm.errors import InputError
-from labor_llm.surveys.nls.extracts import read_nls
 from labor_llm.surveys.nls.columns import file_groups
+from labor_llm.surveys.nls.extracts import read_nls
 from labor_llm.surveys.variables import Variable
 
 SEX = Variable("sex", 0, "R0214800", "SAMPLE_SEX")
