@@ -285,26 +285,23 @@ def _shown(count: int, workers: int) -> int | None:
     return count if workers >= MINIMUM_PERSONS else None
 
 
-def _step(coded: pd.DataFrame, step: str, meaning: str) -> dict[str, Any]:
+def _step(coded: pd.DataFrame, step: str, meaning: str) -> Step:
     left = records_at(coded, step)
     workers = left["person"].nunique()
-    counts = {"workers": _shown(workers, workers), "records": _shown(len(left), workers)}
-    return {"step": step, "meaning": meaning, **counts}
+    shown = (_shown(count, workers) for count in (workers, len(left)))
+    return Step(step=step, meaning=meaning, **dict(zip(("workers", "records"), shown, strict=True)))
 
 
-def _frame(frame: str, part: pd.DataFrame) -> dict[str, Any]:
+def _frame(frame: str, part: pd.DataFrame) -> FrameCounts:
     lost = part.loc[part["occupation"].isna(), "person"].nunique()
     mapped = int(part["occupation"].notna().sum())
     # Codes of a few persons without a target would follow from the two counts.
     hidden = 0 < lost < MINIMUM_PERSONS
-    return {
-        "frame": frame,
-        "coded": _shown(len(part), part["person"].nunique()),
-        "mapped": None if hidden else _shown(mapped, mapped),
-    }
+    coded = _shown(len(part), part["person"].nunique())
+    return FrameCounts(frame=frame, coded=coded, mapped=None if hidden else _shown(mapped, mapped))
 
 
-def _coverage(coded: pd.DataFrame) -> list[dict[str, Any]]:
+def _coverage(coded: pd.DataFrame) -> list[YearCoverage]:
     rows = []
     columns = {"interviewed": "read", "coded": "coded", "mapped": "mapped", "kept": "kept"}
     for (year, frame), part in coded.groupby(["year", coded["frame"].fillna(NO_FRAME)]):
@@ -312,7 +309,7 @@ def _coverage(coded: pd.DataFrame) -> list[dict[str, Any]]:
         counts["undetermined"] = int(records_at(part, "kept")["undetermined"].sum())
         # One record a worker and year, so records count persons here.
         shown = {name: _shown(count, count) if count else 0 for name, count in counts.items()}
-        rows.append({"year": int(year), "frame": str(frame), **shown})
+        rows.append(YearCoverage(year=int(year), frame=str(frame), **shown))
     return rows
 
 
@@ -345,19 +342,18 @@ def _missing_variables(values: RawSurvey) -> list[str]:
     return lines
 
 
-def _unmapped(records: pd.DataFrame) -> list[dict[str, Any]]:
+def _unmapped(records: pd.DataFrame) -> list[UnmappedCode]:
     """Count codes without a target; those of few workers are pooled, and left out if still too few."""
     rows = []
     for frame, part in records.groupby("frame"):
         counts = part.groupby("code")["person"].agg(["size", "nunique"])
         shown = counts[counts["nunique"] >= MINIMUM_PERSONS].sort_values("size", ascending=False)
-        listed = [(int(code), int(row["size"]), int(row["nunique"])) for code, row in shown.iterrows()]
         rest = part[~part["code"].isin(shown.index)]
-        if rest["person"].nunique() >= MINIMUM_PERSONS:
-            listed.append((None, len(rest), int(rest["person"].nunique())))
+        listed = [*shown.itertuples(name=None), (None, len(rest), rest["person"].nunique())]
         rows += [
-            {"frame": str(frame), "code": code, "records": size, "workers": workers}
+            UnmappedCode(frame=str(frame), code=code, records=size, workers=workers)
             for code, size, workers in listed
+            if workers >= MINIMUM_PERSONS
         ]
     return rows
 

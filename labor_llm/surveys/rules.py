@@ -22,14 +22,7 @@ from labor_llm.crosswalks.mapping import Crosswalks
 from labor_llm.errors import InputError
 
 # 'not working': the files at hand cannot tell unemployed from out of the labor force.
-EMPLOYMENT = (
-    "working",
-    "unemployed",
-    "out of the labor force",
-    "not working",
-    "military",
-    "unknown",
-)
+EMPLOYMENT = ("working", "unemployed", "out of the labor force", "not working", "military", "unknown")
 # Occupation codes by Census frame; those of 2002 on have four digits, of which Dorn's crosswalks use three.
 FRAMES = ("census1970", "census1980", "census1990", "census2000", "census2002", "census2010")
 PERSON_COLUMNS = ("gender", "ethnicity", "region", "birth_year")

@@ -153,6 +153,12 @@ def _unreadable(path: Path, error: OSError) -> InputError:
     return InputError(f"{path}: cannot be read ({error.strerror or error}). {remedy}.")
 
 
+def some(names: Sequence[str], most: int = 8) -> str:
+    """Return names for a message, the first few where there are many."""
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
 class NotATableError(Exception):
     """Text is no regular table: it has no rows (`empty`), or a row with too few or too many cells (`row`)."""
 

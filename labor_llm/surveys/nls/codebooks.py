@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from labor_llm.errors import InputError
+from labor_llm.surveys.sources import some
 from labor_llm.surveys.variables import CROSS_ROUND, WEEKLY, Variable
 
 # The respondent's number: of CASEID in the NLSY79 and of PUBID in the NLSY97, under the same reference number.
@@ -250,9 +251,3 @@ def check_column_map(rows: Iterable[MappedColumn], variables: Sequence[Variable]
 def of_no_year(variable: Variable) -> bool:
     """Tell whether a variable is found by its question alone: it is cross-round, or of a week and not a year."""
     return variable.year == CROSS_ROUND or variable.concept == WEEKLY
-
-
-def some(names: Sequence[str], most: int = 8) -> str:
-    """Return names for a message, the first few where there are many."""
-    shown = ", ".join(names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

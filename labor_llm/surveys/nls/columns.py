@@ -27,10 +27,9 @@ from labor_llm.surveys.nls.codebooks import (
     parse_tagset,
     question_and_year,
     reference_number,
-    some,
     text_lines,
 )
-from labor_llm.surveys.sources import SourceFile, files_below
+from labor_llm.surveys.sources import SourceFile, files_below, some
 from labor_llm.surveys.variables import CROSS_ROUND, Key, Variable
 
 TAGSETS = {".nlsy79": "nlsy79", ".nlsy97": "nlsy97"}
@@ -80,9 +79,9 @@ def file_groups(raw: Path) -> list[FileGroup]:
     groups: dict[tuple[Path, str], FileGroup] = {}
     for file in files_below(raw):
         stem, ending = file.path.stem, file.ending
-        if raw.is_file() and file.on_disk != raw:
-            if ending not in (_BESIDE if stem == raw.stem else _CODEBOOKS):
-                continue
+        describes = ending in (_BESIDE if stem == raw.stem else _CODEBOOKS)
+        if raw.is_file() and file.on_disk != raw and not describes:
+            continue
         groups.setdefault((file.path.parent, stem), FileGroup()).files[ending] = file
     if not groups:
         raise InputError(

@@ -325,19 +325,18 @@ def _check_interviewed(
                 disagreements.append((differing / size, differing, size, pair))
         if disagreements:
             _, differing, size, pair = max(disagreements)
-            names = " and ".join(_named(asked[key], joined.found[key], mapped.get(key)) for key in pair)
             rows = [mapped[key] for key in pair if key in mapped]
+            by = {
+                key: f", column {row.column!r} by row {row.row} of {row.source}"
+                for key, row in mapped.items()
+            }
+            names = " and ".join(f"{asked[key]} in {joined.found[key]}{by.get(key, '')}" for key in pair)
             mend = f"Mend the years in {rows[0].source}" if rows else "Check the names of the columns"
             raise InputError(
                 f"{year}: {names} disagree on who was interviewed (code {NON_INTERVIEW}) for {differing:,} of the "
                 f"{size:,} respondents that both have, so one of them is of another year. "
                 f"{mend}, or download the files anew, with codes as the NLS Investigator gives them."
             )
-
-
-def _named(variable: Variable, path: Path, row: MappedColumn | None) -> str:
-    by = f", column {row.column!r} by row {row.row} of {row.source}" if row else ""
-    return f"{variable} in {path}{by}"
 
 
 def _nothing_in(extract: Extract) -> str:
@@ -352,9 +351,9 @@ def _nothing_in(extract: Extract) -> str:
 
 def _nothing_found(raw: Path, cohort: str, reasons: dict[Path, str], variables: Sequence[Variable]) -> str:
     """Say that no file held a wanted variable, what was there, and what to download."""
-    listed = [f"{path} ({reason})" for path, reason in list(reasons.items())[:10]]
-    more = f" and {len(reasons) - 10} more" if len(reasons) > 10 else ""
-    there = f"found {'; '.join(listed)}{more}" if listed else "found no .csv, .dat or .dct"
+    listed = [f"{path} ({reason})" for path, reason in reasons.items()]
+    more = f" and {len(listed) - 10} more" if len(listed) > 10 else ""
+    there = f"found {'; '.join(listed[:10])}{more}" if listed else "found no .csv, .dat or .dct"
     examples = ", ".join(str(variable) for variable in variables[:3])
     return (
         f"{raw}: none of the {len(variables):,} wanted variables of the {cohort.upper()}, "

@@ -44,13 +44,7 @@ ETHNICITIES = {1: "hispanic", 2: "black or african american", 3: "non-black non-
 REGIONS = {1: "northeast", 2: "northcentral", 3: "south", 4: "west"}
 BIRTH_YEARS = range(1955, 1967)
 # Every code of the weekly array from 100 on is a job (round x 100 + number of the job); 0 is no information.
-WEEKLY_STATUS = {
-    2: "not working",
-    3: "working",
-    4: "unemployed",
-    5: "out of the labor force",
-    7: "military",
-}
+WEEKLY_STATUS = {2: "not working", 3: "working", 4: "unemployed", 5: "out of the labor force", 7: "military"}
 FIRST_JOB_CODE = 100
 EMPLOYMENT_STATUS_RECODE = {
     1: "working",

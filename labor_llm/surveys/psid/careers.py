@@ -73,11 +73,7 @@ _OUT = "out of the labor force"
 _EMPLOYMENT = {1: "working", 3: "unemployed", 4: _OUT, 5: _OUT, 6: _OUT, 7: _OUT}
 _LAID_OFF, _STUDENT, _OTHER = 2, 7, 8
 # Inapplicable, not known, refused, and one wild code a frame.
-NO_OCCUPATION = {
-    "census1970": (0, 810, 997, 998, 999),
-    "census2000": (0, 615, 999),
-    "census2010": (0, 9999),
-}
+NO_OCCUPATION = {"census1970": (0, 810, 997, 998, 999), "census2000": (0, 615, 999), "census2010": (0, 9999)}
 # 600 is the PSID's own code, 580 the Census's; the later frames tell four ranks apart.
 MILITARY = {
     "census1970": (580, 600),

@@ -23,7 +23,14 @@ import pyarrow as pa
 from labor_llm.errors import InputError
 from labor_llm.surveys.psid.layouts import LAYOUT_ENDINGS, Layout, read_fixed_width, read_layout
 from labor_llm.surveys.psid.waves import INDIVIDUAL_FILE, WAVES, family_file
-from labor_llm.surveys.sources import NotATableError, SourceFile, files_below, text_columns, whole_numbers
+from labor_llm.surveys.sources import (
+    NotATableError,
+    SourceFile,
+    files_below,
+    some,
+    text_columns,
+    whole_numbers,
+)
 from labor_llm.surveys.variables import NO_VALUE, JoinedColumns, RawSurvey, Variable
 
 # The two parts of a person's number.
@@ -145,10 +152,9 @@ class _Table:
 
     def _excel_columns(self, positions: list[int]) -> list[pa.ChunkedArray]:
         rows = [row for row in _excel_rows(self.source) if any(cell is not None for cell in row)][1:]
-        return [
-            pa.chunked_array([[_text(row[place]) if place < len(row) else None for row in rows]], pa.string())
-            for place in positions
-        ]
+        columns = ([row[place] if place < len(row) else None for row in rows] for place in positions)
+        texts = ([None if cell in (None, "", ".") else str(cell) for cell in column] for column in columns)
+        return [pa.chunked_array([text], pa.string()) for text in texts]
 
     def _codes(self, name: str, column: pa.ChunkedArray) -> np.ndarray:
         numbers, wrong = whole_numbers(column)
@@ -165,10 +171,6 @@ class _Table:
             f"{self.source.path}: it is not readable as a table. Download it again, or take it out of the folder if it "
             "is not the PSID's."
         )
-
-
-def _text(cell: Any) -> str | None:
-    return None if cell is None or str(cell).strip() in ("", ".") else str(cell)
 
 
 def _excel_rows(source: SourceFile) -> Iterator[tuple[Any, ...]]:
@@ -338,17 +340,17 @@ def _interview_number(table: _Table, wanted: Sequence[Variable]) -> Variable:
     """Return the variable that numbers the rows of a family file."""
     numbers = [variable for variable in wanted if variable.concept == FAMILY_NUMBER]
     waves = sorted({variable.year for variable in numbers})
+    person = f"{FAMILY_OF_1968} and {PERSON_IN_1968}"
     if len(waves) == 1:
         return numbers[0]
     if waves:
-        raise InputError(
-            f"{table.source.path}: a row a family, with the interview numbers of {len(waves)} waves ({waves[0]} to "
-            f"{waves[-1]}), so it cannot be joined to persons. Order it again as 'All Individuals Data' with "
-            f"{FAMILY_OF_1968} and {PERSON_IN_1968}."
-        )
+        what = f"a row a family, with the interview numbers of {len(waves)} waves ({waves[0]} to {waves[-1]})"
+        remedy = f"as 'All Individuals Data' with {person}"
+    else:
+        what = f"holds {wanted[0]} but neither the family's interview number of that wave nor {person}"
+        remedy = "with one of them"
     raise InputError(
-        f"{table.source.path}: holds {wanted[0]} but neither the family's interview number of that wave nor "
-        f"{FAMILY_OF_1968} and {PERSON_IN_1968}, so it cannot be joined to persons. Order it again with one of them."
+        f"{table.source.path}: {what}, so it cannot be joined to persons. Order it again {remedy}."
     )
 
 
@@ -359,9 +361,7 @@ def _nothing_usable(raw: Path, families: Sequence[_Table], others: Sequence[Sour
             f"({families[0].source.path.name} first), but no individual file, by which families are joined to "
             f"persons. {_DOWNLOADS}."
         )
-    names = [file.path.name for file in others]
-    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-    listed = f"It has {', '.join(names[:8])}{more}. " if names else ""
+    listed = f"It has {some([file.path.name for file in others])}. " if others else ""
     if outside := [file for file in others if file.leads_out]:
         listed += (
             f"{outside[0].on_disk.name} has members whose paths lead out of it, which are passed over: unpack it and "

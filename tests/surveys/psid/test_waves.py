@@ -210,8 +210,7 @@ def test_files_without_any_whole_wave_are_refused(raw: RawSurvey) -> None:
 
 
 @pytest.mark.parametrize(
-    ("year", "frame"),
-    [(1981, 1970), (2001, 1970), (2003, 2000), (2015, 2000), (2017, 2010), (2023, 2010)],
+    ("year", "frame"), [(1981, 1970), (2001, 1970), (2003, 2000), (2015, 2000), (2017, 2010), (2023, 2010)]
 )
 def test_the_frame_follows_the_wave(year: int, frame: int) -> None:
     assert occupation_of_wave(year) == (f"occupation_{frame}", f"census{frame}")
