@@ -71,11 +71,7 @@ SURVEYS = {
 
 
 def survey_named(survey: str) -> Survey:
-    """Return a survey by its key in `SURVEYS`.
-
-    Raises:
-        InputError: if there is none of that name.
-    """
+    """Return a survey by its key in `SURVEYS`, as every function here does; an InputError lists those there are."""
     if survey not in SURVEYS:
         raise InputError(f"{survey!r} is no survey; known are {', '.join(SURVEYS)}.")
     return SURVEYS[survey]
@@ -184,11 +180,7 @@ def _pairs(settings: Sequence[str]) -> dict[str, str]:
 
 
 def tagset(survey: str) -> list[str]:
-    """Return the names to paste or upload, each once: reference numbers (NLS), ascending, or PSID names by file.
-
-    Raises:
-        InputError: if there is no such survey.
-    """
+    """Return the names to paste or upload, each once: reference numbers (NLS), ascending, or PSID names by file."""
     names = [variable.name for variable in survey_named(survey).variables() if variable.name]
     return list(dict.fromkeys(names)) if survey == "psid" else sorted({RESPONDENT, *names})
 
@@ -200,9 +192,6 @@ def questions(survey: str) -> list[dict[str, str]]:
         One row a question, in the order of the survey's table: `question`, `last_question` (the last one of a
         weekly array, otherwise empty), `survey_year` (such as 2010-2011 2013; XRND for a weekly array) and
         `measures` (the concept). Empty for the PSID.
-
-    Raises:
-        InputError: if there is no such survey.
     """
     years: dict[tuple[str, str], list[int]] = {}
     weekly: dict[tuple[str, int], list[str]] = {}
@@ -233,11 +222,7 @@ def psid_files() -> dict[str, list[str]]:
 
 
 def variable_list(survey: str) -> str:
-    """Return the text that tells which variables to download and how.
-
-    Raises:
-        InputError: if there is no such survey.
-    """
+    """Return the text that tells which variables to download and how."""
     names = tagset(survey)
     if survey == "psid":
         packaged = " ".join(f"{file.lower()}.zip" for file in psid_files())
@@ -261,9 +246,6 @@ def write_variable_lists(survey: str, out: Path) -> list[Path]:
     For the NLS `nlsy97.NLSY97` (the tagset, reference numbers alone) and `nlsy97_questions.csv` (what is to be
     searched); for the PSID `psid_variables.txt` (one name a line) and `psid_files.txt` (the names of each file
     in one line, below a comment that names the file and its zip).
-
-    Raises:
-        InputError: if there is no such survey.
     """
     names = "".join(f"{name}\n" for name in tagset(survey))
     if survey == "psid":

@@ -83,12 +83,6 @@ class FrameCounts(_Part):
     coded: Count
     mapped: Count
 
-    @model_validator(mode="after")
-    def _no_more_mapped_than_coded(self) -> FrameCounts:
-        if self.coded is not None and self.mapped is not None and self.mapped > self.coded:
-            raise ValueError(f"{self.frame}: more records mapped than coded")
-        return self
-
 
 class UnmappedCode(_Part):
     """Records with a code that no crosswalk row maps; codes of few workers are pooled with the code None."""
@@ -163,9 +157,12 @@ class Conversion(_Part):
         if unknown := {entry.frame for entry in self.unmapped} - {entry.frame for entry in self.frames}:
             raise ValueError(f"unmapped codes of the frame {min(unknown)!r}, which `frames` does not have")
         for counts in self.frames:
+            if counts.coded is None or counts.mapped is None:
+                continue
+            if counts.mapped > counts.coded:
+                raise ValueError(f"{counts.frame}: more records mapped than coded")
             unmapped = sum(entry.records for entry in self.unmapped if entry.frame == counts.frame)
-            known = counts.coded is not None and counts.mapped is not None
-            if known and unmapped > counts.coded - counts.mapped:
+            if unmapped > counts.coded - counts.mapped:
                 raise ValueError(f"{counts.frame}: more records with an unmapped code than are left unmapped")
         return self
 
@@ -217,12 +214,12 @@ def read_conversion(folder: Path) -> Conversion | None:
     """
     path = Path(folder) / CONVERSION
     listed = CONVERSION in verify(folder)["files"]
-    if not listed and path.exists():
+    if not listed:
+        if not path.exists():
+            return None
         raise ArtefactError(
             f"{path}: not part of the stored panel. Remove the file, or convert the survey again."
         )
-    if not listed:
-        return None
     try:
         return Conversion.model_validate_json(path.read_bytes())
     except ValidationError as error:
@@ -288,8 +285,8 @@ def _shown(count: int, workers: int) -> int | None:
 def _step(coded: pd.DataFrame, step: str, meaning: str) -> Step:
     left = records_at(coded, step)
     workers = left["person"].nunique()
-    shown = (_shown(count, workers) for count in (workers, len(left)))
-    return Step(step=step, meaning=meaning, **dict(zip(("workers", "records"), shown, strict=True)))
+    records, workers = _shown(len(left), workers), _shown(workers, workers)
+    return Step(step=step, meaning=meaning, workers=workers, records=records)
 
 
 def _frame(frame: str, part: pd.DataFrame) -> FrameCounts:

@@ -147,18 +147,19 @@ def test_every_variable_stands_in_the_tagset_or_is_searched(tmp_path: Path, surv
 
     rows = pd.read_csv(written[1], dtype=str, keep_default_na=False)
     assert rows.to_dict("records") == questions(survey)
-    spans = rows["survey_year"].str.split().explode().str.extract(r"(?P<first>\d{4})-?(?P<last>\d{4})?")
-    arrays = rows[rows["last_question"] != ""]
+    searched, arrays = set(), []
+    for row in questions(survey):
+        arrays.append((row["question"], row["last_question"]))
+        for span in re.findall(r"\d{4}(?:-\d{4})?", row["survey_year"]):
+            years = [int(year) for year in span.split("-")]
+            searched |= {(row["question"], year) for year in range(years[0], years[-1] + 1)}
     for variable in SURVEYS[survey].variables():
         if variable.name:
             assert variable.name in lines
         elif variable.concept == "weekly_status":
-            between = arrays["question"].le(variable.question) & arrays["last_question"].ge(variable.question)
-            assert between.any()
+            assert any(first <= variable.question <= last for first, last in arrays)
         else:
-            years = spans.loc[rows.index[rows["question"] == variable.question]]
-            last = years["last"].fillna(years["first"])
-            assert ((years["first"].astype(int) <= variable.year) & (last.astype(int) >= variable.year)).any()
+            assert (variable.question, variable.year) in searched
 
 
 def test_questions_of_many_years_and_weeks_are_ranges() -> None:

@@ -16,7 +16,7 @@ from labor_llm.crosswalks.mapping import Crosswalks, load_crosswalks
 from labor_llm.errors import ArtefactError
 from labor_llm.store.artefacts import sha256, writing
 from labor_llm.surveys.report import CONVERSION, Conversion, Step, count_conversion, read_conversion
-from labor_llm.surveys.rules import INTERVIEW_COLUMNS, RecordOptions, SurveyInterviews, coded_records
+from labor_llm.surveys.rules import RecordOptions, SurveyInterviews, coded_records
 from labor_llm.surveys.variables import RawSurvey, Variable
 
 COUNTS: dict[str, Any] = {
@@ -30,24 +30,10 @@ COUNTS: dict[str, Any] = {
         {"step": "kept", "meaning": "in the panel", "workers": 75, "records": 680},
     ],
     "coverage": [
-        {
-            "year": 1979,
-            "frame": "census1970",
-            "interviewed": 80,
-            "coded": 70,
-            "mapped": 69,
-            "kept": 60,
-            "undetermined": 0,
-        },
-        {
-            "year": 1979,
-            "frame": "none",
-            "interviewed": 20,
-            "coded": 12,
-            "mapped": 12,
-            "kept": None,
-            "undetermined": 0,
-        },
+        dict(
+            zip(("year", "frame", "interviewed", "coded", "mapped", "kept", "undetermined"), row, strict=True)
+        )
+        for row in ((1979, "census1970", 80, 70, 69, 60, 0), (1979, "none", 20, 12, 12, None, 0))
     ],
     "frames": [{"frame": "census1970", "coded": 600, "mapped": 580}],
     "unmapped": [
@@ -149,7 +135,7 @@ def counted(crosswalks: Crosswalks, rows: list[tuple], missing=(), read=(), colu
     """Counts of interviews (person, year, employment, code) of people born in 1960."""
     table = pd.DataFrame(
         [(person, year, state, False, "census1970", code, 12) for person, year, state, code in rows],
-        columns=list(INTERVIEW_COLUMNS),
+        columns=["person", "year", "employment", "enrolled", "frame", "code", "schooling"],
     ).astype({"enrolled": "boolean", "code": "Int64", "schooling": "Int64"})
     persons = pd.DataFrame(
         {"gender": "male", "ethnicity": "unknown", "region": "south", "birth_year": 1960},

@@ -108,8 +108,8 @@ class Extract:
         stated: comparable question and year by position, from the names of the columns or a column map; the
             year is None where the name states none.
         mapped: the row of the column map by position.
-        codebook: what the codebooks in the folder say, by reference number.
-        own_codebooks: the codebooks of the extract's own name; `codebooks` all that describe its columns.
+        codebook: what codebooks say, by reference number; `codebooks` are those that say it, `own_codebooks` those of
+            the extract's own name.
         tagset: the cohort that the ending of a tagset of the same name states; empty without one.
     """
 
@@ -154,11 +154,26 @@ class Extract:
             and self.stated.get(position, ("", 0))[1] is None
         ]
 
+    def nothing_wanted(self) -> str:
+        """Say why no wanted variable was found in it, and what may be missing beside it."""
+        if unnamed := self.unnamed():
+            return f"no wanted variable under its name; say in a column map what columns such as {unnamed[0]!r} are"
+        nothing = "none of the wanted variables"
+        beside = " by number; no .sdf or .cdb beside it says what its other columns are"
+        return nothing if self.codebook else nothing + beside
+
 
 def read_codebook(source: SourceFile) -> dict[str, Entry]:
-    """Return the variables that a codebook (.sdf or .cdb) describes, by reference number, in its order."""
+    """Return the variables that a codebook, or any file beside the data, describes, by reference number, in its order.
+
+    Dictionaries and tagsets name them only; what is no such file has none.
+    """
     with source.open() as stream:
-        return (parse_sdf if source.ending == ".sdf" else parse_cdb)(text_lines(stream))
+        lines = text_lines(stream)
+        if source.ending in _CODEBOOKS:
+            return (parse_sdf if source.ending == ".sdf" else parse_cdb)(lines)
+        numbers = parse_dct(lines)[0] if source.ending == ".dct" else parse_tagset(lines)
+        return dict.fromkeys(numbers, Entry("", CROSS_ROUND))
 
 
 def open_extract(
@@ -215,8 +230,7 @@ def _open_csv(source: SourceFile) -> Extract:
 
 def _open_dat(group: FileGroup, source: SourceFile, books: CodebookReader) -> Extract:
     for layout in group.beside(".dct", *TAGSETS, ".sdf", ".cdb"):
-        columns = _columns_of(layout, books)
-        if columns:
+        if columns := list(books(layout)):
             return Extract(source, columns, 0, " ", layout)
     raise NotAnExtractError("no .sdf, .cdb, .dct or tagset of the same name says what its columns are")
 
@@ -227,16 +241,6 @@ def _open_dct(source: SourceFile) -> Extract:
     if not columns or not has_data:
         raise NotAnExtractError("a dictionary without data")
     return Extract(source, columns, rows, " ")
-
-
-def _columns_of(layout: SourceFile, books: CodebookReader) -> list[str]:
-    """Return the columns that a layout gives, in order; none if it is no layout."""
-    if layout.ending in _CODEBOOKS:
-        return list(books(layout))
-    with layout.open() as stream:
-        if layout.ending == ".dct":
-            return parse_dct(text_lines(stream))[0]
-        return parse_tagset(text_lines(stream))
 
 
 def _apply(column_map: Iterable[MappedColumn], extract: Extract) -> None:

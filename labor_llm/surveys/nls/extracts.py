@@ -3,11 +3,10 @@
 One or several extracts are joined by respondent. What stands in a file is returned as it is: the codes of the
 survey, with -1 refusal, -2 don't know, -3 invalid skip, -4 valid skip and -5 not interviewed.
 
-Files are refused that are of the other cohort, for both share reference numbers, R0000100 first of all; that are of
-different releases; and whose variables of a survey year disagree on who was interviewed. Whoever was not has -5 in
-every variable of the round, so that a column which a column map or a renamed header puts in the wrong year shows by
-this and by little else: an occupation of 1985 is as plausible in 1986. No message holds a cell's content or the
-number of its row: in the file of a full cohort, row 602 is respondent 601.
+Refused are files of the other cohort, for both share reference numbers, R0000100 first of all; files of different
+releases; and variables of a survey year that disagree on who was interviewed: whoever was not has -5 in every
+variable of the round, so that a column of another year shows by this and by little else. No message holds a cell's
+content or the number of its row: in the file of a full cohort, row 602 is respondent 601.
 """
 
 from __future__ import annotations
@@ -107,12 +106,12 @@ def read_nls(
     joined, mapped, releases, read = JoinedColumns(), {}, [], []
     for extract, positions in zip(extracts, places, strict=True):
         if not positions:
-            reasons[extract.path] = _nothing_in(extract)
+            reasons[extract.path] = extract.nothing_wanted()
             continue
         release = _release_column(extract)
-        persons, columns = _read_values(extract, {*positions.values(), *(release or {})})
+        persons, columns = _read_values(extract, {*positions.values(), *release})
         _check_respondents(extract, cohort, persons)
-        for position, question in (release or {}).items():
+        for position, question in release.items():
             codes = {*np.unique(columns[position]).tolist()} - {*_MISSING_VALUES, NO_VALUE}
             releases.append((extract.path, question, codes))
         _check_releases(releases)
@@ -126,9 +125,9 @@ def read_nls(
     if not joined.found:
         raise InputError(_nothing_found(Path(raw), cohort, reasons, variables))
     _check_interviewed(joined, variables, mapped)
-    skipped = [file.path for group in groups for file in group.files.values() if file.path not in {*read}]
-    unused = [extract for extract, used in zip(extracts, places, strict=True) if not used]
-    unnamed = [extract.path for extract in unused if extract.unnamed()]
+    used = set(read)
+    skipped = [file.path for group in groups for file in group.files.values() if file.path not in used]
+    unnamed = [extract.path for extract in extracts if extract.path not in used and extract.unnamed()]
     return joined.survey(variables, read, skipped, unnamed)
 
 
@@ -237,9 +236,8 @@ def _check_respondents(extract: Extract, cohort: str, persons: np.ndarray) -> No
     size = (len(persons), int(persons[-1]))
     other = next(name for name in COHORT_SIZES if name != cohort)
     if size == COHORT_SIZES[other] and _evidence(extract, cohort, ())[0] != cohort:
-        raise InputError(
-            _refusal(extract, other, cohort, f"it has the {size[0]:,} respondents of that cohort")
-        )
+        reason = f"it has the {size[0]:,} respondents of that cohort"
+        raise InputError(_refusal(extract, other, cohort, reason))
     highest = COHORT_SIZES[cohort][1]
     if above := int((persons > highest).sum()):
         raise InputError(
@@ -279,14 +277,14 @@ def _refusal(extract: Extract, found: str, cohort: str, reason: str) -> str:
     )
 
 
-def _release_column(extract: Extract) -> dict[int, str] | None:
-    """Return position and question name of the column that tells an extract's release; None without one."""
+def _release_column(extract: Extract) -> dict[int, str]:
+    """Return the column that tells an extract's release: its question name, which may be unknown, by position."""
     for position, (question, _) in {**extract.described(), **extract.stated}.items():
         if is_release(question):
             return {position: question}
     if _RELEASE_NUMBER in extract.references:
         return {extract.references[_RELEASE_NUMBER]: ""}
-    return None
+    return {}
 
 
 def _check_releases(releases: Sequence[tuple[Path, str, set[int]]]) -> None:
@@ -337,16 +335,6 @@ def _check_interviewed(
                 f"{size:,} respondents that both have, so one of them is of another year. "
                 f"{mend}, or download the files anew, with codes as the NLS Investigator gives them."
             )
-
-
-def _nothing_in(extract: Extract) -> str:
-    """Say that an extract holds no wanted variable, and what may be missing beside it."""
-    if extract.unnamed():
-        column = extract.unnamed()[0]
-        return f"no wanted variable under its name; say in a column map what columns such as {column!r} are"
-    if not extract.codebook:
-        return "none of the wanted variables by number; no .sdf or .cdb beside it says what its other columns are"
-    return "none of the wanted variables"
 
 
 def _nothing_found(raw: Path, cohort: str, reasons: dict[Path, str], variables: Sequence[Variable]) -> str:

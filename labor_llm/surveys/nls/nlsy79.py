@@ -70,6 +70,13 @@ _ASKED_OF_ALL = (
 _OCCUPATION = ("occupation_1970_cps", "occupation_1980_cps", "occupation_1980_job1", "occupation_job1")
 
 
+# Of both cohorts.
+REMEDY = (
+    "Add what is missing to the extract in the NLS Investigator and download it with its codebook (.sdf or .cdb); "
+    "`labor-llm variables {}` writes the list to use there."
+)
+
+
 @dataclass(frozen=True)
 class Nlsy79Options:
     """Choices of the NLSY79 reader.
@@ -125,11 +132,7 @@ def _check_required(raw: RawSurvey) -> None:
     if not raw.years("schooling_revised") and not raw.years("schooling"):
         absent.append("years of schooling of any year (HGCREV79 to HGCREV12, R0216701 of 1979)")
     if absent:
-        raise InputError(
-            f"{SURVEY}: no file has {'; nor '.join(absent)}. Add what is missing to the extract in the NLS "
-            "Investigator and download it with its codebook (.sdf or .cdb); `labor-llm variables nlsy79` writes the "
-            "list to use there."
-        )
+        raise InputError(f"{SURVEY}: no file has {'; nor '.join(absent)}. {REMEDY.format('nlsy79')}")
     for concept, year, allowed in (("sex", 0, GENDERS), ("race", 0, ETHNICITIES), ("region", 1979, REGIONS)):
         values = raw.get(concept, year).dropna()
         wrong = int((~values[values >= 0].isin(allowed)).sum())
@@ -152,14 +155,20 @@ def _persons(raw: RawSurvey) -> pd.DataFrame:
             f"{SURVEY}: {len(outside):,} respondents have a year of birth (Q1-3_A~Y) before {BIRTH_YEARS[0]} or after "
             f"{BIRTH_YEARS[-1]}. The cohort was born 1957 to 1964: check that the files are the NLSY79's."
         )
-    regions = pd.DataFrame({year: raw.get("region", year) for year in YEARS})
+    return described(raw, birth, ETHNICITIES)
+
+
+def described(raw: RawSurvey, birth_year: pd.Series, ethnicities: dict[int, str]) -> pd.DataFrame:
+    """Return `SurveyInterviews.persons` of a cohort; the region is that of the first year that knows it."""
+    years = sorted(year for concept, _, year in raw.values.columns if concept == "region")
+    regions = pd.DataFrame({year: raw.get("region", year) for year in years or YEARS[:1]})
     region = regions.where(regions.isin(list(REGIONS))).bfill(axis=1).iloc[:, 0]
     return pd.DataFrame(
         {
             "gender": worded(raw.get("sex"), GENDERS),
-            "ethnicity": worded(raw.get("race"), ETHNICITIES),
+            "ethnicity": worded(raw.get("race"), ethnicities),
             "region": worded(region, REGIONS),
-            "birth_year": birth,
+            "birth_year": birth_year,
         }
     )
 

@@ -28,7 +28,8 @@ import pandas as pd
 
 from labor_llm.errors import InputError
 from labor_llm.surveys.nls.extracts import NON_INTERVIEW
-from labor_llm.surveys.nls.nlsy79 import GENDERS, REGIONS, VALID_SKIP
+from labor_llm.surveys.nls.nlsy79 import GENDERS, REMEDY, VALID_SKIP, described
+from labor_llm.surveys.nls.nlsy79 import REGIONS as REGIONS  # the same in both cohorts
 from labor_llm.surveys.rules import SurveyInterviews, sorted_interviews, worded
 from labor_llm.surveys.variables import CROSS_ROUND, WEEKLY, RawSurvey, Variable, variables_of
 
@@ -41,8 +42,7 @@ INVALID_SKIP = -3
 
 ETHNICITIES = {1: "black or african american", 2: "hispanic", 3: "mixed race", 4: "non-black non-hispanic"}
 BIRTH_YEARS = range(1980, 1985)
-ENROLLED = range(8, 12)
-NOT_ENROLLED = range(1, 8)
+_ENROLLED = {status: status >= 8 for status in range(1, 12)}
 HIGHEST_GRADE = 20
 # The jobs of the weekly array: year of the round and number of the job, from 9701 on.
 FIRST_EMPLOYER = 9701
@@ -93,9 +93,9 @@ class Nlsy97Options:
         }
 
 
-def nlsy97_variables() -> list[Variable]:
-    """Return all variables that the reader looks for; of the weekly array `year` is the calendar year x 100 + week."""
-    weekly = [
+def weekly_variables() -> list[Variable]:
+    """Return the variables of the weekly array since 1997: `year` is the calendar year x 100 + the week."""
+    return [
         Variable(
             WEEKLY,
             year * 100 + week,
@@ -105,7 +105,11 @@ def nlsy97_variables() -> list[Variable]:
         for year in WEEKLY_YEARS
         for week in range(1, week_index_of((year + 1) * 100 + 1) - week_index_of(year * 100 + 1) + 1)
     ]
-    return [*variables_of("nlsy97"), *weekly]
+
+
+def nlsy97_variables() -> list[Variable]:
+    """Return all variables that the reader looks for, the weekly array included."""
+    return [*variables_of("nlsy97"), *weekly_variables()]
 
 
 def missing_rounds(raw: RawSurvey) -> list[int]:
@@ -140,7 +144,9 @@ def nlsy97_interviews(raw: RawSurvey, options: Nlsy97Options | None = None) -> S
     rounds = _checked_rounds(raw)
     weekly = _weekly_array(raw)
     interviews = sorted_interviews(_interviews_of(raw, year, weekly, options) for year in rounds)
-    return SurveyInterviews(SURVEY, _persons(raw), interviews)
+    birth = raw.get("birth_year").astype("Int64")
+    persons = described(raw, birth.where(birth > 0), ETHNICITIES)
+    return SurveyInterviews(SURVEY, persons, interviews)
 
 
 def _columns_of(raw: RawSurvey, year: int) -> list[tuple[str, str, int]]:
@@ -156,10 +162,7 @@ def _coded(raw: RawSurvey, concept: str, year: int = CROSS_ROUND) -> np.ndarray:
 
 def _checked_rounds(raw: RawSurvey) -> list[int]:
     """Return the rounds at hand, after checking that the variables that they need are there."""
-    remedy = (
-        "Add what is missing to the extract in the NLS Investigator and download it with its codebook (.sdf or .cdb); "
-        "`labor-llm variables nlsy97` writes the list to use there."
-    )
+    remedy = REMEDY.format("nlsy97")
     absent = [
         str(variable)
         for variable in variables_of("nlsy97")
@@ -212,23 +215,6 @@ def _check_codes(raw: RawSurvey, rounds: list[int]) -> None:
         )
 
 
-def _persons(raw: RawSurvey) -> pd.DataFrame:
-    region = np.zeros(len(raw.values), dtype=np.int64)
-    for year in ROUNDS:
-        answer = _coded(raw, "region", year)
-        region = np.where((region == 0) & np.isin(answer, list(REGIONS)), answer, region)
-    birth = _coded(raw, "birth_year")
-    return pd.DataFrame(
-        {
-            "gender": worded(_coded(raw, "sex"), GENDERS),
-            "ethnicity": worded(_coded(raw, "race"), ETHNICITIES),
-            "region": worded(region, REGIONS),
-            "birth_year": pd.array(np.where(birth > 0, birth, np.nan), dtype="Int64"),
-        },
-        index=pd.Index(raw.values.index.to_numpy("int64"), name="person"),
-    ).sort_index()
-
-
 def _interviews_of(
     raw: RawSurvey, year: int, weekly: tuple[int, np.ndarray], options: Nlsy97Options
 ) -> pd.DataFrame:
@@ -236,23 +222,18 @@ def _interviews_of(
     for concept, _, _ in _columns_of(raw, year):
         interviewed |= _coded(raw, concept, year) != NON_INTERVIEW
     answer = _main_job(raw, year, options)
-    enrollment = _coded(raw, "enrollment", year)
-    grade = _coded(raw, "schooling", year)
-    known = np.isin(enrollment, [*ENROLLED, *NOT_ENROLLED])
+    code, grade = pd.Series(answer, dtype="Int64"), pd.Series(_coded(raw, "schooling", year), dtype="Int64")
     table = pd.DataFrame(
         {
             "person": raw.values.index.to_numpy("int64"),
             "year": np.int64(year),
             "employment": _employment(_latest(weekly, _interview_weeks(raw, year)), answer, options),
-            "enrolled": pd.array(np.isin(enrollment, list(ENROLLED)), dtype="boolean"),
+            "enrolled": pd.Series(_coded(raw, "enrollment", year)).map(_ENROLLED).astype("boolean"),
             "frame": "census2002",
-            "code": pd.array(answer, dtype="Int64"),
-            "schooling": pd.array(grade, dtype="Int64"),
+            "code": code.where(code.between(CIVILIAN_CODES[0], MILITARY_CODES[-1])),
+            "schooling": grade.where(grade.between(0, HIGHEST_GRADE)),
         }
     )
-    table.loc[~known, "enrolled"] = pd.NA
-    table.loc[(answer < CIVILIAN_CODES[0]) | (answer > MILITARY_CODES[-1]), "code"] = pd.NA
-    table.loc[(grade < 0) | (grade > HIGHEST_GRADE), "schooling"] = pd.NA
     return table[interviewed]
 
 
@@ -293,7 +274,7 @@ def _employment(status: np.ndarray, answer: np.ndarray, options: Nlsy97Options) 
 
 def _weekly_array(raw: RawSurvey) -> tuple[int, np.ndarray]:
     """Return the running number of the first week and the status [persons, weeks] of each week since, 0 if none."""
-    index = {number: week_index_of(number) for number in raw.years(WEEKLY)}
+    index = {number: week_index_of(number) for concept, _, number in raw.values.columns if concept == WEEKLY}
     first = min(index.values(), default=0)
     status = np.zeros((len(raw.values), max(index.values(), default=0) - first + 1), dtype=np.int32)
     for number, week in index.items():

@@ -124,11 +124,10 @@ class _Table:
         if self._layout is not None:
             with self.source.open() as stream:
                 return read_fixed_width(stream, self._layout, names, self.source.path)
-        for name in names:
-            if self._header.count(name) > 1:
-                raise InputError(
-                    f"{self.source.path}: row 1: column {name} is there twice. Download it again."
-                )
+        if twice := [name for name in names if self._header.count(name) > 1]:
+            raise InputError(
+                f"{self.source.path}: row 1: column {twice[0]} is there twice. Download it again."
+            )
         positions = [self._header.index(name) for name in names]
         columns = self._excel_columns(positions) if self.source.ending == ".xlsx" else self._csv(positions)
         return {name: self._codes(name, column) for name, column in zip(names, columns, strict=True)}
@@ -200,15 +199,14 @@ def _find_tables(raw: Path) -> tuple[list[_Table], list[SourceFile]]:
     """
     found = files_below(raw)
     files = [file for file in found if not file.leads_out]
-    layouts = {
-        _stem(file): file for ending in reversed(LAYOUT_ENDINGS) for file in files if file.ending == ending
-    }
+    by_name = {(file.path.parent, file.path.stem.lower(), file.ending): file for file in files}
     tables: list[_Table] = []
     others = [file for file in found if file.leads_out]
     for file in files:
         if raw.is_file() and file.on_disk != raw:
             continue  # beside a single data file, for its layout
-        layout = layouts.get(_stem(file))
+        names = ((file.path.parent, file.path.stem.lower(), ending) for ending in LAYOUT_ENDINGS)
+        layout = next((by_name[name] for name in names if name in by_name), None)
         if file.ending in (".csv", ".xlsx"):
             tables.append(_Table(file))
         elif file.ending == ".txt" and layout:
@@ -222,10 +220,6 @@ def _find_tables(raw: Path) -> tuple[list[_Table], list[SourceFile]]:
         elif file.ending not in LAYOUT_ENDINGS:
             others.append(file)
     return tables, others
-
-
-def _stem(file: SourceFile) -> tuple[Path, str]:
-    return file.path.parent, file.path.stem.lower()
 
 
 def _is_fixed_width(file: SourceFile) -> bool:

@@ -157,6 +157,7 @@ def _refused(shown: Path, text: str, position: int, problem: str) -> InputError:
 _LARGEST = np.iinfo(np.int32).max
 _BLOCK_BYTES = 8 << 20
 _LONGEST_LINE = 1 << 20
+_WIDEST = 18  # digits that int64 holds
 
 
 def read_fixed_width(
@@ -177,7 +178,16 @@ def read_fixed_width(
     held = stream.read(_LONGEST_LINE)
     length, end = _line_form(held, layout, shown)
     stride = length + len(end)
-    by_width = _by_width(layout, names, shown)
+    by_width: dict[int, dict[str, int]] = {}  # first column (from 0) of each variable
+    for name in names:
+        first, last = layout.columns[name]
+        by_width.setdefault(last - first + 1, {})[name] = first - 1
+    if max(by_width) > _WIDEST:
+        name = next(iter(by_width[max(by_width)]))
+        raise InputError(
+            f"{shown}: {name} is {max(by_width)} columns wide by its layout, which no code is. "
+            "Download the layout again."
+        )
     parts: dict[int, list[np.ndarray]] = {width: [] for width in by_width}
     lines, at_end = 0, False
     while not at_end:
@@ -219,30 +229,14 @@ def _line_form(held: bytes, layout: Layout, shown: Path) -> tuple[int, bytes]:
     end = b"\r\n" if first.endswith(b"\r") else newline or b"\n"
     length = len(first.rstrip(b"\r"))
     last = max(last for _, last in layout.columns.values())
-    if layout.record_length not in (None, length):
-        problem = f"states lines of {layout.record_length}"
-    elif last > length:
-        problem = f"reaches to column {last}"
-    else:
+    if last <= length and layout.record_length in (None, length):
         return length, end
+    stated = f"states lines of {layout.record_length}"
+    problem = f"reaches to column {last}" if layout.record_length in (None, length) else stated
     raise InputError(
         f"{shown}: its layout does not fit: it {problem}, line 1 has {length} characters. Download the file "
         "and its layout again, from the same release."
     )
-
-
-def _by_width(layout: Layout, names: Sequence[str], shown: Path) -> dict[int, dict[str, int]]:
-    """Return the first column (from 0) of each variable, by width."""
-    by_width: dict[int, dict[str, int]] = {}
-    for name in names:
-        first, last = layout.columns[name]
-        if last - first + 1 > 18:
-            raise InputError(
-                f"{shown}: {name} is {last - first + 1} columns wide by its layout, which no code is. "
-                "Download the layout again."
-            )
-        by_width.setdefault(last - first + 1, {})[name] = first - 1
-    return by_width
 
 
 def _check_lines(block: np.ndarray, length: int, end: bytes, lines: int, shown: Path) -> None:

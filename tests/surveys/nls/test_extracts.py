@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 
 from labor_llm.errors import InputError
-from labor_llm.simulation.files.nls import write_nls
 from labor_llm.surveys import sources
 from labor_llm.surveys.nls.extracts import read_nls
 from labor_llm.surveys.variables import RawSurvey, Variable
@@ -472,16 +471,27 @@ def answers(people: int = 200) -> pd.DataFrame:
     return values.astype("Int32")
 
 
+def extract(values: pd.DataFrame, variables: list[Variable]) -> dict[str, object]:
+    """An extract and its description; variables of unknown number have an invented one."""
+    numbers = [variable.name or f"X{place:07d}" for place, variable in enumerate(variables)]
+    lines = ["R00001.00  1979  X  CASEID\n"]
+    for number, variable in zip(numbers, variables, strict=True):
+        year = "XRND" if variable in (SINGLE_WEEK, CODES[0]) else variable.year
+        lines.append(f"{number[:6]}.{number[6:]}  {year}  X  {variable.question or 'X'}\n")
+    table = values[[variable.key for variable in variables]].set_axis(numbers, axis=1)
+    return {"x.csv": table.rename_axis("R0000100").to_csv(), "x.sdf": "".join(lines)}
+
+
 def write_apart(
     folder: Path, values: pd.DataFrame, years: tuple[int, int] = (1982, 1983), first: int = 0
 ) -> Path:
     """Write all but the jobs as an extract, the jobs as a file of columns a (1982) and b (1983), and a map of them."""
-    write_nls(folder, "x", "nlsy79", values.iloc[first:], OTHERS, ("csv", "sdf"))
     jobs = values[[JOBS[1982].key, JOBS[1983].key]].set_axis(["a", "b"], axis=1)
-    jobs.rename_axis("R0000100").reset_index().to_csv(folder / "job.csv", index=False)
-    a, b = years
-    text = f"file,column,question,year\njob.csv,a,CPSOCC80,{a}\njob.csv,b,CPSOCC80,{b}\n"
-    return write(folder, {"map.csv": text})
+    rows = [["job.csv", column, "CPSOCC80", year] for column, year in zip("ab", years, strict=True)]
+    return write(folder, extract(values.iloc[first:], OTHERS) | {
+        "job.csv": jobs.rename_axis("R0000100").to_csv(),
+        "map.csv": [["file", "column", "question", "year"], *rows],
+    })  # fmt: skip
 
 
 @pytest.mark.parametrize("first", [0, 20], ids=["same respondents", "others in one file alone"])
@@ -510,6 +520,6 @@ def test_more_than_one_in_a_hundred_is_too_many(tmp_path: Path) -> None:
 def test_a_file_without_a_map_is_told_to_mend_its_columns(tmp_path: Path) -> None:
     values = answers()
     values[SCHOOL[1983].key] = 12
-    write_nls(tmp_path, "x", "nlsy79", values, ASKED, ("csv", "sdf"))
+    raw = write(tmp_path, extract(values, ASKED))
     with pytest.raises(InputError, match=r"1983: .* for 6 of the 200 .* Check the names of the columns, or"):
-        read_nls(tmp_path, "nlsy79", ASKED)
+        read_nls(raw, "nlsy79", ASKED)
