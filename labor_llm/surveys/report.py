@@ -346,7 +346,8 @@ def _unmapped(records: pd.DataFrame) -> list[UnmappedCode]:
         counts = part.groupby("code")["person"].agg(["size", "nunique"])
         shown = counts[counts["nunique"] >= MINIMUM_PERSONS].sort_values("size", ascending=False)
         rest = part[~part["code"].isin(shown.index)]
-        listed = [*shown.itertuples(name=None), (None, len(rest), rest["person"].nunique())]
+        listed = [(int(code), *map(int, row)) for code, *row in shown.itertuples(name=None)]
+        listed.append((None, len(rest), rest["person"].nunique()))
         rows += [
             UnmappedCode(frame=str(frame), code=code, records=size, workers=workers)
             for code, size, workers in listed

@@ -157,6 +157,14 @@ def test_counts_of_few_persons_are_left_out(crosswalks):
     assert counts.unmapped == []
 
 
+def test_codes_without_a_target_are_named_or_pooled(crosswalks):
+    codes = [13] * 12 + [14] * 6 + [15] * 7 + [11] * 400
+    rows = [(person, 1980, "working", code) for person, code in enumerate(codes)]
+    rows += [(person, 1981, "working", 13) for person in range(3)]
+    got = [(row.code, row.records, row.workers) for row in counted(crosswalks, rows).unmapped]
+    assert got == [(13, 15, 12), (None, 13, 13)]
+
+
 def test_waves_of_which_the_files_have_a_part_are_named(crosswalks):
     rows = [(person, 1980, "working" if person < 8 else "unknown", 11) for person in range(100)]
     rows += [(person, 1981, "working", 11) for person in range(100)]
