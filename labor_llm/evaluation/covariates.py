@@ -140,10 +140,7 @@ def careers_to_score(panel: CareerPanel, permuted: Mapping[Permutation, CareerPa
 
 
 def by_permutation(
-    true: Predictions,
-    panel: CareerPanel,
-    permuted: Mapping[Permutation, CareerPanel],
-    scored: Predictions,
+    true: Predictions, panel: CareerPanel, permuted: Mapping[Permutation, CareerPanel], scored: Predictions
 ) -> dict[Permutation, Predictions]:
     """Return the predictions of each permuted panel, put together from careers that were scored once.
 

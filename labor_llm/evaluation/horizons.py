@@ -73,8 +73,7 @@ def agreement_by_model(pairs: Sequence[HorizonPair], draws: int = 1000, seed: in
     """Return `horizon_agreement` of each pair, with `model`, `years`, `path_error` and `exact`.
 
     `path_error` is the mean Monte Carlo standard error of the realised title's compounded probability; 0 for a sum
-    over all paths, which is what `exact` says. Where it is not, the difference in log-probability favors direct
-    predictions by construction and is no evidence for them.
+    over all paths, which is what `exact` says. Where it is not, the difference in log-probability is no evidence.
     """
     return pd.DataFrame(
         [
@@ -123,9 +122,10 @@ def horizon_agreement(
     with np.errstate(invalid="ignore"):
         differences = log_probs[:, 0] - log_probs[:, 1]
     variation = 0.5 * np.abs(np.exp(first) - np.exp(second)).sum(axis=1)
-    perplexities = np.exp(-log_probs.mean(axis=0))
+    chances, perplexities = np.exp(log_probs), np.exp(-log_probs.mean(axis=0))
+    constant = (np.ptp(chances, axis=0) == 0).any()
     return {
-        "correlation": _correlation(*np.exp(log_probs).T),
+        "correlation": np.nan if constant else float(np.corrcoef(*chances.T)[0, 1]),
         "total_variation": variation.mean(),
         "total_variation_se": spread_of_mean(variation, workers, draws, seed)["test_se"],
         # A title of probability zero adds nothing.
@@ -147,10 +147,6 @@ def _all_titles(prediction: Predictions) -> np.ndarray:
         )
     blocks = [block for _, block in normalised_blocks(prediction)]
     return np.concatenate(blocks)[sorted_rows(prediction.model, prediction.table)]
-
-
-def _correlation(left: np.ndarray, right: np.ndarray) -> float:
-    return np.nan if np.ptp(left) == 0 or np.ptp(right) == 0 else float(np.corrcoef(left, right)[0, 1])
 
 
 def truth_by_model(
