@@ -30,7 +30,7 @@ from labor_llm.baselines.registry import BASELINES, Baseline, new_baseline
 from labor_llm.careers.panel import CareerPanel, read_panel, split_workers, write_panel
 from labor_llm.careers.predictions import Predictions, read_predictions, write_predictions
 from labor_llm.errors import InputError, LaborLLMError, MismatchError
-from labor_llm.exhibits.headline import StoredComparison, store_comparison
+from labor_llm.exhibits.report import StoredComparison, store_comparison
 from labor_llm.finetuning.fit import fine_tune_panel
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.scoring.careers import score_panel

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Mapping
-from typing import Literal
-
-import pandas as pd
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from labor_llm.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MINIMUM_PERSONS = 11
 POOLED = "other groups pooled"
 
-Persons = int | pd.Series | Mapping[str, int] | Literal["none"]
+# The number of persons behind an exhibit, or behind each of its rows.
+Persons: TypeAlias = "int | pd.Series | Mapping[str, int] | Literal['none']"
 
 
 def require_enough_persons(persons: Persons, rows: list[str], exhibit: str) -> None:
@@ -63,7 +65,7 @@ def _too_few(pool: pd.Series) -> bool:
 
 
 def _counts_by_row(persons: Persons, rows: list[str], exhibit: str) -> list[object]:
-    if isinstance(persons, pd.Series):
+    if not isinstance(persons, int | Mapping) and hasattr(persons, "tolist"):
         if len(persons) != len(rows):
             raise InputError(
                 f"{exhibit}: {len(persons)} counts of persons for {len(rows)} rows. Give one for each row."

@@ -1,4 +1,4 @@
-"""A group of settings, said once: the profile, a notebook's parameters, a command's options and functions use one model.
+"""A group of settings, said once: profile, parameters of notebooks, options of commands and functions use one model.
 
 Every field has its type, default, range and, as the text below it, its documentation:
 

@@ -37,12 +37,10 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 
 # %%
 from labor_llm.careers.panel import read_panel
-from labor_llm.exhibits.models import split_description
-from labor_llm.exhibits.publishing import show_table, show_text
-from labor_llm.store.results import open_results
-from labor_llm.workflow.datasets import DatasetSource, convert_dataset, dataset_label
+from labor_llm.exhibits import models, publishing
+from labor_llm.workflow import datasets, parameters
 
-folders = open_results(results)
+folders, show = publishing.open_chapter(results, dataset)
 
 # %% [markdown]
 # Three kinds of data are converted here. A survey's own files (PSID, NLSY79, NLSY97) are read as they are downloaded: the main
@@ -59,9 +57,8 @@ folders = open_results(results)
 # own definition of potential experience, which is age minus six minus years of schooling. The region is that of the first record.
 
 # %%
-source = DatasetSource(label, survey, panel, titles, reader, raw, crosswalks, column_map, options,
-                       other_crosswalks, simulated_workers, simulation_seed)
-folder = convert_dataset(folders, dataset, source, split_seed)
+chosen = parameters.settings_of(source=source)
+folder = datasets.convert_dataset(folders, dataset, chosen.source, split_seed)
 careers, splits = read_panel(folder)
 
 # %% [markdown]
@@ -69,12 +66,10 @@ careers, splits = read_panel(folder)
 # penalties and the checkpoint are chosen) and 20 to the test, on which nothing is fitted or chosen.
 
 # %%
-table = split_description(careers, splits)
-show_table("tab-splits", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
-           variant=dataset, numbers={"dataset": dataset_label(folders, dataset)})
+show(models.split_description(careers, splits))
 
 # %%
-show_text(
+show.text(
     "The panel has {records:,} records of {workers:,} workers and is stored with the checksum of each of its files.",
     persons=len(careers.workers), records=len(careers.frame), workers=len(careers.workers),
 )

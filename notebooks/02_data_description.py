@@ -31,34 +31,27 @@ datasets: list[str] = ["wage_panel"]  # data sets, in the order of the tables
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.careers.occupations import major_groups
-from labor_llm.exhibits import data as data_report
-from labor_llm.exhibits import data_figures, figures, tables
-from labor_llm.exhibits.headline import data_numbers
-from labor_llm.exhibits.publishing import record_numbers, show_figure, show_table
-from labor_llm.store.results import open_results
+from labor_llm.exhibits import data, data_figures, publishing, report
 from labor_llm.surveys.report import read_conversion
-from labor_llm.workflow.datasets import dataset_label, open_datasets
+from labor_llm.workflow.datasets import open_datasets
 
-folders = open_results(results)
+folders, show = publishing.open_chapter(results)
 panels, splits = open_datasets(folders, datasets)
-labels = {dataset: dataset_label(folders, dataset) for dataset in datasets}
+labels = folders.labels(datasets)
 conversions = {dataset: read_conversion(folders.panel(dataset)) for dataset in datasets}
 
 # %% [markdown]
 # ## The panels
 
 # %%
-table = tables.data_description(panels, splits, labels)
-show_table("tab-data-description", table.frame, folders.exhibits, persons=table.persons, formats=table.formats)
+show(data.data_description(panels, splits, labels))
 
 # %% [markdown]
 # The paper's own description of its data is not at hand. What is recalled of the sizes of its three data sets stands below
 # beside those converted here, for orientation only. Simulated careers and the packaged panel are no data set of the paper.
 
 # %%
-table = data_report.believed_sizes(panels, conversions, labels)
-show_table("tab-believed-sizes", table.frame, folders.exhibits, persons=table.persons)
+show(data.believed_sizes(panels, conversions, labels))
 
 # %% [markdown]
 # ## From interviews to records
@@ -69,8 +62,7 @@ show_table("tab-believed-sizes", table.frame, folders.exhibits, persons=table.pe
 # as the packaged one, has no earlier steps to show.
 
 # %%
-table = data_report.attrition(panels, conversions, labels)
-show_table("tab-attrition", table.frame, folders.exhibits, persons=table.persons)
+show(data.attrition(panels, conversions, labels))
 
 # %% [markdown]
 # Surveys went over to newer Census classifications in the course of time. Each is mapped to the same occupations, but a
@@ -78,12 +70,10 @@ show_table("tab-attrition", table.frame, folders.exhibits, persons=table.persons
 # left as gaps.
 
 # %%
-records = data_report.coverage(panels, conversions, labels)
-show_figure("fig-coverage", data_figures.coverage(records), folders.exhibits, persons=records["records"])
+show(data_figures.coverage(data_figures.records_by_frame(panels, conversions, labels)))
 
 # %%
-table = data_report.unmapped_codes(panels, conversions, labels)
-show_table("tab-unmapped-codes", table.frame, folders.exhibits, persons=table.persons, formats=table.formats)
+show(data.unmapped_codes(panels, conversions, labels))
 
 # %% [markdown]
 # ## Moves
@@ -93,18 +83,14 @@ show_table("tab-unmapped-codes", table.frame, folders.exhibits, persons=table.pe
 # or one of the three states. The three types are told apart throughout, as staying is far easier to predict than moving.
 
 # %%
-shares = tables.transition_type_shares(panels).replace({"dataset": labels})
-show_figure("fig-transition-types", figures.transition_type_shares(shares), folders.exhibits, persons=shares["workers"])
+show(data_figures.transition_type_shares(data_figures.type_shares(panels, labels)))
 
 # %%
-matrix = data_report.transition_matrix(panels, major_groups(), labels)
-show_figure("fig-transition-matrix", data_figures.transition_matrix(matrix), folders.exhibits,
-            persons=matrix["workers"].dropna())
+show(data_figures.transition_matrix(data_figures.group_transitions(panels, labels)))
 
 # %%
-ages = data_report.movers_by_age(panels, labels)
-show_figure("fig-movers-by-age", data_figures.movers_by_age(ages), folders.exhibits, persons=ages["workers"])
+show(data_figures.movers_by_age(data_figures.mover_shares(panels, labels)))
 
 # %% tags=["remove-cell"]
-numbers = data_numbers(panels[0], labels[datasets[0]])
-record_numbers("02_data_description", numbers, folders.exhibits, persons=len(panels[0].workers))
+numbers = report.data_numbers(panels[0], labels[datasets[0]])
+show.record("02_data_description", numbers, persons=len(panels[0].workers))

@@ -36,22 +36,19 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 # %%
 from IPython.display import Code
 
-from labor_llm.exhibits.models import resume_lengths
-from labor_llm.exhibits.publishing import show_table
+from labor_llm.exhibits import models, publishing
 from labor_llm.models.loading import load_tokenizer
-from labor_llm.store.results import open_results
-from labor_llm.text.templates import invented_resume, resumes
-from labor_llm.text.tokenization import encode_resume, encode_titles
-from labor_llm.workflow.datasets import dataset_label, open_dataset
+from labor_llm.text import templates, tokenization
+from labor_llm.workflow.datasets import open_dataset
 
-folders = open_results(results)
+folders, show = publishing.open_chapter(results, dataset)
 careers, splits = open_dataset(folders, dataset)
 
 # %% [markdown]
 # This is how it looks for an invented worker. No resume of a real person is shown anywhere in this book.
 
 # %%
-example = invented_resume(careers)
+example = templates.invented_resume(careers)
 Code(example.text, language="text")
 
 # %% [markdown]
@@ -67,8 +64,5 @@ Code("\n".join(example.prompt(2).splitlines()[-2:]), language="text")
 
 # %%
 tokenizer = load_tokenizer(model)
-encoded = [encode_resume(tokenizer, resume) for resume in resumes(careers)]
-titles = encode_titles(tokenizer, careers.outcomes)
-table = resume_lengths(encoded, titles)
-show_table("tab-resume-lengths", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
-           variant=dataset, numbers={"dataset": dataset_label(folders, dataset)})
+encoded = [tokenization.encode_resume(tokenizer, resume) for resume in templates.resumes(careers)]
+show(models.resume_lengths(encoded, tokenization.encode_titles(tokenizer, careers.outcomes)))

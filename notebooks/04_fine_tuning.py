@@ -46,32 +46,20 @@ resumes: dict = {}  # their form as text: titles, year of birth
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.careers.samples import TrainingData
-from labor_llm.exhibits import figures
-from labor_llm.exhibits import models as model_tables
-from labor_llm.exhibits.publishing import show_figure, show_table, show_text
-from labor_llm.finetuning.fit import fine_tune_careers, read_learning_curve
-from labor_llm.finetuning.settings import FineTuningSettings
-from labor_llm.store.results import open_results
-from labor_llm.text.variants import ResumeSettings
-from labor_llm.workflow.datasets import dataset_label, open_training_careers
+from labor_llm.exhibits import figures, models, publishing
+from labor_llm.finetuning import fit
+from labor_llm.workflow import datasets, parameters
 
-folders = open_results(results)
-variant, data = ResumeSettings(**resumes), TrainingData(**training)
-careers = open_training_careers(folders, dataset, data, variant)
+folders, show = publishing.open_chapter(results, dataset, name, model=label)
+chosen = parameters.settings_of(fine_tuning=fine_tuning, training=training, resumes=resumes)
+careers = datasets.open_training_careers(folders, dataset, chosen.training, chosen.resumes)
 
 # %%
-settings = FineTuningSettings(**fine_tuning)
-
-# %%
-exhibit = f"{dataset}-{name}"
-words = {"dataset": dataset_label(folders, dataset), "model": label}
-table = model_tables.fine_tuning_settings(model, settings)
-show_table("tab-fine-tuning-settings", table, folders.exhibits, persons="none", variant=exhibit, numbers=words)
+show(models.fine_tuning_settings(model, chosen.fine_tuning))
 
 # %%
 workers = min(careers.workers, len(careers.validation.workers))
-show_text(careers.sentence(), persons=workers)
+show.text(careers.sentence(), persons=workers)
 
 # %% [markdown]
 # The next cell does the work. It writes checkpoints aside; if it is stopped, the same run goes on from the newest one and
@@ -79,18 +67,12 @@ show_text(careers.sentence(), persons=workers)
 # folder beside the model's, whose name ends in `.unfinished`.
 
 # %%
-added = dict(zip(other_datasets, map(folders.panel, other_datasets), strict=True))
-inputs = {"panel": folders.panel(dataset), **added}
-folder = fine_tune_careers(model, careers, settings, folders.model(dataset, name), inputs)
+inputs = {"panel": folders.panel(dataset)} | {other: folders.panel(other) for other in chosen.training.others}
+folder = fit.fine_tune_careers(model, careers, chosen.fine_tuning, folders.model(dataset, name), inputs)
 
 # %%
-curve = read_learning_curve(folder)
-show_figure("fig-learning-curve", figures.learning_curve(curve), folders.exhibits, variant=exhibit,
-            persons=workers, numbers=words)
+curve = fit.read_learning_curve(folder)
+show(figures.learning_curve(curve, persons=workers))
 
 # %%
-kept = curve[curve["kept"] & (curve["split"] == "validation")].iloc[0]
-show_text(
-    "The checkpoint after {step:,} steps ({epoch:.2f} epochs) is kept, with a validation loss of {loss:.4f} nats per token.",
-    persons=workers, step=int(kept["step"]), epoch=kept["epoch"], loss=kept["loss"],
-)
+show(models.kept_checkpoint(curve, workers))

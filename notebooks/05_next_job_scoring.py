@@ -54,53 +54,35 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 from functools import cache
 from pathlib import Path
 
-from labor_llm.careers.samples import sampled
-from labor_llm.exhibits.models import scored_transitions
-from labor_llm.exhibits.publishing import show_table, show_text
+from labor_llm.exhibits import models, publishing
 from labor_llm.finetuning.refits import refit_language_model
 from labor_llm.models.loading import load_language_model
 from labor_llm.scoring.careers import score_panel
-from labor_llm.scoring.checks import largest_disagreement, measured_error
-from labor_llm.scoring.settings import ScoringSettings
-from labor_llm.store.results import open_results
-from labor_llm.text.prompts import PromptSettings
-from labor_llm.text.variants import ResumeSettings
-from labor_llm.workflow.datasets import dataset_label, open_dataset
+from labor_llm.workflow import datasets, parameters
 
-folders = open_results(results)
-careers, splits = open_dataset(folders, dataset)
-careers = ResumeSettings(titles=title_form, seed=title_seed, birth_year=birth_year).of(careers)
-settings = ScoringSettings(
-    test_workers=test_workers, titles=titles, named=named, all_titles_workers=all_titles_workers, tolerance=tolerance,
-    too_long=too_long, line_ends=line_ends, memory_mib=memory_mib, dtype=dtype, quantization=quantization,
-)
 name = name or Path(model).name.lower()
 label = label or name
+folders, show = publishing.open_chapter(results, dataset, name, model=label)
+chosen = parameters.settings_of(scoring=scoring, resumes=resumes, prompt=prompt)
+careers, splits = datasets.open_dataset(folders, dataset)
+careers = chosen.resumes.of(careers)
 
 # %%
 load = cache(load_language_model)  # once for all cells
-before = PromptSettings(form=prompt, examples=examples, seed=seed).preamble(careers, splits)
-test = sampled(careers.split(splits, "test"), test_workers, seed)
+test = datasets.drawn_test_workers(careers, splits, chosen.scoring.test_workers, seed)
 predictions = score_panel(
-    test, model, label, folders.predictions(dataset, name), settings, seed=seed, preamble=before,
-    inputs={"panel": folders.panel(dataset)}, load=load,
+    test, model, label, folders.predictions(dataset, name), chosen.scoring, seed=seed, load=load,
+    preamble=chosen.prompt.preamble(careers, splits), inputs={"panel": folders.panel(dataset)},
 )
 
 # %%
-table = scored_transitions(predictions)
-show_table("tab-scored-transitions", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
-           variant=f"{dataset}-{name}", numbers={"dataset": dataset_label(folders, dataset), "model": label})
+show(models.scored_transitions(predictions))
 
 # %% [markdown]
 # The fast scorer is held against the plain one, which runs the model once for every prompt and title, on an invented worker.
 
 # %%
-scorer = load(model, dtype, quantization)
-difference = largest_disagreement(scorer, careers)
-show_text("The largest difference between the two is {difference:.1e} nats.", persons="none", difference=difference)
-
-# %%
-show_text(measured_error(scorer, careers).sentence(), persons="none")
+show(models.scoring_checks(load(model, chosen.scoring.dtype, chosen.scoring.quantization), careers))
 
 # %% [markdown]
 # How much would the result change with other training workers? If asked for, the model is fine-tuned again, with its own
@@ -108,6 +90,6 @@ show_text(measured_error(scorer, careers).sentence(), persons="none")
 
 # %%
 made = refit_language_model(
-    Path(model), label, careers, splits, refits, folders.refits(dataset, name), dtype, quantization, refit_seed,
-    too_long, line_ends, test,
+    Path(model), label, careers, splits, refits, folders.refits(dataset, name), chosen.scoring.dtype,
+    chosen.scoring.quantization, refit_seed, chosen.scoring.too_long, chosen.scoring.line_ends, test,
 )

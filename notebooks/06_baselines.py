@@ -43,32 +43,21 @@ refit_seed: int = 1  # of the samples, which are the same for all models
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.baselines.career.settings import CareerSettings
-from labor_llm.baselines.oracle import known_probabilities
-from labor_llm.baselines.registry import fit_baselines, refit_baselines
+from labor_llm.baselines import oracle, registry
 from labor_llm.careers.predictions import write_all_predictions
-from labor_llm.exhibits.models import baseline_tuning
-from labor_llm.exhibits.publishing import show_table, show_text
-from labor_llm.store.results import open_results
-from labor_llm.workflow.datasets import dataset_label, open_dataset
+from labor_llm.exhibits import models, publishing
+from labor_llm.workflow import datasets, parameters
 
-folders = open_results(results)
-careers, splits = open_dataset(folders, dataset)
+folders, show = publishing.open_chapter(results, dataset)
+careers, splits = datasets.open_dataset(folders, dataset)
 
 # %%
-settings = CareerSettings(
-    layers=career_layers, width=career_width, heads=career_heads, inner_width=career_inner_width, dropout=career_dropout,
-    logit_bound=career_logit_bound, covariates=career_covariates, epochs=career_epochs, patience=career_patience,
-    evaluations_per_epoch=career_evaluations_per_epoch, batch_size=career_batch_size, learning_rate=career_learning_rate,
-    warmup_steps=career_warmup_steps, weight_decay=career_weight_decay, precision=career_precision, seed=career_seed,
-)
+settings = parameters.settings_of(career=career).career
 options = {"career": {"settings": settings, "folder": folders.model(dataset, "career")}}
-fitted = fit_baselines(baselines, careers, splits, options)
+fitted = registry.fit_baselines(baselines, careers, splits, options)
 
 # %%
-table = baseline_tuning(fitted, validation_workers=list(splits.values()).count("validation"))
-show_table("tab-baseline-tuning", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
-           variant=dataset, numbers={"dataset": dataset_label(folders, dataset)})
+show(models.baseline_tuning(fitted, validation_workers=list(splits.values()).count("validation")))
 
 # %% [markdown]
 # For a simulated data set the true probabilities are known, and are stored beside the baselines' as those of an oracle.
@@ -76,10 +65,10 @@ show_table("tab-baseline-tuning", table.frame, folders.exhibits, persons=table.p
 # %%
 test = careers.split(splits, "test")
 predictions = {key: baseline.predict(test) for key, baseline in fitted.items()}
-write_all_predictions(folders, dataset, predictions | known_probabilities(folders.panel(dataset), test))
+write_all_predictions(folders, dataset, predictions | oracle.known_probabilities(folders.panel(dataset), test))
 
 # %%
-show_text(
+show.text(
     "{models} predictions for {transitions:,} transitions of {workers:,} test workers are stored.",
     persons=len(test.workers), models=len(predictions), transitions=len(test.frame), workers=len(test.workers),
 )
@@ -90,4 +79,4 @@ show_text(
 
 # %%
 places = {name: folders.refits(dataset, name) for name in refitted}
-made = refit_baselines(places, careers, splits, refits, options, refit_seed)
+made = registry.refit_baselines(places, careers, splits, refits, options, refit_seed)

@@ -42,37 +42,19 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 from labor_llm.baselines.oracle import ORACLE
 from labor_llm.baselines.registry import BASELINES
 from labor_llm.careers.predictions import model_labels, read_all_predictions
-from labor_llm.evaluation.perplexity import (
-    bootstrap_differences,
-    bootstrap_families,
-    bootstrap_perplexity,
-    refits_in_words,
-    stored_refits_of,
-    with_train_errors,
-)
-from labor_llm.exhibits import figures, tables
-from labor_llm.exhibits.headline import (
-    best_baselines,
-    comparison_formats,
-    comparison_numbers,
-    headline_models,
-)
-from labor_llm.exhibits.publishing import record_numbers, show_figure, show_table, show_text
-from labor_llm.store.results import open_results
-from labor_llm.workflow.datasets import dataset_label
+from labor_llm.evaluation import perplexity
+from labor_llm.exhibits import figures, publishing, report, tables
 
-folders = open_results(results)
+folders, show = publishing.open_chapter(results, **bootstrap)
 predictions = read_all_predictions(folders, datasets, models, optional=[ORACLE, *partial])
 labels = model_labels(folders, datasets, models)
 
 # %%
-names = {dataset: dataset_label(folders, dataset) for dataset in datasets}
-refits = stored_refits_of(folders, predictions, refitted)
-by_worker = bootstrap_perplexity(predictions, draws, seed)
-bootstrap = with_train_errors(by_worker, refits)
-table = tables.main_comparison(bootstrap, names)
-show_table("tab-main-comparison", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
-           numbers={"draws": draws, "refits": refits_in_words(refits)})
+names = folders.labels(datasets)
+refits = perplexity.stored_refits_of(folders, predictions, refitted)
+by_worker = perplexity.bootstrap_perplexity(predictions, **bootstrap)
+scores = perplexity.with_train_errors(by_worker, refits)
+show(tables.main_comparison(scores, names), refits=perplexity.refits_in_words(refits))
 
 # %% [markdown]
 # The yardstick for the paired differences is, for each data set, the baseline with the lowest perplexity on these same test
@@ -80,31 +62,21 @@ show_table("tab-main-comparison", table.frame, folders.exhibits, persons=table.p
 # were drawn with, which no model can beat but by luck.
 
 # %%
-references = best_baselines(bootstrap, [label for model, label in labels.items() if model in BASELINES])
-differences = with_train_errors(bootstrap_differences(predictions, references, draws, seed), refits, references)
-table = tables.paired_differences(differences, names)
-show_table("tab-paired-differences", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
-           numbers={"draws": draws, "refits": refits_in_words(refits)})
+references = report.best_baselines(scores, [label for model, label in labels.items() if model in BASELINES])
+paired = perplexity.bootstrap_differences(predictions, references, **bootstrap)
+differences = perplexity.with_train_errors(paired, refits, references)
+show(tables.paired_differences(differences, names), refits=perplexity.refits_in_words(refits))
 
 # %% [markdown]
 # In the figure the model off the shelf is left out, as its distance would push all others onto the line.
 
 # %%
-shown = tables.difference_labels(differences[differences["model"] != labels[off_the_shelf]]).replace({"dataset": names})
-show_figure("fig-paired-differences", figures.paired_differences(shown), folders.exhibits, persons=shown["workers"],
-            numbers={"draws": draws})
+shown = differences[differences["model"] != labels[off_the_shelf]]
+show(figures.paired_differences(tables.difference_labels(shown, names)))
 
 # %%
-chosen = headline_models(labels, fine_tuned, off_the_shelf, references[datasets[0]])
-numbers = comparison_numbers(bootstrap, differences, datasets[0], chosen)
-show_text(
-    "The fine-tuned model's perplexity of {fine:.2f} is {verdict} that of the best baseline, {base:.2f}: the paired difference "
-    "is {difference:.2f} with a standard error of {se:.2f}, over {transitions:,} transitions of {workers:,} workers.",
-    persons=numbers["headline_test_workers"], fine=numbers["fine_tuned_perplexity"], verdict=numbers["fine_tuned_verdict"],
-    base=numbers["best_baseline_perplexity"], difference=numbers["difference_to_best_baseline"],
-    se=numbers["difference_to_best_baseline_se"], transitions=numbers["headline_test_transitions"],
-    workers=numbers["headline_test_workers"],
-)
+numbers = report.comparison_numbers(scores, differences, labels[fine_tuned], labels[off_the_shelf])
+show(report.comparison_sentence(numbers))
 
 # %% [markdown]
 # ## Families
@@ -114,9 +86,7 @@ show_text(
 # the test split.
 
 # %%
-table = tables.family_errors(by_worker, bootstrap_families(folders, predictions, draws, seed), names)
-show_table("tab-family-errors", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
-           numbers={"draws": draws})
+show(tables.family_errors(by_worker, perplexity.bootstrap_families(folders, predictions, **bootstrap), names))
 
 # %% [markdown]
 # ## By type of transition
@@ -124,11 +94,8 @@ show_table("tab-family-errors", table.frame, folders.exhibits, persons=table.per
 # Staying is easy and moving is hard. What a model adds shows where the two are told apart.
 
 # %%
-by_type = bootstrap_perplexity(predictions, draws, seed, by="transition_type")
-table = tables.transition_types(by_type, names)
-show_table("tab-transition-types", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
-           numbers={"draws": draws})
+by_type = perplexity.bootstrap_perplexity(predictions, **bootstrap, by="transition_type")
+show(tables.transition_types(by_type, names))
 
 # %% tags=["remove-cell"]
-record_numbers("07_main_comparison", numbers, folders.exhibits, persons=numbers["headline_test_workers"],
-               formats=comparison_formats(numbers))
+show.record("07_main_comparison", numbers, persons=numbers["headline_test_workers"], decimals=2)

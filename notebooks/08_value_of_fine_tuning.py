@@ -40,25 +40,20 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 
 # %%
 from labor_llm.careers.predictions import read_all_predictions
-from labor_llm.evaluation.comparison import in_common, scored_in_full
-from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity
-from labor_llm.exhibits import figures, tables
-from labor_llm.exhibits.headline import valid_mass_numbers
-from labor_llm.exhibits.publishing import record_numbers, show_figure, show_table, show_text
-from labor_llm.store.results import open_results
+from labor_llm.evaluation import comparison, perplexity
+from labor_llm.exhibits import figures, publishing, report, tables
 
-folders = open_results(results)
-predictions = scored_in_full(read_all_predictions(folders, datasets, [off_the_shelf, fine_tuned]))
+folders, show = publishing.open_chapter(results)
+predictions = comparison.scored_in_full(read_all_predictions(folders, datasets, [off_the_shelf, fine_tuned]))
 
 # %%
 masses = tables.valid_mass_quantiles(predictions)
-unnormalised = bootstrap_perplexity(predictions, draws, seed)
-normalised = bootstrap_perplexity(predictions, draws, seed, normalised=True)
-table = tables.value_of_fine_tuning(unnormalised, normalised, masses)
-show_table("tab-value-of-fine-tuning", table.frame, folders.exhibits, persons=table.persons, formats=table.formats)
+unnormalised = perplexity.bootstrap_perplexity(predictions, **bootstrap)
+normalised = perplexity.bootstrap_perplexity(predictions, **bootstrap, normalised=True)
+show(tables.value_of_fine_tuning(unnormalised, normalised, masses))
 
 # %%
-show_text(
+show.text(
     "Every title was scored with both models for {transitions:,} transitions of {workers:,} test workers. Off the shelf the model "
     "puts {before:.2g} of its probability on valid titles, fine-tuned {after:.2g}, on average.",
     persons=int(normalised["workers"].min()), transitions=int(normalised["transitions"].min()),
@@ -66,7 +61,7 @@ show_text(
 )
 
 # %%
-show_figure("fig-valid-mass", figures.valid_mass(masses), folders.exhibits, persons=masses["workers"])
+show(figures.valid_mass(masses))
 
 # %% [markdown]
 # ## Prompts
@@ -78,20 +73,18 @@ show_figure("fig-valid-mass", figures.valid_mass(masses), folders.exhibits, pers
 
 # %%
 asked = [off_the_shelf, *prompted, fine_tuned]
-realised = in_common(read_all_predictions(folders, datasets, asked, optional=prompted))
-compared = bootstrap_perplexity(realised, draws, seed)
-differences = bootstrap_differences(realised, realised[0].model, draws, seed)
-table = tables.beside_reference(compared, differences, nats=True)
-show_table("tab-prompts", table.frame, folders.exhibits, persons=table.persons, formats=table.formats)
+realised = comparison.in_common(read_all_predictions(folders, datasets, asked, optional=prompted))
+compared = perplexity.bootstrap_perplexity(realised, **bootstrap)
+differences = perplexity.bootstrap_differences(realised, realised[0].model, **bootstrap)
+show(tables.beside_reference("tab-prompts", compared, differences, nats=True))
 
 # %%
-show_text(
+show.text(
     "On the first data set {transitions:,} transitions of {workers:,} test workers are compared.",
     persons=int(compared["workers"].iloc[0]), transitions=int(compared["transitions"].iloc[0]),
     workers=int(compared["workers"].iloc[0]),
 )
 
 # %% tags=["remove-cell"]
-models = {"off_the_shelf": predictions[0].model, "fine_tuned": predictions[1].model}
-numbers = valid_mass_numbers(masses, datasets[0], models)
-record_numbers("08_value_of_fine_tuning", numbers, folders.exhibits, persons=int(masses["workers"].min()))
+numbers = report.valid_mass_numbers(masses, {"off_the_shelf": predictions[0].model, "fine_tuned": predictions[1].model})
+show.record("08_value_of_fine_tuning", numbers, persons=int(masses["workers"].min()))

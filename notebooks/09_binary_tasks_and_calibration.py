@@ -40,36 +40,25 @@ bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and the
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.baselines.oracle import ORACLE
-from labor_llm.baselines.registry import BASELINES
-from labor_llm.careers.occupations import major_groups
+from labor_llm.baselines import oracle, registry
 from labor_llm.careers.predictions import model_labels, read_all_predictions
-from labor_llm.evaluation.binary_tasks import CHANGE, shared_events
-from labor_llm.evaluation.calibration import BINS, calibration_errors, recalibration, reliability_curves
-from labor_llm.evaluation.comparison import with_all_titles
-from labor_llm.evaluation.distribution_calibration import distribution_calibration
-from labor_llm.evaluation.ranking import bootstrap_auc, differences_to_best
-from labor_llm.exhibits import tasks as calibration_figures
-from labor_llm.exhibits import tasks as tables
-from labor_llm.exhibits.data import groups_by_dataset
-from labor_llm.exhibits.publishing import show_figure, show_table, show_text
-from labor_llm.store.results import open_results
-from labor_llm.workflow.datasets import dataset_labels, open_datasets
+from labor_llm.evaluation import binary_tasks, calibration, comparison, distribution_calibration, ranking
+from labor_llm.exhibits import data, figures, publishing, tables
+from labor_llm.workflow.datasets import open_datasets
 
 # %%
-folders = open_results(results)
-predictions = read_all_predictions(folders, datasets, models, optional=[ORACLE, *partial])
+folders, show = publishing.open_chapter(results, **bootstrap)
+predictions = read_all_predictions(folders, datasets, models, optional=[oracle.ORACLE, *partial])
 labels = model_labels(folders, datasets, models)
-names = dataset_labels(folders, datasets)
+names = folders.labels(datasets)
 panels, _ = open_datasets(folders, datasets)
-events, left_out = shared_events(predictions, panels)
+events, left_out = binary_tasks.shared_events(predictions, panels)
 
 # %%
-table = tables.task_events(events, names)
-show_table("tab-binary-events", table.frame, folders.exhibits, persons=table.persons, formats=table.formats)
+show(tables.task_events(events, names))
 
 # %%
-show_text("{left_out}", persons="none", left_out=tables.left_out_in_words(left_out, names))
+show(tables.left_out_in_words(left_out, names))
 
 # %% [markdown]
 # ## Ranking
@@ -80,23 +69,19 @@ show_text("{left_out}", persons="none", left_out=tables.left_out_in_words(left_o
 # part of the AUC of these two tasks is persistence.
 
 # %%
-areas = bootstrap_auc(events, draws=draws, seed=seed)
-table = tables.task_areas(areas, names)
-show_table("tab-binary-tasks", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
-           numbers={"draws": draws})
+show(tables.task_areas(ranking.bootstrap_auc(events, **bootstrap), names))
 
 # %% [markdown]
 # Differences between models are much better known than each AUC alone, as all models are judged on the same samples. The yardstick
 # is, for each task, the baseline with the highest AUC on these same transitions, a choice that favors the baselines.
 
 # %%
-differences = differences_to_best(events, [label for model, label in labels.items() if model in BASELINES], draws, seed)
-table = tables.area_differences(differences, names)
-show_table("tab-auc-differences", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
-           numbers={"draws": draws})
+baselines = [label for model, label in labels.items() if model in registry.BASELINES]
+differences = ranking.differences_to_best(events, baselines, **bootstrap)
+show(tables.area_differences(differences, names))
 
 # %%
-show_text("{sentence}", persons=int(table.persons.min()), sentence=tables.model_in_words(differences, labels[fine_tuned], names))
+show(tables.model_in_words(differences, labels[fine_tuned], names))
 
 # %% [markdown]
 # ## Calibration
@@ -106,9 +91,8 @@ show_text("{sentence}", persons=int(table.persons.min()), sentence=tables.model_
 # the diagonal mean that the model expects more moves than there are.
 
 # %%
-curves = reliability_curves(events, CHANGE, draws=draws, seed=seed)
-show_figure("fig-reliability", calibration_figures.reliability_curves(curves, names), folders.exhibits,
-            persons=curves["workers"], numbers={"draws": draws})
+curves = calibration.reliability_curves(events, binary_tasks.CHANGE, **bootstrap)
+show(figures.reliability_curves(curves, names))
 
 # %% [markdown]
 # A slope below one means probabilities that are too extreme, one above it probabilities that are too timid; with a slope of
@@ -116,11 +100,8 @@ show_figure("fig-reliability", calibration_figures.reliability_curves(curves, na
 # that is right, and the more so the fewer transitions there are: it is large only against the values of the perfect model beside it.
 
 # %%
-recalibrated = recalibration(events)
-errors = calibration_errors(events, seed=seed)
-table = tables.task_calibration(recalibrated, errors, names)
-show_table("tab-binary-calibration", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
-           numbers={"bins": BINS})
+errors = calibration.calibration_errors(events, **bootstrap)
+show(tables.task_calibration(calibration.recalibration(events), errors, names))
 
 # %% [markdown]
 # An event sums up one title. Whether the whole distribution is right shows in three ways: how often the most probable title occurs
@@ -129,11 +110,10 @@ show_table("tab-binary-calibration", table.frame, folders.exhibits, persons=tabl
 # the model does not need.
 
 # %%
-complete, without = with_all_titles(predictions)
-show_text("{left_out}", persons="none", left_out=tables.left_out_in_words(without, names))
+complete, without = comparison.with_all_titles(predictions)
+show(tables.left_out_in_words(without, names))
 
 # %%
-measured = distribution_calibration(complete, groups_by_dataset(panels, major_groups()), draws, seed)
-table = tables.distribution_table(measured, names)
-show_table("tab-distribution-calibration", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
-           numbers={"draws": draws})
+groups = data.groups_by_dataset(panels)
+measured = distribution_calibration.distribution_calibration(complete, groups, **bootstrap)
+show(tables.distribution_table(measured, names))

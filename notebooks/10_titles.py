@@ -41,24 +41,19 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 
 # %%
 from labor_llm.careers.predictions import read_all_predictions
-from labor_llm.evaluation.comparison import in_common
-from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity
-from labor_llm.exhibits.models import title_examples
-from labor_llm.exhibits.publishing import show_table, show_text
-from labor_llm.exhibits.tables import beside_reference
-from labor_llm.store.results import open_results
-from labor_llm.workflow.datasets import dataset_label, open_dataset
+from labor_llm.evaluation import comparison, perplexity
+from labor_llm.exhibits import models, publishing, tables
+from labor_llm.workflow.datasets import open_dataset
 
-folders = open_results(results)
+folders, show = publishing.open_chapter(results, dataset)
 careers, splits = open_dataset(folders, dataset)
-predictions = in_common(read_all_predictions(folders, [dataset], [literal, *variants]))
+predictions = comparison.in_common(read_all_predictions(folders, [dataset], [literal, *variants]))
 
 # %% [markdown]
 # The next table shows what the models were given. A title has the same number, wording and place in every model of one seed.
 
 # %%
-words = {"dataset": dataset_label(folders, dataset)}
-show_table("tab-title-forms", title_examples(careers, title_seed), folders.exhibits, persons="none", numbers=words)
+show(models.title_examples(careers, title_seed))
 
 # %% [markdown]
 # A difference is the model's perplexity minus that of the model with literal titles; above zero the literal titles are better.
@@ -66,14 +61,9 @@ show_table("tab-title-forms", title_examples(careers, title_seed), folders.exhib
 # fine-tuning: another order of the careers, or another assignment of numbers, gives other models.
 
 # %%
-bootstrap = bootstrap_perplexity(predictions, draws, seed)
-differences = bootstrap_differences(predictions, predictions[0].model, draws, seed)
-table = beside_reference(bootstrap, differences)
-show_table("tab-titles", table.frame, folders.exhibits, persons=table.persons, formats=table.formats, numbers=words)
+scores = perplexity.bootstrap_perplexity(predictions, **bootstrap)
+differences = perplexity.bootstrap_differences(predictions, predictions[0].model, **bootstrap)
+show(tables.beside_reference("tab-titles", scores, differences))
 
 # %%
-show_text(
-    "All models are compared on the same {transitions:,} transitions of {workers:,} test workers.",
-    persons=int(bootstrap["workers"].min()), transitions=int(bootstrap["transitions"].min()),
-    workers=int(bootstrap["workers"].min()),
-)
+show(tables.same_transitions(scores))

@@ -39,17 +39,12 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 
 # %%
 from labor_llm.careers.predictions import read_all_predictions
-from labor_llm.evaluation.comparison import in_common
-from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity
-from labor_llm.exhibits.publishing import show_figure, show_table, show_text
-from labor_llm.exhibits.studies import perplexity_by_training_careers, training_sizes
-from labor_llm.exhibits.tables import beside_reference
-from labor_llm.store.results import open_results
-from labor_llm.workflow.datasets import dataset_label
+from labor_llm.evaluation import comparison, perplexity
+from labor_llm.exhibits import figures, publishing, studies, tables
 
-folders = open_results(results)
-predictions = in_common(read_all_predictions(folders, [dataset], [reference, *models]))
-sizes = training_sizes(folders, dataset, [reference, *models])
+folders, show = publishing.open_chapter(results, dataset)
+predictions = comparison.in_common(read_all_predictions(folders, [dataset], [reference, *models]))
+sizes = studies.training_sizes(folders, dataset, [reference, *models])
 
 # %% [markdown]
 # One row is one model. The careers that it was trained on are counted from the record that fine-tuning leaves beside it, each
@@ -57,19 +52,12 @@ sizes = training_sizes(folders, dataset, [reference, *models])
 # workers: below zero the model is better. Chance in fine-tuning is not in its standard error.
 
 # %%
-bootstrap = bootstrap_perplexity(predictions, draws, seed)
-differences = bootstrap_differences(predictions, predictions[0].model, draws, seed)
-table = beside_reference(bootstrap, differences, described=sizes)
-words = {"dataset": dataset_label(folders, dataset)}
-show_table("tab-pooled-data", table.frame, folders.exhibits, persons=table.persons, formats=table.formats, numbers=words)
+scores = perplexity.bootstrap_perplexity(predictions, **bootstrap)
+differences = perplexity.bootstrap_differences(predictions, predictions[0].model, **bootstrap)
+show(tables.beside_reference("tab-pooled-data", scores, differences, described=sizes))
 
 # %%
-show_figure("fig-pooled-data", perplexity_by_training_careers(bootstrap, sizes), folders.exhibits,
-            persons=bootstrap["workers"], numbers=words)
+show(figures.perplexity_by_training_careers(scores, sizes))
 
 # %%
-show_text(
-    "All models are compared on the same {transitions:,} transitions of {workers:,} test workers.",
-    persons=int(bootstrap["workers"].min()), transitions=int(bootstrap["transitions"].min()),
-    workers=int(bootstrap["workers"].min()),
-)
+show(tables.same_transitions(scores))

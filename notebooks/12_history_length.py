@@ -48,20 +48,15 @@ bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and the
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.baselines.registry import fit_baselines_again, predict_baselines
 from labor_llm.careers.histories import workers_with_history
-from labor_llm.evaluation.history_length import history_lengths, history_lengths_by_available
-from labor_llm.exhibits import figures as study_figures
-from labor_llm.exhibits import studies as history_length_tables
-from labor_llm.exhibits.publishing import show_figure, show_table, show_text
-from labor_llm.exhibits.studies import history_sentence
+from labor_llm.evaluation import history_length
+from labor_llm.exhibits import figures, publishing, studies
 from labor_llm.scoring.last_records import score_windows
-from labor_llm.store.results import open_results
-from labor_llm.workflow.datasets import dataset_label, open_dataset
+from labor_llm.workflow.datasets import open_dataset
 
-folders = open_results(results)
+folders, show = publishing.open_chapter(results, dataset, **bootstrap)
 careers, splits = open_dataset(folders, dataset)
-test = workers_with_history(careers.split(splits, "test"), max(lengths), workers, seed)
+test = workers_with_history(careers.split(splits, "test"), max(lengths), workers, bootstrap["seed"])
 
 # %% [markdown]
 # The language model scores the titles that occurred. What it has scored is stored, and read when the chapter is run again.
@@ -69,24 +64,18 @@ test = workers_with_history(careers.split(splits, "test"), max(lengths), workers
 # %%
 scored = score_windows(test, lengths, model, label, folders.history(dataset, name), dtype, quantization,
                        inputs={"panel": folders.panel(dataset)})
-fitted = fit_baselines_again(baselines, careers, splits, folders)
-predictions = {label: scored} | predict_baselines(fitted, test, lengths)
+others = history_length.baselines_by_length(baselines, careers, splits, folders, test, lengths)
+predictions = {label: scored} | others
 
 # %%
-compared = history_lengths(predictions, test, draws, seed)
-table = history_length_tables.history_lengths(compared)
-show_table(
-    "tab-history-length", table.frame, folders.exhibits, persons=table.persons, formats=table.formats, variant=dataset,
-    numbers={"dataset": dataset_label(folders, dataset), "transitions": f"{compared['transitions'].min():,}",
-             "workers": f"{compared['workers'].min():,}", "longest": max(lengths), "draws": f"{draws:,}"},
-)
+compared = history_length.history_lengths(predictions, test, **bootstrap)
+show(studies.history_lengths(compared, longest=max(lengths)))
 
 # %%
-show_text(history_sentence(compared, label), persons=int(compared["workers"].min()))
+show(studies.history_sentence(compared, label))
 
 # %%
-show_figure("fig-history-length", study_figures.history_lengths(compared), folders.exhibits, persons=compared["workers"],
-            variant=dataset, numbers={"dataset": dataset_label(folders, dataset), "draws": f"{draws:,}"})
+show(figures.history_lengths(compared))
 
 # %% [markdown]
 # A model that looks at the last two records only, such as second-order transitions, cannot gain from a third: it tells that the
@@ -94,7 +83,4 @@ show_figure("fig-history-length", study_figures.history_lengths(compared), folde
 # down its rows the careers are later ones, so perplexity changes for other reasons too.
 
 # %%
-groups = history_lengths_by_available(predictions, test, draws, seed)
-table = history_length_tables.history_available(groups)
-show_table("tab-history-available", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
-           variant=dataset, numbers={"dataset": dataset_label(folders, dataset), "draws": f"{draws:,}"})
+show(studies.history_available(history_length.history_lengths_by_available(predictions, test, **bootstrap)))

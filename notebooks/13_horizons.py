@@ -58,30 +58,17 @@ bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and the
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.baselines.oracle import LABEL as ORACLE
-from labor_llm.baselines.oracle import known_oracle
-from labor_llm.baselines.registry import fit_baselines_again
 from labor_llm.careers.horizons import drawn_questions
-from labor_llm.evaluation.horizons import (
-    agreement_by_model,
-    by_label,
-    horizon_pairs,
-    stay_bins,
-    truth_by_model,
-)
-from labor_llm.exhibits import figures as study_figures
-from labor_llm.exhibits import studies as horizon_tables
-from labor_llm.exhibits.publishing import show_figure, show_table, show_text
-from labor_llm.exhibits.studies import horizon_sentence
+from labor_llm.evaluation.horizons import agreement_by_model, baseline_pairs, stay_bins, truth_by_model
+from labor_llm.exhibits import figures, publishing, studies
 from labor_llm.scoring.last_records import language_model_pair
-from labor_llm.store.results import open_results
-from labor_llm.workflow.datasets import dataset_label, open_dataset
+from labor_llm.workflow.datasets import open_dataset
 
 # %%
-folders = open_results(results)
+folders, show = publishing.open_chapter(results, dataset, **bootstrap)
 careers, splits = open_dataset(folders, dataset)
 test = careers.split(splits, "test")
-asked = drawn_questions(test, horizons, questions, seed, step)
+asked = drawn_questions(test, horizons, questions, bootstrap["seed"], step)
 
 # %% [markdown]
 # For a simulated data set the market's own probabilities, compounded, are the truth; they stand beside the models as those of an
@@ -91,23 +78,19 @@ asked = drawn_questions(test, horizons, questions, seed, step)
 # %%
 answered = language_model_pair(
     test, asked[horizons[0]], language_model_questions, language_model, label, folders.horizons(dataset, name),
-    paths=language_model_paths, seed=seed, step=step, dtype=dtype, quantization=quantization,
+    paths=language_model_paths, seed=bootstrap["seed"], step=step, dtype=dtype, quantization=quantization,
     inputs={"panel": folders.panel(dataset)},
 )
 
 # %%
-models = by_label(fit_baselines_again(baselines, careers, splits, folders) | known_oracle(folders.panel(dataset)))
-pairs = horizon_pairs(models, test, asked, paths, seed, step) + answered
+pairs = baseline_pairs(baselines, careers, splits, folders, asked, paths, bootstrap["seed"], step) + answered
 
 # %%
-agreement = agreement_by_model(pairs, draws, seed)
-table = horizon_tables.horizon_perplexities(agreement)
-numbers = {"dataset": dataset_label(folders, dataset), "draws": f"{draws:,}"}
-show_table("tab-horizon-perplexity", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
-           variant=dataset, numbers=numbers)
+agreement = agreement_by_model(pairs, **bootstrap)
+show(studies.horizon_perplexities(agreement))
 
 # %%
-show_text(horizon_sentence(agreement), persons=int(agreement["workers"].min()))
+show(studies.horizon_sentence(agreement))
 
 # %% [markdown]
 # That two sets of predictions correlate says little of how far apart they are: the occupation at the origin is the most probable one
@@ -117,12 +100,7 @@ show_text(horizon_sentence(agreement), persons=int(agreement["workers"].min()))
 # leaves their difference empty: direct predictions would win even where the two ways are the same.
 
 # %%
-truth = truth_by_model(pairs, ORACLE, draws, seed)
-table = horizon_tables.horizon_agreement(agreement, truth)
-show_table("tab-horizon-agreement", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
-           variant=dataset, numbers=numbers)
+show(studies.horizon_agreement(agreement, truth_by_model(pairs, **bootstrap)))
 
 # %%
-binned = stay_bins(pairs, asked, bins)
-show_figure("fig-horizons", study_figures.horizon_bins(binned), folders.exhibits, persons=binned["workers"],
-            variant=dataset, numbers={"dataset": dataset_label(folders, dataset)})
+show(figures.horizon_bins(stay_bins(pairs, asked, bins)))

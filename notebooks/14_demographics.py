@@ -52,45 +52,27 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 # %%
 import pandas as pd
 
-from labor_llm.baselines.registry import fit_baselines
 from labor_llm.careers.predictions import read_all_predictions
-from labor_llm.evaluation.covariates import (
-    by_permutation,
-    careers_to_score,
-    of_workers,
-    permuted_panels,
-    predicted_permutations,
-    random_workers,
-    value_of_covariates,
-    varying_covariates,
-)
-from labor_llm.evaluation.groups import group_performance
-from labor_llm.exhibits import figures
-from labor_llm.exhibits import studies as tables
-from labor_llm.exhibits.publishing import show_figure, show_table, show_text
-from labor_llm.exhibits.tasks import left_out_in_words
-from labor_llm.scoring.careers import score_panel
-from labor_llm.scoring.settings import ScoringSettings
-from labor_llm.store.results import open_results
-from labor_llm.workflow.datasets import dataset_labels, open_dataset, open_datasets
+from labor_llm.evaluation import covariates as exchange, groups
+from labor_llm.exhibits import figures, publishing, studies, tables
+from labor_llm.scoring import careers as scoring, settings
+from labor_llm.workflow.datasets import open_dataset, open_datasets
 
 # %%
-folders = open_results(results)
+folders, show = publishing.open_chapter(results, permuted_dataset, **bootstrap, permutations=len(permutation_seeds))
 predictions = read_all_predictions(folders, datasets, models)
-names = dataset_labels(folders, [*datasets, permuted_dataset])
+names = folders.labels([*datasets, permuted_dataset])
 panels, _ = open_datasets(folders, datasets)
-measured, left_out = group_performance(predictions, panels, draws=draws, seed=seed)
+measured, left_out = groups.group_performance(predictions, panels, **bootstrap)
 
 # %% [markdown]
 # ## By group
 
 # %%
-table = tables.group_perplexity(measured, names)
-show_table("tab-group-perplexity", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
-           numbers={"draws": draws})
+show(studies.group_perplexity(measured, names))
 
 # %%
-show_text("{left_out}", persons="none", left_out=left_out_in_words(left_out, names))
+show(tables.left_out_in_words(left_out, names))
 
 # %% [markdown]
 # Whether a worker changes occupation is the event that most workers have, so it bears a comparison of small groups. The calibration
@@ -98,9 +80,7 @@ show_text("{left_out}", persons="none", left_out=left_out_in_words(left_out, nam
 # average, and what it would exceed in one of twenty cases.
 
 # %%
-table = tables.group_tasks(measured, names)
-show_table("tab-group-tasks", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
-           numbers={"draws": draws})
+show(studies.group_tasks(measured, names))
 
 # %% [markdown]
 # ## The value of covariates
@@ -114,37 +94,33 @@ show_table("tab-group-tasks", table.frame, folders.exhibits, persons=table.perso
 
 # %%
 careers, splits = open_dataset(folders, permuted_dataset)
-test = random_workers(careers.split(splits, "test"), workers, seed)
-kept, constant = varying_covariates(test, covariates)
-permuted = permuted_panels(test, kept, permutation_seeds)
-show_text("{left_out}", persons=len(test.workers), left_out=left_out_in_words(constant, names))
+test = exchange.random_workers(careers.split(splits, "test"), workers, bootstrap["seed"])
+kept, constant = exchange.varying_covariates(test, covariates)
+permuted = exchange.permuted_panels(test, kept, permutation_seeds)
+show(tables.left_out_in_words(constant, names))
 
 # %%
 (own,) = read_all_predictions(folders, [permuted_dataset], [fine_tuned])
-scored = score_panel(
-    careers_to_score(test, permuted), model or str(folders.model(permuted_dataset, fine_tuned)), own.model,
-    folders.permuted(permuted_dataset, fine_tuned),
-    ScoringSettings(titles="realised", dtype=dtype, quantization=quantization, line_ends=line_ends),
-    inputs={"panel": folders.panel(permuted_dataset)},
+realised = settings.ScoringSettings(titles="realised", dtype=dtype, quantization=quantization, line_ends=line_ends)
+scored = scoring.score_panel(
+    exchange.careers_to_score(test, permuted), model or str(folders.model(permuted_dataset, fine_tuned)), own.model,
+    folders.permuted(permuted_dataset, fine_tuned), realised, inputs={"panel": folders.panel(permuted_dataset)},
 )
-language_model = value_of_covariates(of_workers(own, test), by_permutation(own, test, permuted, scored), draws=draws, seed=seed)
+exchanged = exchange.by_permutation(own, test, permuted, scored)
+language_model = exchange.value_of_covariates(exchange.of_workers(own, test), exchanged, **bootstrap)
 
 # %% [markdown]
 # The baseline knows the same covariates as indicators, and is fitted on the training workers as in the chapter on baselines.
 
 # %%
-fitted = fit_baselines([baseline], careers, splits)[baseline]
-logit = value_of_covariates(fitted.predict(test), predicted_permutations(fitted, permuted), draws=draws, seed=seed)
+logit = exchange.value_to_baseline(baseline, careers, splits, test, permuted, **bootstrap)
 values = pd.concat([language_model, logit], ignore_index=True)
 
 # %%
-table = tables.covariate_values(values)
-show_table("tab-value-of-covariates", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
-           numbers={"draws": draws, "dataset": names[permuted_dataset], "permutations": len(permutation_seeds)})
+show(studies.covariate_values(values))
 
 # %%
-show_figure("fig-value-of-covariates", figures.paired_differences(tables.covariate_labels(values, names[permuted_dataset])),
-            folders.exhibits, persons=values["workers"], numbers={"draws": draws})
+show(figures.paired_differences(studies.covariate_labels(values)), "fig-value-of-covariates")
 
 # %%
-show_text("{sentence}", persons=int(values["workers"].min()), sentence=tables.covariates_in_words(values, own.model))
+show(studies.covariates_in_words(values, own.model))

@@ -42,33 +42,25 @@ bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and the
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.baselines.registry import predictions_by_training, stored_by_training
-from labor_llm.evaluation.structural_change import before_and_after, performance_by_year
-from labor_llm.exhibits import figures as study_figures
-from labor_llm.exhibits import studies as structural_change_tables
-from labor_llm.exhibits.publishing import show_figure, show_table, show_text
-from labor_llm.exhibits.studies import structural_change_sentence
-from labor_llm.store.results import open_results
-from labor_llm.workflow.datasets import dataset_label, open_dataset
+from labor_llm.baselines import registry
+from labor_llm.evaluation import structural_change
+from labor_llm.exhibits import figures, publishing, studies
+from labor_llm.workflow.datasets import open_dataset
 
-folders = open_results(results)
+folders, show = publishing.open_chapter(results, dataset, **bootstrap, last_year=last_year)
 careers, splits = open_dataset(folders, dataset)
 
 # %%
-fitted = predictions_by_training(baselines, careers, splits, last_year, folders, seed)
-trainings = fitted | stored_by_training(dataset, models, models_until, folders)
+fitted = registry.predictions_by_training(baselines, careers, splits, last_year, folders, bootstrap["seed"])
+trainings = fitted | registry.stored_by_training(dataset, models, models_until, folders)
 
 # %%
-periods = before_and_after(trainings, last_year, draws, seed)
-table = structural_change_tables.before_and_after(periods)
-numbers = {"dataset": dataset_label(folders, dataset), "last_year": str(last_year), "draws": f"{draws:,}"}
-show_table("tab-structural-change", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
-           variant=dataset, numbers=numbers)
+periods = structural_change.before_and_after(trainings, last_year, **bootstrap)
+show(studies.before_and_after(periods))
 
 # %%
-show_text(structural_change_sentence(periods, last_year), persons=int(periods["workers"].min()))
+show(studies.structural_change_sentence(periods, last_year))
 
 # %%
-years = performance_by_year(trainings, last_year, draws, seed)
-show_figure("fig-structural-change", study_figures.performance_by_year(years, last_year), folders.exhibits,
-            persons=years["workers"], variant=dataset, numbers=numbers)
+years = structural_change.performance_by_year(trainings, last_year, **bootstrap)
+show(figures.performance_by_year(years, last_year))

@@ -21,6 +21,7 @@
 #     run: once
 #     values:
 #       compared: models_beside_embeddings
+#       dtype: default
 # ---
 
 # %% [markdown]
@@ -45,17 +46,13 @@ bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and the
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.baselines.embedding_logit import predict_by_embeddings, stored_tuning
+from labor_llm.baselines import embedding_logit
 from labor_llm.careers.predictions import read_all_predictions
-from labor_llm.evaluation.comparison import in_common
-from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity
-from labor_llm.exhibits.models import embedding_tuning
-from labor_llm.exhibits.publishing import show_table
-from labor_llm.exhibits.tables import beside_reference
-from labor_llm.store.results import open_results
-from labor_llm.workflow.datasets import dataset_label, open_dataset
+from labor_llm.evaluation import comparison, perplexity
+from labor_llm.exhibits import models, publishing, tables
+from labor_llm.workflow.datasets import open_dataset
 
-folders = open_results(results)
+folders, show = publishing.open_chapter(results, dataset, model=label)
 careers, splits = open_dataset(folders, dataset)
 
 # %% [markdown]
@@ -65,21 +62,20 @@ careers, splits = open_dataset(folders, dataset)
 # %%
 folder = folders.predictions(dataset, name)
 inputs = {"panel": folders.panel(dataset)}
-predicted = predict_by_embeddings(careers, splits, model, label, folder, regularisations, inputs, dtype)
+predicted = embedding_logit.predict_by_embeddings(
+    careers, splits, model, label, folder, regularisations, inputs, dtype
+)
 
 # %%
-words = {"dataset": dataset_label(folders, dataset), "model": label}
-tuning = embedding_tuning(stored_tuning(folder), validation_workers=list(splits.values()).count("validation"))
-show_table("tab-embedding-tuning", tuning.frame, folders.exhibits, persons=tuning.persons, formats=tuning.formats,
-           numbers=words)
+tried = embedding_logit.stored_tuning(folder)
+show(models.embedding_tuning(tried, validation_workers=list(splits.values()).count("validation")))
 
 # %% [markdown]
 # Beside it stand the logit on hand-made features and the language model itself, scored by the titles' words. A difference is the
 # model's perplexity minus that of the logit on embeddings, on the same draws of test workers: below zero the model is better.
 
 # %%
-predictions = in_common([predicted, *read_all_predictions(folders, [dataset], compared)])
-bootstrap = bootstrap_perplexity(predictions, draws, seed)
-differences = bootstrap_differences(predictions, label, draws, seed)
-table = beside_reference(bootstrap, differences)
-show_table("tab-embeddings", table.frame, folders.exhibits, persons=table.persons, formats=table.formats, numbers=words)
+predictions = comparison.in_common([predicted, *read_all_predictions(folders, [dataset], compared)])
+scores = perplexity.bootstrap_perplexity(predictions, **bootstrap)
+differences = perplexity.bootstrap_differences(predictions, label, **bootstrap)
+show(tables.beside_reference("tab-embeddings", scores, differences))

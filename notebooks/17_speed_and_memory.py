@@ -34,13 +34,9 @@ tokens: int = 2048  # tokens run at once in fine-tuning, on each GPU
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.exhibits.models import MEMORY_PARTS, benchmark_machine, benchmark_table, memory_table
-from labor_llm.exhibits.publishing import show_table
-from labor_llm.store.results import open_results, project_root
+from labor_llm.exhibits import models, publishing
 
-folders = open_results(results)
-stored = project_root() / benchmarks
-formats = dict.fromkeys(["Value", "Its value", "Ratio"], ".4g")
+folders, show = publishing.open_chapter(results)
 
 # %% [markdown]
 # ## Scoring
@@ -49,20 +45,17 @@ formats = dict.fromkeys(["Value", "Its value", "Ratio"], ".4g")
 # its whole prompt; their time is that of a sample of titles, scaled.
 
 # %%
-show_table("tab-speed-scoring", benchmark_table(stored / "scoring"), folders.exhibits, persons="none", formats=formats,
-           numbers=benchmark_machine(stored / "scoring"))
+show(models.benchmark_table("tab-speed-scoring", f"{benchmarks}/scoring"))
 
 # %% [markdown]
 # Bounded scoring stops where the titles that are not followed to their end have no more than a stated probability between
 # them, the unresolved one. It saves most with a model that was fine-tuned.
 
 # %%
-show_table("tab-speed-bounded", benchmark_table(stored / "bounded_scoring"), folders.exhibits, persons="none",
-           formats=formats, numbers=benchmark_machine(stored / "bounded_scoring"))
+show(models.benchmark_table("tab-speed-bounded", f"{benchmarks}/bounded_scoring"))
 
 # %%
-show_table("tab-scoring-costs", benchmark_table(stored / "scoring_costs"), folders.exhibits, persons="none",
-           formats=formats, numbers=benchmark_machine(stored / "scoring_costs"))
+show(models.benchmark_table("tab-scoring-costs", f"{benchmarks}/scoring_costs"))
 
 # %% [markdown]
 # ## Fine-tuning
@@ -70,15 +63,13 @@ show_table("tab-scoring-costs", benchmark_table(stored / "scoring_costs"), folde
 # All train every weight for an epoch on the same careers. What counts are tokens that are no padding.
 
 # %%
-show_table("tab-speed-fine-tuning", benchmark_table(stored / "fine_tuning"), folders.exhibits, persons="none",
-           formats=formats, numbers=benchmark_machine(stored / "fine_tuning"))
+show(models.benchmark_table("tab-speed-fine-tuning", f"{benchmarks}/fine_tuning"))
 
 # %% [markdown]
 # ## Conversion of surveys
 
 # %%
-show_table("tab-speed-conversion", benchmark_table(stored / "survey_conversion"), folders.exhibits, persons="none",
-           formats=formats, numbers=benchmark_machine(stored / "survey_conversion"))
+show(models.benchmark_table("tab-speed-conversion", f"{benchmarks}/survey_conversion"))
 
 # %% [markdown]
 # ## Memory of large models
@@ -87,5 +78,4 @@ show_table("tab-speed-conversion", benchmark_table(stored / "survey_conversion")
 # scaled-down models of the same architecture by the package's tests; on a GPU they have not been tried.
 
 # %%
-show_table("tab-memory", memory_table(sizes, tokens), folders.exhibits, persons="none", numbers={"tokens": tokens},
-           formats=dict.fromkeys(MEMORY_PARTS.values(), ".1f"))
+show(models.memory_table(sizes, tokens))

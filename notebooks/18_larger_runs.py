@@ -31,13 +31,10 @@ stored: str = "benchmarks/measured/nlsy79_comparison"  # folder of the stored co
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.exhibits import figures, tables
-from labor_llm.exhibits.headline import read_comparison
-from labor_llm.exhibits.publishing import show_figure, show_table
-from labor_llm.store.results import open_results, project_root
+from labor_llm.exhibits import figures, publishing, report, tables
 
-folders = open_results(results)
-comparison = read_comparison(project_root() / stored)
+comparison = report.read_comparison(stored)
+folders, show = publishing.open_chapter(results, **comparison.about)
 names = {comparison.about["dataset"]: comparison.about["survey"]}
 
 # %% [markdown]
@@ -48,26 +45,17 @@ names = {comparison.about["dataset"]: comparison.about["survey"]}
 # no more than what careers look like in general.
 
 # %%
-table = tables.main_comparison(comparison.perplexity, names)
-show_table("tab-larger-main", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
-           numbers=comparison.told("survey", "date", "train", "validation", "test", "epochs", "batch_size", "learning_rate",
-                                   "draws", "processor", "cores", "versions"))
+show(tables.main_comparison(comparison.perplexity, names), "tab-larger-main")
 
 # %% [markdown]
 # Differences are those of each model from the fine-tuned language model, on the same samples of test workers; where one is
 # positive, the fine-tuned model predicts better.
 
 # %%
-table = tables.paired_differences(comparison.differences, names)
-show_table("tab-larger-differences", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
-           numbers=comparison.told("reference", "draws", "test", "simulated"))
+show(tables.paired_differences(comparison.differences, names), "tab-larger-differences")
 
 # %%
-shown = tables.difference_labels(comparison.differences).replace({"dataset": names})
-show_figure("fig-larger-differences", figures.paired_differences(shown), folders.exhibits, persons=shown["workers"],
-            numbers=comparison.told("draws", "test"))
+show(figures.paired_differences(tables.difference_labels(comparison.differences, names)), "fig-larger-differences")
 
 # %%
-table = tables.transition_types(comparison.by_type, names)
-show_table("tab-larger-transition-types", table.frame, folders.exhibits, persons=table.persons, formats=table.formats,
-           numbers=comparison.told("draws"))
+show(tables.transition_types(comparison.by_type, names), "tab-larger-transition-types")

@@ -38,35 +38,25 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 
 # %%
 from labor_llm.careers.predictions import read_all_predictions
-from labor_llm.exhibits import report as comparison_with_paper
-from labor_llm.exhibits import report as run_record
-from labor_llm.exhibits.publishing import show_table
-from labor_llm.exhibits.report import reproduced_values
-from labor_llm.store.artefacts import environment
-from labor_llm.store.results import open_results
-from labor_llm.workflow.datasets import dataset_label, open_datasets
+from labor_llm.exhibits import publishing, report
+from labor_llm.workflow.datasets import open_datasets
 
-folders = open_results(results)
+folders, show = publishing.open_chapter(results)
 predictions = {
     "fine_tuned": read_all_predictions(folders, datasets, [fine_tuned]),
     "off_the_shelf": read_all_predictions(folders, datasets, [off_the_shelf]),
 }
 
 # %%
-surveys = {dataset: dataset_label(folders, dataset) for dataset in datasets}
 panels, splits = open_datasets(folders, datasets)
 workers = sum(len(panel.workers) for panel in panels)
-reproduced = reproduced_values(predictions, surveys, workers, base_model)
-compared = comparison_with_paper.compare_with_paper(comparison_with_paper.read_published(), reproduced)
-table = comparison_with_paper.published_table(compared, persons=workers)
-show_table("tab-published-values", table.frame, folders.exhibits, persons=table.persons, formats=table.formats)
+show(report.published_values(predictions, folders.labels(datasets), workers, base_model))
 
 # %% [markdown]
 # ## How long it took, and with what
 
 # %%
-times = run_record.run_times(folders.notebooks, folders.benchmarks)
-show_table("tab-run-times", times, folders.exhibits, persons="none", formats={"Minutes": ".1f", "Peak memory, GB": ".1f"})
+show(report.run_times(folders))
 
 # %%
-show_table("tab-environment", run_record.environment_table(environment()), folders.exhibits, persons="none")
+show(report.environment_table())

@@ -24,7 +24,6 @@ settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
 
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the longest begin first, so that no worker is left alone with them at the end."""
     items.sort(key=lambda item: "slow" not in item.keywords)

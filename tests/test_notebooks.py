@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import jupytext
@@ -24,6 +26,10 @@ LOGIC = (
     ast.IfExp, ast.Try, ast.With, ast.Match, ast.Global, ast.Delete, ast.Assert, ast.AugAssign, ast.NamedExpr,
 )  # fmt: skip
 LONGEST_CELL = 20
+MOST_IMPORTS = 5
+# They only show what is stored, so they begin without what takes seconds to import.
+LIGHT = [NAMES[number - 1] for number in (2, 7, 8, 9, 10, 11, 15, 17, 18, 19)]
+HEAVY = ("torch", "transformers", "sklearn")
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -122,3 +128,28 @@ def test_everything_is_imported_in_one_cell_and_used(notebook: nbformat.Notebook
     used = {node.id for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Name)}
     assert imported - used == set()
     assert set(declared_parameters(notebook)) - used == set()
+
+
+def test_few_lines_import_from_the_library(notebook: nbformat.NotebookNode) -> None:
+    lines = [
+        node.module
+        for cell in code_cells(notebook)
+        for node in ast.walk(ast.parse(cell.source))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("labor_llm")
+    ]
+    assert len(lines) <= MOST_IMPORTS, f"{lines}: import modules of a room in one line."
+
+
+def test_a_chapter_that_needs_no_language_model_starts_without_one() -> None:
+    imports = [
+        ast.unparse(node)
+        for name in LIGHT
+        for cell in code_cells(nbformat.read(FOLDER / f"{name}.ipynb", as_version=4))
+        for node in ast.parse(cell.source).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    asked = f"import sys; print([name for name in {HEAVY} if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join([*imports, asked])], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

@@ -85,6 +85,7 @@ def book(profile: ProfileOption = "demo", say: SayOption = "") -> None:
     from labor_llm.store.results import open_results, project_root
     from labor_llm.workflow.book import build_book, stage_book
     from labor_llm.workflow.profile import load_profile
+    from labor_llm.workflow.reference import reference_pages
     from labor_llm.workflow.runs import notebook_runs
 
     if say:
@@ -92,7 +93,8 @@ def book(profile: ProfileOption = "demo", say: SayOption = "") -> None:
     chosen = load_profile(profile)
     results = open_results(chosen.results)
     required = [run.name for run in notebook_runs(chosen)]
-    staged = stage_book(project_root() / "book", results, chosen.name, results.root / "book", required)
+    pages = reference_pages(chosen, typer.main.get_command(app), about=__doc__.split("\n\n")[1])
+    staged = stage_book(project_root() / "book", results, chosen.name, results.root / "book", required, pages)
     typer.echo(f"{build_book(staged, project_root() / 'book' / '_build' / 'html')}: open it in a browser.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -74,7 +75,8 @@ def score(
     check_out(out, model, panel)
     careers, splits = open_panel(panel, title_file, survey, None if split == "everyone" else split_seed)
     chosen = careers if split == "everyone" else careers.split(splits, split)
-    predictions = score_panel(chosen, model, Path(model).name, out, settings, replace=replace)
+    load = functools.cache(load_language_model)
+    predictions = score_panel(chosen, model, Path(model).name, out, settings, replace=replace, load=load)
     typer.echo(
         f"{out}: {len(predictions.table):,} transitions of {predictions.table['worker_id'].nunique():,} workers, "
         f"perplexity {perplexity(predictions.table['log_prob']):.3f}."
@@ -83,5 +85,4 @@ def score(
         mean = np.exp(predictions.table[named_column(name)]).mean()
         typer.echo(f"{name}: mean probability {mean:.3f}.")
     if (settings.dtype, settings.quantization) != ("float32", "none"):
-        language_model = load_language_model(model, settings.dtype, settings.quantization)
-        typer.echo(measured_error(language_model, careers).sentence())
+        typer.echo(measured_error(load(model, settings.dtype, settings.quantization), careers).sentence())

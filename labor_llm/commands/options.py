@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_origin
 
 import typer
 
@@ -86,10 +86,12 @@ def _option(model: type[Settings], name: str, defaults: dict[str, Any]) -> inspe
               if hasattr(rule, theirs)}  # fmt: skip
     help_text = " ".join((field.description or "").split())
     default = defaults.get(name, field.get_default(call_default_factory=True))
+    # What is said of the elements of a list is the group's to check; the command knows plain types.
+    kind = list[str] if get_origin(field.annotation) is list else field.annotation
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
-        annotation=Annotated[field.annotation, typer.Option(help=help_text, **limits)],
+        annotation=Annotated[kind, typer.Option(help=help_text, **limits)],
         default=default,
     )
 

@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from labor_llm.baselines.registry import fit_baselines
 from labor_llm.careers.horizons import NextJobModel
 from labor_llm.careers.panel import STATIC, CareerPanel
 from labor_llm.careers.predictions import TRANSITION_COLUMNS, Predictions
@@ -189,6 +190,31 @@ def of_workers(predictions: Predictions, panel: CareerPanel) -> Predictions:
             "Give those of the whole test split."
         )
     return kept
+
+
+def value_to_baseline(
+    baseline: str,
+    panel: CareerPanel,
+    splits: Mapping[str, str],
+    test: CareerPanel,
+    permuted: Mapping[Permutation, CareerPanel],
+    draws: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return `value_of_covariates` of a baseline that is fitted again.
+
+    Args:
+        baseline: its short name.
+        panel: all workers.
+        splits: the split of each worker.
+        test: the workers as they are.
+        permuted: as `permuted_panels` returns them.
+        draws: bootstrap samples of workers.
+        seed: of the samples.
+    """
+    fitted = fit_baselines([baseline], panel, splits)[baseline]
+    predicted = predicted_permutations(fitted, permuted)
+    return value_of_covariates(fitted.predict(test), predicted, draws=draws, seed=seed)
 
 
 def _variants(

@@ -10,10 +10,10 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from labor_llm.errors import InputError
 
@@ -93,13 +93,20 @@ def parse_catalogue(text: str, source: str) -> dict[str, Exhibit]:
         raise InputError(f"{source}: not readable as YAML ({error}).") from error
     if not isinstance(entries, list) or not entries:
         raise InputError(f"{source}: expected a list of exhibits, found {type(entries).__name__}.")
-    exhibits: dict[str, Exhibit] = {}
-    for number, entry in enumerate(entries, start=1):
-        exhibit = _parse_entry(entry, f"{source}, entry {number}")
-        if exhibit.id in exhibits:
+    try:
+        exhibits = TypeAdapter(list[Exhibit]).validate_python(entries)
+    except ValidationError as error:
+        first = error.errors()[0]
+        number, *field = first["loc"]
+        entry = entries[number]
+        name = entry.get("id", "without id") if isinstance(entry, dict) else repr(entry)
+        place = ".".join(map(str, field)) or "entry"
+        raise InputError(f"{source}, entry {number + 1} ({name}): {place}: {first['msg']}.") from error
+    by_id = {exhibit.id: exhibit for exhibit in exhibits}
+    for number, exhibit in enumerate(exhibits, start=1):
+        if by_id[exhibit.id] is not exhibit:
             raise InputError(f"{source}, entry {number}: the id {exhibit.id!r} occurs twice. Rename one.")
-        exhibits[exhibit.id] = exhibit
-    return exhibits
+    return by_id
 
 
 @cache
@@ -122,13 +129,3 @@ def find_exhibit(exhibit_id: str, kind: Literal["table", "figure"]) -> Exhibit:
             f"There are: {', '.join(of_kind)}. Add an entry or correct the id."
         )
     return of_kind[exhibit_id]
-
-
-def _parse_entry(entry: Any, where: str) -> Exhibit:
-    try:
-        return Exhibit.model_validate(entry)
-    except ValidationError as error:
-        name = entry.get("id", "without id") if isinstance(entry, dict) else repr(entry)
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "entry"
-        raise InputError(f"{where} ({name}): {field}: {first['msg']}.") from error

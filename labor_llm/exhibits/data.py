@@ -1,22 +1,22 @@
-"""Groups of occupations that are few enough to be read in one figure.
+"""Tables of what the career panels are and where they come from.
 
-Where the career panels come from and how workers move in them: the numbers of the data report.
-
-Tables are returned as they are to be read (`DisplayTable`), figures' numbers as tidy frames for
-`labor_llm.exhibits.data_figures`. What rests on fewer than `MINIMUM_PERSONS` workers is pooled, left out or
-shown as '< 11' here, and so is a second number where the first could be computed from the others.
+What rests on fewer than `MINIMUM_PERSONS` workers is pooled, left out or shown as '< 11' here, and so is a second
+number where the first could be computed from the others. `panels` holds one career panel for each data set,
+`conversions` the counts of each one's conversion by its name, None where it has none, and `labels` says how to call
+a data set; its name where there is none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
-from labor_llm.careers.panel import CareerPanel, transitions
-from labor_llm.disclosure import MINIMUM_PERSONS
-from labor_llm.exhibits.tables import DisplayTable
+from labor_llm.careers.occupations import major_groups
+from labor_llm.careers.panel import SPLITS, TRANSITION_TYPES, CareerPanel, transitions
+from labor_llm.disclosure import MINIMUM_PERSONS, POOLED, pool_small_groups
+from labor_llm.exhibits.formatting import EN_DASH, DisplayTable, table
+from labor_llm.exhibits.tables import Labels
 from labor_llm.surveys.report import NO_FRAME, Conversion, UnmappedCode
 
 MOST_GROUPS = 16
@@ -43,22 +43,28 @@ _BROADER = {
 }
 
 
-def occupation_groups(panel: CareerPanel, major_groups: Mapping[str, str]) -> dict[str, str]:
-    """Return the group of every occupation of a panel.
+Conversions = Mapping[str, Conversion | None]
 
-    Args:
-        panel: its outcome space, and how often each occupation occurs.
-        major_groups: group by occupation code, used where it has every code of the panel. For other codes the
-            group is the part of the title before ' in ' ('Managers in trade'), or the title.
+# Individuals and transitions that the paper is recalled to have, by the survey's name; never verified, and
+# therefore not among the published values of `published.csv`.
+BELIEVED_SIZES = {"PSID": (31_056, 313_622), "NLSY79": (12_479, 259_778), "NLSY97": (8_984, 148_795)}
+FEW = f"< {MINIMUM_PERSONS}"
+_NO_CODE = "no occupation code"
+_MOST_CODES = 5
+
+
+def occupation_groups(panel: CareerPanel) -> dict[str, str]:
+    """Return the group of every occupation of a panel, few enough to be read in one figure.
 
     Returns:
-        Group by code, in the order of the outcome space. At most `MOST_GROUPS` groups: where there are more,
+        Group by code, in the order of the outcome space: its heading in occ1990dd or, of other codes, the part of the
+        title before ' in ' ('Managers in trade'), or the title. At most `MOST_GROUPS` groups: where there are more,
         occ1990dd's headings of services, sales, agriculture, and construction with extraction are taken
         together each, and if that does not suffice, the groups with the fewest records are one.
     """
-    outcomes = panel.outcomes
-    if all(code in major_groups for code in outcomes.codes):
-        groups = {code: major_groups[code] for code in outcomes.codes}
+    outcomes, headings = panel.outcomes, major_groups()
+    if all(code in headings for code in outcomes.codes):
+        groups = {code: headings[code] for code in outcomes.codes}
     else:
         groups = {code: outcomes.title(code).split(" in ")[0] for code in outcomes.codes}
     if len(set(groups.values())) > MOST_GROUPS:
@@ -70,38 +76,77 @@ def occupation_groups(panel: CareerPanel, major_groups: Mapping[str, str]) -> di
     return groups
 
 
-def groups_by_dataset(
-    panels: Sequence[CareerPanel], major_groups: Mapping[str, str]
-) -> dict[str, dict[str, str]]:
+def groups_by_dataset(panels: Sequence[CareerPanel]) -> dict[str, dict[str, str]]:
     """Return `occupation_groups` of several panels, by the name of the data set."""
-    return {panel.dataset: occupation_groups(panel, major_groups) for panel in panels}
+    return {panel.dataset: occupation_groups(panel) for panel in panels}
 
 
-Conversions = Mapping[str, Conversion | None]
-
-# Individuals and transitions that the paper is recalled to have, by the survey's name; never verified, and
-# therefore not among the published values of `published.csv`.
-BELIEVED_SIZES = {"PSID": (31_056, 313_622), "NLSY79": (12_479, 259_778), "NLSY97": (8_984, 148_795)}
-NOT_TOLD = "Census frame not told"
-FEW = f"< {MINIMUM_PERSONS}"
-_NO_CODE = "no occupation code"
-_MOST_CODES = 5
-_YEARS_OF_AGE = 5
-_NORMAL_95 = 1.959964
-
-
-def attrition(
-    panels: Sequence[CareerPanel], conversions: Conversions, labels: Mapping[str, str] | None = None
+def data_description(
+    panels: Sequence[CareerPanel], splits: Mapping[str, Mapping[str, str]], labels: Labels = None
 ) -> DisplayTable:
+    """Describe career panels side by side: sizes, splits, and shares in percent, one column a data set.
+
+    `splits` holds for each data set the split of each of its workers.
+    """
+    columns, persons = [], []
+    titles = [(labels or {}).get(panel.dataset, panel.dataset) for panel in panels]
+    for panel, title in zip(panels, titles, strict=True):
+        rows = _sizes(panel, splits[panel.dataset]) + _shares(panel)
+        names = [name for name, _, _ in rows]
+        columns.append(pd.Series([value for _, value, _ in rows], names, dtype=object, name=title))
+        persons.append(pd.Series([count for _, _, count in rows], names, name=title))
+    values = pd.concat(columns, axis=1)
+    # Rows of one characteristic stand together over data sets, in the order of first appearance.
+    topics = list(dict.fromkeys(name.split(":")[0] for name in values.index))
+    order = sorted(values.index, key=lambda name: topics.index(name.split(":")[0]))
+    frame = values.loc[order].rename_axis("Characteristic").reset_index()
+    behind = pd.concat(persons, axis=1).min(axis=1).loc[order].reset_index(drop=True)
+    return DisplayTable("tab-data-description", frame, behind, dict.fromkeys(titles, ".1f"))
+
+
+def _sizes(panel: CareerPanel, splits: Mapping[str, str]) -> list[tuple[str, object, int]]:
+    frame, workers = panel.frame, len(panel.workers)
+    counted = pd.Series(splits).value_counts()
+    years = f"{frame['year'].min()}{EN_DASH}{frame['year'].max()}"
+    rows = [
+        ("Workers", workers),
+        *((f"Workers, {name}", int(counted.get(name, 0))) for name in SPLITS),
+        ("Records", len(frame)),
+        ("Records per worker, mean", len(frame) / workers),
+        ("Survey years", years),
+        ("Job titles", len(panel.outcomes)),
+        ("Job titles observed", int(frame["occupation"].nunique())),
+    ]
+    # Splits are made at random, so the size of one tells nothing about a person in it.
+    return [(name, value, workers) for name, value in rows]
+
+
+def _shares(panel: CareerPanel) -> list[tuple[str, object, int]]:
+    static, rows = panel.frame.drop_duplicates("worker_id"), []
+    for frame, column, name in (
+        (static, "gender", "Gender"), (static, "ethnicity", "Ethnicity"), (static, "region", "Region"),
+        (panel.frame, "education", "Education"), (transitions(panel), "transition_type", "Transition"),
+    ):  # fmt: skip
+        shown = frame[column].map(pool_small_groups(frame.groupby(column)["worker_id"].nunique()))
+        grouped = frame.groupby(shown.rename("group"))["worker_id"].agg(["size", "nunique"])
+        by_size = grouped.sort_values("size", ascending=False, kind="stable")
+        # Types of transition in their natural order, other groups by size, and the pool last.
+        order = [
+            *TRANSITION_TYPES,
+            *by_size.index.difference([*TRANSITION_TYPES, POOLED], sort=False),
+            POOLED,
+        ]
+        for group, row in grouped.reindex([group for group in order if group in grouped.index]).iterrows():
+            share = 100.0 * int(row["size"]) / len(frame)
+            rows.append((f"{name}: {group}, %", share, int(row["nunique"])))
+    return rows
+
+
+def attrition(panels: Sequence[CareerPanel], conversions: Conversions, labels: Labels = None) -> DisplayTable:
     """List the workers and records that are left after each step of the conversion of each data set.
 
     A number that is between 1 and 10 above the next one shown tells of too few workers who were left out; it
     is shown as the next one with '+ < 11'. A panel that was not converted here has the last step alone.
-
-    Args:
-        panels: one for each data set.
-        conversions: for each data set the counts of its conversion, None where it has none.
-        labels: how to call a data set; its name where there is none.
     """
     rows = []
     for panel in panels:
@@ -113,24 +158,20 @@ def attrition(
         workers = _without_small_losses([step[2] for step in steps])
         records = _without_small_losses([step[3] for step in steps])
         for (name, meaning, _, _), left, kept in zip(steps, workers, records, strict=True):
-            label = _label(panel.dataset, labels)
-            rows.append((label, name, left, kept, meaning, size[0]))
-    frame = pd.DataFrame(rows, columns=["Data set", "Step", "Workers", "Records", "What is left", "persons"])
-    return _display(frame, several=len(panels) > 1)
+            rows.append((panel.dataset, name, left, kept, meaning, size[0]))
+    headings = {
+        "dataset": "Data set", "step": "Step", "left": "Workers", "records": "Records", "meaning": "What is left",
+    }  # fmt: skip
+    return table("tab-attrition", pd.DataFrame(rows, columns=[*headings, "workers"]), headings, labels=labels)
 
 
 def believed_sizes(
-    panels: Sequence[CareerPanel], conversions: Conversions, labels: Mapping[str, str] | None = None
+    panels: Sequence[CareerPanel], conversions: Conversions, labels: Labels = None
 ) -> DisplayTable:
     """Put the sizes of converted surveys beside those that the paper is recalled to have.
 
     Only data sets that were converted from the files of one of the paper's surveys are listed; where there is
     none, one row says so.
-
-    Args:
-        panels: one for each data set.
-        conversions: for each data set the counts of its conversion, None where it has none.
-        labels: how to call a data set; its name where there is none.
     """
     rows = []
     for panel in panels:
@@ -140,33 +181,28 @@ def believed_sizes(
             continue
         workers, records = len(panel.workers), len(panel.frame)
         recalled_workers, recalled_records = BELIEVED_SIZES[panel.survey]
-        label = _label(panel.dataset, labels)
+        label = (labels or {}).get(panel.dataset, panel.dataset)
         rows.append((label, workers, recalled_workers, records, recalled_records, workers))
     if not rows:
         everybody = sum(len(panel.workers) for panel in panels)
         rows = [("not available: none is a data set of the paper", None, None, None, None, everybody)]
-    names = ["Individuals, here", "Individuals, recalled", "Transitions, here", "Transitions, recalled"]
-    frame = pd.DataFrame(rows, columns=["Data set", *names, "persons"])
-    frame[names] = frame[names].astype("Int64").astype(object)
-    return _display(frame, several=True)
+    headings = ["Individuals, here", "Individuals, recalled", "Transitions, here", "Transitions, recalled"]
+    frame = pd.DataFrame(rows, columns=["Data set", *headings, "workers"])
+    frame[headings] = frame[headings].astype("Int64").astype(object)
+    return DisplayTable("tab-believed-sizes", frame.drop(columns="workers"), frame["workers"])
 
 
 def unmapped_codes(
-    panels: Sequence[CareerPanel], conversions: Conversions, labels: Mapping[str, str] | None = None
+    panels: Sequence[CareerPanel], conversions: Conversions, labels: Labels = None
 ) -> DisplayTable:
     """List, for each Census frame, the share of coded records that was mapped and the frequent unmapped codes.
 
     The most frequent five codes are shown and the others pooled. Codes of too few workers are in the pool, and
     more codes with them until the pool rests on enough workers. A frame in which no survey year has enough
     workers is left out.
-
-    Args:
-        panels: one for each data set.
-        conversions: for each data set the counts of its conversion, None where it has none.
-        labels: how to call a data set; its name where there is none.
     """
     rows = [
-        (_label(panel.dataset, labels), *row)
+        (panel.dataset, *row)
         for panel in panels
         if (conversion := conversions[panel.dataset]) is not None
         for row in _frame_rows(conversion)
@@ -175,104 +211,13 @@ def unmapped_codes(
         everybody = sum(len(panel.workers) for panel in panels)
         row = ("all", "not available: no data set was converted from codes of a Census frame", "")
         rows = [(*row, None, None, None, everybody)]
-    share = "Share of coded records, %"
-    frame = pd.DataFrame(
-        rows, columns=["Data set", "Census frame", "Code", "Records", "Workers", share, "persons"]
+    columns = {
+        "dataset": "Data set", "frame": "Census frame", "code": "Code", "records": "Records", "with_code": "Workers",
+        "share": ("Share of coded records, %", ".2f"),
+    }  # fmt: skip
+    return table(
+        "tab-unmapped-codes", pd.DataFrame(rows, columns=[*columns, "workers"]), columns, labels=labels
     )
-    return _display(frame, several=frame["Data set"].nunique() > 1, formats={share: ".2f"})
-
-
-def transition_matrix(
-    panels: Sequence[CareerPanel], major_groups: Mapping[str, str], labels: Mapping[str, str] | None = None
-) -> pd.DataFrame:
-    """Return the share of each group of occupations in the records that follow a record of a group.
-
-    Args:
-        panels: one for each data set.
-        major_groups: group by occupation code, see `occupation_groups`.
-        labels: how to call a data set; its name where there is none.
-
-    Returns:
-        One row a data set and pair of groups: `dataset`, `origin`, `destination`, `share` (0 to 1, of the
-        records after `origin`) and `workers`; both missing (NaN) where fewer than 11 workers made the
-        transition, or where the share could be computed from the others of its row.
-    """
-    parts = []
-    for panel in panels:
-        groups = occupation_groups(panel, major_groups)
-        order = pd.Index(dict.fromkeys(groups.values()))
-        moves = transitions(panel).dropna(subset=["previous"])
-        pairs = moves.groupby([moves["previous"].map(groups), moves["occupation"].map(groups)])["worker_id"]
-        counts, workers = (
-            table.unstack(fill_value=0).reindex(index=order, columns=order, fill_value=0)
-            for table in (pairs.size(), pairs.nunique())
-        )
-        shown = workers.apply(_shown_cells, axis=1, result_type="broadcast").astype(bool)
-        shares = counts.div(counts.sum(axis=1).replace(0, np.nan), axis=0)
-        tidy = pd.DataFrame({"share": shares.where(shown).stack(), "workers": workers.where(shown).stack()})
-        tidy = tidy.rename_axis(["origin", "destination"]).reset_index()
-        tidy.insert(0, "dataset", _label(panel.dataset, labels))
-        parts.append(tidy)
-    return pd.concat(parts, ignore_index=True)
-
-
-def movers_by_age(panels: Sequence[CareerPanel], labels: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """Return the share of transitions to another occupation by age, first records left out.
-
-    The age is the year of the record minus the year of birth, in bins of five years. The 95 % interval rests on
-    a normal approximation and the variance of a ratio of sums over workers, whose records are not independent.
-
-    Args:
-        panels: one for each data set.
-        labels: how to call a data set; its name where there is none.
-
-    Returns:
-        `dataset`, `age` (the lowest of the bin), `share`, `ci_low`, `ci_high` (0 to 1), `transitions` and
-        `workers` (the fewer of those who move and those who stay in the bin). Bins with fewer than 11 of
-        either, and workers without a year of birth, are left out, so there may be no row.
-    """
-    parts = []
-    for panel in panels:
-        known = transitions(panel).dropna(subset=["previous", "birth_year"])
-        age = (known["year"] - known["birth_year"]).astype("int64") // _YEARS_OF_AGE * _YEARS_OF_AGE
-        moving = (known["transition_type"] == "moving").astype("int64")
-        keys = [age.rename("age"), known["worker_id"]]
-        by_worker = moving.groupby(keys).agg(moves="sum", records="size").reset_index()
-        rows = [_share_with_interval(age, part) for age, part in by_worker.groupby("age")]
-        columns = ["age", "share", "ci_low", "ci_high", "transitions", "workers"]
-        tidy = pd.DataFrame(rows, columns=columns)
-        tidy.insert(0, "dataset", _label(panel.dataset, labels))
-        parts.append(tidy[tidy["workers"] >= MINIMUM_PERSONS])
-    filled = [part for part in parts if not part.empty]
-    return pd.concat(filled or parts[:1], ignore_index=True)
-
-
-def coverage(
-    panels: Sequence[CareerPanel], conversions: Conversions, labels: Mapping[str, str] | None = None
-) -> pd.DataFrame:
-    """Return the records of each survey year by the Census frame of their occupation codes.
-
-    Args:
-        panels: one for each data set.
-        conversions: for each data set the counts of its conversion, None where it has none.
-        labels: how to call a data set; its name where there is none.
-
-    Returns:
-        `dataset`, `year`, `frame` ('Census 1980', 'no occupation code', or 'Census frame not told') and
-        `records`, each of another worker; counts of fewer than 11 are left out.
-    """
-    parts = []
-    for panel in panels:
-        conversion = conversions[panel.dataset]
-        if conversion is None:
-            counted = panel.frame.groupby("year").size().rename("records").reset_index()
-            counted.insert(1, "frame", NOT_TOLD)
-        else:
-            rows = [(entry.year, _frame_name(entry.frame), entry.kept or 0) for entry in conversion.coverage]
-            counted = pd.DataFrame(rows, columns=["year", "frame", "records"])
-        counted.insert(0, "dataset", _label(panel.dataset, labels))
-        parts.append(counted[counted["records"] >= MINIMUM_PERSONS].sort_values(["year", "frame"]))
-    return pd.concat(parts, ignore_index=True)
 
 
 def _without_small_losses(counts: list[int | None]) -> list[int | str]:
@@ -299,7 +244,7 @@ def _frame_rows(conversion: Conversion) -> list[tuple[object, ...]]:
         behind = max(by_year, default=0)
         if behind < MINIMUM_PERSONS or not counts.coded or counts.mapped is None:
             continue
-        name, percent = _frame_name(counts.frame), 100.0 / counts.coded
+        name, percent = frame_name(counts.frame), 100.0 / counts.coded
         unmapped = [entry for entry in conversion.unmapped if entry.frame == counts.frame]
         # Codes that were too rare to be stored are the difference to what is listed.
         total = counts.coded - counts.mapped
@@ -333,34 +278,6 @@ def _frequent_codes(unmapped: list[UnmappedCode], total: int) -> tuple[list[Unma
     return listed, persons
 
 
-def _shown_cells(workers: pd.Series) -> np.ndarray:
-    """Say which shares of a row are shown; a single one that is left out would be one minus the others."""
-    enough = workers.to_numpy() >= MINIMUM_PERSONS
-    if (~enough).sum() == 1 and enough.any():
-        enough[np.where(enough, workers, np.inf).argmin()] = False
-    return enough
-
-
-def _share_with_interval(age: int, by_worker: pd.DataFrame) -> tuple[float, ...]:
-    """Return age, share, interval, transitions and the fewer of movers and stayers in one bin of ages."""
-    moves, records = by_worker["moves"].to_numpy(), by_worker["records"].to_numpy()
-    total, workers = records.sum(), len(records)
-    share = moves.sum() / total
-    variance = ((moves - share * records) ** 2).sum() / total**2 * workers / max(workers - 1, 1)
-    reach = _NORMAL_95 * np.sqrt(variance)
-    fewer = min(int((moves > 0).sum()), int((moves < records).sum()))
-    return age, share, max(share - reach, 0.0), min(share + reach, 1.0), int(total), fewer
-
-
-def _frame_name(frame: str) -> str:
+def frame_name(frame: str) -> str:
+    """Return what tables and figures call a Census frame, or that records have none."""
     return _NO_CODE if frame == NO_FRAME else frame.replace("census", "Census ")
-
-
-def _label(dataset: str, labels: Mapping[str, str] | None) -> str:
-    return (labels or {}).get(dataset, dataset)
-
-
-def _display(frame: pd.DataFrame, several: bool, formats: Mapping[str, str] | None = None) -> DisplayTable:
-    """Take the persons behind each row out of a table, and the data set where there is one alone."""
-    shown = frame.drop(columns=["persons"] if several else ["persons", "Data set"])
-    return DisplayTable(shown, frame["persons"].astype("int64"), formats or {})

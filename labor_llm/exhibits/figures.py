@@ -1,15 +1,14 @@
-"""Figures of the book: functions of tidy frames that return a matplotlib figure and touch nothing else.
+"""Figures of how models predict: functions of tidy frames that draw with matplotlib and touch nothing else.
 
-Figures of the chapters on history length, horizons and structural change.
-
-They have the style of `labor_llm.exhibits.figures` and touch nothing else.
+Each returns a `DisplayFigure`; the column `workers` of its frame holds the persons behind each point.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import matplotlib
@@ -20,12 +19,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from labor_llm.disclosure import Persons
 from labor_llm.errors import InputError
+from labor_llm.exhibits.formatting import DisplayFigure
+from labor_llm.exhibits.studies import OTHERS, OWN
 
-_TYPES = ("first", "moving", "staying")
-_WIDTH = 7.0
+WIDTH = 7.0
+MARKERS = "osD^vP"
 _LABEL_WIDTH = 26
 _INK = "#222222"
+_QUANTILES = ["q10", "q25", "q50", "q75", "q90"]
+_LINE = {"color": "#666666", "linewidth": 1.2}
+_PANELS_A_ROW = 3
+_TITLE_WIDTH = 24
 
 
 def figure_style() -> dict[str, Any]:
@@ -67,133 +73,168 @@ def figure_style() -> dict[str, Any]:
     }
 
 
-def transition_type_shares(frame: pd.DataFrame) -> Figure:
-    """Draw stacked horizontal bars: the shares of first, moving and staying transitions.
+def exhibit(
+    name: str, columns: str, persons: str = "workers", may_be_empty: bool = False
+) -> Callable[[Callable[..., Figure]], Callable[..., DisplayFigure]]:
+    """Make a function that draws a frame one that returns an exhibit, in the style of all figures.
 
     Args:
-        frame: columns `dataset`, `transition_type` ('first', 'moving', 'staying'), `share` (0 to 1).
+        name: id of the figure in the catalogue.
+        columns: that the frame must have, with spaces between; else it is refused with an `InputError`.
+        persons: column with the persons behind each point or bar; missing where nothing is drawn. The function that
+            is returned takes `persons=` instead where the frame has no such column.
+        may_be_empty: whether a frame without rows is drawn.
     """
-    _require(frame, ["dataset", "transition_type", "share"])
-    shares = frame.pivot(index="dataset", columns="transition_type", values="share")
-    shares = shares.reindex(index=frame["dataset"].unique(), columns=list(_TYPES)).fillna(0.0)
-    with matplotlib.rc_context(figure_style()):
-        figure, axes = _axes(height=1.3 + 0.45 * len(shares))
-        left = np.zeros(len(shares))
-        for kind in _TYPES:
-            bars = axes.barh(list(shares.index), shares[kind], left=left, label=kind, height=0.6)
-            inside = [f"{share:.0%}" if share > 0.06 else "" for share in shares[kind]]
-            axes.bar_label(bars, inside, label_type="center", color="white", fontweight="bold", fontsize=10)
-            left += shares[kind].to_numpy()
-        axes.set(xlim=(0, 1), xlabel="Share of transitions")
-        axes.xaxis.set_major_formatter(PercentFormatter(xmax=1))
-        axes.grid(visible=False, axis="y")
-        axes.invert_yaxis()
-        _legend_above(axes)
-    return figure
+
+    def decorate(draw: Callable[..., Figure]) -> Callable[..., DisplayFigure]:
+        @functools.wraps(draw)
+        def drawn(frame: pd.DataFrame, *more: Any, persons: Persons | str = persons) -> DisplayFigure:
+            needed = columns.split()
+            missing = [column for column in needed if column not in frame.columns]
+            if missing or (frame.empty and not may_be_empty):
+                raise InputError(
+                    f"Figure: the frame needs rows with the columns {needed}; no {missing or 'rows'}."
+                )
+            with matplotlib.rc_context(figure_style()):
+                figure = draw(frame, *more)
+            behind = frame[persons].dropna() if isinstance(persons, str) else persons
+            return DisplayFigure(name, figure, behind)
+
+        return drawn
+
+    return decorate
 
 
+@exhibit("fig-learning-curve", "step split loss")
 def learning_curve(frame: pd.DataFrame) -> Figure:
-    """Draw training loss (line) and validation loss (points) against optimisation steps.
-
-    Args:
-        frame: columns `step`, `split` ('train' or 'validation'), `loss` (nats per token).
-    """
-    _require(frame, ["step", "split", "loss"])
-    with matplotlib.rc_context(figure_style()):
-        figure, axes = _axes(height=3.4)
-        for split, style in {"train": {"marker": ""}, "validation": {"marker": "o"}}.items():
-            part = frame.loc[frame["split"] == split].sort_values("step")
-            if not part.empty:
-                axes.plot(part["step"], part["loss"], label=split, **style)
-        axes.set(xlabel="Optimisation step", ylabel="Loss (nats per token)")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend()
+    """Draw training loss (line) and validation loss (points), nats per token, against optimisation steps."""
+    figure = new_figure(3.4)
+    axes = figure.subplots()
+    for split, style in {"train": {"marker": ""}, "validation": {"marker": "o"}}.items():
+        part = frame.loc[frame["split"] == split].sort_values("step")
+        if not part.empty:
+            axes.plot(part["step"], part["loss"], label=split, **style)
+    axes.set(xlabel="Optimisation step", ylabel="Loss (nats per token)")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend()
     return figure
 
 
+@exhibit("fig-paired-differences", "dataset label difference ci_low ci_high")
 def paired_differences(frame: pd.DataFrame) -> Figure:
     """Draw paired differences as dots with intervals, one panel for each data set, and a line at zero.
 
     Leave out comparisons of another order of magnitude, such as a model off the shelf: they would push
     all others onto the line.
-
-    Args:
-        frame: columns `dataset`, `label`, `difference`, `ci_low`, `ci_high` (perplexity).
     """
-    _require(frame, ["dataset", "label", "difference", "ci_low", "ci_high"])
-    with matplotlib.rc_context(figure_style()):
-        figure, panels = _panels(frame)
-        for axes, (dataset, part) in zip(panels, frame.groupby("dataset", sort=False), strict=True):
-            reach = [part["difference"] - part["ci_low"], part["ci_high"] - part["difference"]]
-            axes.axvline(0.0, color="#666666", linewidth=1.2)
-            axes.errorbar(part["difference"], _wrapped(part["label"]), xerr=reach, fmt="o", capsize=3)
-            axes.set_ylim(len(part) - 0.4, -0.6)
-            if frame["dataset"].nunique() > 1:
-                axes.set_title(dataset)
-        panels[-1].set_xlabel("Difference in perplexity (95 % interval)")
+    figure, panels = _by_dataset(frame)
+    for axes, part in panels:
+        reach = [part["difference"] - part["ci_low"], part["ci_high"] - part["difference"]]
+        axes.axvline(0.0, **_LINE)
+        axes.errorbar(part["difference"], _wrapped(part["label"]), xerr=reach, fmt="o", capsize=3)
+    panels[-1][0].set_xlabel("Difference in perplexity (95 % interval)")
     return figure
 
 
+@exhibit("fig-valid-mass", "dataset model q10 q25 q50 q75 q90")
 def valid_mass(frame: pd.DataFrame) -> Figure:
     """Draw quantiles of the mass on valid titles: median, quartiles (thick) and 10 to 90 % (thin).
 
-    Args:
-        frame: columns `dataset`, `label`, `q10`, `q25`, `q50`, `q75`, `q90` (probabilities above 0).
-
     Raises:
-        InputError: if a column is missing or a quantile is not above 0.
+        InputError: if a quantile is not above 0.
     """
-    quantiles = ["q10", "q25", "q50", "q75", "q90"]
-    _require(frame, ["dataset", "label", *quantiles])
-    if not (frame[quantiles] > 0).all(axis=None):
+    if not (frame[_QUANTILES] > 0).all(axis=None):
         raise InputError("valid_mass: a quantile is not above 0 and has no place on a logarithmic axis.")
-    with matplotlib.rc_context(figure_style()):
-        figure, panels = _panels(frame)
-        for axes, (dataset, part) in zip(panels, frame.groupby("dataset", sort=False), strict=True):
-            labels = _wrapped(part["label"])
-            axes.hlines(labels, part["q10"], part["q90"], linewidth=2, color="C0")
-            axes.hlines(labels, part["q25"], part["q75"], linewidth=7, color="C0")
-            axes.plot(part["q50"], labels, "o", color="white", markeredgecolor=_INK, markersize=9)
-            axes.axvline(1.0, color="#666666", linewidth=1.2)
-            axes.set(xscale="log", ylim=(len(part) - 0.4, -0.6))
-            if frame["dataset"].nunique() > 1:
-                axes.set_title(dataset)
-        panels[-1].set_xlabel("Probability on valid titles (median, 25–75 %, 10–90 %)")
+    figure, panels = _by_dataset(frame)
+    for axes, part in panels:
+        labels = _wrapped(part["model"])
+        axes.hlines(labels, part["q10"], part["q90"], linewidth=2, color="C0")
+        axes.hlines(labels, part["q25"], part["q75"], linewidth=7, color="C0")
+        axes.plot(part["q50"], labels, "o", color="white", markeredgecolor=_INK, markersize=9)
+        axes.axvline(1.0, **_LINE)
+        axes.set(xscale="log")
+    panels[-1][0].set_xlabel("Probability on valid titles (median, 25–75 %, 10–90 %)")
     return figure
 
 
-def _axes(height: float) -> tuple[Figure, Axes]:
-    """Return a figure outside pyplot: nothing global, no second display by the inline backend."""
-    figure = Figure(figsize=(_WIDTH, height), layout="constrained")
-    return figure, figure.subplots()
+@exhibit("fig-reliability", "dataset model predicted observed ci_low ci_high perfect_low perfect_high")
+def reliability_curves(frame: pd.DataFrame, labels: Mapping[str, str] | None = None) -> Figure:
+    """Draw the reliability curve of each model: share of events against stated probability, one panel a model.
+
+    The grey band is where a model with these very probabilities would lie if they were right; the bars are from
+    resampled workers. Rows are as `evaluation.calibration.reliability_curves` returns them, of one task; `labels` says
+    how to call a data set.
+    """
+    datasets = list(frame["dataset"].unique())
+    counts = [frame.loc[frame["dataset"] == name, "model"].nunique() for name in datasets]
+    heights = [-(-count // _PANELS_A_ROW) for count in counts]
+    figure = new_figure(2.5 * sum(heights) + 0.3 * len(datasets))
+    parts = figure.subfigures(len(datasets), 1, height_ratios=heights, squeeze=False)[:, 0]
+    for part, dataset, rows in zip(parts, datasets, heights, strict=True):
+        inside = frame[frame["dataset"] == dataset]
+        axes = part.subplots(rows, _PANELS_A_ROW, sharex=True, sharey=True, squeeze=False).ravel()
+        models = list(inside["model"].unique())
+        for panel, model in zip(axes, models, strict=False):
+            _curve(panel, inside[inside["model"] == model].sort_values("predicted"))
+            panel.set_title(_wrapped([model], _TITLE_WIDTH)[0], fontsize=9.5)
+        for panel in axes[len(models) :]:
+            panel.set_visible(False)
+        # With sharing, ticks stand under the last row alone; an incomplete row leaves panels without them.
+        for panel in axes[max(0, len(models) - _PANELS_A_ROW) : len(models)]:
+            panel.tick_params(labelbottom=True)
+        part.supxlabel("Stated probability", fontsize=10.5)
+        part.supylabel("Share of events", fontsize=10.5)
+        if len(datasets) > 1:
+            part.suptitle((labels or {}).get(dataset, dataset), fontsize=11.0, fontweight="bold")
+    return figure
 
 
-def _panels(frame: pd.DataFrame) -> tuple[Figure, list[Axes]]:
-    rows = frame.groupby("dataset", sort=False).size().tolist()
-    figure = Figure(figsize=(_WIDTH, 0.9 + sum(0.55 * count + 0.35 for count in rows)), layout="constrained")
-    panels = figure.subplots(len(rows), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": rows})
-    return figure, list(panels[:, 0])
+def _curve(axes: Axes, rows: pd.DataFrame) -> None:
+    band = [rows["perfect_low"], rows["perfect_high"]]
+    if len(rows) > 1:
+        axes.fill_between(rows["predicted"], *band, color="#bbbbbb", alpha=0.6, linewidth=0)
+    else:
+        axes.vlines(rows["predicted"], *band, color="#bbbbbb", linewidth=9)
+    reach = [rows["observed"] - rows["ci_low"], rows["ci_high"] - rows["observed"]]
+    axes.plot([0, 1], [0, 1], color="#666666", linewidth=1.0, linestyle="--")
+    axes.errorbar(
+        rows["predicted"], rows["observed"], yerr=reach, fmt="o-", markersize=4, capsize=2, linewidth=1.2
+    )
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+        axis.set_ticks([0.0, 0.5, 1.0])
+    axes.tick_params(labelsize=8.5)
 
 
-def _wrapped(labels: pd.Series) -> list[str]:
-    """Break long labels, which would leave no room for the panel on a phone."""
-    return ["\n".join(textwrap.wrap(label, _LABEL_WIDTH)) for label in labels]
+@exhibit("fig-pooled-data", "dataset model perplexity ci_low ci_high")
+def perplexity_by_training_careers(bootstrap: pd.DataFrame, sizes: pd.DataFrame) -> Figure:
+    """Draw perplexity with its 95 % interval by the number of training careers, own ones alone and with others.
+
+    Args:
+        bootstrap: as `evaluation.perplexity.bootstrap_perplexity` returns it, of one data set.
+        sizes: as `studies.training_sizes` returns it.
+
+    Raises:
+        InputError: if there is nothing to draw.
+    """
+    points = bootstrap.merge(sizes, on=["dataset", "model"])
+    if points.empty:
+        raise InputError("There is no model whose perplexity and training careers are both known.")
+    points = points.assign(careers=points[OWN] + points[OTHERS]).sort_values("careers")
+    figure = new_figure(3.6)
+    axes = figure.subplots()
+    for pooled, part in points.groupby(points[OTHERS] > 0):
+        label, marker = ("with those of other data sets", "s") if pooled else ("own careers alone", "o")
+        reach = [part["perplexity"] - part["ci_low"], part["ci_high"] - part["perplexity"]]
+        axes.errorbar(part["careers"], part["perplexity"], yerr=reach, fmt=marker, capsize=3, label=label)
+    axes.set(xlabel="Training careers", ylabel="Perplexity (95 % interval)", xlim=(0, None))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend()
+    return figure
 
 
-def _legend_above(axes: Axes) -> None:
-    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=len(_TYPES), borderaxespad=0.2)
-
-
-def _require(frame: pd.DataFrame, columns: list[str]) -> None:
-    missing = [column for column in columns if column not in frame.columns]
-    if missing or frame.empty:
-        raise InputError(f"Figure: the frame needs rows with the columns {columns}; no {missing or 'rows'}.")
-
-
-_WIDTH_STUDY_FIGURES = 7.0
-_MARKERS = "osD^vP"
-
-
+@exhibit("fig-history-length", "model records perplexity difference difference_low difference_high")
 def history_lengths(frame: pd.DataFrame) -> Figure:
     """Draw perplexity against the number of records shown, and its paired difference to the whole history.
 
@@ -201,56 +242,49 @@ def history_lengths(frame: pd.DataFrame) -> Figure:
         frame: columns `model`, `records` (text, in the order of the axis), `perplexity`, `difference`,
             `difference_low`, `difference_high` (NaN for the whole history, which is drawn at zero).
     """
-    _require_in_study_figures(
-        frame, ["model", "records", "perplexity", "difference", "difference_low", "difference_high"]
-    )
     order = list(dict.fromkeys(frame["records"]))
-    with matplotlib.rc_context(figure_style()):
-        figure = Figure(figsize=(_WIDTH_STUDY_FIGURES, 3.8), layout="constrained")
-        left, right = figure.subplots(1, 2)
-        right.axhline(0.0, color="#666666", linewidth=1.2)
-        for part, marker, shift in _lines(frame):
-            place = np.array([order.index(records) for records in part["records"]])
-            left.plot(place, part["perplexity"], marker=marker, label=part["model"].iloc[0])
-            center, low, high = (
-                part[name].fillna(0.0) for name in ("difference", "difference_low", "difference_high")
-            )
-            reach = [center - low, high - center]
-            right.errorbar(place + shift, center, yerr=reach, marker=marker, capsize=3, elinewidth=1.0)
-        for axes, label in ((left, "Perplexity"), (right, "Difference to all (95 % interval)")):
-            axes.set_xticks(range(len(order)), order)
-            axes.set(xlabel="Last records shown", ylabel=label)
-        figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=2)
+    figure = new_figure(3.8)
+    left, right = figure.subplots(1, 2)
+    right.axhline(0.0, **_LINE)
+    models = list(dict.fromkeys(frame["model"]))
+    for number, model in enumerate(models):
+        part, marker = frame[frame["model"] == model], MARKERS[number % len(MARKERS)]
+        # Intervals do not hide each other.
+        shift = 0.08 * (number - (len(models) - 1) / 2)
+        place = np.array([order.index(records) for records in part["records"]])
+        left.plot(place, part["perplexity"], marker=marker, label=model)
+        center = part["difference"].fillna(0.0)
+        reach = [center - part["difference_low"].fillna(0.0), part["difference_high"].fillna(0.0) - center]
+        right.errorbar(place + shift, center, yerr=reach, marker=marker, capsize=3, elinewidth=1.0)
+    for axes, label in ((left, "Perplexity"), (right, "Difference to all (95 % interval)")):
+        axes.set_xticks(range(len(order)), order)
+        axes.set(xlabel="Last records shown", ylabel=label)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=2)
     return figure
 
 
+@exhibit("fig-horizons", "model years direct compounded")
 def horizon_bins(frame: pd.DataFrame) -> Figure:
-    """Draw mean compounded against mean direct probabilities of an event, in bins, one panel for each horizon.
-
-    Args:
-        frame: columns `model`, `years`, `direct`, `compounded` (means of probabilities in a bin).
-    """
-    _require_in_study_figures(frame, ["model", "years", "direct", "compounded"])
+    """Draw mean compounded against mean direct probabilities of an event, in bins, one panel for each horizon."""
     horizons = list(dict.fromkeys(frame["years"]))
     names = list(dict.fromkeys(frame["model"]))
-    with matplotlib.rc_context(figure_style()):
-        # The panels are square, so the legend needs room of its own.
-        height = (4.0 if len(horizons) > 1 else 4.7) + 0.25 * math.ceil(len(names) / 2)
-        figure = Figure(figsize=(_WIDTH_STUDY_FIGURES, height), layout="constrained")
-        panels = figure.subplots(1, len(horizons), sharex=True, sharey=True, squeeze=False)[0]
-        for axes, years in zip(panels, horizons, strict=True):
-            axes.plot([0, 1], [0, 1], color="#666666", linewidth=1.2)
-            for number, name in enumerate(names):
-                part = frame[(frame["years"] == years) & (frame["model"] == name)]
-                marker = _MARKERS[number % len(_MARKERS)]
-                axes.plot(part["direct"], part["compounded"], marker=marker, label=name)
-            axes.set(xlabel="Direct", title=f"{years} years ahead", xlim=(0, 1), ylim=(0, 1), aspect="equal")
-        panels[0].set_ylabel("Compounded")
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper left", ncols=2)
+    # The panels are square, so the legend needs room of its own.
+    figure = new_figure((4.0 if len(horizons) > 1 else 4.7) + 0.25 * math.ceil(len(names) / 2))
+    panels = figure.subplots(1, len(horizons), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, years in zip(panels, horizons, strict=True):
+        axes.plot([0, 1], [0, 1], **_LINE)
+        for number, name in enumerate(names):
+            part = frame[(frame["years"] == years) & (frame["model"] == name)]
+            marker = MARKERS[number % len(MARKERS)]
+            axes.plot(part["direct"], part["compounded"], marker=marker, label=name)
+        axes.set(xlabel="Direct", title=f"{years} years ahead", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    panels[0].set_ylabel("Compounded")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper left", ncols=2)
     return figure
 
 
+@exhibit("fig-structural-change", "model training year perplexity difference")
 def performance_by_year(frame: pd.DataFrame, last_year: int) -> Figure:
     """Draw perplexity by calendar year, and its paired difference to training on all years, one row a model.
 
@@ -259,42 +293,47 @@ def performance_by_year(frame: pd.DataFrame, last_year: int) -> Figure:
             `difference_low`, `difference_high` (NaN for the training on all years).
         last_year: of the training that ends early; a vertical line stands after it.
     """
-    _require_in_study_figures(frame, ["model", "training", "year", "perplexity", "difference"])
     models, trainings = list(dict.fromkeys(frame["model"])), list(dict.fromkeys(frame["training"]))
-    with matplotlib.rc_context(figure_style()):
-        figure = Figure(figsize=(_WIDTH_STUDY_FIGURES, 0.8 + 2.2 * len(models)), layout="constrained")
-        panels = figure.subplots(len(models), 2, sharex=True, squeeze=False)
-        for (left, right), model in zip(panels, models, strict=True):
-            right.axhline(0.0, color="#666666", linewidth=1.2)
-            for number, training in enumerate(trainings):
-                part = frame[(frame["model"] == model) & (frame["training"] == training)].sort_values("year")
-                style = {"color": f"C{number}", "marker": _MARKERS[number % len(_MARKERS)], "markersize": 4}
-                left.plot(part["year"], part["perplexity"], label=training, **style)
-                if part["difference"].notna().any():
-                    bounds = (part["difference_low"], part["difference_high"])
-                    right.fill_between(part["year"], *bounds, color=f"C{number}", alpha=0.15, linewidth=0)
-                    right.plot(part["year"], part["difference"], **style)
-            for axes, label in ((left, "Perplexity"), (right, "Difference")):
-                axes.axvline(last_year + 0.5, color="#666666", linewidth=1.2)
-                axes.set(ylabel=label, title=model)
-                axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
-        for axes in panels[-1]:
-            axes.set_xlabel("Calendar year")
-        figure.legend(
-            *panels[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=len(trainings)
-        )
+    figure = new_figure(0.8 + 2.2 * len(models))
+    panels = figure.subplots(len(models), 2, sharex=True, squeeze=False)
+    for (left, right), model in zip(panels, models, strict=True):
+        right.axhline(0.0, **_LINE)
+        for number, training in enumerate(trainings):
+            part = frame[(frame["model"] == model) & (frame["training"] == training)].sort_values("year")
+            style = {"color": f"C{number}", "marker": MARKERS[number % len(MARKERS)], "markersize": 4}
+            left.plot(part["year"], part["perplexity"], label=training, **style)
+            if part["difference"].notna().any():
+                bounds = (part["difference_low"], part["difference_high"])
+                right.fill_between(part["year"], *bounds, color=f"C{number}", alpha=0.15, linewidth=0)
+                right.plot(part["year"], part["difference"], **style)
+        for axes, label in ((left, "Perplexity"), (right, "Difference")):
+            axes.axvline(last_year + 0.5, **_LINE)
+            axes.set(ylabel=label, title=model)
+            axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+    for axes in panels[-1]:
+        axes.set_xlabel("Calendar year")
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=len(trainings))
     return figure
 
 
-def _lines(frame: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, str, float]]:
-    """Yield each model's rows with a marker and a small shift, so that intervals do not hide each other."""
-    models = list(dict.fromkeys(frame["model"]))
-    for number, model in enumerate(models):
-        shift = 0.08 * (number - (len(models) - 1) / 2)
-        yield frame[frame["model"] == model], _MARKERS[number % len(_MARKERS)], shift
+def new_figure(height: float) -> Figure:
+    """Return a figure outside pyplot: nothing global, no second display by the inline backend."""
+    return Figure(figsize=(WIDTH, height), layout="constrained")
 
 
-def _require_in_study_figures(frame: pd.DataFrame, columns: list[str]) -> None:
-    missing = [column for column in columns if column not in frame.columns]
-    if missing or frame.empty:
-        raise InputError(f"Figure: the frame needs rows with the columns {columns}; no {missing or 'rows'}.")
+def _by_dataset(frame: pd.DataFrame) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
+    """Return a figure with a panel for each data set, in which each row has a line, and the rows in it."""
+    parts = list(frame.groupby("dataset", sort=False))
+    rows = [len(part) for _, part in parts]
+    figure = new_figure(0.9 + sum(0.55 * count + 0.35 for count in rows))
+    panels = figure.subplots(len(rows), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": rows})
+    for axes, (dataset, part) in zip(panels[:, 0], parts, strict=True):
+        axes.set_ylim(len(part) - 0.4, -0.6)
+        if len(parts) > 1:
+            axes.set_title(dataset)
+    return figure, [(axes, part) for axes, (_, part) in zip(panels[:, 0], parts, strict=True)]
+
+
+def _wrapped(labels: Iterable[str], width: int = _LABEL_WIDTH) -> list[str]:
+    """Break long labels, which would leave no room for the panel on a phone."""
+    return ["\n".join(textwrap.wrap(label, width)) for label in labels]

@@ -1,4 +1,4 @@
-"""Cells as text, and text made safe for Markdown (MyST), HTML and LaTeX."""
+"""From rows to a table as it is read: columns, cells as text, and text made safe for Markdown, HTML and LaTeX."""
 
 from __future__ import annotations
 
@@ -6,47 +6,118 @@ import html
 import math
 import numbers
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from labor_llm.disclosure import Persons
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas.io.formats.style import Styler
+
 MISSING = "n/a"
 MINUS = "\u2212"
+EN_DASH = "\u2013"
+# A standard error stands in brackets.
+SE = "({:.2f})"
 _DEFAULT_FORMAT = ".3f"
+# Perplexities off the shelf run to any number of digits, which no column holds and nobody reads.
+_SCIENTIFIC_FROM = 1_000_000
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]<>$&|~^#!])")
 _SCIENTIFIC = re.compile(r"e([+-]\d+)$")
 _RAISED = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
 _LOWERED = {raised: chr(plain) for plain, raised in _RAISED.items()}
 _RAISED_RUN = re.compile("[" + "".join(map(chr, _RAISED.values())) + "]+")
 _LATEX = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", '"': r"\textquotedbl{}",
     # At the start of a row these two would be read as arguments of the line break before it.
-    "[": "{[}",
-    "*": "{*}",
-    "\u2013": "--",
-    "\u2212": r"$-$",
-    "\u2265": r"$\geq$",
-    "\u2264": r"$\leq$",
-    "\u00d7": r"$\times$",
-}
+    "[": "{[}", "*": "{*}",
+    EN_DASH: "--", MINUS: r"$-$", "\u2265": r"$\geq$", "\u2264": r"$\leq$", "\u00d7": r"$\times$",
+}  # fmt: skip
 
 
-# Perplexities off the shelf run to any number of digits, which no column holds and nobody reads.
-_SCIENTIFIC_FROM = 1_000_000
+@dataclass(frozen=True)
+class DisplayTable:
+    """A table as it is to be read.
+
+    Attributes:
+        exhibit: its id in the catalogue.
+        frame: the first column names the row.
+        persons: persons behind each row, see `disclosure.require_enough_persons`.
+        formats: format of each column of numbers, such as `'.2f'` or `'({:.2f})'`.
+        numbers: values for the `{words}` of its caption and note, beside those that the chapter gives.
+    """
+
+    exhibit: str
+    frame: pd.DataFrame
+    persons: Persons
+    formats: Mapping[str, str] = field(default_factory=dict)
+    numbers: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DisplayFigure:
+    """A figure with its id in the catalogue, and the persons behind each point or bar that is drawn."""
+
+    exhibit: str
+    figure: Figure
+    persons: Persons
+
+
+@dataclass(frozen=True)
+class DisplayText:
+    """Words that no markup is meant in, and the persons behind the numbers in them."""
+
+    words: str
+    persons: Persons
+
+
+def table(
+    exhibit: str,
+    rows: pd.DataFrame,
+    columns: Mapping[str, str | tuple[str, str]],
+    persons: Persons | str = "workers",
+    labels: Mapping[str, str] | None = None,
+    numbers: Mapping[str, object] | None = None,
+) -> DisplayTable:
+    """Return tidy rows as a table to be read.
+
+    Args:
+        exhibit: id of the table in the catalogue.
+        rows: as they are to be read from top to bottom.
+        columns: heading, or heading and format, of each column that is shown, from left to right. The column
+            `dataset` is left out where there is one data set alone.
+        persons: column with the persons behind each row, or what `DisplayTable` takes.
+        labels: how to call a data set; its name where there is none.
+        numbers: for the caption and the note.
+    """
+    entries = {name: (entry, "") if isinstance(entry, str) else entry for name, entry in columns.items()}
+    if "dataset" in entries and rows["dataset"].nunique() < 2:
+        del entries["dataset"]
+    frame = rows[list(entries)].reset_index(drop=True)
+    if "dataset" in entries:
+        frame["dataset"] = [(labels or {}).get(name, name) for name in frame["dataset"]]
+    frame.columns = [heading for heading, _ in entries.values()]
+    if isinstance(persons, str) and persons != "none":
+        persons = rows[persons].astype(int).reset_index(drop=True)
+    formats = {heading: form for heading, form in entries.values() if form}
+    return DisplayTable(exhibit, frame, persons, formats, numbers or {})
+
+
+def blank(values: pd.Series, where: pd.Series | None = None) -> pd.Series:
+    """Return cells that are empty `where` there is nothing to be said: by default where a value is missing."""
+    return values.astype(object).mask(values.isna() if where is None else where, "")
+
+
+def signed(value: float, digits: int) -> str:
+    """Return a difference with its sign."""
+    return f"{value:+.{digits}f}".replace("-", MINUS)
 
 
 def format_value(value: object, spec: str | None = None) -> str:
@@ -90,14 +161,11 @@ def _number_as_text(value: numbers.Real, spec: str) -> str:
         spec = ".2e"
     elif whole or (spec.endswith("f") and abs(value) >= 1000):
         return format(value, ",.0f")
-    text = _SCIENTIFIC.sub(_power_of_ten, format(value, spec))
+    text = _SCIENTIFIC.sub(
+        lambda match: f"\u00d710{str(int(match[1])).translate(_RAISED)}", format(value, spec)
+    )
     # A small negative number that rounds to zero is no negative zero.
     return text.removeprefix("-") if not any(digit in text for digit in "123456789") else text
-
-
-def _power_of_ten(match: re.Match[str]) -> str:
-    exponent = str(int(match[1])).translate(_RAISED)
-    return f"\u00d710{exponent}"
 
 
 def escape_markdown(text: str) -> str:
@@ -116,60 +184,36 @@ def escape_latex(text: str) -> str:
     return _RAISED_RUN.sub(lambda match: f"$^{{{match[0].translate(_LOWERED)}}}$", escaped)
 
 
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool]) -> str:
-    """Return an escaped pipe table; `right` says which columns are set flush right."""
-    lines = [header, *rows]
-    body = ["| " + " | ".join(escape_markdown(cell) for cell in line) + " |" for line in lines]
+def markdown_table(cells: pd.DataFrame, right: Sequence[bool]) -> str:
+    """Return texts as an escaped pipe table; `right` says which columns are set flush right."""
     rule = "| " + " | ".join("---:" if flag else ":---" for flag in right) + " |"
-    return "\n".join([body[0], rule, *body[1:]])
+    lines = [
+        "| " + " | ".join(map(escape_markdown, line)) + " |" for line in [cells.columns, *cells.to_numpy()]
+    ]
+    return "\n".join([lines[0], rule, *lines[1:]])
 
 
-def html_table(
-    header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool], caption: str, note: str
-) -> str:
-    """Return an escaped HTML table with its caption, and its note below, for Jupyter."""
-    styles = ["text-align:right" if flag else "text-align:left" for flag in right]
-
-    def line(tag: str, cells: Sequence[str]) -> str:
-        inner = (
-            f'<{tag} style="{style}">{escape_html(cell)}</{tag}>'
-            for cell, style in zip(cells, styles, strict=True)
-        )
-        return f"<tr>{''.join(inner)}</tr>"
-
-    head = f"<thead>{line('th', header)}</thead>"
-    body = f"<tbody>{''.join(line('td', row) for row in rows)}</tbody>"
-    title = f'<caption style="text-align:left;caption-side:top">{escape_html(caption)}</caption>'
-    foot = f"<p><small><em>Note.</em> {escape_html(note)}</small></p>" if note else ""
-    return f"<table>{title}{head}{body}</table>{foot}"
+def html_table(cells: pd.DataFrame, right: Sequence[bool], texts: Mapping[str, str]) -> str:
+    """Return texts as an escaped HTML table for Jupyter; `texts` holds `label`, `caption` and `note`."""
+    sides = {name: "right" if flag else "left" for name, flag in zip(cells.columns, right, strict=True)}
+    alignment = {name: [{"selector": "", "props": f"text-align:{side}"}] for name, side in sides.items()}
+    styler = _escaped(cells, escape_html).set_caption(escape_html(texts["caption"]))
+    styler.set_table_styles({escape_html(name): rules for name, rules in alignment.items()})
+    foot = f"<p><small><em>Note.</em> {escape_html(texts['note'])}</small></p>" if texts["note"] else ""
+    return styler.to_html(table_uuid=texts["label"]) + foot
 
 
-def latex_table(
-    header: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    right: Sequence[bool],
-    texts: Mapping[str, str],
-) -> str:
-    """Return an escaped LaTeX table for `booktabs`; `texts` holds `label`, `caption` and `note`."""
-    lines = [" & ".join(escape_latex(cell) for cell in line) + r" \\" for line in [header, *rows]]
-    note = texts["note"]
-    foot = [r"\par\smallskip", rf"{{\footnotesize\emph{{Note.}} {escape_latex(note)}\par}}"] if note else []
-    return "\n".join(
-        [
-            r"% needs \usepackage[T1]{fontenc} and \usepackage{booktabs}",
-            r"\begin{table}[htbp]",
-            r"\centering",
-            rf"\caption{{{escape_latex(texts['caption'])}}}",
-            rf"\label{{{texts['label']}}}",
-            rf"\begin{{tabular}}{{{''.join('r' if flag else 'l' for flag in right)}}}",
-            r"\toprule",
-            lines[0],
-            r"\midrule",
-            *lines[1:],
-            r"\bottomrule",
-            r"\end{tabular}",
-            *foot,
-            r"\end{table}",
-            "",
-        ]
-    )
+def latex_table(cells: pd.DataFrame, right: Sequence[bool], texts: Mapping[str, str]) -> str:
+    """Return texts as an escaped LaTeX table for `booktabs`; `texts` holds `label`, `caption` and `note`."""
+    floating = _escaped(cells, escape_latex).to_latex(
+        hrules=True, position="htbp", position_float="centering", label=texts["label"],
+        column_format="".join("r" if flag else "l" for flag in right), caption=escape_latex(texts["caption"]),
+    )  # fmt: skip
+    note = rf"{{\footnotesize\emph{{Note.}} {escape_latex(texts['note'])}\par}}"
+    foot = f"\\par\\smallskip\n{note}\n" if texts["note"] else ""
+    body = floating.removesuffix("\\end{table}\n")
+    return f"% needs \\usepackage[T1]{{fontenc}} and \\usepackage{{booktabs}}\n{body}{foot}\\end{{table}}\n"
+
+
+def _escaped(cells: pd.DataFrame, escape: Callable[[str], str]) -> Styler:
+    return cells.rename(columns=escape).map(escape).style.hide(axis="index")

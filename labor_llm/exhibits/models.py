@@ -1,11 +1,4 @@
-"""Tables about single models: what they were given, how they were trained and tuned, what was scored.
-
-Each function returns a `DisplayTable` as it is to be read, see `labor_llm.exhibits.tables`.
-
-Tables of stored benchmarks, and of the memory that models need.
-
-Some titles of an outcome space in every form, so that a reader sees what a model was given.
-"""
+"""Tables about single models: what they were given, how they were trained and tuned, what was scored, what it costs."""
 
 from __future__ import annotations
 
@@ -21,29 +14,31 @@ from labor_llm.careers.panel import SPLITS, TRANSITION_TYPES, CareerPanel
 from labor_llm.careers.predictions import UNRESOLVED, Predictions
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import ArtefactError
-from labor_llm.exhibits.tables import DisplayTable
-from labor_llm.models.memory import llama_2, recipe_table
+from labor_llm.exhibits.formatting import DisplayTable, DisplayText, blank, format_value, table
 from labor_llm.store.artefacts import verify
+from labor_llm.store.results import project_root
 from labor_llm.text.variants import TITLE_FORMS, ResumeSettings
 
+# At run time transformers and scikit-learn would be imported for tables of careers.
 if TYPE_CHECKING:
     from labor_llm.baselines.registry import Baseline
     from labor_llm.finetuning.settings import FineTuningSettings
+    from labor_llm.models.loading import LanguageModel
     from labor_llm.text.tokenization import EncodedResume
 
-
-# Named in signatures alone: at run time transformers and scikit-learn would be imported for tables of careers.
+_TITLES_SHOWN = 6
+# Between what was measured and what it was measured beside.
+_BESIDE = "; peer "
+_GIB = ".1f"
 
 
 def split_description(panel: CareerPanel, splits: Mapping[str, str]) -> DisplayTable:
     """Count the workers and records of each split."""
     by_split = panel.frame.groupby(panel.frame["worker_id"].map(splits))["worker_id"].agg(["nunique", "size"])
-    counts = by_split.reindex(SPLITS)
-    frame = pd.DataFrame(
-        {"Split": SPLITS, "Workers": counts["nunique"].to_numpy(), "Records": counts["size"].to_numpy()}
-    )
+    rows = by_split.reindex(SPLITS).rename_axis("split").reset_index()
     # A split is drawn at random, so its size tells nothing about a person: all workers stand behind it.
-    return DisplayTable(frame, pd.Series([len(panel.workers)] * len(frame)))
+    columns = {"split": "Split", "nunique": "Workers", "size": "Records"}
+    return table("tab-splits", rows, columns, len(panel.workers))
 
 
 def resume_lengths(encoded: Sequence[EncodedResume], titles: Sequence[Sequence[int]]) -> DisplayTable:
@@ -55,40 +50,63 @@ def resume_lengths(encoded: Sequence[EncodedResume], titles: Sequence[Sequence[i
     """
     lengths = np.array([len(resume.ids) for resume in encoded])
     inner = {tuple(title[:length]) for title in titles for length in range(1, len(title))}
-    quantiles = {
-        f"Tokens of a resume, {level} % quantile": np.round(np.percentile(lengths, level), -1)
-        for level in (5, 50, 95)
-    }
     rows = {
         "Resumes": len(encoded),
         "Tokens of all resumes": int(lengths.sum()),
         "Tokens of a resume, mean": float(lengths.mean()),
-        **{name: int(value) for name, value in quantiles.items()},
+    }
+    for level in (5, 50, 95):
+        rows[f"Tokens of a resume, {level} % quantile"] = int(np.round(np.percentile(lengths, level), -1))
+    rows |= {
         "Titles": len(titles),
         "Tokens of a title, mean": float(np.mean([len(title) for title in titles])),
         "Tokens of a title, longest": max(len(title) for title in titles),
         "Tokens to be run for all titles of a record": len(inner),
     }
-    frame = pd.DataFrame(
-        {"Characteristic": list(rows), "Value": pd.Series(list(rows.values()), dtype=object)}
-    )
-    return DisplayTable(frame, pd.Series([len(encoded)] * len(frame)), {"Value": ".1f"})
+    values = pd.Series(list(rows.values()), dtype=object)
+    frame = pd.DataFrame({"Characteristic": list(rows), "Value": values})
+    return DisplayTable("tab-resume-lengths", frame, len(encoded), {"Value": ".1f"})
 
 
-def fine_tuning_settings(base: str, settings: FineTuningSettings) -> pd.DataFrame:
+def title_examples(panel: CareerPanel, seed: int) -> DisplayTable:
+    """Show what a model was given: some titles, evenly spread over the outcome space, in every form.
+
+    Args:
+        panel: its outcome space is used, none of its workers.
+        seed: of numbers, wordings and places.
+    """
+    places = np.unique(np.linspace(0, len(panel.outcomes) - 1, _TITLES_SHOWN, dtype=int))
+    titles = {form: ResumeSettings(titles=form, seed=seed).of(panel).outcomes.titles for form in TITLE_FORMS}
+    columns = {form.capitalize(): [texts[place] for place in places] for form, texts in titles.items()}
+    return DisplayTable("tab-title-forms", pd.DataFrame(columns), "none")
+
+
+def fine_tuning_settings(base: str, settings: FineTuningSettings) -> DisplayTable:
     """List the base model (of a folder the name alone) and every setting; those of the adapter if there is one."""
     values = {"base model": Path(base).name, **settings.model_dump()}
     if settings.method == "full":
-        values = {
-            name: value for name, value in values.items() if not name.startswith(("lora", "quantization"))
-        }
-    names = [name.replace("_", " ") for name in values]
-    return pd.DataFrame(
-        {
-            "Setting": names,
-            "Value": [f"{value:g}" if isinstance(value, float) else str(value) for value in values.values()],
-        }
+        adapter = ("lora", "quantization")
+        values = {name: value for name, value in values.items() if not name.startswith(adapter)}
+    rows = [
+        (name.replace("_", " "), f"{value:g}" if isinstance(value, float) else str(value))
+        for name, value in values.items()
+    ]
+    return DisplayTable("tab-fine-tuning-settings", pd.DataFrame(rows, columns=["Setting", "Value"]), "none")
+
+
+def kept_checkpoint(curve: pd.DataFrame, workers: int) -> DisplayText:
+    """Say after how many steps the checkpoint that is kept was taken.
+
+    Args:
+        curve: as `finetuning.fit.read_learning_curve` returns it.
+        workers: behind the validation loss.
+    """
+    kept = curve[curve["kept"] & (curve["split"] == "validation")].iloc[0]
+    words = (
+        f"The checkpoint after {int(kept['step']):,} steps ({kept['epoch']:.2f} epochs) is kept, with a validation "
+        f"loss of {kept['loss']:.4f} nats per token."
     )
+    return DisplayText(words, workers)
 
 
 def scored_transitions(predictions: Predictions) -> DisplayTable:
@@ -96,27 +114,43 @@ def scored_transitions(predictions: Predictions) -> DisplayTable:
 
     If a type rests on too few workers no type is shown, as it could be computed from the others and the total.
     """
-    table = predictions.table.assign(mass=np.exp(predictions.table["log_valid_mass"]))
-    groups = [(kind, table[table["transition_type"] == kind]) for kind in TRANSITION_TYPES]
-    groups = [(kind, part) for kind, part in groups if len(part)]
-    if any(_fewest_workers(part) < MINIMUM_PERSONS for _, part in groups):
-        groups = []
-    groups.append(("all", table))
-    frame = pd.DataFrame(
+    scored = predictions.table.assign(mass=np.exp(predictions.table["log_valid_mass"]))
+    groups = {kind: scored[scored["transition_type"] == kind] for kind in TRANSITION_TYPES}
+    groups = {kind: part for kind, part in groups.items() if len(part)}
+    if any(_fewest_workers(part) < MINIMUM_PERSONS for part in groups.values()):
+        groups = {}
+    columns = {
+        "kind": "Transitions", "number": "Number", "log_prob": ("Mean log-probability", ".3f"),
+        "in_full": "Scored for all titles", "mass": ("Mean valid mass", ".3g"),
+        UNRESOLVED: ("Mean unresolved, at most", ".2g"),
+    }  # fmt: skip
+    if UNRESOLVED not in scored:
+        del columns[UNRESOLVED]
+    rows = [
         {
-            "Transitions": [kind for kind, _ in groups],
-            "Number": [len(part) for _, part in groups],
-            "Mean log-probability": [part["log_prob"].mean() for _, part in groups],
-            "Scored for all titles": [int(part["mass"].notna().sum()) for _, part in groups],
-            "Mean valid mass": [part["mass"].mean() for _, part in groups],
+            "kind": kind,
+            "number": len(part),
+            "in_full": int(part["mass"].notna().sum()),
+            **part[[name for name in ("log_prob", "mass", UNRESOLVED) if name in part]].mean(),
+            "workers": _fewest_workers(part),
         }
-    )
-    formats = {"Mean log-probability": ".3f", "Mean valid mass": ".3g"}
-    if UNRESOLVED in table:
-        frame["Mean unresolved, at most"] = [part[UNRESOLVED].mean() for _, part in groups]
-        formats["Mean unresolved, at most"] = ".2g"
-    workers = [_fewest_workers(part) for _, part in groups]
-    return DisplayTable(frame, pd.Series(workers), formats)
+        for kind, part in [*groups.items(), ("all", scored)]
+    ]
+    return table("tab-scored-transitions", pd.DataFrame(rows), columns)
+
+
+def scoring_checks(scorer: LanguageModel, panel: CareerPanel) -> DisplayText:
+    """Say how far the fast scorer is from the plain one, and its arithmetic from float32, on an invented worker.
+
+    Args:
+        scorer: the model that scores.
+        panel: its outcome space and the form of its careers are used, none of its workers.
+    """
+    from labor_llm.scoring.checks import largest_disagreement, measured_error
+
+    difference = format_value(largest_disagreement(scorer, panel), ".1e")
+    words = f"The largest difference between the two is {difference} nats."
+    return DisplayText(f"{words} {measured_error(scorer, panel).sentence()}", "none")
 
 
 def _fewest_workers(part: pd.DataFrame) -> int:
@@ -126,146 +160,86 @@ def _fewest_workers(part: pd.DataFrame) -> int:
 
 
 def baseline_tuning(fitted: Mapping[str, Baseline], validation_workers: int) -> DisplayTable:
-    """List what the validation workers chose for each baseline, and the best and the worst of its grid.
-
-    Args:
-        fitted: fitted baselines.
-        validation_workers: how many workers the choice rests on.
-    """
-    rows = []
-    for model in fitted.values():
-        grid = model.validation_perplexity_["validation_perplexity"]
-        rows.append(
-            {
-                "Baseline": model.name,
-                "Chosen": model.chosen,
-                "Candidates": len(grid),
-                "Validation perplexity": grid.min(),
-                "Worst candidate": grid.max(),
-            }
-        )
-    frame = pd.DataFrame(rows)
+    """List what the validation workers chose for each fitted baseline, and the best and the worst of its grid."""
+    grids = [model.validation_perplexity_["validation_perplexity"] for model in fitted.values()]
+    frame = pd.DataFrame(
+        {
+            "Baseline": [model.name for model in fitted.values()],
+            "Chosen": [model.chosen for model in fitted.values()],
+            "Candidates": [len(grid) for grid in grids],
+            "Validation perplexity": [grid.min() for grid in grids],
+            "Worst candidate": [grid.max() for grid in grids],
+        }
+    )
     formats = {"Validation perplexity": ".2f", "Worst candidate": ".2f"}
-    return DisplayTable(frame, pd.Series([validation_workers] * len(frame)), formats)
+    return DisplayTable("tab-baseline-tuning", frame, validation_workers, formats)
 
 
 def embedding_tuning(tried: pd.DataFrame, validation_workers: int) -> DisplayTable:
     """List the penalties that were tried for the logit on embeddings, and mark the one that is kept.
 
     Args:
-        tried: as `labor_llm.baselines.registry.embedding_logit.stored_tuning` returns it.
+        tried: as `labor_llm.baselines.embedding_logit.stored_tuning` returns it.
         validation_workers: how many workers the choice rests on.
     """
     kept = tried["validation_perplexity"].idxmin()
-    frame = pd.DataFrame(
-        {
-            "C": [f"{value:g}" for value in tried["regularisation"]],
-            "Iterations": tried["iterations"],
-            "Validation perplexity": tried["validation_perplexity"],
-            "Kept": ["yes" if row == kept else "" for row in tried.index],
-        }
+    rows = tried.assign(
+        regularisation=[f"{value:g}" for value in tried["regularisation"]],
+        kept=["yes" if row == kept else "" for row in tried.index],
     )
-    return DisplayTable(frame, pd.Series([validation_workers] * len(frame)), {"Validation perplexity": ".2f"})
+    columns = {
+        "regularisation": "C", "iterations": "Iterations",
+        "validation_perplexity": ("Validation perplexity", ".2f"), "kept": "Kept",
+    }  # fmt: skip
+    return table("tab-embedding-tuning", rows, columns, validation_workers)
 
 
-# Between what was measured and what it was measured beside.
-_BESIDE = "; peer "
-MEMORY_PARTS = {
-    "weights": "Weights",
-    "gradients": "Gradients",
-    "optimizer": "Optimizer",
-    "activations": "Activations",
-    "logits": "Logits",
-    "keys_values": "Keys and values",
-    "total": "Total",
-}
+def benchmark_table(exhibit: str, folder: str | Path) -> DisplayTable:
+    """Show what a benchmark measured, one row a quantity, with the machine that it ran on in the note.
 
-
-def benchmark_table(folder: Path) -> pd.DataFrame:
-    """Return what a benchmark measured, one row a quantity.
+    Beside each value stands what it was compared with, in the same run, and the ratio: how many times the peer's time
+    or memory, or of speeds how many times the peer's speed; empty where nothing was compared.
 
     Args:
-        folder: what `python benchmarks/<name>.py --store FOLDER` stored.
-
-    Returns:
-        Columns `Measured`, `Value`, `Unit`, `Beside` (what it was compared with, in the same run), `Its value` and
-        `Ratio` (how many times the peer's time or memory, or of speeds how many times the peer's speed); empty text
-        where nothing was compared.
+        exhibit: id of the table.
+        folder: what `python benchmarks/<name>.py --store FOLDER` stored; a relative one is taken from the checkout.
 
     Raises:
         ArtefactError: if nothing is stored there, or it was changed.
     """
-    rows = pd.DataFrame(json.loads(_stored(folder, "rows.json")))
-    names = rows["name"].str.partition(_BESIDE)
-    return pd.DataFrame(
-        {
-            "Measured": names[0],
-            "Value": rows["value"].astype(float),
-            "Unit": rows["unit"],
-            "Beside": names[2],
-            "Its value": _or_empty(rows["peer"]),
-            "Ratio": _or_empty(rows["ratio"]),
-        }
-    )
-
-
-def benchmark_machine(folder: Path) -> dict[str, str]:
-    """Return on what a stored benchmark ran: `processor`, `cores`, `memory`, `platform`, `date`, `versions`, `command`.
-
-    Raises:
-        ArtefactError: if nothing is stored there, or it was changed.
-    """
-    command = verify(folder)["parameters"]["command"]
-    machine: dict[str, str] = json.loads(_stored(folder, "machine.json"))
-    return {**machine, "command": " ".join(map(str, command))}
-
-
-def memory_table(sizes: Sequence[str], tokens: int) -> pd.DataFrame:
-    """Return the memory that the recipes for Llama-2 take on each GPU of 80 GB.
-
-    Args:
-        sizes: of `labor_llm.models.memory.llama_2`.
-        tokens: run at once on each GPU.
-
-    Returns:
-        Columns `Recipe`, `GPUs`, the parts of the memory and `Total` in GiB, and `Fits`.
-    """
-    tables = []
-    for size in sizes:
-        table = recipe_table(llama_2(size), tokens)
-        shown = pd.DataFrame({"Recipe": f"Llama-2-{size.upper()}: " + table["recipe"], "GPUs": table["gpus"]})
-        for part, column in MEMORY_PARTS.items():
-            shown[column] = table[part]
-        tables.append(shown.assign(Fits=table["fits"].map({True: "yes", False: "no"})))
-    return pd.concat(tables, ignore_index=True)
-
-
-def _or_empty(values: pd.Series) -> pd.Series:
-    numbers = values.astype(float)
-    return numbers.astype(object).where(numbers.notna(), "")
-
-
-def _stored(folder: Path, name: str) -> str:
-    if not Path(folder).is_dir():
+    stored = project_root() / folder
+    if not stored.is_dir():
         raise ArtefactError(
-            f"{folder}: no benchmark is stored there. Run `python benchmarks/<name>.py --store {folder}`."
+            f"{stored}: no benchmark is stored there. Run `python benchmarks/<name>.py --store {stored}`."
         )
-    verify(folder)
-    return (Path(folder) / name).read_text(encoding="utf-8")
+    command = verify(stored)["parameters"]["command"]
+    rows, machine = (json.loads((stored / name).read_text("utf-8")) for name in ("rows.json", "machine.json"))
+    rows = pd.DataFrame(rows).astype(dict.fromkeys(("value", "peer", "ratio"), float))
+    rows[["measured", "_", "beside"]] = rows["name"].str.partition(_BESIDE)
+    rows = rows.assign(peer=blank(rows["peer"]), ratio=blank(rows["ratio"]))
+    columns = {
+        "measured": "Measured", "value": ("Value", ".4g"), "unit": "Unit", "beside": "Beside",
+        "peer": ("Its value", ".4g"), "ratio": ("Ratio", ".4g"),
+    }  # fmt: skip
+    return table(exhibit, rows, columns, "none", numbers={**machine, "command": " ".join(map(str, command))})
 
 
-_SHOWN = 6
-
-
-def title_examples(panel: CareerPanel, seed: int) -> pd.DataFrame:
-    """Return some titles, evenly spread over the outcome space, one column a form.
+def memory_table(sizes: Sequence[str], tokens: int) -> DisplayTable:
+    """List the memory that the recipes for Llama-2 take on each GPU of 80 GB, in GiB.
 
     Args:
-        panel: its outcome space is used, none of its workers.
-        seed: of numbers, wordings and places.
+        sizes: of `labor_llm.models.memory.LLAMA_2`.
+        tokens: run at once on each GPU.
     """
-    places = np.unique(np.linspace(0, len(panel.outcomes) - 1, _SHOWN, dtype=int))
-    titles = {form: ResumeSettings(titles=form, seed=seed).of(panel).outcomes.titles for form in TITLE_FORMS}
-    return pd.DataFrame(
-        {form.capitalize(): [texts[place] for place in places] for form, texts in titles.items()}
-    )
+    # Only here, as the weights are counted by transformers.
+    from labor_llm.models.memory import recipe_table
+
+    rows = pd.concat([recipe_table(size, tokens).assign(size=size.upper()) for size in sizes])
+    rows["recipe"] = "Llama-2-" + rows["size"] + ": " + rows["recipe"]
+    rows["fits"] = rows["fits"].map({True: "yes", False: "no"})
+    columns = {
+        "recipe": "Recipe", "gpus": "GPUs", "weights": ("Weights", _GIB), "gradients": ("Gradients", _GIB),
+        "optimizer": ("Optimizer", _GIB), "activations": ("Activations", _GIB), "logits": ("Logits", _GIB),
+        "keys_values": ("Keys and values", _GIB), "total": ("Total", _GIB), "fits": "Fits",
+    }  # fmt: skip
+    return table("tab-memory", rows, columns, "none", numbers={"tokens": tokens})

@@ -1,8 +1,7 @@
 """Write exhibits to files and show them, the same way in Jupyter and in the book.
 
-Every function returns a `Display`: its `text/html` is what Jupyter shows, its `text/markdown` is MyST,
-from which the book makes a numbered, captioned exhibit that prose can refer to, as in
-{numref}`tab-main-comparison`.
+What is shown is a `Display`: its `text/html` is what Jupyter shows, its `text/markdown` is MyST, from which the
+book makes a numbered, captioned exhibit that prose can refer to, as in {numref}`tab-main-comparison`.
 """
 
 from __future__ import annotations
@@ -12,18 +11,19 @@ import json
 import re
 import string
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import matplotlib
 import pandas as pd
-from matplotlib.figure import Figure
 
 from labor_llm.disclosure import Persons, require_enough_persons
 from labor_llm.errors import ArtefactError, InputError
 from labor_llm.exhibits.catalogue import Exhibit, find_exhibit
-from labor_llm.exhibits.figures import figure_style
 from labor_llm.exhibits.formatting import (
+    MISSING,
+    DisplayFigure,
+    DisplayTable,
+    DisplayText,
     escape_html,
     escape_markdown,
     format_value,
@@ -32,6 +32,7 @@ from labor_llm.exhibits.formatting import (
     markdown_table,
 )
 from labor_llm.store.artefacts import atomic_path
+from labor_llm.store.results import Results, open_results
 
 NUMBERS_ENDING = ".numbers.json"
 _KEY = re.compile(r"[a-z][a-z0-9_]*")
@@ -57,140 +58,153 @@ class Display:
         return self.plain
 
 
-def show_table(
-    exhibit_id: str,
-    frame: pd.DataFrame,
-    exhibits: Path,
-    *,
-    persons: Persons,
-    formats: Mapping[str, str] | None = None,
-    variant: str = "",
-    numbers: Mapping[str, object] | None = None,
-) -> Display:
-    """Write a table as CSV (full precision) and LaTeX, and return it for display.
+def open_chapter(
+    results: str | Path, dataset: str = "", model: str = "", /, **words: object
+) -> tuple[Results, Exhibits]:
+    """Open the results that a chapter reads and adds to.
 
     Args:
-        exhibit_id: id of a table in the catalogue.
-        frame: rows and columns as they are to be read; the first column names the row; index not shown.
-        exhibits: folder for `<label>.csv` and `<label>.tex`.
-        persons: persons behind each row, see `disclosure.require_enough_persons`.
-        formats: format of the numbers of a column, such as `'.2f'` or `'({:.2f})'`.
-        variant: data set and model, for exhibits that are made once for each.
-        numbers: values for the `{words}` of the caption and the note.
+        results: their folder; a relative name is taken from the checkout.
+        dataset: short name of the data set, for a chapter on one: captions call it `{dataset}` by its label, and
+            exhibits that are made once for each data set have it in their names.
+        model: short name of the model, for a chapter that is run for each; in these names too.
+        **words: what captions and notes may say of the whole chapter, such as `draws=1000`.
 
-    Raises:
-        InputError: if a row rests on too few persons, or frame, formats or numbers do not fit; then
-            nothing is written.
+    Returns:
+        Where results lie, and what shows exhibits and writes them there: `show(table)`.
     """
-    exhibit = find_exhibit(exhibit_id, "table")
-    label = exhibit.label(variant)
-    header, rows = _text_cells(frame, formats or {}, label)
-    require_enough_persons(persons, [row[0] for row in rows], label)
-    caption, note = _texts(exhibit, numbers or {})
-    right = _flush_right(frame)
-    texts = {"label": label, "caption": caption, "note": note}
-    _write_text(Path(exhibits) / f"{label}.csv", frame.to_csv(index=False, lineterminator="\n"))
-    _write_text(Path(exhibits) / f"{label}.tex", latex_table(header, rows, right, texts))
-    return Display(
-        markdown=_myst_table(texts, markdown_table(header, rows, right)),
-        plain=f"{caption}\n\n{pd.DataFrame(rows, columns=header).to_string(index=False)}\n\n{note}".strip(),
-        html=html_table(header, rows, right, caption, note),
-    )
+    folders = open_results(results)
+    return folders, Exhibits(folders, dataset, model, words)
 
 
-def show_figure(
-    exhibit_id: str,
-    figure: Figure,
-    exhibits: Path,
-    *,
-    persons: Persons,
-    variant: str = "",
-    numbers: Mapping[str, object] | None = None,
-) -> Display:
-    """Write a figure as PNG and PDF, equal byte for byte in every run, and return it for display.
+@dataclass(frozen=True)
+class Exhibits:
+    """Shows what `labor_llm.exhibits` makes, and writes its files; see `open_chapter`."""
 
-    Args:
-        exhibit_id: id of a figure in the catalogue.
-        figure: a matplotlib figure, as drawn by `labor_llm.exhibits.figures`.
-        exhibits: folder for `<label>.png` and `<label>.pdf`.
-        persons: persons behind each point or bar that is drawn (a count or a Series), or `'none'`.
-        variant: data set and model, for exhibits that are made once for each.
-        numbers: values for the `{words}` of the caption and the note.
+    results: Results
+    dataset: str = ""
+    model: str = ""
+    words: Mapping[str, object] = field(default_factory=dict)
 
-    Raises:
-        InputError: if a point rests on too few persons, or numbers do not fit; nothing is written.
-    """
-    exhibit = find_exhibit(exhibit_id, "figure")
-    label = exhibit.label(variant)
-    points = len(persons) if isinstance(persons, pd.Series) else 1
-    require_enough_persons(persons, [f"point {number}" for number in range(1, points + 1)], label)
-    caption, note = _texts(exhibit, numbers or {})
-    for ending, metadata in _NO_TIMESTAMPS.items():
-        with matplotlib.rc_context(figure_style()), atomic_path(Path(exhibits) / f"{label}.{ending}") as path:
-            figure.savefig(path, metadata=metadata)
-    picture = base64.b64encode((Path(exhibits) / f"{label}.png").read_bytes()).decode("ascii")
-    alt = escape_html(exhibit.alt)
-    image = f'<img alt="{alt}" style="max-width:100%" src="data:image/png;base64,{picture}">'
-    legend = f"<br><small><em>Note.</em> {escape_html(note)}</small>" if note else ""
-    return Display(
-        markdown=_myst_figure(label, caption, note, exhibit.alt),
-        plain=f"{caption}\n\n{exhibit.alt}",
-        html=f"<figure>{image}<figcaption>{escape_html(caption)}{legend}</figcaption></figure>",
-    )
+    def __call__(
+        self, shown: DisplayTable | DisplayFigure | DisplayText, exhibit: str = "", **numbers: object
+    ) -> Display:
+        """Write a table (CSV in full precision, LaTeX) or figure (PNG, PDF) to files, and return it for display.
 
+        Args:
+            shown: a table, figure or text. Files are equal byte for byte in every run.
+            exhibit: id in the catalogue, if another than its own.
+            **numbers: further values for the `{words}` of the caption and the note.
 
-def show_text(template: str, *, persons: Persons, **numbers: object) -> Display:
-    """Return a paragraph of Markdown with computed numbers in it.
+        Raises:
+            InputError: if a row or point rests on too few persons, or frame, formats or numbers do not fit; then
+                nothing is written.
+        """
+        if isinstance(shown, DisplayText):
+            return self.text("{words}", persons=shown.persons, words=shown.words)
+        kind = "table" if isinstance(shown, DisplayTable) else "figure"
+        entry = find_exhibit(exhibit or shown.exhibit, kind)
+        variant = "-".join(part for part in (self.dataset, self.model) if part and entry.variants)
+        label = entry.label(variant)
+        if isinstance(shown, DisplayTable):
+            return self._table(shown, label, self._texts(entry, {**shown.numbers, **numbers}))
+        return self._figure(shown, label, self._texts(entry, numbers), entry.alt)
 
-    Args:
-        template: Markdown; `{name}` or `{name:.2f}` stand for the numbers.
-        persons: persons behind the numbers, or `'none'`.
-        **numbers: one value for each name in the template.
+    def text(self, template: str, *, persons: Persons, **numbers: object) -> Display:
+        """Return a paragraph of Markdown with computed numbers in it.
 
-    Raises:
-        InputError: if a name has no number or a number no name, or too few persons stand behind them.
-    """
-    require_enough_persons(persons, ["numbers in a text"], "show_text")
-    markdown = fill(template, numbers, "show_text", escape=True)
-    return Display(markdown=markdown, plain=fill(template, numbers, "show_text"))
+        Args:
+            template: Markdown; `{name}` or `{name:.2f}` stand for the numbers.
+            persons: persons behind the numbers, or `'none'`.
+            **numbers: one value for each name in the template.
 
+        Raises:
+            InputError: if a name has no number or a number no name, or too few persons stand behind them.
+        """
+        require_enough_persons(persons, ["numbers in a text"], "show.text")
+        markdown = fill(template, numbers, "show.text", escape=True)
+        return Display(markdown=markdown, plain=fill(template, numbers, "show.text"))
 
-def record_numbers(
-    name: str,
-    numbers: Mapping[str, object],
-    exhibits: Path,
-    *,
-    persons: Persons,
-    formats: Mapping[str, str] | None = None,
-) -> None:
-    """Write numbers for the book's prose pages, where `{{ key }}` stands for each.
+    def record(
+        self, name: str, numbers: Mapping[str, object], *, persons: Persons, decimals: int = 3
+    ) -> None:
+        """Write numbers for the book's prose pages, where `{{ key }}` stands for each.
 
-    Args:
-        name: name of the notebook (with data set and model where it is run for several).
-        numbers: value by key (lower-case letters, digits, `_`); text is allowed, missing values are not.
-        exhibits: folder for `<name>.numbers.json`, which holds each value in full and as it is to be read.
-        persons: persons behind each number: a count, a mapping by key, or `'none'`.
-        formats: format by key; by default whole numbers get separators and others three decimals.
+        Args:
+            name: name of the notebook (with data set and model where it is run for several).
+            numbers: value by key (lower-case letters, digits, `_`); text is allowed, missing values are not.
+            persons: persons behind each number: a count, a mapping by key, or `'none'`.
+            decimals: of the numbers that are not whole; those that are get separators.
 
-    Raises:
-        InputError: if a key is malformed, a value missing or not finite, a format has no number, or a number
-            rests on too few persons; names the key.
-    """
-    formats = formats or {}
-    where = f"{name}{NUMBERS_ENDING}"
-    require_enough_persons(persons, list(numbers), where)
-    _refuse_unknown(formats, numbers, where)
-    entries = {}
-    for key, value in numbers.items():
-        if not _KEY.fullmatch(key):
-            raise InputError(f"{where}: key {key!r} must be lower-case letters, digits and '_'.")
-        text = format_value(value, formats.get(key))
-        if text == format_value(None):
-            raise InputError(f"{where}: {key} is {value!r}; a sentence cannot hold a missing number.")
-        entries[key] = {"value": value.item() if hasattr(value, "item") else value, "text": text}
-    _write_text(
-        Path(exhibits) / where, json.dumps(entries, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    )
+        Raises:
+            InputError: if a key is malformed, a value missing or not finite, or a number rests on too few persons;
+                names the key.
+        """
+        where = f"{name}{NUMBERS_ENDING}"
+        require_enough_persons(persons, list(numbers), where)
+        entries = {}
+        for key, value in numbers.items():
+            if not _KEY.fullmatch(key):
+                raise InputError(f"{where}: key {key!r} must be lower-case letters, digits and '_'.")
+            text = format_value(value, f".{decimals}f")
+            if text == MISSING:
+                raise InputError(f"{where}: {key} is {value!r}; a sentence cannot hold a missing number.")
+            entries[key] = {"value": value.item() if hasattr(value, "item") else value, "text": text}
+        text = json.dumps(entries, indent=1, ensure_ascii=False, allow_nan=False)
+        _write_text(self.results.exhibits / where, f"{text}\n")
+
+    def _texts(self, entry: Exhibit, numbers: Mapping[str, object]) -> dict[str, str]:
+        """Return caption and note with their words filled; a number may stand in either."""
+        template = f"{entry.caption}\n{entry.note}"
+        named = {name for _, name, _, _ in string.Formatter().parse(template)}
+        known = {name: word for name, word in self.words.items() if name in named}
+        if self.dataset and "dataset" in named:
+            known["dataset"] = self.results.label(self.dataset)
+        return dict(
+            zip(("caption", "note"), fill(template, known | numbers, entry.id).split("\n", 1), strict=True)
+        )
+
+    def _table(self, table: DisplayTable, label: str, texts: dict[str, str]) -> Display:
+        cells = _text_cells(table.frame, table.formats, label)
+        require_enough_persons(table.persons, cells.iloc[:, 0].tolist(), label)
+        right, texts = _flush_right(table.frame), {"label": label, **texts}
+        folder = self.results.exhibits
+        _write_text(folder / f"{label}.csv", table.frame.to_csv(index=False, lineterminator="\n"))
+        _write_text(folder / f"{label}.tex", latex_table(cells, right, texts))
+        note = f"*Note.* {escape_markdown(texts['note'])} " if texts["note"] else ""
+        return Display(
+            markdown=f":::{{table}} {escape_markdown(texts['caption'])}\n:name: {label}\n:class: exhibit-table\n\n"
+            f"{markdown_table(cells, right)}\n:::\n\n"
+            f":::{{container}} exhibit-note\n{note}Download: {{download}}`CSV </exhibits/{label}.csv>` "
+            f"{{download}}`LaTeX </exhibits/{label}.tex>`\n:::\n",
+            plain=f"{texts['caption']}\n\n{cells.to_string(index=False)}\n\n{texts['note']}".strip(),
+            html=html_table(cells, right, texts),
+        )
+
+    def _figure(self, figure: DisplayFigure, label: str, texts: Mapping[str, str], alt: str) -> Display:
+        # Only here, so that a chapter of tables starts without matplotlib.
+        import matplotlib
+
+        from labor_llm.exhibits.figures import figure_style
+
+        points = len(figure.persons) if isinstance(figure.persons, pd.Series) else 1
+        require_enough_persons(figure.persons, [f"point {number}" for number in range(1, points + 1)], label)
+        for ending, metadata in _NO_TIMESTAMPS.items():
+            file = self.results.exhibits / f"{label}.{ending}"
+            with matplotlib.rc_context(figure_style()), atomic_path(file) as path:
+                figure.figure.savefig(path, metadata=metadata)
+        picture = base64.b64encode((self.results.exhibits / f"{label}.png").read_bytes()).decode("ascii")
+        caption, note = texts["caption"], texts["note"]
+        image = f'<img alt="{escape_html(alt)}" style="max-width:100%" src="data:image/png;base64,{picture}">'
+        legend = f"<br><small><em>Note.</em> {escape_html(note)}</small>" if note else ""
+        below = f"*Note.* {escape_markdown(note)} " if note else ""
+        return Display(
+            markdown=f":::{{figure}} /exhibits/{label}.png\n:name: {label}\n"
+            f":alt: {json.dumps(alt, ensure_ascii=False)}\n:class: dark-light\n\n{escape_markdown(caption)}\n\n"
+            f"{below}Download: {{download}}`PDF </exhibits/{label}.pdf>`\n:::\n",
+            plain=f"{caption}\n\n{alt}",
+            html=f"<figure>{image}<figcaption>{escape_html(caption)}{legend}</figcaption></figure>",
+        )
 
 
 def read_numbers(exhibits: Path) -> dict[str, str]:
@@ -244,16 +258,7 @@ def _refuse_unknown(given: Iterable[str], known: Collection[str], where: str) ->
         raise InputError(f"{where}: nothing is called {unknown[0]!r} there. Names: {names}.")
 
 
-def _texts(exhibit: Exhibit, numbers: Mapping[str, object]) -> tuple[str, str]:
-    """Return caption and note with their words filled; a number may stand in either."""
-    both = fill(f"{exhibit.caption}\n{exhibit.note}", numbers, exhibit.id)
-    caption, note = both.split("\n", 1)
-    return caption, note
-
-
-def _text_cells(
-    frame: pd.DataFrame, formats: Mapping[str, str], label: str
-) -> tuple[list[str], list[list[str]]]:
+def _text_cells(frame: pd.DataFrame, formats: Mapping[str, str], label: str) -> pd.DataFrame:
     if not isinstance(frame.index, pd.RangeIndex):
         raise InputError(f"{label}: the index of the frame would be lost. Call reset_index() first.")
     if frame.empty:
@@ -262,8 +267,10 @@ def _text_cells(
     if len(set(header)) != len(header):
         raise InputError(f"{label}: column names repeat: {header}.")
     _refuse_unknown(formats, header, f"{label}, formats")
-    columns = [[format_value(cell, formats.get(name)) for cell in frame[name].tolist()] for name in header]
-    return header, [list(row) for row in zip(*columns, strict=True)]
+    cells = {
+        name: [format_value(cell, formats.get(name)) for cell in frame[name].tolist()] for name in header
+    }
+    return pd.DataFrame(cells, dtype=object)
 
 
 def _flush_right(frame: pd.DataFrame) -> list[bool]:
@@ -274,26 +281,6 @@ def _flush_right(frame: pd.DataFrame) -> list[bool]:
         words = sum(isinstance(cell, str) for cell in cells)
         flags.append(position > 0 and words < max(len(cells), 1) / 2)
     return flags
-
-
-def _myst_table(texts: Mapping[str, str], table: str) -> str:
-    label = texts["label"]
-    links = f"{{download}}`CSV </exhibits/{label}.csv>` {{download}}`LaTeX </exhibits/{label}.tex>`"
-    note = f"*Note.* {escape_markdown(texts['note'])} " if texts["note"] else ""
-    return (
-        f":::{{table}} {escape_markdown(texts['caption'])}\n:name: {label}\n:class: exhibit-table\n\n"
-        f"{table}\n:::\n\n"
-        f":::{{container}} exhibit-note\n{note}Download: {links}\n:::\n"
-    )
-
-
-def _myst_figure(label: str, caption: str, note: str, alt: str) -> str:
-    text = f"\n*Note.* {escape_markdown(note)} " if note else "\n"
-    quoted = json.dumps(alt, ensure_ascii=False)
-    return (
-        f":::{{figure}} /exhibits/{label}.png\n:name: {label}\n:alt: {quoted}\n:class: dark-light\n\n"
-        f"{escape_markdown(caption)}\n{text}Download: {{download}}`PDF </exhibits/{label}.pdf>`\n:::\n"
-    )
 
 
 def _write_text(path: Path, text: str) -> None:

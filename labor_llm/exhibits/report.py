@@ -1,17 +1,15 @@
-"""Published values beside reproduced ones, with a verdict on whether the two may be compared.
+"""What a whole run tells: the numbers of the landing page, values beside the published ones, time and machine.
 
 `published.csv` holds every value of the paper that is at hand. They are quoted as summarised in a
 secondary source, not from the paper's tables, and no other value is given as the paper's.
-
-What a run leaves about itself: wall time of each notebook, software and machine.
-
-What a run reproduces of the paper's quantities, in the form that is compared with the published values.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -19,16 +17,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions
+from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import ArtefactError, InputError
-from labor_llm.exhibits.tables import DisplayTable
+from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity
+from labor_llm.exhibits.formatting import EN_DASH, DisplayTable, DisplayText, format_value, table
+from labor_llm.exhibits.tables import compare_in_words
+from labor_llm.store.artefacts import environment, verify, writing
+from labor_llm.store.results import Results, project_root
 
-PUBLISHED_COLUMNS = ["quantity", "dataset", "model", "metric", "value", "source", "note"]
 REPRODUCED_COLUMNS = ["quantity", "dataset", "model", "metric", "value"]
-COMPARED_COLUMNS = [
-    "quantity", "metric", "paper_dataset", "paper_model", "paper_value",
-    "our_dataset", "our_model", "our_value", "comparable", "verdict", "source", "note",
-]  # fmt: skip
 COMPARABLE = "comparable"
 # Chapters of their own may show it, on other data: a perplexity of other titles, a rise, a correlation.
 NOT_BESIDE = "not set beside ours here"
@@ -47,77 +46,192 @@ _LABELS = {
 }
 _UNKNOWN = "not stated"
 _NO_MODEL = "none"
+_ABOUT = "about.json"
+# Of the bootstrap samples of stored comparisons.
+_SEED = 1
+
+
+def data_numbers(panel: CareerPanel, label: str) -> dict[str, object]:
+    """Return what the landing page says of the first data set: its label, years and sizes."""
+    years = panel.frame["year"]
+    return {
+        "headline_dataset": label,
+        "headline_workers": len(panel.workers),
+        "headline_records": len(panel.frame),
+        "headline_titles": len(panel.outcomes),
+        "survey_years": f"{years.min()}{EN_DASH}{years.max()}",
+    }
+
+
+def best_baselines(bootstrap: pd.DataFrame, baselines: Collection[str]) -> dict[str, str]:
+    """Return the baseline with the lowest perplexity on each data set.
+
+    Args:
+        bootstrap: as `evaluation.perplexity.bootstrap_perplexity` returns it.
+        baselines: names of the models that are baselines; the oracle of a simulated data set is none.
+
+    Raises:
+        InputError: if a data set has no baseline.
+    """
+    best = {}
+    for dataset, part in bootstrap.groupby("dataset", sort=False):
+        rows = part[part["model"].isin(baselines)]
+        if rows.empty:
+            raise InputError(f"{dataset}: no predictions of a baseline. Run notebooks/06_baselines.")
+        best[str(dataset)] = str(rows.loc[rows["perplexity"].idxmin(), "model"])
+    return best
+
+
+def comparison_numbers(
+    bootstrap: pd.DataFrame, differences: pd.DataFrame, fine_tuned: str, off_the_shelf: str
+) -> dict[str, object]:
+    """Return perplexities, standard errors and the paired difference to the best baseline on the first data set.
+
+    Args:
+        bootstrap: as `evaluation.perplexity.bootstrap_perplexity` returns it.
+        differences: as `bootstrap_differences` returns it, the best baseline being the reference.
+        fine_tuned: name in tables of the model that is compared.
+        off_the_shelf: name in tables of the same model without fine-tuning.
+
+    Returns:
+        For the keys `fine_tuned`, `off_the_shelf` and `best_baseline` `<key>_label`, `<key>_perplexity` and
+        `<key>_test_se`; `best_baseline` (its name), `difference_to_best_baseline` with `_se`, `fine_tuned_verdict`
+        (in words), and the numbers of test transitions and workers. What is not finite, after a probability of zero,
+        is a word, as neither a sentence nor JSON holds such a number.
+    """
+    dataset = bootstrap["dataset"].iloc[0]
+    rows = bootstrap[bootstrap["dataset"] == dataset].set_index("model")
+    pair = differences[differences["dataset"] == dataset].set_index("model").loc[fine_tuned]
+    models = {"fine_tuned": fine_tuned, "off_the_shelf": off_the_shelf, "best_baseline": pair["reference"]}
+    numbers: dict[str, object] = {}
+    for key, model in models.items():
+        numbers[f"{key}_label"] = model
+        numbers[f"{key}_perplexity"] = _number_or_word(rows.at[model, "perplexity"])
+        numbers[f"{key}_test_se"] = _number_or_word(rows.at[model, "test_se"])
+    return numbers | {
+        "best_baseline": pair["reference"],
+        "difference_to_best_baseline": _number_or_word(pair["difference"]),
+        "difference_to_best_baseline_se": _number_or_word(pair["test_se"]),
+        "fine_tuned_verdict": compare_in_words(pair["difference"], pair["ci_low"], pair["ci_high"]),
+        "headline_test_transitions": int(rows.at[fine_tuned, "transitions"]),
+        "headline_test_workers": int(rows.at[fine_tuned, "workers"]),
+    }
+
+
+def comparison_sentence(numbers: Mapping[str, object]) -> DisplayText:
+    """Say what `comparison_numbers` found."""
+    fine, base, difference, error = (
+        format_value(numbers[key], ".2f")
+        for key in (
+            "fine_tuned_perplexity", "best_baseline_perplexity", "difference_to_best_baseline",
+            "difference_to_best_baseline_se",
+        )
+    )  # fmt: skip
+    words = (
+        f"The fine-tuned model's perplexity of {fine} is {numbers['fine_tuned_verdict']} that of the best baseline, "
+        f"{base}: the paired difference is {difference} with a standard error of {error}, over "
+        f"{numbers['headline_test_transitions']:,} transitions of {numbers['headline_test_workers']:,} workers."
+    )
+    return DisplayText(words, numbers["headline_test_workers"])
+
+
+def _number_or_word(value: float) -> float | str:
+    if math.isnan(value):
+        return "not defined"
+    if math.isinf(value):
+        return "\u221e" if value > 0 else "\u2212\u221e"
+    return float(value)
+
+
+def valid_mass_numbers(masses: pd.DataFrame, models: Mapping[str, str]) -> dict[str, object]:
+    """Return the mean valid mass of models on the first data set, `<key>_valid_mass`, and `mass_workers` behind it.
+
+    Args:
+        masses: as `tables.valid_mass_quantiles` returns it.
+        models: name in tables by key.
+    """
+    rows = masses[masses["dataset"] == masses["dataset"].iloc[0]].set_index("model")
+    numbers = {f"{key}_valid_mass": float(rows.at[model, "mean"]) for key, model in models.items()}
+    return {**numbers, "mass_workers": int(rows["workers"].min())}
 
 
 def read_published() -> pd.DataFrame:
-    """Return the published values.
-
-    Returns:
-        Columns `quantity`, `dataset`, `model` (the base model), `metric`, `value` (float), `source`, `note`.
-    """
+    """Return the published values: `quantity`, `dataset`, `model` (the base), `metric`, `value`, `source`, `note`."""
     with (files("labor_llm.exhibits") / "published.csv").open(encoding="utf-8") as file:
-        published = pd.read_csv(file, keep_default_na=False, dtype={"value": float})
-    if list(published.columns) != PUBLISHED_COLUMNS:
-        raise InputError(f"published.csv: columns {list(published.columns)}, expected {PUBLISHED_COLUMNS}.")
-    return published
+        return pd.read_csv(file, keep_default_na=False, dtype={"value": float})
 
 
-def compare_with_paper(published: pd.DataFrame, reproduced: pd.DataFrame) -> pd.DataFrame:
+def compare_with_paper(reproduced: pd.DataFrame) -> pd.DataFrame:
     """Join published values with reproduced ones of the same quantity and metric.
 
     Args:
-        published: as `read_published` returns it.
-        reproduced: columns `quantity` (as in `published.csv`), `dataset`, `model` (the base model), `metric`
-            and `value`, one row for each value of this run; may be empty.
+        reproduced: columns `REPRODUCED_COLUMNS` with `quantity` as in `published.csv` and `model` the base model, one
+            row for each value of this run; may be empty.
 
     Returns:
-        A row for each pair, and one for each published value that was not reproduced, in published order:
-        `quantity`, `metric`, `paper_dataset`, `paper_model`, `paper_value`, `our_dataset`, `our_model`,
-        `our_value` (text empty and value NaN where nothing was reproduced), `comparable` (bool), `verdict`,
-        `source`, `note`.
-
-    Raises:
-        InputError: if a column is missing, or a reproduced quantity and metric was never published.
+        A row for each pair, and one for each published value that was not reproduced, in published order: the columns
+        of `read_published`, `our_dataset`, `our_model`, `our_value` (text empty and value NaN where nothing was
+        reproduced) and `verdict`.
     """
-    missing = [column for column in REPRODUCED_COLUMNS if column not in reproduced.columns]
-    if missing:
-        raise InputError(f"reproduced values: no column {missing[0]!r}; needed are {REPRODUCED_COLUMNS}.")
-    known = set(zip(published["quantity"], published["metric"], strict=True))
-    for pair in zip(reproduced["quantity"], reproduced["metric"], strict=True):
-        if pair not in known:
-            raise InputError(f"reproduced values: there is no published value of {pair[0]!r} ({pair[1]}).")
-    paper = published.rename(columns={name: f"paper_{name}" for name in ("dataset", "model", "value")})
-    ours = reproduced[REPRODUCED_COLUMNS].rename(
-        columns={name: f"our_{name}" for name in ("dataset", "model", "value")}
-    )
-    joined = paper.merge(ours, on=["quantity", "metric"], how="left")
+    ours = reproduced.rename(columns={name: f"our_{name}" for name in ("dataset", "model", "value")})
+    joined = read_published().merge(ours, on=["quantity", "metric"], how="left")
     joined[["our_dataset", "our_model"]] = joined[["our_dataset", "our_model"]].astype(object).fillna("")
     joined["verdict"] = [_verdict(row) for row in joined.to_dict("records")]
-    joined["comparable"] = joined["verdict"] == COMPARABLE
-    return joined[COMPARED_COLUMNS]
+    return joined
 
 
-def published_table(compared: pd.DataFrame, persons: int) -> DisplayTable:
-    """Lay `compare_with_paper` out for reading; published values keep the digits they were given with.
+def _verdict(row: dict[str, object]) -> str:
+    if not row["our_dataset"]:
+        return NOT_BESIDE
+    reasons = []
+    if row["dataset"] == _UNKNOWN:
+        reasons.append("survey not stated")
+    elif str(row["dataset"]).casefold() != str(row["our_dataset"]).casefold():
+        reasons.append("other survey")
+    if row["model"] == _UNKNOWN:
+        reasons.append("model not stated")
+    elif row["model"] != _NO_MODEL and row["model"] != row["our_model"]:
+        reasons.append("other base model")
+    return f"not comparable: {', '.join(reasons)}" if reasons else COMPARABLE
+
+
+def published_values(
+    predictions: Mapping[str, Sequence[Predictions]],
+    surveys: Mapping[str, str],
+    workers: int,
+    base_model: str,
+) -> DisplayTable:
+    """Put the published values beside what this run has of them.
 
     Args:
-        compared: as `compare_with_paper` returns it.
-        persons: test workers behind the reproduced values.
+        predictions: for each quantity of `published.csv` ('fine_tuned', 'off_the_shelf') those on each data set.
+        surveys: what to call each data set, by its short name.
+        workers: workers of all data sets together.
+        base_model: base model of the language models; of a folder the name alone is shown.
     """
-    names = [_LABELS.get(name, name) for name in compared["quantity"]]
-    frame = pd.DataFrame(
-        {
-            "Quantity": [
-                f"{name} ({metric})" for name, metric in zip(names, compared["metric"], strict=True)
-            ],
-            "Paper": [_as_given(value) for value in compared["paper_value"]],
-            "Paper: data, model": _joined(compared["paper_dataset"], compared["paper_model"]),
-            "Ours": pd.Series([_as_given(value) for value in compared["our_value"]], dtype=object),
-            "Ours: data, model": _joined(compared["our_dataset"], compared["our_model"]),
-            "Verdict": compared["verdict"],
-        }
+    name = Path(base_model).name
+    rows = [
+        (quantity, surveys[dataset], name, "perplexity", float(np.exp(-part["log_prob"].mean())))
+        for quantity, several in predictions.items()
+        for prediction in several
+        for dataset, part in prediction.table.groupby("dataset", sort=False)
+    ]
+    rows.append(("individuals", ", ".join(surveys.values()), _NO_MODEL, "count", float(workers)))
+    compared = compare_with_paper(pd.DataFrame(rows, columns=REPRODUCED_COLUMNS))
+    # A count has separators, so it must not have become a decimal number.
+    ours = [int(value) if value == value // 1 else value for value in compared["our_value"]]
+    compared = compared.assign(
+        quantity=compared["quantity"].replace(_LABELS) + " (" + compared["metric"] + ")",
+        our_value=pd.Series(ours, dtype=object),
+        about=_joined(compared["dataset"], compared["model"]),
+        our_about=_joined(compared["our_dataset"], compared["our_model"]),
     )
-    return DisplayTable(frame, pd.Series([persons] * len(frame)), {"Paper": ".12g", "Ours": ".2f"})
+    # Published values keep the digits that they were given with.
+    columns = {
+        "quantity": "Quantity", "value": ("Paper", ".12g"), "about": "Paper: data, model", "our_value": ("Ours", ".2f"),
+        "our_about": "Ours: data, model", "verdict": "Verdict",
+    }  # fmt: skip
+    return table("tab-published-values", compared, columns, workers)
 
 
 def _joined(datasets: pd.Series, models: pd.Series) -> list[str]:
@@ -126,43 +240,18 @@ def _joined(datasets: pd.Series, models: pd.Series) -> list[str]:
     return [", ".join(dict.fromkeys(part for part in pair if part not in ("", _NO_MODEL))) for pair in pairs]
 
 
-def _as_given(value: float) -> float | int:
-    """Turn a whole number back into one, for its separators."""
-    return int(value) if pd.notna(value) and value == int(value) else value
+def run_times(results: Results) -> DisplayTable:
+    """List wall time and peak memory of every executed notebook of a run, and their total.
 
-
-def _verdict(row: dict[str, object]) -> str:
-    if not row["our_dataset"]:
-        return NOT_BESIDE
-    reasons = []
-    if row["paper_dataset"] == _UNKNOWN:
-        reasons.append("survey not stated")
-    elif str(row["paper_dataset"]).casefold() != str(row["our_dataset"]).casefold():
-        reasons.append("other survey")
-    if row["paper_model"] == _UNKNOWN:
-        reasons.append("model not stated")
-    elif row["paper_model"] != _NO_MODEL and row["paper_model"] != row["our_model"]:
-        reasons.append("other base model")
-    return f"not comparable: {', '.join(reasons)}" if reasons else COMPARABLE
-
-
-def run_times(notebooks: Path, benchmarks: Path) -> pd.DataFrame:
-    """Return wall time and peak memory of every executed notebook of a folder.
-
-    Args:
-        notebooks: executed notebooks; papermill records the wall time in them.
-        benchmarks: the workflow's record of each job, `<name>.tsv`, with its peak memory; may be absent.
-
-    Returns:
-        Columns `Notebook`, `Minutes`, `Peak memory, GB` (NaN where not recorded), in the order of names, and a
-        last row `Total` with the sum of the minutes and the largest peak. A notebook that is being executed is
-        left out.
+    Papermill records the wall time in the notebook, the workflow the peak memory in `<name>.tsv` (missing where it
+    did not). The last row is the sum of the minutes and the largest peak. A notebook that is being executed is
+    left out.
 
     Raises:
-        ArtefactError: if the folder holds no executed notebook or one of them is unreadable.
+        ArtefactError: if there is no executed notebook or one of them is unreadable.
     """
     rows = []
-    for path in sorted(Path(notebooks).glob("*.ipynb")):
+    for path in sorted(results.notebooks.glob("*.ipynb")):
         if path.name.endswith(".failed.ipynb"):
             continue
         try:
@@ -170,12 +259,13 @@ def run_times(notebooks: Path, benchmarks: Path) -> pd.DataFrame:
         except (ValueError, KeyError) as error:
             raise ArtefactError(f"{path}: not readable as a notebook ({error}). Run it again.") from error
         if record.get("duration") is not None:
-            rows.append((path.stem, record["duration"] / 60.0, _peak_memory(benchmarks / f"{path.stem}.tsv")))
+            peak = _peak_memory(results.benchmarks / f"{path.stem}.tsv")
+            rows.append((path.stem, record["duration"] / 60.0, peak))
     if not rows:
-        raise ArtefactError(f"{notebooks}: no executed notebook there. Run the replication first.")
+        raise ArtefactError(f"{results.notebooks}: no executed notebook there. Run the replication first.")
     frame = pd.DataFrame(rows, columns=["Notebook", "Minutes", "Peak memory, GB"])
     frame.loc[len(frame)] = ["Total", frame["Minutes"].sum(), frame["Peak memory, GB"].max()]
-    return frame
+    return DisplayTable("tab-run-times", frame, "none", {"Minutes": ".1f", "Peak memory, GB": ".1f"})
 
 
 def _peak_memory(path: Path) -> float:
@@ -185,47 +275,74 @@ def _peak_memory(path: Path) -> float:
     return float(pd.to_numeric(pd.read_csv(path, sep="\t")["max_rss"], errors="coerce").max()) * 2**20 / 1e9
 
 
-def environment_table(environment: Mapping[str, Any]) -> pd.DataFrame:
-    """Return software and machine as a table.
-
-    Args:
-        environment: as `labor_llm.store.artefacts.environment` returns it; nested mappings are laid flat.
-
-    Returns:
-        Columns `Item`, `Value` (text).
-    """
+def environment_table() -> DisplayTable:
+    """List software and machine of this run."""
     rows = []
-    for key, value in environment.items():
+    for key, value in environment().items():
         nested = value.items() if isinstance(value, Mapping) else [(key, value)]
         rows += [{"Item": str(name), "Value": str(text)} for name, text in nested]
-    return pd.DataFrame(rows)
+    return DisplayTable("tab-environment", pd.DataFrame(rows), "none")
 
 
-def reproduced_values(
-    predictions: Mapping[str, Sequence[Predictions]],
-    surveys: Mapping[str, str],
-    workers: int,
-    base_model: str,
-) -> pd.DataFrame:
-    """Return the quantities of `published.csv` that this run has, with the columns that the comparison asks for.
+@dataclass(frozen=True)
+class StoredComparison:
+    """A comparison that took longer than a replication may, as it was stored: no worker is in it.
+
+    Attributes:
+        perplexity: as `evaluation.perplexity.bootstrap_perplexity` returns it.
+        by_type: the same by type of transition.
+        differences: as `evaluation.perplexity.bootstrap_differences` returns it, from the reference model.
+        about: what the numbers depend on, as it was given.
+    """
+
+    perplexity: pd.DataFrame
+    by_type: pd.DataFrame
+    differences: pd.DataFrame
+    about: dict[str, Any]
+
+
+def store_comparison(
+    folder: Path,
+    predictions: Sequence[Predictions],
+    reference: str,
+    about: Mapping[str, Any],
+    draws: int = 1000,
+) -> StoredComparison:
+    """Compare models on the same transitions of a data set, store the aggregates, and return them.
 
     Args:
-        predictions: for each quantity ('fine_tuned', 'off_the_shelf') the predictions on each data set.
-        surveys: what to call each data set, by its short name.
-        workers: workers of all data sets together.
-        base_model: base model of the language models; of a folder the name alone is shown.
+        folder: of the artefact: a CSV file a table, and `about.json`.
+        predictions: of the models, in the order of the tables.
+        reference: the model that the others are compared with.
+        about: what the numbers depend on, by name (JSON values); `draws` and `reference` are added.
+        draws: bootstrap samples of the test workers.
+
+    Raises:
+        InputError: if a number would rest on fewer than 11 workers; and as `bootstrap_differences`.
     """
-    rows = [
-        (
-            quantity,
-            surveys[dataset],
-            Path(base_model).name,
-            "perplexity",
-            float(np.exp(-part["log_prob"].mean())),
-        )
-        for quantity, several in predictions.items()
-        for prediction in several
-        for dataset, part in prediction.table.groupby("dataset", sort=False)
-    ]
-    rows.append(("individuals", ", ".join(surveys.values()), "none", "count", float(workers)))
-    return pd.DataFrame(rows, columns=REPRODUCED_COLUMNS)
+    tables = {
+        "perplexity": bootstrap_perplexity(predictions, draws, _SEED),
+        "by_type": bootstrap_perplexity(predictions, draws, _SEED, by="transition_type"),
+        "differences": bootstrap_differences(predictions, reference, draws, _SEED),
+    }
+    for name, rows in tables.items():
+        # Not left out: the number of one group follows from those of all others and the total.
+        if (fewest := int(rows["workers"].min())) < MINIMUM_PERSONS:
+            raise InputError(
+                f"{name}: a number rests on {fewest} workers; {MINIMUM_PERSONS} or more must stand behind each. "
+                "Compare the models on more test workers."
+            )
+    told = {**about, "reference": reference, "draws": draws}
+    with writing(folder, {"tables": list(tables)}) as aside:
+        for name, rows in tables.items():
+            rows.to_csv(aside / f"{name}.csv", index=False)
+        (aside / _ABOUT).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    return StoredComparison(**tables, about=told)
+
+
+def read_comparison(folder: str | Path) -> StoredComparison:
+    """Return a stored comparison, checksums verified; a relative folder is taken from the checkout."""
+    folder = project_root() / folder
+    verify(folder)
+    tables = {name: pd.read_csv(folder / f"{name}.csv") for name in ("perplexity", "by_type", "differences")}
+    return StoredComparison(**tables, about=json.loads((folder / _ABOUT).read_text(encoding="utf-8")))

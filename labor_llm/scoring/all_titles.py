@@ -1,11 +1,4 @@
-"""Log-probabilities of wanted next tokens, without the logits of the whole vocabulary at all positions.
-
-    log P(token | h) = h . w_token + b_token - log sum_v exp(h . w_v + b_v)
-
-The sum over the vocabulary is run in blocks that stay in the processor's cache; the wanted logits are
-dot products of their own.
-
-Log-probability of every title as the next job, for every record of a career, exactly.
+"""Log-probability of every title as the next job, for every record of a career, exactly.
 
 The career is read once; its keys and values serve all records. The tree of titles hangs on each
 record's prompt: its inner nodes are run once, each seeing the prompt and its own ancestors only.
@@ -14,6 +7,12 @@ Several records, or parts of the tree, are run together, as many as positions an
 Attention to prompt and ancestors is computed as `tree_attention` says. A model that it does not fit
 gets a dense mask over prompt and tree, which is slower. Either way the log-probabilities along the last
 record's realised title are compared with those that the pass over the career itself gave.
+
+The logits of the whole vocabulary at all positions are never there at once:
+
+    log P(token | h) = h . w_token + b_token - log sum_v exp(h . w_v + b_v)
+
+The sum is run in blocks that stay in the processor's cache; the wanted logits are dot products of their own.
 """
 
 from __future__ import annotations
@@ -35,6 +34,10 @@ from labor_llm.text.tokenization import EncodedResume
 # Positions and vocabulary of one block of logits: 8 MB in float32, and matrices large enough to be fast.
 _ROWS = 1024
 COLUMNS = 2048
+# Positions run at once: enough for fast matrix products, few enough to stay near the processor's cache.
+_POSITIONS = 2048
+# Bytes that a pass may take beside the model and the career's keys: 1 GiB.
+MEMORY = 2**30
 
 
 def token_log_probs(
@@ -56,28 +59,19 @@ def token_log_probs(
 
 def log_normalisers(head: torch.nn.Linear, hidden: torch.Tensor) -> torch.Tensor:
     """Return the logarithm of the sum of the exponentials of all logits at each position, float32 [positions]."""
-    if not len(hidden):
-        return hidden.new_empty(0, dtype=torch.float32)
-    return torch.cat([_log_normalisers(head, part) for part in hidden.split(_ROWS)])
-
-
-def _log_normalisers(head: torch.nn.Linear, hidden: torch.Tensor) -> torch.Tensor:
-    largest = hidden.new_full((len(hidden),), -torch.inf, dtype=torch.float32)
-    total = torch.zeros_like(largest)
-    for start in range(0, head.out_features, COLUMNS):
-        end = start + COLUMNS
-        bias = None if head.bias is None else head.bias[start:end]
-        block = torch.nn.functional.linear(hidden, head.weight[start:end], bias).float()
-        before, largest = largest, torch.maximum(largest, block.amax(dim=-1))
-        # In place: torch.logsumexp makes a copy, and took twelve times as long on a CPU.
-        total = total * (before - largest).exp() + block.sub_(largest[:, None]).exp_().sum(dim=-1)
-    return total.log() + largest
-
-
-# Positions run at once: enough for fast matrix products, few enough to stay near the processor's cache.
-POSITIONS = 2048
-# Bytes that a pass may take beside the model and the career's keys: 1 GiB.
-MEMORY = 2**30
+    found = [hidden.new_empty(0, dtype=torch.float32)]
+    for rows in hidden.split(_ROWS) if len(hidden) else ():
+        largest = hidden.new_full((len(rows),), -torch.inf, dtype=torch.float32)
+        total = torch.zeros_like(largest)
+        for start in range(0, head.out_features, COLUMNS):
+            block = slice(start, start + COLUMNS)
+            bias = None if head.bias is None else head.bias[block]
+            logits = torch.nn.functional.linear(rows, head.weight[block], bias).float()
+            before, largest = largest, torch.maximum(largest, logits.amax(dim=-1))
+            # In place: torch.logsumexp makes a copy, and took twelve times as long on a CPU.
+            total = total * (before - largest).exp() + logits.sub_(largest[:, None]).exp_().sum(dim=-1)
+        found.append(total.log() + largest)
+    return torch.cat(found)
 
 
 @torch.inference_mode()
@@ -85,7 +79,6 @@ def all_title_log_probs(
     language_model: LanguageModel,
     resume: EncodedResume,
     trie: TitleTrie,
-    positions: int = POSITIONS,
     memory: int = MEMORY,
 ) -> np.ndarray:
     """Return the log-probability of every title for every record, float64 [records, titles], nats.
@@ -94,21 +87,19 @@ def all_title_log_probs(
         language_model: the model.
         resume: the career.
         trie: the tree of titles.
-        positions: most positions run at once (a bin of the tree is the least).
-        memory: bytes that they may take beside the model and the career's keys and values; lowers
-            `positions` where they would take more.
+        memory: bytes that the positions run at once may take beside the model and the career's keys and values; a
+            bin of the tree under one record is the least that is run.
 
     Raises:
         MismatchError: if the model is of a kind whose attention cannot be shared between titles.
     """
     if not resume.spans:
         return np.empty((0, len(trie.title_edges)))
-    return title_log_probs(
-        edge_log_probs(read_career(language_model, resume, trie), trie, positions, memory), trie
-    )
+    career = read_career(language_model, resume, trie)
+    return title_log_probs(edge_log_probs(career, trie, memory), trie)
 
 
-def edge_log_probs(career: CareerPass, trie: TitleTrie, positions: int, memory: int) -> np.ndarray:
+def edge_log_probs(career: CareerPass, trie: TitleTrie, memory: int) -> np.ndarray:
     """Return the log-probability of every edge of the tree for every record, float64 [records, edges].
 
     Args, raises: as `all_title_log_probs`.
@@ -118,7 +109,7 @@ def edge_log_probs(career: CareerPass, trie: TitleTrie, positions: int, memory: 
     if not len(trie):
         return edges
     for run in (_run_tree_attention, _run_dense_mask):
-        if _fill(edges, run, career, trie, positions, memory):
+        if _fill(edges, run, career, trie, memory):
             return edges
     raise MismatchError(
         f"{type(career.model).__name__}: its probability of a realised title, read along the career, differs from "
@@ -159,11 +150,9 @@ class _Part:
 _Run = Callable[[CareerPass, _Part], torch.Tensor]
 
 
-def _fill(
-    edges: np.ndarray, run: _Run, career: CareerPass, trie: TitleTrie, positions: int, memory: int
-) -> bool:
+def _fill(edges: np.ndarray, run: _Run, career: CareerPass, trie: TitleTrie, memory: int) -> bool:
     """Fill in the edges below the root; tell whether this way to run nodes is right for the model."""
-    records, bins = _shares(career, trie, run, positions, memory)
+    records, bins = _shares(career, trie, run, memory)
     # The last records first: their group shows whether the model fits.
     for number, rows in enumerate(reversed(_groups(len(career.starts), records))):
         for part in _parts(career, trie, rows, bins):
@@ -177,13 +166,14 @@ def _fill(
     return True
 
 
-def _shares(career: CareerPass, trie: TitleTrie, run: _Run, positions: int, memory: int) -> tuple[int, int]:
+def _shares(career: CareerPass, trie: TitleTrie, run: _Run, memory: int) -> tuple[int, int]:
     """Return how many records, and how many bins of the tree, are run at once."""
     bins, size = trie.bins.nodes.shape
-    needed = (
-        _bytes_a_position(career, size) if run is _run_tree_attention else _dense_bytes_a_position(career)
-    )
-    positions = max(1, min(positions, memory // needed))
+    if run is _run_tree_attention:
+        needed = _bytes_a_position(career, size)
+    else:  # a position's logits are kept as they are and in float32
+        needed = 8 * int(career.model.get_input_embeddings().num_embeddings)
+    positions = max(1, min(_POSITIONS, memory // needed))
     if positions < bins * size:
         return 1, max(1, positions // size)
     return positions // (bins * size), bins
@@ -198,11 +188,6 @@ def _bytes_a_position(career: CareerPass, size: int) -> int:
     keys = 2 * heads * head_width * (length + size) // size
     states = career.keys[0].element_size() * (12 * width + 4 * inner + keys + length + size)
     return states + 2 * 4 * COLUMNS
-
-
-def _dense_bytes_a_position(career: CareerPass) -> int:
-    """Return the bytes of a position's logits, kept as they are and in float32."""
-    return 8 * int(career.model.get_input_embeddings().num_embeddings)
 
 
 def _groups(number: int, at_once: int) -> list[np.ndarray]:
@@ -249,37 +234,26 @@ def _run_tree_attention(career: CareerPass, part: _Part) -> torch.Tensor:
 def _run_dense_mask(career: CareerPass, part: _Part) -> torch.Tensor:
     """Return the edges' log-probabilities [records, edges] with one mask over all; raises DoesNotFitError."""
     starts = torch.tensor(part.starts, device=part.tokens.device)
-    longest, slots = part.starts[-1], part.tokens.numel()
+    records, longest, slots = len(starts), part.starts[-1], part.tokens.numel()
+    # The keys and values of the longest prompt, seen by each of the records without a copy.
+    shared = DynamicCache()
+    for number, layer in enumerate(zip(career.keys, career.values, strict=True)):
+        keys, values = (kept[None, :, :longest].expand(records, -1, -1, -1) for kept in layer)
+        shared.update(keys, values, number)
+    # What a slot sees: its own record's prompt, its ancestors, itself.
+    among = torch.block_diag(*part.seen.unbind())
+    prompt = torch.arange(longest, device=starts.device)[None, None] < starts[:, None, None]
+    seen = torch.cat([some.expand(records, slots, -1) for some in (prompt, among)], dim=-1)
     try:
         logits = career.model(
-            input_ids=part.tokens.flatten().expand(len(starts), slots),
+            input_ids=part.tokens.flatten().expand(records, slots),
             position_ids=starts[:, None] + part.depths.flatten() - 1,
-            attention_mask=_dense_mask(starts, longest, part.seen, career.model.dtype),
-            past_key_values=_shared_prefix(career, len(starts), longest),
+            attention_mask=additive_mask(seen, career.model.dtype)[:, None],
+            past_key_values=shared,
             use_cache=True,
         ).logits
     except (TypeError, ValueError) as error:
         # Models with biases by distance take no mask of four dimensions, some no positions.
         raise DoesNotFitError(f"{type(career.model).__name__}: takes no mask over a tree.") from error
-    found = []
-    for row in logits:
-        log_probs = torch.log_softmax(row.float(), dim=-1)
-        found.append(log_probs[part.edge_slots, part.edge_tokens])
-    return torch.stack(found)
-
-
-def _shared_prefix(career: CareerPass, records: int, length: int) -> DynamicCache:
-    """Return the first `length` keys and values of the career, seen by each of the records, without a copy."""
-    shared = DynamicCache()
-    for number, layer in enumerate(zip(career.keys, career.values, strict=True)):
-        keys, values = (kept[None, :, :length].expand(records, -1, -1, -1) for kept in layer)
-        shared.update(keys, values, number)
-    return shared
-
-
-def _dense_mask(starts: torch.Tensor, longest: int, seen: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Return what is added to attention [records, 1, slots, longest + slots]: own prompt, ancestors, itself."""
-    among = torch.block_diag(*seen.unbind())
-    prompt = torch.arange(longest, device=starts.device)[None, None] < starts[:, None, None]
-    shape = (len(starts), len(among), -1)
-    return additive_mask(torch.cat([prompt.expand(shape), among.expand(shape)], dim=-1), dtype)[:, None]
+    log_probs = (torch.log_softmax(row.float(), dim=-1) for row in logits)
+    return torch.stack([of_record[part.edge_slots, part.edge_tokens] for of_record in log_probs])

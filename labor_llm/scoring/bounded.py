@@ -27,11 +27,10 @@ import torch
 
 from labor_llm.errors import InputError
 from labor_llm.models.loading import LanguageModel
-from labor_llm.scoring.all_titles import MEMORY, POSITIONS, edge_log_probs, title_log_probs, token_log_probs
-from labor_llm.scoring.growing_tree import GrowingTree, KeyStore
+from labor_llm.scoring.all_titles import MEMORY, edge_log_probs, title_log_probs, token_log_probs
 from labor_llm.scoring.passes import CareerPass, read_career
 from labor_llm.scoring.title_trie import TitleTrie
-from labor_llm.scoring.tree_attention import DoesNotFitError, run_tree
+from labor_llm.scoring.tree_attention import DoesNotFitError, GrowingTree, run_tree
 from labor_llm.text.tokenization import EncodedResume
 
 # Nodes run together: each is compared with the keys of all, so that many more would cost more than they save.
@@ -60,23 +59,6 @@ class BoundedScores:
         """Which log-probabilities are known, bool [records, titles]."""
         return np.isfinite(self.lower)
 
-    @property
-    def mass_lower(self) -> np.ndarray:
-        """The least that the probabilities of all titles can add up to, float64 [records]."""
-        return np.exp(self.lower).sum(axis=1)
-
-    @property
-    def mass_upper(self) -> np.ndarray:
-        """The most that the probabilities of all titles can add up to, float64 [records]."""
-        return self.mass_lower + self.unresolved
-
-    @property
-    def normalised(self) -> tuple[np.ndarray, np.ndarray]:
-        """Bounds on the titles' probabilities, divided by their sum: two float64 [records, titles]."""
-        known, most = np.exp(self.lower), np.exp(self.upper)
-        others = self.mass_lower[:, None] - known
-        return known / self.mass_upper[:, None], most / (others + most)
-
     def with_known(self, titles: np.ndarray, log_probs: np.ndarray) -> BoundedScores:
         """Return the same with one more title known for every record, such as the realised one.
 
@@ -98,7 +80,6 @@ def bounded_title_log_probs(
     resume: EncodedResume,
     trie: TitleTrie,
     tolerance: float,
-    positions: int = POSITIONS,
     memory: int = MEMORY,
 ) -> BoundedScores:
     """Return certified bounds on the log-probability of every title for every record of a career.
@@ -108,7 +89,6 @@ def bounded_title_log_probs(
         resume: the career.
         trie: the tree of titles.
         tolerance: probability that may remain unresolved in a record; 0 for exact scoring.
-        positions: as in `all_title_log_probs`, for records that are scored exactly.
         memory: bytes that the keys and values of opened nodes may take; records that need more are scored
             exactly. Also as in `all_title_log_probs`.
 
@@ -121,22 +101,19 @@ def bounded_title_log_probs(
     if not resume.spans:
         return _Search(np.empty((0, int((trie.edge_nodes == 0).sum()))), trie).scores()
     career = read_career(language_model, resume, trie)
-    search = _Search(career.root, trie, _checked_nodes(career, trie))
+    # The nodes at which the edges begin that `career.agrees` compares.
+    search = _Search(career.root, trie, always=trie.edge_nodes[career.checked] - 1)
     if len(trie):
         left = _open(career, search, tolerance, memory) if tolerance else np.arange(len(career.starts))
         if len(left):
-            search.set_exact(left, edge_log_probs(career.only(left), trie, positions, memory))
+            search.set_exact(left, edge_log_probs(career.only(left), trie, memory))
     return search.scores()
 
 
 def concatenated(scores: Sequence[BoundedScores]) -> BoundedScores:
     """Return the scores of several texts, one after the other."""
-    return BoundedScores(
-        *(
-            np.concatenate([getattr(each, field.name) for each in scores])
-            for field in dataclasses.fields(BoundedScores)
-        )
-    )
+    fields = [field.name for field in dataclasses.fields(BoundedScores)]
+    return BoundedScores(*(np.concatenate([getattr(each, name) for each in scores]) for name in fields))
 
 
 def rounded_up(upper: np.ndarray) -> np.ndarray:
@@ -206,42 +183,36 @@ class _Search:
         self._waiting[record, targets[inner]] = True
 
 
-def _checked_nodes(career: CareerPass, trie: TitleTrie) -> np.ndarray:
-    """Return the nodes at which the edges begin that `career.agrees` compares."""
-    return trie.edge_nodes[career.checked] - 1
-
-
 def _open(career: CareerPass, search: _Search, tolerance: float, memory: int) -> np.ndarray:
     """Open nodes until every record is within the tolerance; return the records that must be scored exactly."""
     everything = np.arange(len(career.starts))
     if career.head is None:
         return everything
-    store = KeyStore(career.keys, career.values, memory, len(everything) * len(search.trie))
+    tree = GrowingTree(career.keys, career.values, np.asarray(career.starts), search.trie, memory)
     left = everything[:0]
     while len(pairs := search.to_open(tolerance)):
-        if len(pairs) > store.room:
+        if len(pairs) > tree.room:
             left = np.unique(pairs[:, 0])
             break
         for part in np.array_split(pairs, -(-len(pairs) // _AT_ONCE)):
             try:
-                _open_nodes(career, search, store, part)
+                _open_nodes(career, search, tree, part)
             except DoesNotFitError:
                 return everything
     # The first pass began to open the checked path, so that records which are done never go unchecked.
     return left if career.agrees(search.edges[-1]) else everything
 
 
-def _open_nodes(career: CareerPass, search: _Search, store: KeyStore, pairs: np.ndarray) -> None:
+def _open_nodes(career: CareerPass, search: _Search, tree: GrowingTree, pairs: np.ndarray) -> None:
     """Run (record, node) pairs whose ancestors were run before, and enter their edges."""
     trie, device = search.trie, career.keys[0].device
     records, nodes = pairs.T
-    starts = np.asarray(career.starts)[records]
-    ancestors = [np.flatnonzero(trie.ancestors[node])[:-1] for node in nodes]
-    tree = GrowingTree(store, records, nodes, ancestors, starts, trie.depths[nodes])
+    tree.open(records, nodes)
+    places = np.asarray(career.starts)[records] + trie.depths[nodes] - 1
     hidden = run_tree(
         career.model,
         torch.as_tensor(trie.tokens[nodes], device=device),
-        torch.as_tensor(starts + trie.depths[nodes] - 1, device=device),
+        torch.as_tensor(places, device=device),
         tree,
     )
     edges = [trie.node_edges[node] for node in nodes]

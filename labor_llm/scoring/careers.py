@@ -1,8 +1,8 @@
 """Score a panel: every record of every career, resumable and shared, into the common form of predictions.
 
-Done careers are stored as they come, twenty a shard, under a key of the model's weights, the tokenizer, the titles,
-the texts, the arithmetic and the code, so that a killed run goes on, a second process or machine takes its share, and
-a changed model never meets old scores.
+Done careers are stored as they come, twenty a shard, under a hash of the model's weights, the careers and titles, what
+is asked, the arithmetic and the code, so that a killed run goes on, a second process or machine takes its share, and a
+changed model never meets old scores.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,12 +32,7 @@ from labor_llm.progress import progress
 from labor_llm.scoring.all_titles import all_title_log_probs
 from labor_llm.scoring.bounded import bounded_title_log_probs, concatenated, rounded_up
 from labor_llm.scoring.passes import PreparedCareers, prepare_careers
-from labor_llm.scoring.realised import (
-    check_names,
-    named_columns_of,
-    named_title_log_probs,
-    realised_log_probs,
-)
+from labor_llm.scoring.realised import check_names, named_title_log_probs, realised_log_probs
 from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.scoring.title_trie import TitleTrie, build_title_trie
 from labor_llm.store.artefacts import environment
@@ -58,7 +54,6 @@ def score_careers(
     *,
     seed: int = 1,
     preamble: str = "",
-    unfinished: Path | None = None,
 ) -> Predictions:
     """Return the language model's predictions for every record of a panel.
 
@@ -69,8 +64,6 @@ def score_careers(
         settings: what is scored, and how.
         seed: of the draw of those for whom every title is scored.
         preamble: text before each resume (`labor_llm.text.prompts`).
-        unfinished: folder for the shards of an unfinished run, which other processes may share; nothing is stored
-            if not given.
 
     Returns:
         Predictions with `log_prob` for every record. With titles 'all', the valid mass and the matrix for the workers
@@ -86,7 +79,7 @@ def score_careers(
     """
     question = _asked(panel, settings, seed)
     prepared = prepare_careers(language_model, panel, settings.too_long, settings.line_ends, preamble)
-    return _score(language_model, prepared, name, settings, question, unfinished)
+    return _score(language_model, prepared, name, settings, question, Shards(None, ""))
 
 
 def score_panel(
@@ -133,13 +126,14 @@ def score_panel(
     before = ""
     if preamble is not None and preamble.text:
         before = preamble.text
-        options["preamble"] = preamble.described()
+        options["preamble"] = preamble.described
     identity = result_identity(panel, model, label, {**options, **question}, __file__)
 
     def make(unfinished: Path) -> tuple[Predictions, dict[str, object]]:
         language_model = load(model, settings.dtype, settings.quantization)
         prepared = prepare_careers(language_model, panel, settings.too_long, settings.line_ends, before)
-        predictions = _score(language_model, prepared, label, settings, question, unfinished)
+        shards = Shards(unfinished, identity)
+        predictions = _score(language_model, prepared, label, settings, question, shards)
         shortened = dataclasses.asdict(prepared.shortened)
         asked = {**question, "all_titles_workers": len(question["in_full"])}
         del asked["in_full"]
@@ -161,45 +155,13 @@ def result_identity(
         program: the module whose code, with all that it rests on, makes them.
     """
     described = [
-        weights_checksum(model), label, choices, *_arithmetic(program),
-        "cuda" if torch.cuda.is_available() else "cpu",
-        panel.survey, panel.outcomes.codes, panel.outcomes.titles,
+        weights_checksum(model), label, choices, panel.survey, panel.outcomes.codes, panel.outcomes.titles,
+        # What the last digits depend on.
+        torch.get_num_threads(), torch.cuda.is_available(), code_checksum(program), environment()["versions"],
     ]  # fmt: skip
     digest = hashlib.sha256(json.dumps(described).encode())
     digest.update(panel.frame.to_csv(index=False).encode())
     return digest.hexdigest()
-
-
-def shard_key(
-    language_model: LanguageModel, prepared: PreparedCareers, question: Mapping[str, object], program: str
-) -> str:
-    """Return a hash of everything that the scores depend on: weights, texts, titles, what is asked and `program`."""
-    quantization = getattr(language_model.model.config, "quantization_config", None)
-    described = {
-        # The base of an adapter counts too; a model without one is its own base, and is read once.
-        "weights": {name: weights_checksum(name) for name in {language_model.name, language_model.base}},
-        "dtype": str(language_model.model.dtype),
-        "quantization": str(quantization and sorted(quantization.to_dict().items(), key=str)),
-        "device": language_model.device.type,
-        "titles": prepared.titles,
-        # Named titles are found by code and workers in full by id: other codes or ids ask for other numbers.
-        "codes": prepared.outcomes.codes,
-        "occupations": prepared.occupations,
-        "workers": [career.worker_id for career in prepared.careers],
-        "question": question,
-        "arithmetic": _arithmetic(program),
-    }
-    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
-    for career in prepared.careers:
-        for part in career.parts:
-            digest.update(repr(part.spans).encode())
-            digest.update(part.ids.tobytes())
-    return digest.hexdigest()[:24]
-
-
-def _arithmetic(program: str) -> list[object]:
-    """Return what the last digits depend on: threads, code and the versions of the libraries."""
-    return [torch.get_num_threads(), code_checksum(program), environment()["versions"]]
 
 
 def in_shards(
@@ -235,7 +197,7 @@ def _joined(parts: Sequence[Arrays]) -> dict[str, np.ndarray]:
     return {kind: np.concatenate([part[kind] for part in parts if kind in part]) for kind in kinds}
 
 
-def _asked(panel: CareerPanel, settings: ScoringSettings, seed: int) -> dict[str, object]:
+def _asked(panel: CareerPanel, settings: ScoringSettings, seed: int) -> dict[str, Any]:
     """Return what is asked, without choices that do not matter: which titles, of whom, how closely."""
     named, in_full = [], []
     if settings.titles == "named":
@@ -255,8 +217,8 @@ def _score(
     prepared: PreparedCareers,
     name: str,
     settings: ScoringSettings,
-    question: Mapping[str, object],
-    unfinished: Path | None,
+    question: Mapping[str, Any],
+    shards: Shards,
 ) -> Predictions:
     if prepared.shortened.careers:
         _log.warning("%s: %s", name, prepared.shortened.sentence())
@@ -268,7 +230,6 @@ def _score(
             language_model, prepared, row, settings, question["named"], trie if in_this else None
         )
 
-    shards = Shards(unfinished, shard_key(language_model, prepared, question, __file__))
     arrays = in_shards(f"scoring {name}", len(prepared.careers), "career", shards, score)
     table = prepared.table[list(TRANSITION_COLUMNS)].assign(
         log_prob=arrays["realised"], log_valid_mass=np.nan
@@ -300,24 +261,18 @@ def _career_scores(
         `realised` [records] and `named` [records, names]; with a tree of all titles, `matrix` [records, titles], and
         where it holds bounds, `upper` [records, titles] and `unresolved` [records].
     """
-    career, occupations = prepared.careers[row], prepared.occupations[row]
-    memory = settings.memory_mib * _MIB
+    career, memory = prepared.careers[row], settings.memory_mib * _MIB
     happened = np.concatenate([realised_log_probs(language_model, part) for part in career.parts])
-    wanted = named_columns_of(occupations, named, prepared.outcomes)
-    scores = {
-        "realised": happened,
-        "named": named_title_log_probs(
-            language_model, career, wanted, occupations, happened, prepared.titles, memory
-        ),
-    }
+    of_named = named_title_log_probs(language_model, prepared, row, named, happened, memory)
+    scores = {"realised": happened, "named": of_named}
     if trie is not None and not settings.tolerance:
-        exact = [all_title_log_probs(language_model, part, trie, memory=memory) for part in career.parts]
+        exact = [all_title_log_probs(language_model, part, trie, memory) for part in career.parts]
         scores["matrix"] = np.concatenate(exact)
     elif trie is not None:
         parts = [
-            bounded_title_log_probs(language_model, part, trie, settings.tolerance, memory=memory)
+            bounded_title_log_probs(language_model, part, trie, settings.tolerance, memory)
             for part in career.parts
         ]
-        bounds = concatenated(parts).with_known(np.asarray(occupations), happened)
+        bounds = concatenated(parts).with_known(np.asarray(prepared.occupations[row]), happened)
         scores |= {"matrix": bounds.lower, "upper": bounds.upper, "unresolved": bounds.unresolved}
     return scores

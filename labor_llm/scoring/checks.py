@@ -1,7 +1,4 @@
-"""What coarser arithmetic or quantised weights cost in accuracy: measured against float32 on an invented worker.
-
-Whether the fast scorers give what the reference scorer defines, on an invented worker.
-"""
+"""How far scores are off, on an invented worker: by coarser arithmetic or weights, and by the fast scorer's own way."""
 
 from __future__ import annotations
 
@@ -18,6 +15,8 @@ from labor_llm.scoring.reference import reference_log_prob
 from labor_llm.scoring.title_trie import build_title_trie
 from labor_llm.text.templates import invented_resume
 from labor_llm.text.tokenization import encode_resume, encode_titles
+
+_TITLES_CHECKED = 8
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,8 @@ def measured_error(language_model: LanguageModel, panel: CareerPanel) -> Measure
         As `load_language_model`.
     """
     used, seconds = _log_probs(language_model, panel)
-    quantization = _quantization(language_model)
+    config = getattr(language_model.model.config, "quantization_config", None)
+    quantization = "none" if config is None else "8bit" if config.load_in_8bit else "4bit"
     dtype = str(language_model.model.dtype).removeprefix("torch.")
     if (dtype, quantization) == ("float32", "none"):
         exact, float32_seconds = used, seconds
@@ -80,26 +80,13 @@ def measured_error(language_model: LanguageModel, panel: CareerPanel) -> Measure
     difference = np.abs(used - exact)
     variation = np.abs(_normalised(used) - _normalised(exact)).sum(axis=1) / 2
     return MeasuredError(
-        dtype,
-        quantization,
-        float(difference.max()),
-        float(difference.mean()),
-        float(variation.max()),
-        difference.size,
-        seconds,
-        float32_seconds,
-    )
-
-
-def _quantization(language_model: LanguageModel) -> str:
-    config = getattr(language_model.model.config, "quantization_config", None)
-    if config is None:
-        return "none"
-    return "8bit" if config.load_in_8bit else "4bit"
+        dtype, quantization, float(difference.max()), float(difference.mean()), float(variation.max()),
+        difference.size, seconds, float32_seconds,
+    )  # fmt: skip
 
 
 def _log_probs(language_model: LanguageModel, panel: CareerPanel) -> tuple[np.ndarray, float]:
-    """Return the log-probabilities [records, titles] and the seconds a record."""
+    """Return the log-probabilities [records, titles] of the invented worker and the seconds a record."""
     tokenizer = language_model.tokenizer
     trie = build_title_trie(encode_titles(tokenizer, panel.outcomes))
     resume = encode_resume(tokenizer, invented_resume(panel))
@@ -114,9 +101,6 @@ def _normalised(log_probs: np.ndarray) -> np.ndarray:
     return np.exp(log_probs - np.logaddexp.reduce(log_probs, axis=1)[:, None])
 
 
-_TITLES_CHECKED = 8
-
-
 def largest_disagreement(language_model: LanguageModel, panel: CareerPanel) -> float:
     """Return the largest difference (nats) between the fast scorer of all titles and the reference scorer.
 
@@ -126,13 +110,11 @@ def largest_disagreement(language_model: LanguageModel, panel: CareerPanel) -> f
         language_model: the model.
         panel: its outcome space and survey name are used, none of its workers.
     """
-    resume = invented_resume(panel)
-    tokenizer = language_model.tokenizer
-    trie = build_title_trie(encode_titles(tokenizer, panel.outcomes))
-    fast = all_title_log_probs(language_model, encode_resume(tokenizer, resume), trie)
-    columns = np.unique(np.linspace(0, len(panel.outcomes) - 1, _TITLES_CHECKED, dtype=int))
+    fast, _ = _log_probs(language_model, panel)
+    resume, titles = invented_resume(panel), panel.outcomes.titles
+    columns = np.unique(np.linspace(0, len(titles) - 1, _TITLES_CHECKED, dtype=int))
     return max(
-        abs(fast[record, column] - reference_log_prob(language_model, resume.prompt(record), title))
+        abs(fast[record, column] - reference_log_prob(language_model, resume.prompt(record), titles[column]))
         for record in (0, len(resume.spans) - 1)
-        for column, title in ((column, panel.outcomes.titles[column]) for column in columns)
+        for column in columns
     )

@@ -19,18 +19,13 @@ import torch
 from transformers import DynamicCache
 
 from labor_llm.careers.histories import HistoryWindows, history_windows
-from labor_llm.careers.horizons import (
-    HorizonPair,
-    compounded_predictions,
-    direct_predictions,
-    draw_questions,
-)
+from labor_llm.careers.horizons import HorizonPair, compounded_predictions, direct_predictions, draw_questions
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import TRANSITION_COLUMNS, Predictions, read_predictions, write_predictions
 from labor_llm.models.loading import LanguageModel, load_language_model
 from labor_llm.progress import progress
 from labor_llm.scoring.all_titles import all_title_log_probs
-from labor_llm.scoring.careers import in_shards, result_identity, score_panel, shard_key
+from labor_llm.scoring.careers import in_shards, result_identity, score_panel
 from labor_llm.scoring.passes import PreparedCareers, bare_model, prepare_careers
 from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.scoring.title_trie import build_title_trie
@@ -75,7 +70,7 @@ def score_windows(
     def predictions_of(windows: HistoryWindows) -> Predictions:
         def make(unfinished: Path) -> tuple[Predictions, dict[str, object]]:
             language_model = load(model, dtype, quantization)
-            made = _window_predictions(language_model, windows, label, unfinished)
+            made = _window_predictions(language_model, windows, label, Shards(unfinished, identity))
             return made, {"base": model, "records": windows.records, **loading}
 
         choices = {**loading, "targets": windows.targets.to_csv()}
@@ -129,7 +124,7 @@ def _common_length(texts: Sequence[EncodedResume]) -> int:
 
 
 def _window_predictions(
-    language_model: LanguageModel, windows: HistoryWindows, label: str, unfinished: Path
+    language_model: LanguageModel, windows: HistoryWindows, label: str, shards: Shards
 ) -> Predictions:
     prepared = prepare_careers(language_model, windows.panel)
     # A worker's windows stand together, in the order of the panel.
@@ -140,7 +135,6 @@ def _window_predictions(
         careers = prepared.careers[bounds[worker] : bounds[worker + 1]]
         return {"last": last_log_probs(language_model, [career.parts[-1] for career in careers])}
 
-    shards = Shards(unfinished, shard_key(language_model, prepared, {"ask": "last"}, __file__))
     name = f"scoring {label}, last {windows.records}"
     arrays = in_shards(name, len(bounds) - 1, "worker", shards, score)
     table = _last_records(prepared).assign(log_prob=arrays["last"], log_valid_mass=np.nan)

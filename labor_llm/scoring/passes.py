@@ -6,7 +6,6 @@ pass over it gives what all its records need: what the tree of titles hangs on, 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -21,7 +20,7 @@ from labor_llm.errors import InputError, MismatchError
 from labor_llm.models.loading import LanguageModel
 from labor_llm.progress import progress
 from labor_llm.scoring.title_trie import TitleTrie
-from labor_llm.text.shortening import ReadableCareer, Shortened, count_shortened, readable_career
+from labor_llm.text.shortening import ReadableCareer, Shortened, readable_career
 from labor_llm.text.templates import resumes
 from labor_llm.text.tokenization import EncodedResume, check_split, encode_titles, without_needless_line_ends
 
@@ -47,7 +46,7 @@ class PreparedCareers:
     @property
     def shortened(self) -> Shortened:
         """How many careers do not fit the model, and what was left out of them."""
-        return count_shortened(self.careers)
+        return Shortened.of(self.careers)
 
 
 def prepare_careers(
@@ -87,7 +86,14 @@ def prepare_careers(
     columns = iter(panel.outcomes.indices(table["occupation"]))
     occupations = tuple(tuple(next(columns) for _ in career.dropped) for career in careers)
     for career, realised in zip(careers, occupations, strict=True):
-        _check_titles(language_model, career, realised, titles, panel.outcomes)
+        found = [part.continuation_ids(record) for part in career.parts for record in range(len(part.spans))]
+        for tokens, title in zip(found, realised, strict=True):
+            if tokens != titles[title]:
+                raise MismatchError(
+                    f"{language_model.name}: the tokenizer encodes the title {panel.outcomes.titles[title]!r} "
+                    "differently from one line to another, so one tree of titles cannot serve all records. Use "
+                    "another tokenizer."
+                )
     if line_ends == "needed":
         titles = without_needless_line_ends(tokenizer, titles)
         careers = tuple(
@@ -100,29 +106,11 @@ def _ending_with(
     career: ReadableCareer, occupations: Sequence[int], titles: Sequence[tuple[int, ...]]
 ) -> ReadableCareer:
     """Return a career whose spans end with the scored tokens of the realised titles."""
-    lengths = iter([len(titles[occupation]) for occupation in occupations])
-    parts = [
-        replace(part, spans=tuple((start, start + next(lengths)) for start, _ in part.spans))
-        for part in career.parts
-    ]
+    ends = iter([len(titles[occupation]) for occupation in occupations])
+    parts = (
+        replace(part, spans=tuple((at, at + next(ends)) for at, _ in part.spans)) for part in career.parts
+    )
     return replace(career, parts=tuple(parts))
-
-
-def _check_titles(
-    language_model: LanguageModel,
-    career: ReadableCareer,
-    realised: Sequence[int],
-    titles: Sequence[tuple[int, ...]],
-    outcomes: OutcomeSpace,
-) -> None:
-    """Check that each realised title has the tokens that the tree of titles gives it."""
-    found = [part.continuation_ids(record) for part in career.parts for record in range(len(part.spans))]
-    for tokens, title in zip(found, realised, strict=True):
-        if tokens != titles[title]:
-            raise MismatchError(
-                f"{language_model.name}: the tokenizer encodes the title {outcomes.titles[title]!r} differently "
-                "from one line to another, so one tree of titles cannot serve all records. Use another tokenizer."
-            )
 
 
 # Two ways to the same log-probability of a token, nats: float32 rounding, and that of coarser numbers.
@@ -157,7 +145,7 @@ class CareerPass:
     def only(self, rows: np.ndarray) -> CareerPass:
         """Return the same for some of the records, ascending."""
         last = len(rows) > 0 and rows[-1] == len(self.starts) - 1
-        return dataclasses.replace(
+        return replace(
             self,
             starts=[self.starts[row] for row in rows],
             root=self.root[rows],

@@ -1,12 +1,9 @@
-"""Titles by name: to stay, to become unemployed, to leave the labor force.
+"""Log-probability of single titles: of those that occurred, and of some by name.
 
-Each is one title, so its probability needs a tree of those titles and not of all: exactly the same numbers for a small
-part of the work.
-
-Log-probability of the titles that occurred: one forward pass over a whole career.
-
-The prompts of a worker's records are prefixes of one text, and a causal model's output at a token
-depends on what precedes it alone, so a single pass gives what one pass a record would give.
+The prompts of a worker's records are prefixes of one text, and a causal model's output at a token depends on what
+precedes it alone, so a single pass over the career gives what one pass a record would give. A title by name (to stay,
+to become unemployed, to leave the labor force) needs a tree of the named titles and not of all: exactly the same
+numbers for a small part of the work.
 """
 
 from __future__ import annotations
@@ -20,92 +17,12 @@ from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.predictions import STAY
 from labor_llm.errors import InputError
 from labor_llm.models.loading import LanguageModel
-from labor_llm.scoring.all_titles import MEMORY, all_title_log_probs
+from labor_llm.scoring.all_titles import all_title_log_probs
+from labor_llm.scoring.passes import PreparedCareers
 from labor_llm.scoring.title_trie import build_title_trie
-from labor_llm.text.shortening import ReadableCareer
 from labor_llm.text.tokenization import EncodedResume
 
 _NONE = -1
-
-
-def check_names(names: Sequence[str], outcomes: OutcomeSpace) -> None:
-    """Refuse a name that is neither 'stay' nor an occupation code.
-
-    Raises:
-        InputError: if a name is not known, or there is none, or one stands twice.
-    """
-    if STAY in names and STAY in outcomes.codes:
-        raise InputError(
-            f"{STAY!r} is an occupation code of this panel and the name of the previous title too; rename the code."
-        )
-    for name in names:
-        if name != STAY and name not in outcomes.codes:
-            raise InputError(
-                f"{name!r} is no title that can be asked for: give {STAY!r} or an occupation code."
-            )
-    if not names or len(set(names)) < len(names):
-        raise InputError(f"The named titles are {', '.join(names) or 'none'}; name at least one, each once.")
-
-
-def named_columns_of(occupations: Sequence[int], names: Sequence[str], outcomes: OutcomeSpace) -> np.ndarray:
-    """Return which title each name means for each record of a career, int64 [records, names]; -1 for none.
-
-    Args:
-        occupations: the realised titles' columns, in the order of the career.
-        names: 'stay' (the previous record's title; the first record has none) or occupation codes.
-        outcomes: the outcome space.
-    """
-    wanted = np.full((len(occupations), len(names)), _NONE, dtype=np.int64)
-    for column, name in enumerate(names):
-        if name == STAY:
-            wanted[1:, column] = occupations[:-1]
-        else:
-            wanted[:, column] = outcomes.index(name)
-    return wanted
-
-
-def named_title_log_probs(
-    language_model: LanguageModel,
-    career: ReadableCareer,
-    wanted: np.ndarray,
-    occupations: Sequence[int],
-    realised: np.ndarray,
-    titles: Sequence[tuple[int, ...]],
-    memory: int = MEMORY,
-) -> np.ndarray:
-    """Return the log-probability of the wanted titles, float64 [records, names], nats; NaN where none is wanted.
-
-    A wanted title that occurred is known already. The others of a text make one tree, which hangs on the records
-    that lack some of them.
-
-    Args:
-        language_model: the model.
-        career: the career, as texts that fit the model.
-        wanted: column of the outcome space for each record and name, -1 for none [records, names].
-        occupations: column of each realised title [records].
-        realised: log-probability of each realised title [records], nats.
-        titles: token ids of every title of the outcome space.
-        memory: as in `all_title_log_probs`.
-    """
-    happened = wanted == np.asarray(occupations)[:, None]
-    log_probs = np.where(happened, np.asarray(realised)[:, None], np.nan)
-    unknown = (wanted != _NONE) & ~happened
-    begin = 0
-    for part in career.parts:
-        end = begin + len(part.spans)
-        rows = begin + np.flatnonzero(unknown[begin:end].any(axis=1))
-        if len(rows):
-            columns = np.unique(wanted[rows][unknown[rows]])
-            spans = tuple(part.spans[row - begin] for row in rows)
-            trie = build_title_trie([titles[column] for column in columns])
-            matrix = all_title_log_probs(
-                language_model, EncodedResume(part.worker_id, part.ids, spans), trie, memory=memory
-            )
-            row_numbers, name_numbers = np.nonzero(unknown[rows])
-            found = np.searchsorted(columns, wanted[rows[row_numbers], name_numbers])
-            log_probs[rows[row_numbers], name_numbers] = matrix[row_numbers, found]
-        begin = end
-    return log_probs
 
 
 @torch.inference_mode()
@@ -120,3 +37,69 @@ def realised_log_probs(language_model: LanguageModel, resume: EncodedResume) -> 
     per_token = logits.gather(1, ids[title_tokens, None])[:, 0] - logits.logsumexp(dim=-1)
     lengths = [end - start for start, end in resume.spans]
     return np.add.reduceat(per_token.double().cpu().numpy(), np.concatenate([[0], np.cumsum(lengths)[:-1]]))
+
+
+def check_names(names: Sequence[str], outcomes: OutcomeSpace) -> None:
+    """Refuse a name that is neither 'stay' nor an occupation code.
+
+    Raises:
+        InputError: if a name is not known, or stands twice.
+    """
+    if STAY in names and STAY in outcomes.codes:
+        raise InputError(
+            f"{STAY!r} is an occupation code of this panel and the name of the previous title too; rename the code."
+        )
+    for name in names:
+        if name != STAY and name not in outcomes.codes:
+            raise InputError(
+                f"{name!r} is no title that can be asked for: give {STAY!r} or an occupation code."
+            )
+    if len(set(names)) < len(names):
+        raise InputError(f"The named titles are {', '.join(names)}; name each once.")
+
+
+def named_title_log_probs(
+    language_model: LanguageModel,
+    prepared: PreparedCareers,
+    row: int,
+    names: Sequence[str],
+    realised: np.ndarray,
+    memory: int,
+) -> np.ndarray:
+    """Return the log-probability of named titles, float64 [records, names], nats; NaN where there is none.
+
+    A named title that occurred is known already. The others of a text make one tree, which hangs on the records
+    that lack some of them.
+
+    Args:
+        language_model: the model.
+        prepared: careers that fit the model.
+        row: which of them.
+        names: 'stay' (the previous record's title; the first record has none) or occupation codes.
+        realised: log-probability of each realised title [records], nats.
+        memory: as in `all_title_log_probs`.
+    """
+    occupations = np.asarray(prepared.occupations[row])
+    wanted = np.full((len(occupations), len(names)), _NONE, dtype=np.int64)
+    for column, name in enumerate(names):
+        if name == STAY:
+            wanted[1:, column] = occupations[:-1]
+        else:
+            wanted[:, column] = prepared.outcomes.index(name)
+    happened = wanted == occupations[:, None]
+    log_probs = np.where(happened, realised[:, None], np.nan)
+    unknown = (wanted != _NONE) & ~happened
+    begin = 0
+    for part in prepared.careers[row].parts:
+        end = begin + len(part.spans)
+        rows = begin + np.flatnonzero(unknown[begin:end].any(axis=1))
+        if len(rows):
+            columns = np.unique(wanted[rows][unknown[rows]])
+            trie = build_title_trie([prepared.titles[column] for column in columns])
+            asked = EncodedResume(part.worker_id, part.ids, tuple(part.spans[row - begin] for row in rows))
+            matrix = all_title_log_probs(language_model, asked, trie, memory)
+            row_numbers, name_numbers = np.nonzero(unknown[rows])
+            found = np.searchsorted(columns, wanted[rows[row_numbers], name_numbers])
+            log_probs[rows[row_numbers], name_numbers] = matrix[row_numbers, found]
+        begin = end
+    return log_probs

@@ -4,11 +4,13 @@ transformers lets a model's attention be replaced by a registered function, and 
 of the forward call on to it. So the tree travels with the call, nothing of the model is changed but the
 name of its attention while the call lasts, and a call without a tree gets the library's own attention.
 
-The keys that a bin of nodes sees stand in one buffer, its own nodes first, so that the buffer of a
-shorter prompt is the beginning of that of a longer one:
+A packed tree is run at once: each bin of nodes holds their ancestors, and its keys stand before those of the prompt. A
+growing tree is opened bit by bit, and the keys and values of opened nodes are kept:
 
-    keys      [ own nodes | prompt ............ ]
-    mask        ancestors   0 (or window)
+    packed    keys   [ a bin's nodes | prompt ............ ]
+              mask     ancestors       0 (or window)
+    growing   keys   [ new nodes | their ancestors, run before | prompt, as long as the longest ]
+              mask     itself      those of the same path        up to the record's start (or window)
 """
 
 from __future__ import annotations
@@ -16,15 +18,20 @@ from __future__ import annotations
 import contextlib
 import inspect
 import threading
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 import torch
+from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-NAME = "labor_llm_tree"
+if TYPE_CHECKING:
+    from labor_llm.scoring.title_trie import TitleTrie
+
+_NAME = "labor_llm_tree"
 # What a model may pass to its attention without a change of the result in evaluation mode.
 _HARMLESS = {
     "cache_position", "cu_seq_lens_q", "cu_seq_lens_k", "dropout", "is_causal", "max_length_q", "max_length_k",
@@ -42,21 +49,13 @@ class Tree(Protocol):
     """Nodes of one forward pass, and what they see."""
 
     def attend(
-        self,
-        layer: int,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        scaling: float | None,
-        window: int | None,
-    ) -> torch.Tensor:
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float | None, window: int | None
+    ) -> Tensor:
         """Return attention's output [1, nodes, heads, width] from query, key and value [1, heads, nodes, width]."""
         ...
 
 
-def run_tree(
-    model: PreTrainedModel, tokens: torch.Tensor, positions: torch.Tensor, tree: Tree
-) -> torch.Tensor:
+def run_tree(model: PreTrainedModel, tokens: Tensor, positions: Tensor, tree: Tree) -> Tensor:
     """Run a tree's nodes through the body of a causal language model.
 
     Args:
@@ -72,8 +71,16 @@ def run_tree(
         DoesNotFitError: if the model's attention does not go through transformers' interface, or takes part in
             something else than softmax attention to visible keys (soft caps, sinks, biases by distance).
     """
-    _check_fits(model)
-    counted = _Counted(tree)
+    parameters = inspect.signature(model.base_model.forward).parameters.values()
+    hands_on = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    if not model.is_backend_compatible() or not hands_on or model.training:
+        raise DoesNotFitError(f"{type(model).__name__}: its attention cannot be replaced.")
+    layers = []
+
+    def attend(layer: int, *others: object) -> Tensor:
+        layers.append(layer)
+        return tree.attend(layer, *others)
+
     with _tree_attention(model):
         output = model.base_model(
             input_ids=tokens[None],
@@ -81,18 +88,55 @@ def run_tree(
             # A mask of four dimensions is handed on as it is: none is computed.
             attention_mask=torch.zeros(1, 1, 1, 1, dtype=model.dtype, device=tokens.device),
             use_cache=False,
-            tree=counted,
+            tree=attend,
         )
-    if counted.calls != model.config.get_text_config().num_hidden_layers:
+    if len(layers) != model.config.get_text_config().num_hidden_layers:
         raise DoesNotFitError(
             f"{type(model).__name__}: not every layer attends through transformers' interface."
         )
     return output.last_hidden_state[0]
 
 
-def attend_grouped(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor, scaling: float | None
-) -> torch.Tensor:
+@contextlib.contextmanager
+def _tree_attention(model: PreTrainedModel) -> Iterator[None]:
+    with _SWITCH:
+        before = model.config._attn_implementation
+        model.set_attn_implementation(_NAME)
+        try:
+            yield
+        finally:
+            model.set_attn_implementation(before)
+
+
+def _attention(
+    module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None,
+    scaling: float | None = None, sliding_window: int | None = None, tree: Callable[..., Tensor] | None = None,
+    **others: object
+) -> tuple[Tensor, None]:  # fmt: skip
+    """The registered function; a call from elsewhere, without a tree, is sdpa's."""
+    if tree is None:
+        others |= {"scaling": scaling, "sliding_window": sliding_window}
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **others)
+    strange = [name for name, given in others.items() if given is not None and name not in _HARMLESS]
+    layer = getattr(module, "layer_idx", None)
+    if strange or layer is None:
+        raise DoesNotFitError(
+            f"{type(module).__name__}: attention with {', '.join(strange) or 'unnumbered layers'}."
+        )
+    return tree(layer, query, key, value, scaling, sliding_window), None
+
+
+AttentionInterface.register(_NAME, _attention)
+AttentionMaskInterface.register(_NAME, sdpa_mask)
+
+
+def additive_mask(seen: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return 0 where a key is seen and the most negative number elsewhere, shape of `seen`."""
+    mask = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
+    return mask.masked_fill_(~seen, torch.finfo(dtype).min)
+
+
+def _attend_grouped(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float | None) -> Tensor:
     """Return softmax attention where several query heads share a key head, without repeating the keys.
 
     Args:
@@ -103,16 +147,16 @@ def attend_grouped(
         scaling: factor of the products.
 
     Returns:
-        [bins, heads, rows, value width], heads in the order of `query`.
+        [bins, rows, heads, value width], heads in the order of `query`.
     """
     bins, heads, rows, _ = query.shape
     group = heads // key.shape[1]
-    output = query.new_empty(bins, rows, heads, value.shape[-1]).transpose(1, 2)
+    output = query.new_empty(bins, rows, heads, value.shape[-1])
     for member in range(group):
         # Heads member, member + group, ... are the same member of each group: a view, as the keys are.
-        output[:, member::group] = torch.nn.functional.scaled_dot_product_attention(
+        output[:, :, member::group] = torch.nn.functional.scaled_dot_product_attention(
             query[:, member::group], key, value, attn_mask=mask, scale=scaling
-        )
+        ).transpose(1, 2)
     return output
 
 
@@ -120,9 +164,8 @@ class PackedTree:
     """Every bin of some of a trie's bins under every prompt of some records of a career."""
 
     def __init__(
-        self, keys: list[torch.Tensor], values: list[torch.Tensor], starts: list[int], depths: torch.Tensor,
-        seen: torch.Tensor,
-    ) -> None:  # fmt: skip
+        self, keys: list[Tensor], values: list[Tensor], starts: list[int], depths: Tensor, seen: Tensor
+    ) -> None:
         """Prepare the pass; nodes are in the order records, bins, slots.
 
         Args:
@@ -132,143 +175,111 @@ class PackedTree:
             depths: depth of each slot's node, int64 [bins, size].
             seen: which slots of its bin a slot sees, bool [bins, size, size].
         """
-        self._keys, self._values, self._starts = keys, values, starts
+        self._career, self._starts = (keys, values), starts
         self._depths, self._seen = depths, seen
-        self._masks: dict[tuple[int, int | None], torch.Tensor] = {}
-        self._buffers: tuple[torch.Tensor, torch.Tensor] | None = None
+        self._masks: dict[tuple[int, int | None], Tensor] = {}
 
     def attend(
-        self,
-        layer: int,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        scaling: float | None,
-        window: int | None,
-    ) -> torch.Tensor:
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float | None, window: int | None
+    ) -> Tensor:
         """See `Tree.attend`."""
         records, (bins, size) = len(self._starts), self._depths.shape
-        heads, width = query.shape[1], value.shape[-1]
         query, key, value = (
             part[0].unflatten(1, (records, bins, size)).permute(1, 2, 0, 3, 4) for part in (query, key, value)
         )
-        output = query.new_empty(records, bins, size, heads, width)
-        keys, values = self._key_buffers(key, value)
+        # One buffer serves all records: that of a shorter prompt is the beginning of that of a longer one.
+        buffers = [
+            part.new_empty(bins, part.shape[2], size + self._starts[-1], part.shape[-1])
+            for part in (key, value)
+        ]
+        output = query.new_empty(records, bins, size, query.shape[2], value.shape[-1])
         filled = 0
         for record, start in enumerate(self._starts):
-            keys[:, :, :size], values[:, :, :size] = key[record], value[record]
-            columns = slice(size + filled, size + start)
-            keys[:, :, columns] = self._keys[layer][:, filled:start]
-            values[:, :, columns] = self._values[layer][:, filled:start]
-            filled, end = start, size + start
-            output[record] = attend_grouped(
-                query[record],
-                keys[:, :, :end],
-                values[:, :, :end],
-                self._mask(start, window, query.dtype),
-                scaling,
-            ).transpose(1, 2)
-        return output.view(1, records * bins * size, heads, width)
+            for buffer, part, career in zip(buffers, (key, value), self._career, strict=True):
+                buffer[:, :, :size] = part[record]
+                buffer[:, :, size + filled : size + start] = career[layer][:, filled:start]
+            filled = start
+            keys, values = (buffer[:, :, : size + start] for buffer in buffers)
+            mask = self._mask(start, window, query.dtype)
+            output[record] = _attend_grouped(query[record], keys, values, mask, scaling)
+        return output.flatten(0, 2)[None]
 
-    def _key_buffers(self, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return room for the keys and values of one record's bins, the same for all layers."""
-        if self._buffers is None or any(
-            buffer.shape[1] != part.shape[2] or buffer.shape[-1] != part.shape[-1]
-            for buffer, part in zip(self._buffers, (key, value), strict=True)
-        ):
-            _, bins, heads, size, _ = key.shape
-            columns = size + self._starts[-1]
-            self._buffers = tuple(
-                part.new_empty(bins, heads, columns, part.shape[-1]) for part in (key, value)
-            )
-        return self._buffers
-
-    def _mask(self, start: int, window: int | None, dtype: torch.dtype) -> torch.Tensor:
+    def _mask(self, start: int, window: int | None, dtype: torch.dtype) -> Tensor:
         """Return what is added to the products under a prompt of `start` tokens, [bins, 1, size, size + start]."""
-        longest = self._starts[-1]
-        if window is None or longest + int(self._depths.max()) <= window:
-            # Nothing is out of sight: one mask serves all records.
-            whole = self._kept_mask((longest, None), dtype)
-            return whole[..., : self._seen.shape[1] + start]
-        return self._kept_mask((start, window), dtype)
-
-    def _kept_mask(self, kind: tuple[int, int | None], dtype: torch.dtype) -> torch.Tensor:
-        if kind not in self._masks:
-            start, window = kind
+        if (start, window) not in self._masks:
             seen = torch.nn.functional.pad(self._seen, (0, start), value=True)
             if window is not None:
                 places = self._depths + start - 1
                 columns = torch.arange(start, device=places.device).expand(len(places), -1)
                 columns = torch.cat([places, columns], dim=1)
                 seen = seen & (places[:, :, None] - columns[:, None] < window)
-            self._masks[kind] = additive_mask(seen, dtype)[:, None]
-        return self._masks[kind]
+            self._masks[start, window] = additive_mask(seen, dtype)[:, None]
+        return self._masks[start, window]
 
 
-def additive_mask(seen: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Return 0 where a key is seen and the most negative number elsewhere, shape of `seen`."""
-    mask = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
-    return mask.masked_fill_(~seen, torch.finfo(dtype).min)
+class GrowingTree:
+    """A tree under the prompts of a career that is opened bit by bit, the nodes of several records at once."""
 
+    def __init__(
+        self, keys: list[Tensor], values: list[Tensor], starts: np.ndarray, trie: TitleTrie, memory: int
+    ) -> None:
+        """Make room for nodes; memory that is never written is never taken on a CPU.
 
-class _Counted:
-    """Counts a tree's layers, to tell whether attention went through the interface."""
-
-    def __init__(self, tree: Tree) -> None:
-        self.tree = tree
-        self.calls = 0
-
-
-def _check_fits(model: PreTrainedModel) -> None:
-    parameters = inspect.signature(model.base_model.forward).parameters.values()
-    hands_on = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
-    if not model.is_backend_compatible() or not hands_on or model.training:
-        raise DoesNotFitError(f"{type(model).__name__}: its attention cannot be replaced.")
-
-
-@contextlib.contextmanager
-def _tree_attention(model: PreTrainedModel) -> Iterator[None]:
-    with _SWITCH:
-        before = model.config._attn_implementation
-        model.set_attn_implementation(NAME)
-        try:
-            yield
-        finally:
-            model.set_attn_implementation(before)
-
-
-def _attention(
-    module: torch.nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    scaling: float | None = None,
-    sliding_window: int | None = None,
-    tree: _Counted | None = None,
-    **others: object,
-) -> tuple[torch.Tensor, None]:
-    """The registered function; a call from elsewhere, without a tree, is sdpa's."""
-    if tree is None:
-        return sdpa_attention_forward(
-            module,
-            query,
-            key,
-            value,
-            attention_mask,
-            scaling=scaling,
-            sliding_window=sliding_window,
-            **others,
+        Args:
+            keys: per layer the career's keys [key heads, tokens, width].
+            values: per layer the values.
+            starts: lengths of the records' prompts, int64 [records].
+            trie: the tree of titles.
+            memory: bytes that the keys and values of nodes may take.
+        """
+        self._career, self._starts, self._trie = (keys, values), starts, trie
+        a_node = sum(part.element_size() * part.shape[0] * part.shape[2] for part in (*keys, *values))
+        self._capacity = min(len(starts) * len(trie), memory // a_node)
+        self._kept = tuple(
+            [part.new_empty(part.shape[0], self._capacity, part.shape[2]) for part in parts]
+            for parts in self._career
         )
-    strange = [name for name, given in others.items() if given is not None and name not in _HARMLESS]
-    layer = getattr(module, "layer_idx", None)
-    if strange or layer is None:
-        raise DoesNotFitError(
-            f"{type(module).__name__}: attention with {', '.join(strange) or 'unnumbered layers'}."
-        )
-    tree.calls += 1
-    return tree.tree.attend(layer, query, key, value, scaling, sliding_window), None
+        self._places: dict[tuple[int, int], int] = {}
 
+    @property
+    def room(self) -> int:
+        """Nodes that can still be kept."""
+        return self._capacity - len(self._places)
 
-AttentionInterface.register(NAME, _attention)
-AttentionMaskInterface.register(NAME, sdpa_mask)
+    def open(self, records: np.ndarray, nodes: np.ndarray) -> None:
+        """Prepare the pass over new nodes under records, both int64 [nodes], whose ancestors were run before."""
+        paths = [np.flatnonzero(self._trie.ancestors[node])[:-1] for node in nodes]
+        above = sorted({(record, node) for record, path in zip(records, paths, strict=True) for node in path})
+        column = {pair: number for number, pair in enumerate(above)}
+        seen = np.zeros((len(nodes), len(above)), dtype=bool)
+        for row, (record, path) in enumerate(zip(records, paths, strict=True)):
+            seen[row, [column[record, node] for node in path]] = True
+        starts, depths = self._starts[records], self._trie.depths
+        self._longest = int(starts.max())
+        prompt = np.arange(self._longest)
+        self._seen = np.concatenate([np.eye(len(nodes), dtype=bool), seen, prompt < starts[:, None]], axis=1)
+        # How far back each column lies from each row.
+        places = starts + depths[nodes] - 1
+        above_places = [self._starts[record] + depths[node] - 1 for record, node in above]
+        self._distance = places[:, None] - np.concatenate([places, np.array(above_places, dtype=int), prompt])
+        device = self._career[0][0].device
+        self._above = torch.tensor([self._places[pair] for pair in above], dtype=torch.int64, device=device)
+        self._new = slice(len(self._places), len(self._places) + len(nodes))
+        for pair in zip(records.tolist(), nodes.tolist(), strict=True):
+            self._places[pair] = len(self._places)
+        self._masks: dict[int | None, Tensor] = {}
+
+    def attend(
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float | None, window: int | None
+    ) -> Tensor:
+        """See `Tree.attend`."""
+        together = []
+        for new, kept, career in zip((key[0], value[0]), self._kept, self._career, strict=True):
+            kept[layer][:, self._new] = new
+            above = kept[layer].index_select(1, self._above)
+            together.append(torch.cat([new, above, career[layer][:, : self._longest]], dim=1)[None])
+        if window not in self._masks:
+            seen = self._seen if window is None else self._seen & (self._distance < window)
+            mask = additive_mask(torch.as_tensor(seen, device=query.device), query.dtype)
+            self._masks[window] = mask[None, None]
+        return _attend_grouped(query, *together, self._masks[window], scaling)

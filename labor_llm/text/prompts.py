@@ -29,21 +29,12 @@ class Preamble:
     """What stands before each resume.
 
     Attributes:
-        form: 'plain', 'titles' or 'examples'.
         text: whole lines; empty for a plain prompt. Left out of `repr`, as it may hold persons' records.
-        examples: how many example resumes it holds.
-        seed: that they were drawn with.
+        described: what a manifest says of it: not the text, but its checksum, and how it was drawn.
     """
 
-    form: str = "plain"
     text: str = field(default="", repr=False)
-    examples: int = 0
-    seed: int = 0
-
-    def described(self) -> dict[str, object]:
-        """Return what a manifest says of it: not the text, but its checksum."""
-        checksum = hashlib.sha256(self.text.encode()).hexdigest()
-        return {"prompt": self.form, "examples": self.examples, "seed": self.seed, "sha256": checksum}
+    described: dict[str, object] = field(default_factory=dict)
 
 
 class PromptSettings(Settings):
@@ -67,17 +58,22 @@ class PromptSettings(Settings):
         Raises:
             InputError: if there are not so many training workers.
         """
+        examples, seed = 0, 0
         if self.form == "plain":
             return Preamble()
         if self.form == "titles":
             lines = ["Each job title is one of the following:", *panel.outcomes.titles, "", ""]
-            return Preamble(self.form, END_OF_LINE.join(lines))
-        train = panel.split(splits, "train")
-        if self.examples > len(train.workers):
-            raise InputError(
-                f"examples is {self.examples}; give at least 1, and no more than the {len(train.workers):,} training "
-                f"workers of {panel.dataset}."
-            )
-        drawn = train.restrict(random_workers(train, self.examples, self.seed))
-        text = "".join(resume.text for resume in resumes(drawn))
-        return Preamble(self.form, text, self.examples, self.seed)
+            text = END_OF_LINE.join(lines)
+        else:
+            examples, seed = self.examples, self.seed
+            train = panel.split(splits, "train")
+            if examples > len(train.workers):
+                raise InputError(
+                    f"examples is {examples}; give at least 1, and no more than the {len(train.workers):,} training "
+                    f"workers of {panel.dataset}."
+                )
+            drawn = train.restrict(random_workers(train, examples, seed))
+            text = "".join(resume.text for resume in resumes(drawn))
+        checksum = hashlib.sha256(text.encode()).hexdigest()
+        described = {"prompt": self.form, "examples": examples, "seed": seed, "sha256": checksum}
+        return Preamble(text, described)

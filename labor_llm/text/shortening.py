@@ -8,9 +8,8 @@
     2019 (college):                    the prompt ends here; room for the longest title is kept
 
 What is computed: the log-probability of a title given the header and the longest unbroken run of records before
-it that fits. A record whose prompt fits whole is scored exactly as in a model of unlimited context; one further
-down sees as few records less as the context demands, each record its own number. The text is that of the
-template for a career which begins later: no line is ever cut. What a template puts before the header stays too.
+it that fits, each record its own number. The text is that of a career which begins later: no line is ever cut, and
+what stands before the header stays too.
 """
 
 from __future__ import annotations
@@ -18,12 +17,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
-
-from transformers import PreTrainedTokenizerBase
+from typing import TYPE_CHECKING
 
 from labor_llm.errors import InputError
 from labor_llm.text.templates import END_OF_LINE, Resume
 from labor_llm.text.tokenization import EncodedResume, encode_resume
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -56,23 +57,20 @@ class Shortened:
     records: int
     dropped_records: int
 
+    @classmethod
+    def of(cls, careers: Iterable[ReadableCareer]) -> Shortened:
+        """Return how much was left out of the prompts of some careers."""
+        counts = [career.dropped for career in careers if any(career.dropped)]
+        # What a prompt lacks, the prompts after it lack too.
+        records = sum(number > 0 for dropped in counts for number in dropped)
+        return cls(len(counts), records, sum(dropped[-1] for dropped in counts))
+
     def sentence(self) -> str:
         """Return what a log says."""
         return (
             f"{self.careers:,} careers are longer than the model can read: {self.records:,} records were scored "
             f"with a shortened history, {self.dropped_records:,} old records were left out of it."
         )
-
-
-def count_shortened(careers: Iterable[ReadableCareer]) -> Shortened:
-    """Return how much was left out of the prompts of some careers."""
-    counts = [career.dropped for career in careers if any(career.dropped)]
-    return Shortened(
-        careers=len(counts),
-        records=sum(number > 0 for dropped in counts for number in dropped),
-        # What a prompt lacks, the prompts after it lack too.
-        dropped_records=sum(dropped[-1] for dropped in counts),
-    )
 
 
 def readable_career(
@@ -111,7 +109,7 @@ def readable_career(
     parts = []
     for first, records in itertools.groupby(range(len(dropped)), key=dropped.__getitem__):
         scored = list(records)
-        part = encode_resume(tokenizer, _without_oldest(resume, first, scored[-1]))
+        part = _encoded(tokenizer, resume, first, scored[-1])
         parts.append(_cut(EncodedResume(part.worker_id, part.ids, part.spans[scored[0] - first :])))
     return ReadableCareer(whole.worker_id, tuple(parts), dropped)
 
@@ -120,6 +118,10 @@ def _dropped(
     tokenizer: PreTrainedTokenizerBase, resume: Resume, whole: EncodedResume, room: int, context: int
 ) -> tuple[int, ...]:
     """Return for each record the smallest number of old records without which its prompt has at most `room` tokens."""
+
+    def too_long(first: int, record: int) -> bool:
+        return _encoded(tokenizer, resume, first, record).spans[-1][0] > room
+
     numbers: list[int] = []
     for record, (start, _) in enumerate(whole.spans):
         if start <= room:
@@ -131,9 +133,9 @@ def _dropped(
         first = fewest
         while first < record and start - (whole.spans[first][1] - whole.spans[0][1]) > room:
             first += 1
-        while first > fewest and _prompt_length(tokenizer, resume, first - 1, record) <= room:
+        while first > fewest and not too_long(first - 1, record):
             first -= 1
-        while _prompt_length(tokenizer, resume, first, record) > room:
+        while too_long(first, record):
             if first == record:
                 raise InputError(
                     f"Worker {whole.worker_id}: the header, one record and the longest title do not fit, as the model "
@@ -144,20 +146,16 @@ def _dropped(
     return tuple(numbers)
 
 
-def _prompt_length(tokenizer: PreTrainedTokenizerBase, resume: Resume, first: int, record: int) -> int:
-    """Return the tokens of the prompt of `record` without the oldest `first` records."""
-    return encode_resume(tokenizer, _without_oldest(resume, first, record)).spans[-1][0]
-
-
-def _without_oldest(resume: Resume, first: int, last: int) -> Resume:
-    """Return the resume of the records `first` to `last`: the same header, no closing line."""
+def _encoded(tokenizer: PreTrainedTokenizerBase, resume: Resume, first: int, last: int) -> EncodedResume:
+    """Encode the resume of the records `first` to `last`: the same header, no closing line."""
     ends = [end for _, end in resume.spans]
     # Each record is one line: the first begins where the header's last line ends.
     header = resume.text.rfind(END_OF_LINE, 0, resume.spans[0][0]) + 1
     begin = ends[first - 1] if first else header
     shift = begin - header
     spans = tuple((start - shift, end - shift) for start, end in resume.spans[first : last + 1])
-    return Resume(resume.worker_id, resume.text[:header] + resume.text[begin : ends[last]], spans)
+    text = resume.text[:header] + resume.text[begin : ends[last]]
+    return encode_resume(tokenizer, Resume(resume.worker_id, text, spans))
 
 
 def _cut(encoded: EncodedResume) -> EncodedResume:

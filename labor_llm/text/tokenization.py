@@ -24,13 +24,16 @@ import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from transformers import PreTrainedTokenizerBase
 
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.errors import InputError, MismatchError
 from labor_llm.text.templates import CLOSING, END_OF_LINE, Resume, continuation, line_start
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)

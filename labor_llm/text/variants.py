@@ -54,59 +54,43 @@ _ABBREVIATIONS = {
 _JOINING = r"(?!.*\b(?:and|or|of|in|by|for|the|to|with)\b)"
 
 
-def numeric_titles(outcomes: OutcomeSpace, seed: int) -> tuple[str, ...]:
-    """Return titles `job_000`, `job_001`, ... assigned to the occupations at random.
-
-    Args:
-        outcomes: the occupations.
-        seed: of the assignment; the same seed and codes give each code the same number, in whatever order they stand.
-    """
-    order = np.random.default_rng(seed).permutation(len(outcomes))
-    digits = max(3, len(str(len(outcomes) - 1)))
-    return _by_rank(outcomes, [f"job_{number:0{digits}d}" for number in order])
+def _numeric(titles: list[str], seed: int) -> list[str]:
+    """Return `job_000`, `job_001`, ... assigned at random."""
+    order = np.random.default_rng(seed).permutation(len(titles))
+    digits = max(3, len(str(len(titles) - 1)))
+    return [f"job_{number:0{digits}d}" for number in order]
 
 
-def shuffled_titles(outcomes: OutcomeSpace, seed: int) -> tuple[str, ...]:
-    """Return the same titles, each at another occupation than its own.
-
-    All of them lie on one random cycle, so none stays in its place.
-
-    Args:
-        outcomes: the occupations.
-        seed: of the cycle.
-    """
-    titles = _titles_by_rank(outcomes)
+def _shuffled(titles: list[str], seed: int) -> list[str]:
+    """Return the same titles, all of them moved along one random cycle, so that none stays in its place."""
     cycle = np.random.default_rng(seed).permutation(len(titles))
     moved = list(titles)
     for place, taken in zip(cycle, np.roll(cycle, 1), strict=True):
         moved[place] = titles[taken]
-    return _by_rank(outcomes, moved)
+    return moved
 
 
-def perturbed_titles(outcomes: OutcomeSpace, seed: int) -> tuple[str, ...]:
+def perturbed_titles(titles: list[str], seed: int) -> list[str]:
     """Return each title in other words: abbreviated, by synonyms, in another word order, or several of these.
 
     Every title changes, and none becomes that of another occupation. A title with no known word and no order
     to change is marked as a job ("Dancers (job)").
 
     Args:
-        outcomes: the occupations.
+        titles: in the order of their codes.
         seed: of the choice among the ways to put a title.
     """
-    literal = _titles_by_rank(outcomes)
-    taken = {comparable_title(title) for title in literal}
+    taken = {comparable_title(title) for title in titles}
     found = []
-    for rank, title in enumerate(literal):
+    for rank, title in enumerate(titles):
         ways = _ways_to_put(title)
         order = np.random.default_rng([seed, rank]).permutation(len(ways))
-        marked = (
-            f"{title} (job {number})" if number > 1 else f"{title} (job)" for number in itertools.count(1)
-        )
-        candidates = itertools.chain((ways[way] for way in order), marked)
+        marked = (f"{title} (job {number})" for number in itertools.count(2))
+        candidates = itertools.chain((ways[way] for way in order), [f"{title} (job)"], marked)
         chosen = next(one for one in candidates if comparable_title(one) not in taken)
         taken.add(comparable_title(chosen))
         found.append(chosen)
-    return _by_rank(outcomes, found)
+    return found
 
 
 def _ways_to_put(title: str) -> list[str]:
@@ -136,23 +120,18 @@ def _reordered(title: str) -> str:
 
 
 def _with_synonyms(title: str) -> str:
-    return _replaced(title, _SYNONYMS, whole_first=True)
+    whole = _SYNONYMS.get(title.lower())
+    return _capital(whole) if whole else _replaced(title, _SYNONYMS)
 
 
 def _abbreviated(title: str) -> str:
     return _replaced(title, _ABBREVIATIONS)
 
 
-def _replaced(title: str, words: dict[str, str], whole_first: bool = False) -> str:
-    if whole_first and title.lower() in words:
-        return _capital(words[title.lower()])
+def _replaced(title: str, words: dict[str, str]) -> str:
     longest_first = sorted(words, key=len, reverse=True)
-    pattern = re.compile(rf"\b(?:{'|'.join(map(re.escape, longest_first))})\b(?!\.)", re.IGNORECASE)
-
-    def other(found: re.Match[str]) -> str:
-        return words[found[0].lower()]
-
-    return _capital(pattern.sub(other, title))
+    pattern = rf"\b(?:{'|'.join(map(re.escape, longest_first))})\b(?!\.)"
+    return _capital(re.sub(pattern, lambda found: words[found[0].lower()], title, flags=re.IGNORECASE))
 
 
 def _capital(text: str) -> str:
@@ -164,24 +143,11 @@ def _small(text: str) -> str:
     return text if text[1:2].isupper() else text[:1].lower() + text[1:]
 
 
-def _ranks(outcomes: OutcomeSpace) -> list[int]:
-    """Return for each occupation the place of its code in sorted order."""
-    rank = {code: number for number, code in enumerate(sorted(outcomes.codes))}
-    return [rank[code] for code in outcomes.codes]
-
-
-def _titles_by_rank(outcomes: OutcomeSpace) -> list[str]:
-    return [outcomes.title(code) for code in sorted(outcomes.codes)]
-
-
-def _by_rank(outcomes: OutcomeSpace, texts: list[str]) -> tuple[str, ...]:
-    return tuple(texts[rank] for rank in _ranks(outcomes))
-
-
-_FORMS: dict[str, Callable[[OutcomeSpace, int], tuple[str, ...]]] = {
-    "numeric": numeric_titles,
+# Other titles, one for each of those given in the order of their codes.
+_FORMS: dict[str, Callable[[list[str], int], list[str]]] = {
+    "numeric": _numeric,
     "perturbed": perturbed_titles,
-    "shuffled": shuffled_titles,
+    "shuffled": _shuffled,
 }
 TITLE_FORMS = ("literal", *_FORMS)
 
@@ -201,8 +167,11 @@ class ResumeSettings(Settings):
         """Return the panel in this variant: the same workers, years and codes."""
         frame, outcomes = panel.frame, panel.outcomes
         if self.titles in _FORMS:
+            codes = sorted(outcomes.codes)
+            titles = _FORMS[self.titles]([outcomes.title(code) for code in codes], self.seed)
+            title_of = dict(zip(codes, titles, strict=True))
             source = f"{outcomes.source}, {self.titles}"
-            outcomes = OutcomeSpace(outcomes.codes, _FORMS[self.titles](outcomes, self.seed), source)
+            outcomes = OutcomeSpace(outcomes.codes, tuple(title_of[code] for code in outcomes.codes), source)
         if not self.birth_year:
             frame = frame.assign(birth_year=pd.array([pd.NA] * len(frame), dtype="Int64"))
         return CareerPanel(frame, outcomes, panel.survey)

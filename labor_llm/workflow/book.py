@@ -31,12 +31,17 @@ _SUBSTITUTION = re.compile(r"\{\{\s*([A-Za-z_]\w*)")
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
 _FENCED = re.compile(r"^(`{3,}|~{3,}).*?^\1", flags=re.DOTALL | re.MULTILINE)
 _VISIBILITY_TAGS = {"hide-input", "hide-cell", "remove-input", "remove-cell", "show-input"}
-_PROSE_ENDINGS = {".md", ".yml", ".bib", ".css"}
+_SOURCE_ENDINGS = {".md", ".yml", ".bib", ".css", ".png"}
 _MACHINE_KEYS = ("input_path", "output_path", "environment_variables")
 
 
 def stage_book(
-    source: Path, results: Results, profile: str, out: Path, required: Collection[str] = ()
+    source: Path,
+    results: Results,
+    profile: str,
+    out: Path,
+    required: Collection[str] = (),
+    generated: Mapping[str, str] | None = None,
 ) -> Path:
     """Copy prose, executed notebooks and exhibits into `out`, ready for `build_book`, and return `out`.
 
@@ -51,6 +56,7 @@ def stage_book(
         out: folder to write, replaced as a whole when staging succeeds.
         required: names (without ending) of the executed notebooks that make up the book; all that there are
             if none are named.
+        generated: text of further pages by file name, see `labor_llm.workflow.reference`.
 
     Raises:
         ArtefactError: if a notebook is missing, has failed or was not run to its end, or prose asks for a
@@ -67,6 +73,8 @@ def stage_book(
         _require_numbers(_prose_of(notebook), numbers, f"{name}.ipynb")
     with writing(out, {"profile": profile, "numbers": numbers}) as aside:
         _copy_pages(pages, Path(source), aside, numbers)
+        for name, text in (generated or {}).items():
+            (aside / name).write_text(text, encoding="utf-8")
         _write_notebooks(notebooks, aside / "notebooks")
         _copy_exhibits(results.exhibits, aside / "exhibits")
         _copy_mathjax(aside / "_vendor" / "mathjax")
@@ -137,7 +145,7 @@ def _executed_notebooks(folder: Path, required: Collection[str]) -> dict[str, nb
 
 def _is_source(path: Path, source: Path) -> bool:
     parts = path.relative_to(source).parts
-    return path.is_file() and "_build" not in parts and path.suffix in _PROSE_ENDINGS
+    return path.is_file() and "_build" not in parts and path.suffix in _SOURCE_ENDINGS
 
 
 def _prose_of(notebook: nbformat.NotebookNode) -> str:
@@ -149,7 +157,7 @@ def _require_numbers(text: str, numbers: Mapping[str, str], where: str) -> None:
         if key not in numbers:
             raise ArtefactError(
                 f"{where}: no notebook recorded a number called {key!r}. "
-                "Record it with record_numbers, or take it out of the page."
+                "Record it with show.record, or take it out of the page."
             )
 
 

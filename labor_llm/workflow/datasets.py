@@ -7,7 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from labor_llm.careers.panel import SPLITS, CareerPanel, read_careers, read_panel, split_workers, write_panel
-from labor_llm.careers.samples import TrainingCareers, TrainingData, refuse_same_persons, training_careers
+from labor_llm.careers.samples import (
+    TrainingCareers,
+    TrainingData,
+    refuse_same_persons,
+    sampled,
+    training_careers,
+)
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
 from labor_llm.store.artefacts import MANIFEST, verify
@@ -164,6 +170,13 @@ def open_datasets(
     return [panel for panel, _ in opened.values()], {name: splits for name, (_, splits) in opened.items()}
 
 
+def drawn_test_workers(
+    careers: CareerPanel, splits: Mapping[str, str], number: int = -1, seed: int = 1
+) -> CareerPanel:
+    """Return the careers of test workers, so many of them drawn at random; of all if -1, see `sampled`."""
+    return sampled(careers.split(splits, "test"), number, seed)
+
+
 def open_training_careers(
     results: Results, dataset: str, data: TrainingData, variant: ResumeSettings | None = None
 ) -> TrainingCareers:
@@ -185,13 +198,3 @@ def open_training_careers(
     refuse_same_persons([(name, manifests[name].get(_PERSONS, manifests[name]["survey"])) for name in names])
     own, *others = (variant or ResumeSettings()).of_all(panels)
     return training_careers(own, splits[dataset], data, [(other, splits[other.dataset]) for other in others])
-
-
-def dataset_label(results: Results, dataset: str) -> str:
-    """Return what tables call a converted data set."""
-    return str(verify(results.panel(dataset))["parameters"]["label"])
-
-
-def dataset_labels(results: Results, datasets: Sequence[str]) -> dict[str, str]:
-    """Return what tables call several converted data sets, by short name."""
-    return {dataset: dataset_label(results, dataset) for dataset in datasets}

@@ -1,8 +1,8 @@
 """Execute one notebook by papermill, unless it is current: into place only when every cell ran.
 
-A run is current if its parameters, the code that it rests on, what it reads, the threads of the numerical libraries and the
-versions of the libraries are those of the executed notebook, and all that it makes is there. Whether comments, docstrings or
-the clock have changed does not matter (`labor_llm.store.staleness`).
+A run is current if its parameters, the code that it rests on, what it reads, the threads of the numerical libraries
+and the versions of the libraries are those of the executed notebook, and all that it makes is there. Comments,
+docstrings and the clock do not matter (`labor_llm.store.staleness`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from labor_llm.errors import InputError, LaborLLMError
-from labor_llm.store.artefacts import atomic_path, sha256
+from labor_llm.store.artefacts import atomic_path, environment, sha256
 from labor_llm.store.results import project_root
 from labor_llm.store.staleness import code_checksum
 
@@ -53,6 +53,7 @@ def execute_unless_current(
 def _identity(notebook: Path, parameters: Mapping[str, Any], needs: Sequence[Path]) -> str:
     read = {path.name if path.is_absolute() else str(path): sha256(path) for path in needs if path.is_file()}
     described = [dict(parameters), code_checksum(notebook), read, os.environ.get("OMP_NUM_THREADS")]
+    described.append(environment()["versions"])
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 

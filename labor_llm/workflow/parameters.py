@@ -5,13 +5,13 @@ The cell holds one line a parameter, with its type, default and help:
     datasets: list[str] = ["nlsy79", "psid"]  # data sets, in the order of the tables
     fine_tuning: dict = {"epochs": 1, "learning_rate": 2e-4}  # group of settings: how the model is fine-tuned
 
-A `dict` is a group of settings, a model of `labor_llm.settings` that the profile, the commands and the functions use too
-(`GROUPS`); the cell gives the defaults of the notebook where they differ. A setting of a group is given by its own name
-(`papermill -p epochs 3`), by its name with the group's where several groups have it (`-p fine_tuning.seed 2`), or several at
-once (`-y 'fine_tuning: {epochs: 3, seed: 2}'`); what is not given keeps the notebook's default.
+A `dict` is a group of settings, a model of `labor_llm.settings` that the profile, the commands and the functions use
+too (`GROUPS`); the cell gives the defaults of the notebook where they differ. A setting of a group is given by its own
+name (`papermill -p epochs 3`), by its name with the group's where several groups have it (`-p fine_tuning.seed 2`), or
+several at once (`-y 'fine_tuning: {epochs: 3, seed: 2}'`); what is not given keeps the notebook's default.
 
-papermill injects whatever it is given and only warns of a name that the notebook does not have, so a misspelt parameter would
-run with the default. `checked_parameters` refuses it instead. The cell is parsed, never executed.
+papermill injects whatever it is given and only warns of a name that the notebook does not have, so a misspelt
+parameter would run with the default. `checked_parameters` refuses it instead. The cell is parsed, never executed.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import io
 import tokenize
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pydantic
@@ -82,6 +83,15 @@ def group_of_settings(name: str) -> type[Settings]:
     """Return the model of a group of settings by its name in profiles and notebooks."""
     module, _, model = GROUPS[name].rpartition(".")
     return getattr(importlib.import_module(module), model)
+
+
+def settings_of(**groups: Mapping[str, Any]) -> SimpleNamespace:
+    """Return groups of settings of a notebook as their models, by name: `settings_of(scoring=scoring).scoring.dtype`.
+
+    Raises:
+        SettingError: if a setting is unknown or not what is allowed.
+    """
+    return SimpleNamespace(**{name: group_of_settings(name)(**given) for name, given in groups.items()})
 
 
 def declared_parameters(notebook: nbformat.NotebookNode | Mapping[str, Any]) -> dict[str, Parameter]:

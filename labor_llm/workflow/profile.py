@@ -31,7 +31,7 @@ _SAME_IN_TIME = (
 
 
 class LanguageModelEntry(ScoringSettings):
-    """A language model that is scored (the fields of `ScoringSettings`), after fine-tuning if `fine_tuning` is given."""
+    """A language model that is scored (fields of `ScoringSettings`), after fine-tuning if `fine_tuning` is given."""
 
     label: Text
     """What tables call it."""
@@ -73,13 +73,13 @@ class LanguageModelEntry(ScoringSettings):
 
 
 class DatasetEntry(DatasetSource):
-    """A data set: packaged if nothing but a label is given; the fields of `DatasetSource`, and two of the comparison."""
+    """A data set: packaged if only a label is given; the fields of `DatasetSource`, and two of the comparison."""
 
     label: Text
     """What tables call it."""
     all_titles_workers: Annotated[int, Field(ge=-1)] | None = None
-    """For how many test workers of this data set every title is scored, instead of what the language models say; -1 for
-    all, 0 for none, which leaves it out of the chapter on valid mass."""
+    """For how many test workers of this data set every title is scored, instead of what the language models say; -1
+    for all, 0 for none, which leaves it out of the chapter on valid mass."""
     language_models: list[Key] | None = None
     """Names of those that are run on it, if not all of the main comparison."""
 

@@ -6,10 +6,10 @@ What a chapter takes of a profile stands in the head of its notebook (`labor_llm
       run: each data set                  # how often it is run, one of `SCOPES`
       reads: [panel, baselines]           # what must be made before, of `_made`
       makes: [predictions]                # what it makes beside its exhibits
-      values: {models: models_by_group}   # parameters whose value has another name than their own in `values.py`
+      values: {models: models_by_group}   # parameters that take another value than that of their own name
 
-Every other parameter has the value of its own name there, or the notebook's default. The list of runs is a function of the
-profile; Snakemake (`graph/Snakefile`) decides what has to run and in which order.
+A parameter takes the value of its name in `values.py`, or else the notebook's default. The list of runs is a function
+of the profile; Snakemake (`graph/Snakefile`) decides what has to run and in which order.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a profile says to its notebooks: values by the name of a parameter, and the artefacts that are read and made.
+"""What a profile says to its notebooks: values by the name of a parameter, and artefacts that are read and made.
 
-A scope is what one run of a notebook is about: the whole profile, a data set, a language model on a data set, a study of
-variants. `SCOPES` names the ways in which a notebook can be run over a profile.
+A scope is what one run of a notebook is about: the whole profile, a data set, a language model on a data set, a study
+of variants. `SCOPES` names the ways in which a notebook can be run over a profile.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from labor_llm.baselines.oracle import ORACLE
-from labor_llm.baselines.refits import CAREER
+from labor_llm.baselines.registry import CAREER
 from labor_llm.store.results import Results, project_root
 from labor_llm.workflow.profile import Profile
 

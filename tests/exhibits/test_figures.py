@@ -1,9 +1,16 @@
+"""Figures draw the values of their frames where they belong, and leave nothing global behind."""
+
+from __future__ import annotations
+
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import QuadMesh
 
+from labor_llm.careers.samples import ALL_YEARS, UP_TO
 from labor_llm.errors import InputError
-from labor_llm.exhibits import figures
+from labor_llm.exhibits import data_figures, figures
 
 DIFFERENCES = pd.DataFrame(
     {
@@ -12,50 +19,185 @@ DIFFERENCES = pd.DataFrame(
         "difference": [-3.0, 1.0, 0.5],
         "ci_low": [-4.0, 0.5, -0.5],
         "ci_high": [-2.0, 1.5, 1.5],
+        "workers": 20,
+    }
+)
+MATRIX = pd.DataFrame(
+    {
+        "dataset": ["d"] * 4 + ["e"],
+        "origin": ["Cooks", "Cooks", "Idle", "Idle", "All"],
+        "destination": ["Cooks", "Idle", "Cooks", "Idle", "All"],
+        "share": [0.996, 0.004, np.nan, np.nan, 1.0],
+        "workers": [30, 12, np.nan, np.nan, 20],
+    }
+)
+AGES = pd.DataFrame(
+    {
+        "dataset": "d", "age": [20, 25], "share": [0.5, 0.25], "ci_low": [0.4, 0.2], "ci_high": [0.6, 0.3],
+        "workers": 20,
+    }
+)  # fmt: skip
+COVERAGE = pd.DataFrame(
+    {
+        "dataset": ["d", "d", "d", "e"],
+        "year": [1981, 1981, 1983, 1981],
+        "frame": ["Census 1970", "no occupation code", "Census 1980", "Census frame not told"],
+        "records": [40, 20, 50, 30],
     }
 )
 
 
-def test_paired_differences_draw_dots_and_intervals_where_they_belong():
-    first, second = figures.paired_differences(DIFFERENCES).axes
+def lengths(model: str) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "model": model, "records": ["1", "4", "all"], "perplexity": [9.0, 8.1, 8.0],
+            "difference": [1.0, 0.1, np.nan], "difference_low": [0.6, -0.1, np.nan],
+            "difference_high": [1.4, 0.3, np.nan], "workers": 20,
+        }
+    )  # fmt: skip
+
+
+def curves(models: list[str], dataset: str = "d", bins: int = 3) -> pd.DataFrame:
+    rows = [
+        {
+            "dataset": dataset, "model": model, "predicted": (bin_ + 1) / 5, "observed": (bin_ + 1) / 4,
+            "ci_low": 0.1, "ci_high": 0.9, "perfect_low": bin_ / 5, "perfect_high": (bin_ + 2) / 5, "workers": 20,
+        }
+        for model in models
+        for bin_ in range(bins)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def titles(figure) -> list[str]:
+    return [axes.get_title(loc="left") for axes in figure.axes if axes.get_visible()]
+
+
+def test_paired_differences_draw_dots_and_intervals_where_they_belong() -> None:
+    shown = figures.paired_differences(DIFFERENCES)
+    first, second = shown.figure.axes
     dots, _, bars = first.containers[0]
     assert dots.get_xdata().tolist() == [-3.0, 1.0]
     assert [segment[:, 0].tolist() for segment in bars[0].get_segments()] == [[-4.0, -2.0], [0.5, 1.5]]
     assert (first.get_title(loc="left"), second.get_title(loc="left")) == ("d", "e")
+    assert (shown.exhibit, shown.persons.tolist()) == ("fig-paired-differences", [20, 20, 20])
 
 
-def test_shares_fill_the_bar():
+def test_shares_fill_the_bar() -> None:
+    kinds = ["first", "moving", "staying"]
     frame = pd.DataFrame(
-        {"dataset": "d", "transition_type": ["first", "moving", "staying"], "share": [0.125, 0.5, 0.375]}
+        {"dataset": "d", "transition_type": kinds, "share": [0.125, 0.5, 0.375], "workers": 20}
     )
-    axes = figures.transition_type_shares(frame).axes[0]
+    (axes,) = data_figures.transition_type_shares(frame).figure.axes
     got = {bars.get_label(): (bars[0].get_x(), bars[0].get_width()) for bars in axes.containers}
     assert got == {"first": (0.0, 0.125), "moving": (0.125, 0.5), "staying": (0.625, 0.375)}
 
 
-def test_learning_curve_without_validation_draws_the_training_loss_alone():
-    axes = figures.learning_curve(pd.DataFrame({"step": [2, 1], "split": "train", "loss": [1.0, 2.0]})).axes[
-        0
-    ]
-    assert [line.get_xydata().tolist() for line in axes.lines] == [[[1.0, 2.0], [2.0, 1.0]]]
+def test_learning_curve_without_validation_draws_the_training_loss_alone() -> None:
+    frame = pd.DataFrame({"step": [2, 1], "split": "train", "loss": [1.0, 2.0]})
+    shown = figures.learning_curve(frame, persons=54)
+    assert [line.get_xydata().tolist() for line in shown.figure.axes[0].lines] == [[[1.0, 2.0], [2.0, 1.0]]]
+    assert shown.persons == 54
 
 
-def test_a_mass_of_zero_has_no_place_on_the_axis():
-    frame = pd.DataFrame(
-        {"dataset": "d", "label": "a", "q10": [0.0], "q25": 0.1, "q50": 0.2, "q75": 0.3, "q90": 0.4}
-    )
+def test_a_mass_of_zero_has_no_place_on_the_axis() -> None:
+    quantiles = {"q10": [0.0], "q25": 0.1, "q50": 0.2, "q75": 0.3, "q90": 0.4}
+    frame = pd.DataFrame({"dataset": "d", "model": "a", "workers": 20, **quantiles})
     with pytest.raises(InputError, match="not above 0"):
         figures.valid_mass(frame)
-    assert figures.valid_mass(frame.assign(q10=0.05)).axes[0].get_xscale() == "log"
+    assert figures.valid_mass(frame.assign(q10=0.05)).figure.axes[0].get_xscale() == "log"
 
 
-def test_a_missing_column_is_named():
-    with pytest.raises(InputError, match="ci_low"):
-        figures.paired_differences(DIFFERENCES.drop(columns="ci_low"))
+def test_one_panel_a_model_with_its_points_and_band() -> None:
+    frame = pd.concat([curves(["a", "b", "c", "e"]), curves(["a"], "other", bins=1)])
+    figure = figures.reliability_curves(frame, {"other": "Other data"}).figure
+    panels = [axes for axes in figure.get_axes() if axes.get_visible()]
+    assert titles(figure) == ["a", "b", "c", "e", "a"]
+    assert [part.get_suptitle() for part in figure.subfigs] == ["d", "Other data"]
+    diagonal, points = panels[0].get_lines()[:2]
+    assert diagonal.get_xydata().tolist() == [[0, 0], [1, 1]]
+    assert points.get_xdata().tolist() == [0.2, 0.4, 0.6]
+    assert points.get_ydata().tolist() == [0.25, 0.5, 0.75]
+    band = panels[0].collections[0].get_paths()[0].get_extents()
+    assert (band.x0, band.x1) == (0.2, pytest.approx(0.6))
+    assert band.y1 == pytest.approx(0.8)
 
 
-def test_nothing_global_is_left_behind():
+def test_every_model_horizon_and_training_has_its_place() -> None:
+    axes, _ = (figure := figures.history_lengths(pd.concat([lengths("m"), lengths("n")])).figure).axes
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["1", "4", "all"]
+    assert len(figure.legends[0].get_texts()) == 2
+    bins = {"model": ["a", "a", "b"], "years": [2, 3, 2], "direct": 0.5, "compounded": 0.4, "workers": 20}
+    assert titles(figures.horizon_bins(pd.DataFrame(bins)).figure) == ["2 years ahead", "3 years ahead"]
+    years = pd.DataFrame(
+        {
+            "model": ["m", "m", "n"], "training": [ALL_YEARS, UP_TO, ALL_YEARS], "year": 1985, "perplexity": 8.0,
+            "difference": [np.nan, 0.5, np.nan], "difference_low": 0.1, "difference_high": 0.9, "workers": 20,
+        }
+    )  # fmt: skip
+    assert titles(figures.performance_by_year(years, 1984).figure) == list("mmnn")
+
+
+def test_cells_hold_percents_and_blank_ones_nothing() -> None:
+    first, second = data_figures.transition_matrix(MATRIX).figure.axes
+    cells = {text.get_position(): text.get_text() for text in first.texts if text.get_position()[0] > 0}
+    assert cells == {(0.5, 0.5): "100", (1.5, 0.5): "<1"}
+    drawn = next(artist for artist in first.collections if isinstance(artist, QuadMesh)).get_array()
+    assert np.ma.getmaskarray(drawn).tolist() == [[False, False], [True, True]]
+    assert [text.get_text() for text in first.texts if text.get_position()[0] < 0] == ["Cooks", "Idle"]
+    assert [axes.get_title(loc="left")[0] for axes in (first, second)] == ["d", "e"]
+
+
+def test_shares_are_drawn_in_the_middle_of_their_bins_with_the_band() -> None:
+    (axes,) = data_figures.movers_by_age(AGES).figure.axes
+    assert axes.lines[0].get_xydata().tolist() == [[22.0, 0.5], [27.0, 0.25]]
+    band = axes.collections[0].get_paths()[0].vertices
+    assert band[band[:, 0] == 22.0][:, 1].min() == 0.4
+    assert band[band[:, 0] == 27.0][:, 1].max() == 0.3
+
+
+def test_bars_are_stacked_by_frame_with_one_legend_and_colors_of_their_own() -> None:
+    figure = data_figures.coverage(COVERAGE).figure
+    first, second = figure.axes
+    bars = {
+        bars.get_label(): [(bar.get_x() + bar.get_width() / 2, bar.get_y(), bar.get_height()) for bar in bars]
+        for bars in first.containers
+    }
+    assert bars == {
+        "Census 1970": [(1981, 0, 40), (1983, 0, 0)],
+        "Census 1980": [(1981, 40, 0), (1983, 0, 50)],
+        "no occupation code": [(1981, 40, 20), (1983, 50, 0)],
+    }
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["Census 1970", "Census 1980", "Census frame not told", "no occupation code"]
+    looks = {
+        bars.get_label(): (bars[0].get_facecolor(), bars[0].get_hatch())
+        for axes in (first, second)
+        for bars in axes.containers
+    }
+    assert len(set(looks.values())) == len(names)
+    assert data_figures.coverage(COVERAGE[COVERAGE["dataset"] == "e"]).figure.legends == []
+
+
+@pytest.mark.parametrize(
+    ("draw", "frame"), [(data_figures.movers_by_age, AGES), (data_figures.coverage, COVERAGE)]
+)
+def test_a_frame_without_rows_gives_a_figure_that_says_so(draw, frame) -> None:
+    (axes,) = draw(frame.iloc[:0]).figure.axes
+    assert axes.texts[0].get_text().startswith("No ")
+
+
+def test_a_frame_without_a_column_or_rows_is_refused() -> None:
+    for draw, frame in ((figures.paired_differences, DIFFERENCES), (data_figures.movers_by_age, AGES)):
+        with pytest.raises(InputError, match=r"needs rows with the columns .*; no \['ci_low'\]"):
+            draw(frame.drop(columns="ci_low"))
+    with pytest.raises(InputError, match="no rows"):
+        figures.paired_differences(DIFFERENCES.iloc[:0])
+
+
+def test_nothing_global_is_left_behind() -> None:
     before = dict(plt.rcParams)
     figures.paired_differences(DIFFERENCES)
+    data_figures.transition_matrix(MATRIX)
     assert plt.get_fignums() == []
     assert dict(plt.rcParams) == before

@@ -1,5 +1,11 @@
+"""What is shown and written: in full and rounded, escaped, the same in every run, and never of too few persons."""
+
+from __future__ import annotations
+
 import json
 import re
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -7,24 +13,39 @@ import pytest
 
 from labor_llm.errors import ArtefactError, InputError
 from labor_llm.exhibits.figures import learning_curve
-from labor_llm.exhibits.publishing import read_numbers, record_numbers, show_figure, show_table, show_text
+from labor_llm.exhibits.formatting import DisplayTable, DisplayText
+from labor_llm.exhibits.publishing import Display, Exhibits, open_chapter, read_numbers
+from labor_llm.store.artefacts import writing
+from labor_llm.store.results import Results
 
 FRAME = pd.DataFrame({"Model": ["A_1", "B|2"], "Perplexity": [8.1849, np.nan], "TestSE": [0.1, 0.25]})
 FORMATS = {"Perplexity": ".2f", "TestSE": "({:.2f})"}
 CURVE = pd.DataFrame({"step": [1, 2, 2], "split": ["train", "train", "validation"], "loss": [2.0, 1.0, 1.5]})
-WORDS = {"model": "m", "dataset": "d"}
 
 
-def show(folder, **changes):
-    arguments = {"persons": 11, "formats": FORMATS, "numbers": {"draws": 1000, "refits": "none"}} | changes
-    return show_table("tab-main-comparison", arguments.pop("frame", FRAME), folder, **arguments)
+@pytest.fixture
+def show(tmp_path: Path) -> Callable[..., Display]:
+    """Shows the table with some of its parts changed."""
+
+    def shown(**changes: object) -> Display:
+        numbers = changes.pop("numbers", {"refits": "none"})
+        parts = {"frame": FRAME, "persons": 11, "formats": FORMATS} | changes
+        exhibits = Exhibits(Results(tmp_path), words={"draws": 1000, "of another exhibit": 1})
+        return exhibits(DisplayTable("tab-main-comparison", **parts), **numbers)
+
+    return shown
 
 
-def test_a_table_is_written_in_full_and_shown_rounded_and_escaped(tmp_path):
-    bundle = show(tmp_path)._repr_mimebundle_()
-    got = (tmp_path / "tab-main-comparison.csv").read_text(encoding="utf-8")
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Results(tmp_path).exhibits
+
+
+def test_a_table_is_written_in_full_and_shown_rounded_and_escaped(show, folder: Path) -> None:
+    bundle = show()._repr_mimebundle_()
+    got = (folder / "tab-main-comparison.csv").read_text(encoding="utf-8")
     assert got == "Model,Perplexity,TestSE\nA_1,8.1849,0.1\nB|2,,0.25\n"
-    latex = (tmp_path / "tab-main-comparison.tex").read_text(encoding="utf-8")
+    latex = (folder / "tab-main-comparison.tex").read_text(encoding="utf-8")
     assert "A\\_1 & 8.18 & (0.10) \\\\\nB\\textbar{}2 & n/a & (0.25) \\\\\n\\bottomrule" in latex
     assert "\\begin{tabular}{lrr}" in latex
     markdown = bundle["text/markdown"]
@@ -36,7 +57,7 @@ def test_a_table_is_written_in_full_and_shown_rounded_and_escaped(tmp_path):
         in markdown
     )
     assert "1,000 bootstrap samples" in markdown
-    assert '<td style="text-align:left">B|2</td>' in bundle["text/html"]
+    assert re.search(r"<td[^>]*>B\|2</td>", bundle["text/html"])
     assert "8.18" in bundle["text/plain"]
 
 
@@ -52,104 +73,90 @@ def test_a_table_is_written_in_full_and_shown_rounded_and_escaped(tmp_path):
         ({"persons": True}, "whole number"),
         ({"persons": "all"}, "'none'"),
         ({"formats": {"Perplexty": ".2f"}}, "'Perplexty'"),
-        ({"numbers": {}}, "{draws}"),
-        ({"numbers": {"draws": 1, "refits": "none", "extra": 2}}, "'extra'"),
+        ({"numbers": {}}, "{refits}"),
+        ({"numbers": {"refits": "none", "extra": 2}}, "'extra'"),
         ({"frame": FRAME.set_index("Model")}, "reset_index"),
         ({"frame": FRAME.iloc[:0]}, "empty"),
     ],
 )
-def test_what_does_not_fit_is_refused_and_nothing_written(tmp_path, changes, named):
+def test_what_does_not_fit_is_refused_and_nothing_written(show, folder: Path, changes, named) -> None:
     with pytest.raises(InputError) as error:
-        show(tmp_path, **changes)
+        show(**changes)
     assert named in str(error.value)
-    assert list(tmp_path.iterdir()) == []
+    assert not folder.exists()
 
 
-def test_numbers_among_empty_cells_are_flush_right(tmp_path):
-    frame = pd.DataFrame(
-        {"Model": ["a", "b", "c"], "TestSE": pd.Series(["", "", 0.5], dtype=object), "Word": "x"}
-    )
-    shown = show_table(
-        "tab-main-comparison", frame, tmp_path, persons=30, numbers={"draws": 100, "refits": "none"}
-    )
-    assert "| :--- | ---: | :--- |" in shown.markdown
+def test_numbers_among_empty_cells_are_flush_right(show) -> None:
+    errors = pd.Series(["", "", 0.5], dtype=object)
+    frame = pd.DataFrame({"Model": ["a", "b", "c"], "TestSE": errors, "Word": "x"})
+    assert "| :--- | ---: | :--- |" in show(frame=frame, formats={}).markdown
 
 
-def test_the_refusal_does_not_tell_the_small_count(tmp_path):
+def test_the_refusal_does_not_tell_the_small_count(show) -> None:
     with pytest.raises(InputError) as error:
-        show(tmp_path, persons=7)
+        show(persons=7)
     assert "7" not in str(error.value)
 
 
-def test_a_figure_is_the_same_file_in_every_run(tmp_path):
+def test_a_figure_is_the_same_file_in_every_run_and_is_named_after_its_chapter(tmp_path: Path) -> None:
     files = []
     for run in ("a", "b"):
-        shown = show_figure(
-            "fig-learning-curve",
-            learning_curve(CURVE),
-            tmp_path / run,
-            persons=54,
-            variant="d-m",
-            numbers=WORDS,
-        )
+        with writing(tmp_path / run / "d" / "panel", {"label": "Data D"}):
+            pass
+        folders, show = open_chapter(tmp_path / run, "d", "m", model="Model M", draws=100)
+        shown = show(learning_curve(CURVE, persons=54))
         files.append(
-            [(tmp_path / run / f"fig-learning-curve-d-m.{end}").read_bytes() for end in ("png", "pdf")]
+            [(folders.exhibits / f"fig-learning-curve-d-m.{end}").read_bytes() for end in ("png", "pdf")]
         )
     assert files[0] == files[1]
     bundle = shown._repr_mimebundle_()
-    assert (
-        ":::{figure} /exhibits/fig-learning-curve-d-m.png\n:name: fig-learning-curve-d-m\n"
-        in bundle["text/markdown"]
-    )
+    named = ":::{figure} /exhibits/fig-learning-curve-d-m.png\n:name: fig-learning-curve-d-m\n"
+    assert named in bundle["text/markdown"]
+    assert "Loss during the fine-tuning of Model M on Data D" in bundle["text/markdown"]
     assert 'src="data:image/png;base64,' in bundle["text/html"]
 
 
-def test_a_figure_of_too_few_persons_is_refused(tmp_path):
+def test_a_figure_of_too_few_persons_is_refused(folder: Path) -> None:
+    show = Exhibits(Results(folder.parent), "", "m", {"dataset": "d", "model": "m"})
     with pytest.raises(InputError, match="point 2"):
-        show_figure(
-            "fig-learning-curve",
-            learning_curve(CURVE),
-            tmp_path,
-            persons=pd.Series([20, 5]),
-            variant="d-m",
-            numbers=WORDS,
-        )
-    assert list(tmp_path.iterdir()) == []
+        show(learning_curve(CURVE, persons=pd.Series([20, 5])))
+    assert not folder.exists()
 
 
-def test_a_sentence_with_numbers():
-    got = show_text(
+def test_a_table_may_be_shown_as_another_exhibit(show, folder: Path) -> None:
+    Exhibits(Results(folder.parent))(DisplayTable("tab-prompts", FRAME, 11), "tab-value-of-fine-tuning")
+    assert [path.stem for path in folder.glob("*.csv")] == ["tab-value-of-fine-tuning"]
+
+
+def test_a_sentence_with_numbers(tmp_path: Path) -> None:
+    show = Exhibits(Results(tmp_path))
+    got = show.text(
         "**{name}** has {value:.2f} of {count}.", persons=20, name="a_b", value=-1.234, count=5000
     )
     assert got.markdown == "**a\\_b** has \u22121.23 of 5,000."
     with pytest.raises(InputError, match=re.escape("{other}")):
-        show_text("{other}", persons=20, value=1)
+        show.text("{other}", persons=20, value=1)
+    assert show(DisplayText("of {a_b}", 20)).markdown == "of \\{a\\_b\\}"
+    with pytest.raises(InputError, match="fewer than 11"):
+        show(DisplayText("of few", 10))
 
 
-def test_numbers_for_prose_keep_full_precision_and_are_read_back_as_text(tmp_path):
-    record_numbers(
-        "07_a",
-        {"perplexity": 15.38249, "workers": np.int64(4360)},
-        tmp_path,
-        persons=109,
-        formats={"perplexity": ".2f"},
-    )
-    record_numbers("08_b", {"label": "SmolLM2"}, tmp_path, persons="none")
-    assert json.loads((tmp_path / "07_a.numbers.json").read_text()) == {
+def test_numbers_for_prose_keep_full_precision_and_are_read_back_as_text(tmp_path: Path) -> None:
+    show, folder = Exhibits(results := Results(tmp_path)), results.exhibits
+    numbers = {"perplexity": 15.38249, "workers": np.int64(4360)}
+    show.record("07_a", numbers, persons=109, decimals=2)
+    show.record("08_b", {"label": "SmolLM2"}, persons="none")
+    assert json.loads((folder / "07_a.numbers.json").read_text()) == {
         "perplexity": {"value": 15.38249, "text": "15.38"},
         "workers": {"value": 4360, "text": "4,360"},
     }
-    assert read_numbers(tmp_path) == {"perplexity": "15.38", "workers": "4,360", "label": "SmolLM2"}
+    assert read_numbers(folder) == {"perplexity": "15.38", "workers": "4,360", "label": "SmolLM2"}
+    show.record("09_c", {"workers": 1}, persons="none")
+    with pytest.raises(ArtefactError, match=r"09_c.*'workers'.*07_a"):
+        read_numbers(folder)
 
 
 @pytest.mark.parametrize("numbers", [{"a": float("nan")}, {"a": None}, {"Bad-Key": 1}, {"a": float("inf")}])
-def test_missing_numbers_and_malformed_keys_are_refused(tmp_path, numbers):
+def test_missing_numbers_and_malformed_keys_are_refused(tmp_path: Path, numbers) -> None:
     with pytest.raises(InputError, match=next(iter(numbers))):
-        record_numbers("07_a", numbers, tmp_path, persons=20)
-
-
-def test_the_same_key_from_two_notebooks_is_refused(tmp_path):
-    for name in ("07_a", "08_b"):
-        record_numbers(name, {"perplexity": 1.0}, tmp_path, persons=20)
-    with pytest.raises(ArtefactError, match=r"08_b.*'perplexity'.*07_a"):
-        read_numbers(tmp_path)
+        Exhibits(Results(tmp_path)).record("07_a", numbers, persons=20)

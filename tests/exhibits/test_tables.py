@@ -1,33 +1,23 @@
+"""Tables of how well models predict: invented numbers as they are to be read, and the rule of eleven persons."""
+
+from __future__ import annotations
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from labor_llm.careers.occupations import OutcomeSpace
-from labor_llm.careers.panel import career_panel
+from labor_llm.careers.predictions import Predictions, from_matrix
+from labor_llm.evaluation.binary_tasks import CHANGE, UNEMPLOYMENT, BinaryEvents
+from labor_llm.evaluation.calibration import calibration_errors, recalibration
+from labor_llm.evaluation.comparison import LeftOut
+from labor_llm.evaluation.distribution_calibration import distribution_calibration
+from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity
+from labor_llm.evaluation.ranking import bootstrap_auc, bootstrap_auc_differences
 from labor_llm.exhibits import tables
-from labor_llm.exhibits.publishing import show_table
+from labor_llm.exhibits.formatting import format_value
 
-OUTCOMES = OutcomeSpace(("a", "b"), ("Title A", "Title B"))
-
-
-def panel(workers=30, rare=2):
-    """Workers with three records a, a, b; the first `rare` of them are of a rare group."""
-    rows = [
-        (
-            f"w{number:03}",
-            year,
-            occupation,
-            "school",
-            "male",
-            "rare" if number < rare else f"group {number % 2}",
-            "west",
-            1960,
-        )
-        for number in range(workers)
-        for year, occupation in [(1980, "a"), (1981, "a"), (1982, "b")]
-    ]
-    columns = ["worker_id", "year", "occupation", "education", "gender", "ethnicity", "region", "birth_year"]
-    return career_panel(pd.DataFrame(rows, columns=columns), OUTCOMES, "invented")
+SPACE = OutcomeSpace(("1", "2"), ("Cooks", "Bakers"))
 
 
 def bootstrap(**changes):
@@ -44,49 +34,22 @@ def bootstrap(**changes):
     return rows.assign(**changes)
 
 
-def test_description_of_an_invented_panel():
-    splits = dict.fromkeys(panel().workers, "train")
-    table = tables.data_description([panel()], {"invented": splits})
-    got = dict(table.frame.itertuples(index=False, name=None))
-    assert got["Workers"] == 30
-    assert got["Workers, test"] == 0
-    assert got["Records"] == 90
-    assert got["Survey years"] == "1980\u20131982"
-    assert got["Transition: moving, %"] == pytest.approx(100 / 3)
-    assert got["Ethnicity: other groups pooled, %"] == pytest.approx(100 * 16 / 30)
-    assert table.persons.min() >= 11
-
-
-@pytest.mark.parametrize(
-    ("counts", "pooled"),
-    [
-        ({"a": 20, "b": 11}, set()),
-        ({"a": 20, "b": 15, "c": 2}, {"b", "c"}),  # a single pooled group could be computed from the others
-        ({"a": 20, "b": 6, "c": 5}, {"b", "c"}),
-        ({"a": 20, "b": 12, "c": 3, "d": 4}, {"b", "c", "d"}),
-    ],
-)
-def test_small_groups_are_pooled_until_the_pool_is_large_enough(counts, pooled):
-    got = tables.pool_small_groups(pd.Series(counts))
-    assert {name for name, group in got.items() if group == tables.POOLED} == pooled
-
-
-def test_main_comparison_of_one_and_of_two_data_sets():
-    one = tables.main_comparison(bootstrap(), {"x": "Model X"})
+def test_main_comparison_of_one_and_of_two_data_sets() -> None:
+    one = tables.main_comparison(bootstrap())
     assert one.frame.to_dict("list") == {
-        "Model": ["Model X", "y", "Test transitions", "Test workers"],
+        "Model": ["x", "y", "Test transitions", "Test workers"],
         "Perplexity": [8.0, 9.0, 90, 30],
         "TestSE": [0.1, 0.2, "", ""],
     }
     two = tables.main_comparison(pd.concat([bootstrap(), bootstrap(dataset="e", workers=12)]))
     assert list(two.frame.columns) == ["Model", "d: Perplexity", "d: TestSE", "e: Perplexity", "e: TestSE"]
-    assert two.persons.tolist() == [12, 12, 12, 12]
+    assert two.persons == 12
     refitted = tables.main_comparison(bootstrap(train_se=[0.3, np.nan]))
     assert refitted.frame["TrainSE"].tolist()[0] == 0.3
     assert refitted.formats["TrainSE"] == "[{:.2f}]"
 
 
-def test_differences_with_both_errors_can_be_shown(tmp_path):
+def test_differences_with_both_errors_name_both_models() -> None:
     differences = pd.DataFrame(
         {
             "dataset": "d", "model": ["x", "y"], "reference": "z", "difference": [1.0, -2.0], "test_se": [0.3, 0.5],
@@ -95,28 +58,30 @@ def test_differences_with_both_errors_can_be_shown(tmp_path):
         }
     )  # fmt: skip
     table = tables.paired_differences(differences)
-    shown = show_table("tab-paired-differences", table.frame, tmp_path, persons=table.persons, formats=table.formats,
-                       numbers={"draws": 100, "refits": "2 of x"})  # fmt: skip
-    row = next(line for line in shown.markdown.splitlines() if line.startswith("| x"))
-    cells = [cell.strip("| \\").replace("\\", "") for cell in row.split(" | ")]
-    assert cells[1:] == ["1.00", "(0.30)", "[0.40]", "0.50", "0.40", "1.60", "3.3"]
+    assert list(table.frame) == [
+        "Comparison", "Difference", "TestSE", "TrainSE", "Both", "95 % from", "95 % to", "z",
+    ]  # fmt: skip
+    row = [format_value(table.frame.loc[0, name], table.formats.get(name)) for name in table.frame]
+    assert row == ["x \u2212 z", "1.00", "(0.30)", "[0.40]", "0.50", "0.40", "1.60", "3.3"]
+    plain = tables.paired_differences(differences.drop(columns=["train_se", "total_se"]))
+    assert list(plain.frame) == ["Comparison", "Difference", "TestSE", "95 % from", "95 % to", "z"]
 
 
-def test_no_type_of_transition_is_shown_if_one_has_too_few_workers():
+def test_no_type_of_transition_is_shown_if_one_has_too_few_workers() -> None:
     rows = pd.concat([bootstrap(transition_type="first"), bootstrap(transition_type="moving", workers=10)])
     table = tables.transition_types(rows)
     assert table.frame[["First", "Moving"]].isna().all(axis=None)
     assert table.persons.tolist() == [30, 30]
 
 
-def test_value_of_fine_tuning_keeps_models_apart():
+def test_value_of_fine_tuning_keeps_models_apart() -> None:
     masses = pd.DataFrame({"dataset": "d", "model": ["y", "x"], "mean": [0.5, 0.9]})
     table = tables.value_of_fine_tuning(bootstrap(), bootstrap(perplexity=[7.0, 6.0]), masses)
     assert table.frame["Normalised perplexity"].tolist() == [7.0, 6.0]
     assert table.frame["Mean valid mass"].tolist() == [0.9, 0.5]
 
 
-def test_words_for_a_difference():
+def test_words_for_a_difference() -> None:
     assert tables.compare_in_words(-3.0, -4.0, -2.0) == "lower than"
     assert tables.compare_in_words(3.0, 2.0, 4.0) == "higher than"
     assert tables.compare_in_words(-1.0, -3.0, 0.5) == "not distinguishable from"
@@ -130,5 +95,142 @@ def test_words_for_a_difference():
     "unknown",
     [(np.inf, np.nan, np.nan), (np.nan, np.nan, np.nan), (np.inf, 1.0, np.inf), (-1.0, np.nan, np.nan)],
 )
-def test_a_probability_of_zero_leaves_nothing_to_compare(unknown):
+def test_a_probability_of_zero_leaves_nothing_to_compare(unknown) -> None:
     assert tables.compare_in_words(*unknown) == tables.NOT_COMPARABLE == "not comparable with"
+
+
+def predictions(model: str, log_prob: float) -> Predictions:
+    """Twelve workers of two transitions each."""
+    table = pd.DataFrame(
+        {
+            "dataset": "d", "worker_id": np.repeat([f"w{number:02}" for number in range(12)], 2),
+            "year": [1980, 1981] * 12, "transition_type": "first", "occupation": "1",
+            "log_prob": log_prob * np.tile([0.5, 1.5], 12), "log_valid_mass": np.nan,
+        }
+    )  # fmt: skip
+    return Predictions(model, table, SPACE)
+
+
+def test_models_beside_the_reference_with_what_they_were_trained_on() -> None:
+    both = [predictions("Own", -np.log(2.0)), predictions("Pooled", -np.log(1.5))]
+    bootstrap, differences = bootstrap_perplexity(both, 20), bootstrap_differences(both, "Own", 20)
+    described = pd.DataFrame({"dataset": "d", "model": ["Pooled", "Own"], "Careers": [300, 100]})
+    table = tables.beside_reference("tab-pooled-data", bootstrap, differences, described)
+    own, pooled = table.frame.to_dict("records")
+    assert (own["Model"], own["Careers"], own["Difference"]) == ("Own", 100, "")
+    assert own["Perplexity"] == pytest.approx(2.0)
+    assert pooled["Difference"] == pytest.approx(-0.5)
+    assert pooled["95 % from"] <= -0.5 <= pooled["95 % to"] + 1e-9
+    assert table.persons.tolist() == [12, 12]
+    gain = (
+        tables.beside_reference("tab-prompts", bootstrap, differences, nats=True)
+        .frame["Gain in nats"]
+        .tolist()
+    )
+    assert gain == ["", pytest.approx(np.log(2.0 / 1.5))]
+
+
+def test_a_reference_alone_has_no_differences() -> None:
+    one = [predictions("Own", -1.0)]
+    table = tables.beside_reference(
+        "tab-titles", bootstrap_perplexity(one, 20), bootstrap_differences(one, "Own", 20)
+    )
+    assert table.frame["Difference"].tolist() == [""]
+    assert table.frame["Perplexity"].item() == pytest.approx(np.e)
+
+
+def events(with_event: int = 12, workers: int = 40, dataset: str = "d", task=CHANGE) -> BinaryEvents:
+    """Two records a worker; the first `with_event` workers have the event in the second one."""
+    worker = np.repeat(np.arange(workers), 2)
+    outcome = (np.arange(2 * workers) % 2 == 1) & (worker < with_event)
+    table = pd.DataFrame({"worker_id": [f"w{i:03d}" for i in worker], "year": 1980, "outcome": outcome})
+    rng = np.random.default_rng(0)
+    noise = rng.random((2 * workers, 2))
+    stated = np.column_stack([0.2 + 0.4 * outcome * noise[:, 0] + 0.1 * noise[:, 1], noise[:, 1]])
+    return BinaryEvents(task, dataset, "with_history", table, ("a", "b"), stated, (True, True))
+
+
+def test_what_each_task_rests_on() -> None:
+    table = tables.task_events([events(), events(35, dataset="e", task=UNEMPLOYMENT)], {"e": "Data E"})
+    assert table.frame.to_dict("list") == {
+        "Task": ["Change of occupation", "Unemployment"],
+        "Data set": ["d", "Data E"],
+        "Models": [2, 2],
+        "Transitions": [80, 80],
+        "Events": [12, 35],
+        "Events, %": [15.0, 43.75],
+        "Workers": [40, 40],
+        # Five workers never have the second event: too few to be told.
+        "Workers with an event": [12, "30 or more"],
+    }
+    assert table.persons.tolist() == [12, 35]
+
+
+def test_areas_and_differences_name_task_model_and_persons() -> None:
+    both = [events(), events(14, dataset="e", task=UNEMPLOYMENT)]
+    table = tables.task_areas(bootstrap_auc(both, draws=20), {"e": "Data E"})
+    assert list(table.frame) == ["Model", "Task", "Data set", "AUC", "TestSE", "95 % from", "95 % to"]
+    assert table.frame["Data set"].tolist() == ["d", "d", "Data E", "Data E"]
+    assert table.persons.tolist() == [12, 12, 14, 14]
+    differences = bootstrap_auc_differences(both[:1], "b", draws=200)
+    table = tables.area_differences(differences)
+    assert list(table.frame)[:4] == ["Model", "Task", "Best baseline", "Difference in AUC"]
+    sentence = tables.model_in_words(differences, "a", {"d": "Data D"}).words
+    assert sentence.startswith(
+        "The AUC of a is, by task: Data D, change of occupation: higher than that of b (+0."
+    )
+    undefined = differences.assign(difference=np.nan, test_se=np.nan, ci_low=np.nan, ci_high=np.nan)
+    assert tables.model_in_words(undefined, "a").words == (
+        "The AUC of a is, by task: d, change of occupation: not comparable with that of b."
+    )
+    assert "no scores of other titles" in tables.model_in_words(differences, "c").words
+
+
+def test_calibration_of_tasks_stands_beside_a_perfect_model() -> None:
+    asked = [events()]
+    errors = calibration_errors(asked, draws=5)
+    table = tables.task_calibration(recalibration(asked), errors)
+    assert table.frame["Model"].tolist() == ["a", "b"]
+    np.testing.assert_array_equal(table.frame["Perfect model, mean"], errors["perfect_mean"])
+    assert table.persons.tolist() == [40, 40]
+
+
+def test_left_out_in_words() -> None:
+    entries = [
+        LeftOut("d", "Unemployment", "", "no state"),
+        LeftOut("d", "Out of the labor force", "", "no state"),
+        LeftOut("d", "", "m", "not scored"),
+    ]
+    got = tables.left_out_in_words(entries, {"d": "Data D"}).words
+    assert got == "Left out: Data D: unemployment, out of the labor force (no state); Data D: m (not scored)."
+    assert tables.left_out_in_words([]).words == "Nothing was left out."
+
+
+@pytest.mark.parametrize("heat", [1.0, 3.0])
+def test_the_whole_distribution_of_a_model_that_is_right_and_of_one_that_is_timid(heat: float) -> None:
+    rng = np.random.default_rng(1)
+    space = OutcomeSpace(("a", "b", "c", "d"), ("A", "B", "C", "D"))
+    logits = rng.normal(0, 1.5, (1200, 4))
+    true = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    drawn = (rng.random((1200, 1)) > true.cumsum(axis=1)).sum(axis=1).clip(max=3)
+    transitions = pd.DataFrame(
+        {
+            "dataset": "d",
+            "worker_id": [f"w{row // 6:03d}" for row in range(1200)],
+            "year": 1980 + np.arange(1200) % 6,
+            "transition_type": "moving",
+            "occupation": np.array(space.codes, dtype=object)[drawn],
+        }
+    )
+    stated = logits / heat - np.log(np.exp(logits / heat).sum(axis=1, keepdims=True))
+    groups = {"d": {"a": "ab", "b": "ab", "c": "c", "d": "d"}}
+    measured = distribution_calibration([from_matrix("m", transitions, space, stated)], groups, draws=50)
+    row = measured.iloc[0]
+    assert row["classes"] == 3
+    assert row["temperature"] == pytest.approx(1.0 / heat, rel=0.15)
+    assert (row["top_error"] > 3 * row["top_perfect"]) == (heat > 1)
+    assert (row["gain"] > 3 * row["test_se"]) == (heat > 1)
+    assert row["class_error"] < 3 * row["class_perfect"]
+    table = tables.distribution_table(measured)
+    assert table.frame["Temperature"].tolist() == [row["temperature"]]
+    assert table.persons.tolist() == [200]

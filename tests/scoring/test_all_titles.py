@@ -1,4 +1,4 @@
-"""What scoring all titles does at its edges: memory, wrapped adapters, models whose prompts cannot be shared."""
+"""Scoring all titles at its edges: memory, wrapped adapters, models that share no prompts, blocks of logits."""
 
 from __future__ import annotations
 
@@ -12,23 +12,11 @@ from peft import LoraConfig, get_peft_model
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoModelForCausalLM, BloomConfig, GPTNeoConfig, LlamaConfig, PreTrainedConfig
 
-from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import MismatchError
 from labor_llm.models.loading import LanguageModel
-from labor_llm.scoring.all_titles import all_title_log_probs
+from labor_llm.scoring.all_titles import COLUMNS, all_title_log_probs, log_normalisers, token_log_probs
 from labor_llm.scoring.title_trie import TitleTrie, build_title_trie
-from labor_llm.text.templates import resumes
-from labor_llm.text.tokenization import EncodedResume, encode_resume, encode_titles
-
-
-@pytest.fixture(scope="module")
-def career(tiny_model: LanguageModel, panel: CareerPanel) -> EncodedResume:
-    return encode_resume(tiny_model.tokenizer, max(resumes(panel), key=lambda resume: len(resume.spans)))
-
-
-@pytest.fixture(scope="module")
-def trie(tiny_model: LanguageModel, panel: CareerPanel) -> TitleTrie:
-    return build_title_trie(encode_titles(tiny_model.tokenizer, panel.outcomes))
+from labor_llm.text.tokenization import EncodedResume
 
 
 class _LargestTensor(TorchDispatchMode):
@@ -55,7 +43,7 @@ def test_memory_does_not_grow_with_records_and_nodes() -> None:
     model = LanguageModel("random", AutoModelForCausalLM.from_config(config).eval(), None, "random")
     generator = np.random.default_rng(1)
     largest = {}
-    for records, titles in ((4, 40), (16, 400)):
+    for records, titles in ((4, 40), (8, 400)):
         trie = build_title_trie([(*row, 0) for row in generator.integers(1, 3000, (titles, 3)).tolist()])
         spans = tuple((10 * record + 5, 10 * record + 10) for record in range(records))
         career = EncodedResume("invented", generator.integers(1, 3000, 165), spans)
@@ -109,10 +97,8 @@ def test_bfloat16_stays_near_float32(
 
 
 def test_no_record_gives_no_row(tiny_model: LanguageModel, career: EncodedResume, trie: TitleTrie) -> None:
-    assert all_title_log_probs(tiny_model, replace(career, spans=()), trie).shape == (
-        0,
-        len(trie.title_edges),
-    )
+    got = all_title_log_probs(tiny_model, replace(career, spans=()), trie)
+    assert got.shape == (0, len(trie.title_edges))
 
 
 def test_titles_of_one_token_need_no_tree(tiny_model: LanguageModel, career: EncodedResume) -> None:
@@ -122,3 +108,27 @@ def test_titles_of_one_token_need_no_tree(tiny_model: LanguageModel, career: Enc
         logits = tiny_model.model(torch.as_tensor(career.ids[None, :start])).logits[0, -1]
     got = all_title_log_probs(tiny_model, career, single)
     assert np.abs(got[0] - logits.log_softmax(dim=-1)[[3, 4]].numpy()).max() < 1e-4
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("scale", [1.0, 300.0])  # at 300 the exponential of a logit is not a float32
+def test_blocks_give_what_all_logits_give(bias: bool, scale: float) -> None:
+    generator = torch.Generator().manual_seed(1)
+    head = torch.nn.Linear(4, 2 * COLUMNS + 3, bias=bias)
+    hidden = scale * torch.randn(1030, 4, generator=generator)
+    rows = torch.randint(len(hidden), (50,), generator=generator)
+    tokens = torch.randint(head.out_features, (50,), generator=generator)
+    with torch.inference_mode():
+        got = token_log_probs(head, hidden, rows, tokens)
+        expected = head(hidden.double().float()).double().log_softmax(dim=-1)[rows, tokens]
+    assert (got - expected).abs().max() < 1e-5 * scale
+
+
+def test_the_last_token_of_the_vocabulary_counts() -> None:
+    # One logit of 0 and COLUMNS logits of -log(COLUMNS): the exponentials add up to 1 + 1.
+    head = torch.nn.Linear(1, COLUMNS + 1, bias=False)
+    with torch.inference_mode():
+        head.weight[:] = -torch.log(torch.tensor(float(COLUMNS)))
+        head.weight[-1] = 0.0
+        assert log_normalisers(head, torch.ones(1, 1)).item() == pytest.approx(np.log(2.0))
+        assert log_normalisers(head, torch.ones(0, 1)).shape == (0,)

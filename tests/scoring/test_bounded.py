@@ -14,18 +14,11 @@ from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import InputError, MismatchError
 from labor_llm.models.loading import LanguageModel
 from labor_llm.scoring.all_titles import all_title_log_probs
-from labor_llm.scoring.bounded import (
-    BoundedScores,
-    _checked_nodes,
-    _open,
-    _Search,
-    bounded_title_log_probs,
-    rounded_up,
-)
+from labor_llm.scoring.bounded import BoundedScores, _open, _Search, bounded_title_log_probs, rounded_up
 from labor_llm.scoring.passes import CareerPass, read_career
 from labor_llm.scoring.title_trie import TitleTrie, build_title_trie
 from labor_llm.text.templates import resumes
-from labor_llm.text.tokenization import EncodedResume, encode_resume, encode_titles
+from labor_llm.text.tokenization import EncodedResume, encode_resume
 
 TOLERANCE = 1e-4  # nats, float32
 
@@ -36,18 +29,13 @@ def careers(tiny_model: LanguageModel, panel: CareerPanel) -> list[EncodedResume
 
 
 @pytest.fixture(scope="module")
-def trie(tiny_model: LanguageModel, panel: CareerPanel) -> TitleTrie:
-    return build_title_trie(encode_titles(tiny_model.tokenizer, panel.outcomes))
-
-
-@pytest.fixture(scope="module")
 def drawn_to_titles(
     tiny_model: LanguageModel, careers: list[EncodedResume], trie: TitleTrie
 ) -> LanguageModel:
     """The tiny model after some steps on the careers, so that titles have mass to be found."""
     model = copy.deepcopy(tiny_model.model).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    for _ in range(25):
+    for _ in range(15):
         for career in careers:
             ids = torch.as_tensor(career.ids)[None]
             model(input_ids=ids, labels=ids).loss.backward()
@@ -60,7 +48,7 @@ def _contains(scores: BoundedScores, exact: np.ndarray) -> bool:
     return bool((scores.lower <= exact + TOLERANCE).all() and (exact <= scores.upper + TOLERANCE).all())
 
 
-@pytest.mark.parametrize("tolerance", [0.5, 0.1, 1e-2, 1e-3, 1e-6])
+@pytest.mark.parametrize("tolerance", [0.5, 1e-2, 1e-6])
 def test_bounds_are_certified(
     drawn_to_titles: LanguageModel, careers: list[EncodedResume], trie: TitleTrie, tolerance: float
 ) -> None:
@@ -71,12 +59,6 @@ def test_bounds_are_certified(
         assert (scores.unresolved <= tolerance).all()
         left = np.where(scores.resolved, 0.0, np.exp(exact)).sum(axis=1)
         assert (left <= scores.unresolved + 1e-6).all()
-        mass = np.exp(exact).sum(axis=1)
-        assert (scores.mass_lower <= mass + 1e-5).all()
-        assert (mass <= scores.mass_upper + 1e-5).all()
-        low, high = scores.normalised
-        shares = np.exp(exact) / mass[:, None]
-        assert ((low <= shares + 1e-5) & (shares <= high + 1e-5)).all()
 
 
 def test_a_looser_tolerance_opens_fewer_nodes(
@@ -135,7 +117,7 @@ def neighbours_mixed(drawn_to_titles: LanguageModel) -> LanguageModel:
     return replace(drawn_to_titles, model=model)
 
 
-@pytest.mark.parametrize("tolerance", [0.99, 0.5, 0.1])
+@pytest.mark.parametrize("tolerance", [0.99, 0.1])
 def test_a_model_whose_prompts_cannot_be_shared_is_named_however_loose_the_bounds(
     neighbours_mixed: LanguageModel, careers: list[EncodedResume], trie: TitleTrie, tolerance: float
 ) -> None:
@@ -156,10 +138,10 @@ def test_records_that_are_done_when_memory_ends_are_checked(
         wrong = replace(right, expected=right.expected + 2.0)
 
         def left(career: CareerPass, memory: int) -> list[int]:
-            search = _Search(career.root, trie, _checked_nodes(career, trie))
+            search = _Search(career.root, trie, trie.edge_nodes[career.checked] - 1)
             return _open(career, search, 1e-3, memory).tolist()
 
-        memories = range(2_000, 200_000, 9_000)
+        memories = range(29_000, 50_000, 4_500)
         found = [left(right, memory) for memory in memories]
         last = len(root) - 1
         assert any(rows and last not in rows for rows in found)

@@ -38,16 +38,10 @@ PLAIN = {
     "llama": LlamaConfig(**_SIZES),
     "qwen2": Qwen2Config(**_SIZES),
     "gpt2": GPT2Config(
-        vocab_size=VOCABULARY,
-        n_embd=32,
-        n_layer=2,
-        n_head=4,
-        initializer_range=0.3,
-        bos_token_id=0,
-        eos_token_id=0,
+        vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, initializer_range=0.3, bos_token_id=0, eos_token_id=0
     ),
     "gemma3": Gemma3TextConfig(**_SIZES, head_dim=16),
-}
+}  # fmt: skip
 WINDOWED = {
     "gemma3": Gemma3TextConfig(
         **_SIZES, head_dim=16, sliding_window=12, layer_types=["sliding_attention", "full_attention"]
@@ -97,7 +91,7 @@ def _by(
     read = read_career(model, career, trie)
     edges = np.empty((len(read.starts), len(trie.edge_nodes)))
     edges[:, trie.edge_nodes == 0] = read.root
-    fits = all_titles._fill(edges, run, read, trie, all_titles.POSITIONS, all_titles.MEMORY)
+    fits = all_titles._fill(edges, run, read, trie, all_titles.MEMORY)
     return all_titles.title_log_probs(edges, trie) if fits else None
 
 

@@ -51,11 +51,8 @@ def test_examples_are_resumes_of_training_workers(panel: CareerPanel, splits: di
     assert parts(other) != parts(three)
 
 
-@pytest.mark.parametrize("kind", ["titles", "examples"])
-def test_prompts_and_spans_move_behind_the_preamble(
-    panel: CareerPanel, splits: dict[str, str], kind: str
-) -> None:
-    before = PromptSettings(form=kind, examples=2).preamble(panel, splits)
+def test_prompts_and_spans_move_behind_the_preamble(panel: CareerPanel, splits: dict[str, str]) -> None:
+    before = PromptSettings(form="examples", examples=2).preamble(panel, splits)
     codes = iter(panel.frame["occupation"])
     for plain, prompted in zip(resumes(panel), resumes(panel, before.text), strict=True):
         assert prompted.text == before.text + plain.text
@@ -64,12 +61,11 @@ def test_prompts_and_spans_move_behind_the_preamble(
             assert prompted.prompt(record) == before.text + plain.prompt(record)
 
 
-@pytest.mark.parametrize("kind", ["titles", "examples"])
 def test_the_fast_scorer_gives_what_the_reference_gives(
-    tiny_model: LanguageModel, panel: CareerPanel, splits: dict[str, str], kind: str
+    tiny_model: LanguageModel, panel: CareerPanel, splits: dict[str, str]
 ) -> None:
-    before = PromptSettings(form=kind).preamble(panel, splits)
-    some = panel.restrict(panel.workers[3:5])
+    before = PromptSettings(form="titles").preamble(panel, splits)
+    some = panel.restrict(panel.workers[3:4])
     got = score_careers(tiny_model, some, "m", ScoringSettings(), preamble=before.text)
     expected = [
         [reference_log_prob(tiny_model, resume.prompt(record), title) for title in panel.outcomes.titles]
@@ -114,7 +110,7 @@ def test_scores_of_another_prompt_are_others_and_no_example_is_stored(
     prompted = score_panel(some, model, "m", folder, REALISED, preamble=before)
     assert not prompted.table["log_prob"].equals(plain.table["log_prob"])
     stored = json.loads((folder / "manifest.json").read_text())["parameters"]["preamble"]
-    assert stored == before.described()
+    assert stored == before.described
     assert (stored["prompt"], stored["examples"], stored["seed"]) == ("examples", 1, 7)
     header = before.text.splitlines()[2]
     assert not any(header.encode() in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())

@@ -14,7 +14,7 @@ from labor_llm.models.loading import LanguageModel
 from labor_llm.scoring.careers import score_careers
 from labor_llm.scoring.reference import reference_log_prob
 from labor_llm.scoring.settings import ScoringSettings
-from labor_llm.text.shortening import count_shortened, readable_career
+from labor_llm.text.shortening import Shortened, readable_career
 from labor_llm.text.templates import Resume, career_resume, resumes
 from labor_llm.text.tokenization import encode_titles
 
@@ -90,7 +90,7 @@ def test_what_was_left_out_is_counted(tiny_model: LanguageModel, resume: Resume)
     whole = readable_career(tiny_model.tokenizer, resume, 512, 10)
     assert len(whole.parts) == 1
     short = dataclasses.replace(whole, dropped=(0, 0, 0, 1, 1, 3))
-    got = count_shortened([whole, short, short])
+    got = Shortened.of([whole, short, short])
     assert (got.careers, got.records, got.dropped_records) == (2, 6, 6)
 
 

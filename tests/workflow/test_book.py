@@ -1,6 +1,7 @@
 import re
 import shutil
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import nbformat
 import pandas as pd
@@ -8,10 +9,16 @@ import pytest
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from labor_llm.careers.occupations import doubtful_titles
+from labor_llm.crosswalks.mapping import patch_table
 from labor_llm.errors import ArtefactError
 from labor_llm.exhibits.figures import learning_curve
-from labor_llm.exhibits.publishing import record_numbers, show_figure, show_table
+from labor_llm.exhibits.formatting import DisplayTable
+from labor_llm.exhibits.publishing import Exhibits
 from labor_llm.store.results import Results
+from labor_llm.surveys.nls.codebooks import read_column_map
+from labor_llm.surveys.registry import SURVEYS
+from labor_llm.surveys.rules import STEPS, RecordOptions
 from labor_llm.workflow.book import build_book, check_executed, stage_book
 
 BOOK = Path(__file__).parents[2] / "book"
@@ -39,27 +46,19 @@ def results(tmp_path):
     """A run of two notebooks with invented numbers, one of them run for two models."""
     run = Results(tmp_path / "results")
     frame = pd.DataFrame({"Model": ["A | B_1 <b>"], "Perplexity": [8.5]})
-    table = show_table(
-        "tab-main-comparison", frame, run.exhibits, persons=20, numbers={"draws": 100, "refits": "none"}
-    )
+    show = Exhibits(run, words={"draws": 100, "refits": "none"})
+    table = show(DisplayTable("tab-main-comparison", frame, 20))
     write(run, "07_main_comparison", executed(table))
     for model in ("one", "two"):
-        words = {"model": model, "dataset": "d"}
-        figure = show_figure(
-            "fig-learning-curve",
-            learning_curve(CURVE),
-            run.exhibits,
-            persons=20,
-            variant=f"d-{model}",
-            numbers=words,
-        )
+        of_model = Exhibits(run, "", f"d-{model}", {"dataset": "d", "model": model})
+        figure = of_model(learning_curve(CURVE, persons=20))
         parameters = {"dataset": "d", "label": f"Model {model}"}
         write(
             run,
             f"04_fine_tuning-d-{model}",
             executed(figure, parameters=parameters, input_path="/secret/place"),
         )
-    record_numbers("07_main_comparison", {"best": 8.5, "name": "a_b|c"}, run.exhibits, persons=20)
+    show.record("07_main_comparison", {"best": 8.5, "name": "a_b|c"}, persons=20)
     return run
 
 
@@ -153,6 +152,13 @@ def test_staging_names_what_is_missing_and_leaves_the_old_stage(results, source,
     assert not out.exists()
 
 
+def test_generated_pages_and_pictures_are_staged(results, source, tmp_path):
+    (source / "picture.png").write_bytes(b"PNG")
+    staged = stage_book(source, results, "demo", tmp_path / "staged", generated={"files.md": "# Files\n"})
+    assert (staged / "files.md").read_text(encoding="utf-8") == "# Files\n"
+    assert (staged / "picture.png").read_bytes() == b"PNG"
+
+
 def test_every_number_of_the_prose_pages_is_one_that_the_notebooks_are_asked_for():
     """The notebooks record these; a page that asks for another one would stop the book."""
     pages = "".join(path.read_text(encoding="utf-8") for path in BOOK.glob("*.md"))
@@ -164,3 +170,32 @@ def test_every_number_of_the_prose_pages_is_one_that_the_notebooks_are_asked_for
         "off_the_shelf_label", "off_the_shelf_perplexity", "off_the_shelf_test_se", "off_the_shelf_valid_mass",
         "profile", "survey_years",
     }  # fmt: skip
+
+
+def section(heading):
+    """What the page on the conversion of surveys says under a heading."""
+    return (BOOK / "surveys.md").read_text(encoding="utf-8").split(f"## {heading}\n")[1].split("\n#")[0]
+
+
+@pytest.mark.parametrize("survey", [None, *SURVEYS])
+def test_every_option_of_the_conversion_stands_with_its_default_and_all_its_values(survey):
+    options = SURVEYS[survey].options if survey else RecordOptions
+    of = f"Options of the {SURVEYS[survey].name}" if survey else "Options of all surveys"
+    rows = re.findall(r"^\| `(\w+)` \| `([^`]+)` \| ([^|]+) \|", section(of), re.M)
+    defaults = {name: str(value) for name, value in vars(options()).items()}
+    assert {name: default for name, default, _ in rows} == defaults
+    for name, _, values in rows:
+        assert re.findall(r"`([^`]+)`", values) == list(get_args(get_type_hints(options)[name])), name
+
+
+def test_the_page_on_surveys_has_every_step_and_what_is_known_of_the_crosswalks(tmp_path):
+    steps = re.findall(r"^\| `([^`]+)` \|", section("From interviews to records"), re.M)
+    assert steps == list(STEPS)
+    patched = re.findall(r"^\| `(\w+)` \| (\d+) \|$", section("Rows that the crosswalks lack"), re.M)
+    assert {name: int(rows) for name, rows in patched} == patch_table()["frame"].value_counts().to_dict()
+    doubts = section("Titles of occ1990dd")
+    assert set(re.findall(r"\b\d{3}\b", doubts)) - {"330"} == set(doubtful_titles())
+    (example,) = re.findall(r"^```text\n(.*?)^```$", section("Column maps"), re.DOTALL | re.MULTILINE)
+    (tmp_path / "map.csv").write_text(example, encoding="utf-8")
+    named = [(row.question, row.year) for row in read_column_map(tmp_path / "map.csv")]
+    assert named == [("CASEID", 0), ("CPSOCC80", 1982), ("CPSOCC80", 1983)]

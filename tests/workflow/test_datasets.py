@@ -17,7 +17,6 @@ from labor_llm.store.results import Results, open_results, project_root
 from labor_llm.workflow.datasets import (
     DatasetSource,
     convert_dataset,
-    dataset_label,
     open_dataset,
     open_datasets,
     open_training_careers,
@@ -56,7 +55,7 @@ def test_own_careers_are_converted_and_opened(
     got, splits = open_dataset(results, "own")
     expected = panel.frame.assign(dataset="own")
     pd.testing.assert_frame_equal(got.frame, expected)
-    assert (got.survey, got.dataset, dataset_label(results, "own")) == ("ACME", "own", "Our careers")
+    assert (got.survey, got.dataset, results.label("own")) == ("ACME", "own", "Our careers")
     assert splits == split_workers(panel, 5)
     manifest = verify(folder)
     assert manifest["inputs"] == {name: checksum_of(Path(path)) for name, path in own.items()}
@@ -70,7 +69,7 @@ def test_own_careers_are_converted_and_opened(
 
 def test_label_and_survey_are_the_short_name_if_not_given(results: Results, own: dict[str, str]) -> None:
     convert_dataset(results, "own", DatasetSource(**own))
-    assert (open_dataset(results, "own")[0].survey, dataset_label(results, "own")) == ("own", "own")
+    assert (open_dataset(results, "own")[0].survey, results.label("own")) == ("own", "own")
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,9 @@ resumes: dict = {}  # the form of the resumes
         ),
     ],
 )
-def test_settings_are_given_one_by_one_or_as_a_group_and_the_others_keep_the_notebooks_defaults(given, injected):
+def test_settings_are_given_one_by_one_or_as_a_group_and_the_others_keep_the_notebooks_defaults(
+    given, injected
+):
     assert checked_parameters(notebook(GROUPED), given, "x.ipynb") == injected
 
 
@@ -119,11 +121,20 @@ def test_settings_are_given_one_by_one_or_as_a_group_and_the_others_keep_the_not
     [
         ({"epochs": 0}, "fine_tuning.epochs: 0 should be greater than or equal to 1"),
         ({"fine_tuning": {"epoch": 2}}, "fine_tuning.epoch: no such field; did you mean 'epochs'?"),
-        ({"titles": "words"}, "resumes.titles: 'words' should be 'literal', 'numeric', 'perturbed' or 'shuffled'"),
-        ({"seed": 2}, "seed is a setting of fine_tuning, resumes: give it as -p fine_tuning.seed or -p resumes.seed"),
+        (
+            {"titles": "words"},
+            "resumes.titles: 'words' should be 'literal', 'numeric', 'perturbed' or 'shuffled'",
+        ),
+        (
+            {"seed": 2},
+            "seed is a setting of fine_tuning, resumes: give it as -p fine_tuning.seed or -p resumes.seed",
+        ),
         ({"epochz": 2}, "no parameter 'epochz' (did you mean 'epochs'?)"),
         ({"career.epochs": 2}, "no parameter 'career.epochs'"),
-        ({"fine_tuning": 3}, "fine_tuning is a group of settings; give it by -y 'fine_tuning: {setting: value}'"),
+        (
+            {"fine_tuning": 3},
+            "fine_tuning is a group of settings; give it by -y 'fine_tuning: {setting: value}'",
+        ),
     ],
 )
 def test_a_setting_that_does_not_fit_is_refused(given, message):

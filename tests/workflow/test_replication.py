@@ -8,18 +8,21 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import typer.main
 import yaml
 from filelock import FileLock
 
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import read_panel
 from labor_llm.careers.predictions import read_all_predictions
+from labor_llm.commands.main import app
 from labor_llm.errors import BusyError, InputError, LaborLLMError
 from labor_llm.store.artefacts import verify
 from labor_llm.store.results import open_results, project_root
 from labor_llm.store.staleness import sources_of
 from labor_llm.workflow.book import build_book, stage_book
 from labor_llm.workflow.profile import Profile, load_profile
+from labor_llm.workflow.reference import reference_pages
 from labor_llm.workflow.replication import execute_notebook, replicate
 from labor_llm.workflow.runs import notebook_runs
 
@@ -122,7 +125,8 @@ def test_every_notebook_runs_and_the_book_builds(small_profile: Profile, tmp_pat
     known, guessed = read_all_predictions(results, ["simulated"], ["oracle", "empirical-transitions"])
     assert known.table["log_prob"].mean() > guessed.table["log_prob"].mean()
     required = [run.name for run in notebook_runs(small_profile)]
-    staged = stage_book(project_root() / "book", results, "small", tmp_path / "staged", required)
+    pages = reference_pages(small_profile, typer.main.get_command(app))
+    staged = stage_book(project_root() / "book", results, "small", tmp_path / "staged", required, pages)
     index = build_book(staged, tmp_path / "html")
     page = index.read_text(encoding="utf-8")
     numbers = json.loads((results.exhibits / "07_main_comparison.numbers.json").read_text(encoding="utf-8"))
@@ -194,7 +198,9 @@ def test_runs_come_after_what_they_need(small_profile: Profile) -> None:
 
 
 def test_a_change_of_the_bootstrap_does_not_ask_for_a_new_fine_tuning() -> None:
-    bootstrap = project_root() / "labor_llm" / "evaluation" / "bootstrap.py"
+    bootstrap = project_root() / "labor_llm" / "evaluation" / "perplexity.py"
     assert bootstrap in sources_of(NOTEBOOKS / "07_main_comparison.py")
     assert bootstrap not in sources_of(NOTEBOOKS / "04_fine_tuning.py")
-    assert project_root() / "labor_llm" / "training_state.py" in sources_of(NOTEBOOKS / "04_fine_tuning.py")
+    assert project_root() / "labor_llm" / "store" / "checkpoints.py" in sources_of(
+        NOTEBOOKS / "04_fine_tuning.py"
+    )

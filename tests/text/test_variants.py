@@ -40,8 +40,8 @@ def space(titles: list[str]) -> OutcomeSpace:
 
 def test_titles_are_put_in_other_words() -> None:
     """One change at a time is possible for these, so there is nothing to choose."""
-    outcomes = space(["Lawyers and cooks, n.e.c.", "Unemployed", "Dancers", "Dental assts."])
-    ways = {perturbed_titles(outcomes, seed) for seed in range(40)}
+    titles = ["Lawyers and cooks, n.e.c.", "Unemployed", "Dancers", "Dental assts."]
+    ways = [perturbed_titles(titles, seed) for seed in range(40)]
     by_title = [set(column) for column in zip(*ways, strict=True)]
     assert by_title == [
         {
@@ -66,13 +66,12 @@ def test_titles_are_put_in_other_words() -> None:
     ],
 )
 def test_the_order_of_words_changes(title: str, reordered: str) -> None:
-    assert reordered in {perturbed_titles(space([title, "Dancers"]), seed)[0] for seed in range(20)}
+    assert reordered in {perturbed_titles([title, "Dancers"], seed)[0] for seed in range(20)}
 
 
 def test_a_perturbed_title_is_not_that_of_another_occupation() -> None:
-    outcomes = space(["Managers", "Executives", "Mgrs."])
-    assert perturbed_titles(outcomes, 1)[0] == "Managers (job)"
-    assert perturbed_titles(space(["Dancers", "Dancers (job)"]), 1) == ("Dancers (job 2)", "(job), dancers")
+    assert perturbed_titles(["Managers", "Executives", "Mgrs."], 1)[0] == "Managers (job)"
+    assert perturbed_titles(["Dancers", "Dancers (job)"], 1) == ["Dancers (job 2)", "(job), dancers"]
 
 
 @given(
@@ -121,16 +120,10 @@ def test_without_birth_year_the_line_is_left_out(panel: CareerPanel) -> None:
         assert two.text.splitlines() == kept
 
 
-@pytest.mark.parametrize(
-    "variant", [*(ResumeSettings(titles=form) for form in CHANGED), ResumeSettings(birth_year=False)]
-)
-def test_predictions_are_of_the_same_codes(
-    tiny_model: LanguageModel, panel: CareerPanel, variant: ResumeSettings
-) -> None:
+def test_predictions_are_of_the_same_codes(tiny_model: LanguageModel, panel: CareerPanel) -> None:
     some = panel.restrict(panel.workers[:3])
-    literal, other = (
-        score_careers(tiny_model, one, "m", ScoringSettings()) for one in (some, variant.of(some))
-    )
+    changed = ResumeSettings(titles="numeric", birth_year=False).of(some)
+    literal, other = (score_careers(tiny_model, one, "m", ScoringSettings()) for one in (some, changed))
     same = ["worker_id", "year", "transition_type", "occupation"]
     assert other.table[same].equals(transitions(some)[same])
     assert other.outcomes.codes == literal.outcomes.codes

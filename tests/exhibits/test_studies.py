@@ -1,0 +1,255 @@
+"""Tables and sentences of the studies by hand, and the rule of eleven persons."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from labor_llm.careers.occupations import OutcomeSpace
+from labor_llm.careers.predictions import Predictions, write_predictions
+from labor_llm.careers.samples import ALL_YEARS, AS_MANY, UP_TO
+from labor_llm.errors import InputError
+from labor_llm.evaluation.covariates import TOGETHER
+from labor_llm.evaluation.perplexity import bootstrap_perplexity
+from labor_llm.exhibits import figures, studies
+from labor_llm.store.artefacts import writing
+from labor_llm.store.results import Results
+
+LENGTHS = pd.DataFrame(
+    {
+        "dataset": "d", "model": "m", "records": ["1", "4", "all"], "perplexity": [9.0, 8.1, 8.0], "test_se": 0.5,
+        "ci_low": [8.0, 7.0, 7.0], "ci_high": [10.0, 9.0, 9.0], "difference": [1.0, 0.1, np.nan],
+        "difference_se": [0.2, 0.1, np.nan], "difference_low": [0.6, -0.1, np.nan],
+        "difference_high": [1.4, 0.3, np.nan], "transitions": 40, "workers": 20,
+    }
+)  # fmt: skip
+AGREEMENT = pd.DataFrame(
+    {
+        "model": ["a", "b"], "years": 2, "direct_perplexity": [8.0, 9.0], "compounded_perplexity": [7.0, 10.0],
+        "log_prob_difference": [-0.13, 0.1], "test_se": 0.04, "ci_low": [-0.2, 0.02], "ci_high": [-0.05, 0.18],
+        "correlation": [0.9, 0.8], "total_variation": [0.1, 0.2], "total_variation_se": 0.01,
+        "kl_direct_compounded": [0.05, 0.1], "path_error": [0.0, 0.02], "exact": [True, False],
+        "transitions": [50, 24], "workers": [30, 20],
+    }
+)  # fmt: skip
+PERIODS = pd.DataFrame(
+    {
+        "model": "m", "period": np.repeat(["1980-1984", "1985-1987"], 2), "training": [ALL_YEARS, UP_TO] * 2,
+        "perplexity": [8.0, 8.5, 7.0, 9.0], "difference": [0.5, np.nan, 2.0, np.nan],
+        "difference_se": [0.2, np.nan, 0.3, np.nan], "workers": 20, "transitions": 50,
+    }
+)  # fmt: skip
+
+
+def test_the_whole_history_has_no_difference_to_itself() -> None:
+    table = studies.history_lengths(LENGTHS, longest=4)
+    assert table.frame["Difference to all"].tolist() == [1.0, 0.1, ""]
+    assert table.persons.tolist() == [20, 20, 20]
+    told = studies.history_sentence(LENGTHS, "m").words
+    assert "Shown the last record alone, m has a perplexity of 9.00" in told
+    assert told.endswith("holds zero are 4.")
+    none = LENGTHS.assign(difference_low=0.05)
+    assert "Every number of records" in studies.history_sentence(none, "m").words
+
+
+def test_a_history_without_so_many_records_leaves_a_cell_empty() -> None:
+    groups = pd.concat(
+        [
+            LENGTHS.assign(available=5, available_label="5 or more"),
+            LENGTHS[LENGTHS["records"] != "4"].assign(available=2, available_label="2"),
+        ]
+    )
+    frame = studies.history_available(groups).frame
+    assert frame["Records available"].tolist() == ["5 or more", "2"]
+    assert frame["Last 4"].tolist() == [8.1, ""]
+    assert frame["Last 1 \u2212 all"].tolist() == [1.0, 1.0]
+
+
+def test_the_truth_has_columns_where_it_is_known() -> None:
+    nothing = pd.DataFrame(columns=["model", "years"])
+    plain = studies.horizon_agreement(AGREEMENT, nothing).frame
+    assert not any("Truth" in name for name in plain.columns)
+    assert plain["Monte Carlo SE"].tolist() == ["", 0.02]
+    truth = pd.DataFrame(
+        {
+            "model": ["a"], "years": 2, "direct_variation": 0.3, "direct_se": 0.01, "compounded_variation": 0.2,
+            "compounded_se": 0.02,
+        }
+    )  # fmt: skip
+    frame = studies.horizon_agreement(AGREEMENT, truth).frame
+    assert frame["Truth to direct"].tolist() == [0.3, ""]
+    assert frame["TestSE (compounded)"].tolist() == [0.02, ""]
+    assert studies.horizon_perplexities(AGREEMENT).persons.tolist() == [30, 20]
+
+
+def test_what_paths_were_drawn_for_is_no_evidence_for_direct_predictions() -> None:
+    # The interval of b lies above zero, but the logarithm of an average over drawn paths is too low by itself.
+    frame = studies.horizon_perplexities(AGREEMENT).frame
+    compared = ["Difference, nats", "TestSE", "95 % from", "95 % to"]
+    assert frame[compared].to_numpy().tolist() == [[-0.13, 0.04, -0.2, -0.05], [""] * 4]
+    assert frame["Compounded"].tolist() == [7.0, 10.0]
+    told = studies.horizon_sentence(AGREEMENT).words
+    assert (
+        "1 of 1 models with the exact sum predict what happens better compounded and 0 better directly"
+        in told
+    )
+    assert "between 0.90 and 0.90" in told
+    assert told.endswith("Not counted, as paths were drawn: b.")
+    both = studies.horizon_sentence(AGREEMENT.assign(exact=True)).words
+    assert (
+        "1 of 2 models with the exact sum predict what happens better compounded and 1 better directly"
+        in both
+    )
+    assert "between 0.80 and 0.90" in both
+    assert "Not counted" not in both
+    # The first horizon that has a sum is told.
+    later = pd.concat([AGREEMENT.assign(exact=False, years=3), AGREEMENT])
+    assert studies.horizon_sentence(later).words == told
+    assert studies.horizon_sentence(AGREEMENT.assign(exact=False)).words.startswith(
+        "Paths were drawn for every model"
+    )
+
+
+def test_a_training_that_a_model_lacks_is_empty() -> None:
+    frame = studies.before_and_after(PERIODS).frame
+    assert frame["Test years"].tolist() == ["1980\u20131984", "1985\u20131987"]
+    assert frame["Early end"].tolist() == [8.5, 9.0]
+    assert frame["Early end \u2212 all"].tolist() == [0.5, 2.0]
+    assert frame["As many records"].tolist() == ["", ""]
+    third = PERIODS[PERIODS["training"] == ALL_YEARS].assign(training=AS_MANY, perplexity=[8.2, 7.5])
+    frame = studies.before_and_after(pd.concat([PERIODS, third])).frame
+    assert frame["As many records"].tolist() == [8.2, 7.5]
+
+
+def test_the_sentence_is_about_the_years_after_training_alone() -> None:
+    told = studies.structural_change_sentence(PERIODS, 1984).words
+    assert told.startswith("In 1985\u20131987, ")
+    assert "m +2.00 (TestSE 0.30)" in told
+    with pytest.raises(InputError, match="no period begins after 1984"):
+        studies.structural_change_sentence(PERIODS[PERIODS["period"] == "1980-1984"], 1984)
+
+
+def measured() -> pd.DataFrame:
+    rows = []
+    for group, workers in (("female", 20), ("male", 15), ("other", 9)):
+        for measure, task, value in (
+            ("perplexity", "", 8.0),
+            ("auc", "t", 0.7),
+            ("calibration_error", "t", 0.1),
+        ):
+            rows.append(
+                {
+                    "dataset": "d", "model": "m", "characteristic": "gender", "group": group, "measure": measure,
+                    "task": task, "value": value, "test_se": 0.5, "ci_low": value - 0.05, "ci_high": value + 0.05,
+                    "perfect_mean": 0.05, "perfect_high": 0.08, "transitions": 90, "workers": workers,
+                }
+            )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_groups_below_eleven_workers_are_not_shown() -> None:
+    table = studies.group_perplexity(measured())
+    assert table.frame.to_dict("list") == {
+        "Group": ["Gender: female", "Gender: male"],
+        "Model": ["m", "m"],
+        "Perplexity": [8.0, 8.0],
+        "TestSE": [0.5, 0.5],
+        "95 % from": [7.95, 7.95],
+        "95 % to": [8.05, 8.05],
+        "Transitions": [90, 90],
+        "Workers": [20, 15],
+    }
+    assert table.persons.tolist() == [20, 15]
+
+
+def test_auc_and_calibration_error_of_a_group_stand_in_one_row() -> None:
+    frame = measured().sample(frac=1.0, random_state=1)
+    table = studies.group_tasks(pd.concat([frame, frame.assign(dataset="e", value=0.3)]), {"e": "Data E"})
+    assert set(table.frame["Data set"]) == {"d", "Data E"}
+    assert len(table.frame) == 4
+    own = table.frame[table.frame["Data set"] == "d"]
+    assert set(own["AUC"]) == {0.7}
+    assert set(own["Calibration error"]) == {0.1}
+    assert list(own.columns[-4:]) == [
+        "Calibration error",
+        "Perfect model, mean",
+        "Perfect model, 95 %",
+        "Workers",
+    ]
+    assert own[["Perfect model, mean", "Perfect model, 95 %"]].to_numpy().tolist() == [[0.05, 0.08]] * 2
+    assert table.persons.min() == 15
+
+
+def values(
+    models: tuple[str, ...] = ("m", "n"), names: tuple[str, ...] = ("gender", TOGETHER)
+) -> pd.DataFrame:
+    rows = [
+        {
+            "dataset": "d", "model": model, "covariate": name, "difference": 0.5, "test_se": 0.1, "ci_low": 0.3,
+            "ci_high": 0.7, "seed_sd": np.nan, "log_prob_difference": -0.02, "log_prob_test_se": 0.004,
+            "transitions": 1200, "workers": 40, "seeds": 3,
+        }
+        for model in models
+        for name in names
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_the_value_of_covariates_as_table_figure_labels_and_sentence() -> None:
+    table = studies.covariate_values(values())
+    assert table.frame["Covariate"].tolist() == ["gender", TOGETHER] * 2
+    assert table.frame["Model"].tolist() == ["m", "m", "n", "n"]
+    assert table.persons.tolist() == [40] * 4
+    labelled = studies.covariate_labels(values())
+    assert labelled["label"].tolist()[:2] == ["gender: m", f"{TOGETHER}: m"]
+    sentence = studies.covariates_in_words(values(), "n").words
+    assert sentence.startswith(
+        "With all of them exchanged the perplexity of n is higher than that with the workers'"
+    )
+    assert (
+        "+0.50 with a standard error of 0.10, over 1,200 transitions of 40 workers and 3 permutations"
+        in sentence
+    )
+    zero = values().assign(difference=np.inf, test_se=np.nan, ci_low=np.nan, ci_high=np.nan)
+    assert studies.covariates_in_words(zero, "n").words == (
+        "With all of them exchanged the perplexity of n is not comparable with that with the workers' own, as their "
+        "difference has no finite interval, over 1,200 transitions of 40 workers and 3 permutations."
+    )
+    alone = studies.covariates_in_words(values(names=("region",)), "m").words
+    assert alone.startswith("With region exchanged")
+
+
+def predictions(model: str) -> Predictions:
+    """Twelve workers of two transitions each."""
+    table = pd.DataFrame(
+        {
+            "dataset": "d", "worker_id": np.repeat([f"w{number:02}" for number in range(12)], 2),
+            "year": [1980, 1981] * 12, "transition_type": "first", "occupation": "1",
+            "log_prob": np.tile([-0.5, -1.5], 12), "log_valid_mass": np.nan,
+        }
+    )  # fmt: skip
+    return Predictions(model, table, OutcomeSpace(("1", "2"), ("Cooks", "Bakers")))
+
+
+def test_training_careers_are_read_from_the_models(tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    for name, label, own, others in (("own", "Own", 40, {}), ("pooled", "Pooled", 40, {"x": 25, "y": 30})):
+        write_predictions(results.predictions("d", name), predictions(label))
+        data = {"own_workers": own, "other_workers": others, "own_repeats": 1 + len(others)}
+        with writing(results.model("d", name), {"training_data": data}):
+            pass
+    got = studies.training_sizes(results, "d", ["own", "pooled"])
+    assert got.to_numpy().tolist() == [["d", "Own", 40, 0, 1], ["d", "Pooled", 40, 55, 3]]
+    bootstrap = bootstrap_perplexity([predictions("Own"), predictions("Pooled")], 20)
+    axes = figures.perplexity_by_training_careers(bootstrap, got).figure.axes[0]
+    drawn = [tuple(container.lines[0].get_xdata()) for container in axes.containers]
+    assert drawn == [(40,), (95,)]
+    with writing(results.model("d", "own"), {}):
+        pass
+    with pytest.raises(InputError, match="does not say what it was trained on"):
+        studies.training_sizes(results, "d", ["own"])
+    with pytest.raises(InputError, match="no model whose perplexity"):
+        figures.perplexity_by_training_careers(bootstrap.assign(dataset="e"), got)
