@@ -36,11 +36,6 @@ from labor_llm.evaluation.resampling import spread_of_mean
 from labor_llm.store.results import Results
 
 
-def by_label(models: Mapping[str, Any]) -> dict[str, Any]:
-    """Return next-job models by their `name`, which tables show, instead of the short one."""
-    return {model.name: model for model in models.values()}
-
-
 def horizon_pairs(
     models: Mapping[str, NextJobModel],
     panel: CareerPanel,
@@ -89,15 +84,15 @@ def baseline_pairs(
         panel: all workers; the questions are of the test workers.
         splits: the split of each worker.
         results: where CAREER and the market lie.
-        questions: as for `horizon_pairs`, and the others likewise.
-        paths: likewise.
-        seed: likewise.
-        step: likewise.
+        questions: as for `horizon_pairs`, like what follows.
+        paths: drawn.
+        seed: of the paths.
+        step: years from one record to the next.
     """
-    fitted = fit_baselines_again(baselines, panel, splits, results) | known_oracle(
-        results.panel(panel.dataset)
-    )
-    return horizon_pairs(by_label(fitted), panel.split(splits, "test"), questions, paths, seed, step)
+    known = known_oracle(results.panel(panel.dataset))
+    fitted = fit_baselines_again(baselines, panel, splits, results) | known
+    models = {model.name: model for model in fitted.values()}
+    return horizon_pairs(models, panel.split(splits, "test"), questions, paths, seed, step)
 
 
 def agreement_by_model(pairs: Sequence[HorizonPair], draws: int = 1000, seed: int = 0) -> pd.DataFrame:
