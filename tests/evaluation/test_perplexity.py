@@ -408,7 +408,7 @@ def test_total_error_is_that_of_new_samples_and_train_se_errs_on_the_safe_side(
     """First records only: the truth over fresh samples is simulated at once, and one panel must tell it."""
 
     def counted(train: CareerPanel, validation: CareerPanel) -> NextJobModel:
-        counts = transition_counts(train).to_numpy()[-1] + 0.5
+        counts = transition_counts(train)[-1] + 0.5
         return chain_model(np.tile(counts / counts.sum(), (6, 1)))
 
     def perplexities(test: np.ndarray) -> np.ndarray:
