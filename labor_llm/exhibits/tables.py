@@ -263,7 +263,7 @@ def task_areas(areas: pd.DataFrame, labels: Labels = None) -> DisplayTable:
 
 
 def area_differences(differences: pd.DataFrame, labels: Labels = None) -> DisplayTable:
-    """List differences in AUC to the best baseline, as `evaluation.binary_tasks.differences_to_best` returns them."""
+    """List differences in AUC to the best baseline, as `evaluation.ranking.differences_to_best` returns them."""
     columns = {
         "reference": "Best baseline", "difference": ("Difference in AUC", ".3f"), "test_se": ("TestSE", "({:.3f})"),
         "ci_low": ("95 % from", ".3f"), "ci_high": ("95 % to", ".3f"), "z": ("z", ".1f"),
@@ -274,7 +274,7 @@ def area_differences(differences: pd.DataFrame, labels: Labels = None) -> Displa
 def model_in_words(differences: pd.DataFrame, model: str, labels: Labels = None) -> DisplayText:
     """Return a sentence on how a model ranks each event against the best baseline.
 
-    Rows are as `evaluation.binary_tasks.differences_to_best` returns them.
+    Rows are as `evaluation.ranking.differences_to_best` returns them.
     """
     parts = []
     for row in differences[differences["model"] == model].to_dict("records"):
