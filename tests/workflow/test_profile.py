@@ -14,7 +14,7 @@ import yaml
 from labor_llm.errors import InputError
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.store.results import open_results, project_root
-from labor_llm.workflow.parameters import check_parameters, declared_parameters
+from labor_llm.workflow.parameters import GROUPS, checked_parameters, declared_parameters, group_of_settings
 from labor_llm.workflow.profile import Profile, load_profile
 from labor_llm.workflow.runs import notebook_runs
 
@@ -79,7 +79,7 @@ def test_a_good_profile_is_loaded_with_its_defaults(tmp_path: Path) -> None:
     got = load_profile(str(profile_file(tmp_path)))
 
     assert (got.name, got.results, got.draws, got.minutes) == ("mine", "results/mine", 200, {})
-    assert (got.datasets["wage_panel"].panel, got.datasets["own"].survey) == (None, "ACME")
+    assert (got.datasets["wage_panel"].panel, got.datasets["own"].survey) == ("", "ACME")
     small, fine_tuned = got.language_models.values()
     assert (small.fine_tuning, small.dtype, small.quantization, small.all_titles_workers) == (
         None, "float32", "none", 12,
@@ -100,7 +100,7 @@ def test_every_run_passes_what_its_notebook_declares(profile: Profile) -> None:
     runs = notebook_runs(profile)
     for run in runs:
         path = project_root() / "notebooks" / f"{run.notebook}.ipynb"
-        check_parameters(nbformat.read(path, as_version=4), run.parameters, str(path))
+        checked_parameters(nbformat.read(path, as_version=4), run.parameters, str(path))
     notebooks = {path.stem for path in (project_root() / "notebooks").glob("[0-9]*.ipynb")}
     left_out = notebooks - {run.notebook for run in runs}
     assert left_out <= {"10_titles", "11_pooled_data", "15_structural_change"}, (
@@ -186,6 +186,9 @@ def test_a_notebook_can_be_told_everything_that_a_profile_can_say(notebook: str)
     declared = set(declared_parameters(nbformat.read(path, as_version=4)))
     runs = [run for run in notebook_runs(load_profile("demo")) if run.notebook == notebook]
     assert {name for run in runs for name in run.parameters} == declared
+    for name in declared & set(GROUPS):
+        fields = set(group_of_settings(name).model_fields)
+        assert all(set(run.parameters[name]) == fields for run in runs), name
 
 
 def test_notebooks_alone_run_the_demo() -> None:
@@ -199,7 +202,8 @@ def test_notebooks_alone_run_the_demo() -> None:
         assert values.get("datasets", ["wage_panel"])[0] == next(iter(demo.datasets)), path
         assert values.get("fine_tuned", demo.fine_tuned) == demo.fine_tuned, path
         assert values.get("off_the_shelf", demo.off_the_shelf) == demo.off_the_shelf, path
-        assert values.get("draws", demo.draws) == demo.draws, path
+        bootstrap = {"draws": demo.draws, "seed": demo.bootstrap_seed}
+        assert values.get("bootstrap", bootstrap) == bootstrap, path
 
 
 def fine_tuning(**changes: object) -> Change:
@@ -248,8 +252,8 @@ def test_models_of_a_study_are_run_and_compared_in_its_chapter_alone(tmp_path: P
     assert runs["08_value_of_fine_tuning"]["prompted"] == ["told"]
     assert runs["15_structural_change-wage_panel"]["models_until"] == ["early"]
     tuned = runs["04_fine_tuning-wage_panel-pooled"]
-    assert (tuned["train_workers"], tuned["other_datasets"], tuned["other_share"]) == (50, ["survey"], 0.5)
-    assert runs["05_next_job_scoring-wage_panel-numeric"]["title_form"] == "numeric"
+    assert {"workers": 50, "others": ["survey"], "share": 0.5}.items() <= tuned["training"].items()
+    assert runs["05_next_job_scoring-wage_panel-numeric"]["resumes"]["titles"] == "numeric"
     assert "05_next_job_scoring-own-numeric" not in runs
     panels = {path for run in notebook_runs(got) if run.name.startswith("04_fine_tuning-wage_panel-pooled")
               for path in run.needs}  # fmt: skip
@@ -296,8 +300,8 @@ def early(**changes: object) -> Change:
             "datasets.own names 'absent'",
         ),
         (model(datasets=["elsewhere"]), "'elsewhere', which is not among datasets"),
-        (model(training={"workers": 5}), "training says what a model is fine-tuned on"),
-        (model(test_workers=5), "published numbers rest on 11 persons"),
+        (model(training={"workers": 50}), "training says what a model is fine-tuned on"),
+        (model(test_workers=5), "language_models.small.test_workers: 5 is too few; published numbers rest on 11 persons"),
         (field(refitted=["small"]), "refitted names 'small', which is neither among baselines nor"),
     ],
 )
@@ -316,8 +320,8 @@ def test_fields_taken_over_from_another_entry_may_be_given_anew(tmp_path: Path) 
 
 
 BAD_FIELDS = [
-    (field(drawss=100), "drawss", "not permitted"),
-    (lambda content: content.pop("draws"), "draws", "required"),
+    (field(drawss=100), "drawss", "no such field"),
+    (lambda content: content.pop("draws"), "draws", "is missing"),
     (field(draws="200"), "draws", "integer"),
     (field(draws=200.5), "draws", "integer"),
     (field(draws=True), "draws", "integer"),
@@ -335,7 +339,7 @@ BAD_FIELDS = [
         "datasets.own",
         "both of its files: panel (careers) and titles",
     ),
-    (field(datasets={"own": {"label": "x", "file": "y"}}), "datasets.own.file", "not permitted"),
+    (field(datasets={"own": {"label": "x", "file": "y"}}), "datasets.own.file", "no such field"),
     (field(fine_tuned="other"), "fine_tuned", "'other', which is not among language_models"),
     (field(off_the_shelf="other"), "off_the_shelf", "'other', which is not among language_models"),
     (
@@ -351,7 +355,7 @@ BAD_FIELDS = [
     (
         field(datasets={"a": {"label": "x", "reader": "psid", "simulated_workers": 20}}),
         "datasets.a.simulated_workers",
-        "greater than or equal to 110",
+        "give at least 110",
     ),
     (
         field(datasets={"a": {"label": "x", "reader": "psid", "raw": "data/raw/psid"}}),
@@ -377,7 +381,7 @@ BAD_FIELDS = [
     (model(dtype="float16"), "language_models.small.dtype", "'float32' or 'bfloat16'"),
     (model(quantization="2bit"), "language_models.small.quantization", "'8bit'"),
     (model(base=7), "language_models.small.base", "string"),
-    (model(bsae="x"), "language_models.small.bsae", "not permitted"),
+    (model(bsae="x"), "language_models.small.bsae", "no such field"),
     (model(fine_tuning="full"), "language_models.small.fine_tuning", "dictionary"),
     (fine_tuning(epoch=1), "fine_tuning", "epoch: no such field"),
     (fine_tuning(method="adapter"), "method", "'full' or 'lora'"),

@@ -23,7 +23,8 @@ from labor_llm.store.staleness import sources_of
 from labor_llm.workflow.book import build_book, stage_book
 from labor_llm.workflow.profile import Profile, load_profile
 from labor_llm.workflow.reference import reference_pages
-from labor_llm.workflow.replication import execute_notebook, replicate
+from labor_llm.workflow.execution import execute_notebook, execute_unless_current
+from labor_llm.workflow.replication import replicate
 from labor_llm.workflow.runs import notebook_runs
 
 NOTEBOOKS = project_root() / "notebooks"
