@@ -100,7 +100,7 @@ show(figures.reliability_curves(curves, names))
 # that is right, and the more so the fewer transitions there are: it is large only against the values of the perfect model beside it.
 
 # %%
-errors = calibration.calibration_errors(events, **bootstrap)
+errors = calibration.calibration_errors(events, seed=bootstrap["seed"])
 show(tables.task_calibration(calibration.recalibration(events), errors, names))
 
 # %% [markdown]
