@@ -1,7 +1,7 @@
 """Speed of fine-tuning on simulated careers, against transformers' Trainer and trl's SFTTrainer on the same.
 
-    python benchmarks/fine_tuning.py [--quick] [--careers N] [--batch-size N] [--rounds N] [--clock wall|cpu]
-                                     [--json PATH] [--store FOLDER]
+    python benchmarks/fine_tuning.py [--quick] [--base MODEL] [--careers N] [--batch-size N] [--rounds N]
+                                     [--clock wall|cpu] [--json PATH] [--store FOLDER]
 
 All train every weight of the packaged SmolLM2-135M for an epoch on the same careers of 5 to 25 years, from the same
 start, with float32 master weights and AdamW at one learning rate, and end with the loss on the same other careers,
@@ -63,7 +63,7 @@ Epoch = Callable[[LanguageModel, Sequence[EncodedResume], int, Path], Callable[[
 HELD_OUT = 16
 
 
-def simulated_resumes(careers: int) -> list[EncodedResume]:
+def simulated_resumes(careers: int, base: str = MODEL) -> list[EncodedResume]:
     """Return simulated careers as tokens, always the same: the first 5 to 25 years of each, equally often."""
     table = simulate_careers(Market(1), 2 * careers + 20, SCHEDULES["NLSY79"], 1)
     table = table.sort_values(["worker_id", "year"], ignore_index=True).drop(columns="schooling")
@@ -72,7 +72,7 @@ def simulated_resumes(careers: int) -> list[EncodedResume]:
     span["last"] = span["min"] + np.random.default_rng(1).integers(YEARS[0], YEARS[1] + 1, len(span)) - 1
     table = table[table["year"] <= table["worker_id"].map(span["last"])]
     panel = career_panel(table, outcome_space(), "simulated", "NLSY79")
-    tokenizer = load_tokenizer(MODEL)
+    tokenizer = load_tokenizer(base)
     return [encode_resume(tokenizer, resume) for resume in resumes(panel)]
 
 
@@ -154,13 +154,13 @@ def _quiet() -> dict[str, Any]:
     }
 
 
-def first_losses(careers: Sequence[EncodedResume]) -> tuple[float, float]:
+def first_losses(careers: Sequence[EncodedResume], base: str) -> tuple[float, float]:
     """Return the loss of careers in float32 by our packing, and by Trainer's padding and mask; nats per token.
 
     Raises:
         MismatchError: if they differ.
     """
-    model = load_language_model(MODEL).model
+    model = load_language_model(base).model
     peer = plain_loss(model, careers)
     prepared = [training_career(career, "all tokens") for career in careers]
     with torch.no_grad():
@@ -184,9 +184,9 @@ def plain_loss(model: torch.nn.Module, careers: Sequence[EncodedResume]) -> floa
     return float(model(input_ids=batch["input_ids"], attention_mask=mask, labels=labels).loss)
 
 
-def held_out_loss(trained: torch.nn.Module, careers: Sequence[EncodedResume]) -> float:
+def held_out_loss(trained: torch.nn.Module, careers: Sequence[EncodedResume], base: str) -> float:
     """Return the loss of careers by trained weights in a fresh model, nats per token."""
-    model = load_language_model(MODEL).model
+    model = load_language_model(base).model
     model.load_state_dict({name: weight.float() for name, weight in trained.state_dict().items()})
     return plain_loss(model, careers)
 
@@ -204,16 +204,16 @@ def peak(dtype: torch.dtype, clock: Callable[[], float]) -> float:
     return 2 * size**3 * times / (clock() - start) / 1e9
 
 
-def benchmark(careers: int, batch_size: int, rounds: int, clock: str) -> list[Row]:
+def benchmark(base: str, careers: int, batch_size: int, rounds: int, clock: str) -> list[Row]:
     """Return the rows of all loops.
 
     Raises:
         MismatchError: if the loss at the same weights is not the peer's.
     """
-    now, everybody = CLOCKS[clock], simulated_resumes(careers + HELD_OUT)
+    now, everybody = CLOCKS[clock], simulated_resumes(careers + HELD_OUT, base)
     encoded, others = everybody[:careers], everybody[careers:]
     tokens = sum(len(career.ids) for career in encoded)
-    own_loss, peer_loss = first_losses(encoded[:batch_size])
+    own_loss, peer_loss = first_losses(encoded[:batch_size], base)
     loops: dict[str, Epoch] = {
         "ours": ours,
         "Trainer, defaults": trainer(bf16=False),
@@ -227,14 +227,14 @@ def benchmark(careers: int, batch_size: int, rounds: int, clock: str) -> list[Ro
     weights = 0
     for number in range(rounds):
         for name, loop in loops.items():
-            language_model = load_language_model(MODEL)
+            language_model = load_language_model(base)
             weights = sum(weight.numel() for weight in language_model.model.parameters())
             with tempfile.TemporaryDirectory() as folder:
                 epoch = loop(language_model, encoded, batch_size, Path(folder))
                 start = now()
                 epoch()
                 seconds[name].append(now() - start)
-            losses[name] = held_out_loss(language_model.model, others)
+            losses[name] = held_out_loss(language_model.model, others, base)
             print(f"round {number + 1}: {name}, {seconds[name][-1]:.1f} s", file=sys.stderr, flush=True)
         for dtype, found in peaks.items():
             found.append(peak(getattr(torch, dtype), now))
@@ -281,6 +281,7 @@ def main() -> int:
     """Run the benchmark as the command line says, and return the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="small sizes: a few minutes")
+    parser.add_argument("--base", default=MODEL, help=f"the model ({MODEL})")
     parser.add_argument("--careers", type=int, help="careers of an epoch (64)")
     parser.add_argument("--batch-size", type=int, help="careers a step (8, Trainer's default)")
     parser.add_argument("--rounds", type=int, help="epochs of each (3)")
@@ -294,7 +295,7 @@ def main() -> int:
     sizes |= {name: vars(given)[name] for name in sizes if vars(given)[name] is not None}
     logging.getLogger("transformers").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"(torch|transformers|trl|accelerate)\b.*")
-    rows = benchmark(**sizes, clock=given.clock)
+    rows = benchmark(given.base, **sizes, clock=given.clock)
     packages = ["torch", "transformers", "accelerate"]
     with_trl = any("SFTTrainer" in each["name"] for each in rows)
     packages += ["trl", "datasets"] if with_trl else []

@@ -23,13 +23,8 @@ import numpy as np
 from labor_llm.errors import MismatchError, ResourceError
 from labor_llm.store.artefacts import atomic_path, writing
 
-# Imported before a process is forked; the last is what checking a career panel loads when it is first done.
-PRELOADED = (
-    "labor_llm.simulation.files.writing",
-    "labor_llm.surveys.conversion",
-    "pandera.backends.pandas.register",
-    "pandera.backends.pandas.builtin_checks",
-)
+# Imported before a process is forked.
+PRELOADED = ("labor_llm.simulation.files.writing", "labor_llm.surveys.conversion")
 Row = dict[str, Any]
 Limits = Mapping[tuple[str, str], float]
 

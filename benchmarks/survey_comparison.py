@@ -38,8 +38,7 @@ from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.simulation.files.writing import CROSSWALKS, RAW, write_simulated_survey
 from labor_llm.store.artefacts import verify
 from labor_llm.store.staleness import code_checksum
-from labor_llm.surveys.conversion import convert_survey
-from labor_llm.surveys.registry import SURVEYS
+from labor_llm.surveys.conversion import SURVEYS, convert_survey
 
 PLAIN = (
     "empirical-transitions",

@@ -83,7 +83,8 @@ def convert(folder: Path, survey: str, raw: Path) -> Measurement:
 def read_fixed_width_file(path: Path, peer: bool) -> Measurement:
     """Read the wanted columns of a fixed-width file, by pandas if `peer`; made are their check sums."""
     wanted = {variable.name for variable in variables_of("psid")}
-    layout = read_layout(path.with_suffix(".sas"))
+    statements = path.with_suffix(".sas")
+    layout = read_layout(statements.read_text("latin-1"), statements)
     own = {name: place for name, place in layout.columns.items() if name in wanted}
     with measured() as measurement:
         if peer:

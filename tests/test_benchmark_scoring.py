@@ -6,7 +6,6 @@ import dataclasses
 import importlib
 import importlib.util
 import json
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +22,12 @@ from labor_llm.text.templates import continuation
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 YEARS = [5, 6]
+STARTS = [
+    "all titles; peer the plain reference", "realised titles; peer", "fine-tuning on 4",
+    "all titles, unresolved 0.01; peer exact", "all titles, unresolved 0.001;", "one career of 4 years",
+    "careers of 3 years: 4", "memory beside the model, career of 4 years", "all titles, bfloat16; peer float32",
+    "all titles, bfloat16: largest error",
+]  # fmt: skip
 UNITS = {
     "s", "s/transition", "tokens/transition", "nodes/transition", "nats", "nats/token", "probability", "GB",
     "threads", "processes", "titles", "tokens", "nodes", "transitions",
@@ -33,7 +38,14 @@ UNITS = {
 def modules(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """The modules of the benchmark."""
     monkeypatch.syspath_prepend(str(FOLDER))
-    names = ("measurement", "scoring_workload", "scoring_peers", "scoring_comparisons", "llama_cpp_peer")
+    names = (
+        "measurement",
+        "scoring",
+        "scoring_workload",
+        "scoring_peers",
+        "scoring_comparisons",
+        "llama_cpp_peer",
+    )
     return SimpleNamespace(**{name: importlib.import_module(name) for name in names})
 
 
@@ -43,30 +55,16 @@ def work(modules: SimpleNamespace, tiny_model_folder: Path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("parts", "starts"),
-    [
-        ("all-titles realised", ["all titles; peer the plain reference", "realised titles; peer"]),
-        (
-            "bounded",
-            ["fine-tuning on 4", "all titles, unresolved 0.01; peer exact", "all titles, unresolved 0.001;"],
-        ),
-        (
-            "growth",
-            ["one career of 4 years", "careers of 3 years: 4", "memory beside the model, career of 4 years"],
-        ),
-        ("precision", ["all titles, bfloat16; peer float32", "all titles, bfloat16: largest error"]),
-    ],
-)
-def test_each_part_runs_to_its_end_and_its_rows_are_of_one_form(
-    tmp_path: Path, tiny_model_folder: Path, parts: str, starts: list[str]
-) -> None:
+def test_all_parts_run_to_their_end_and_their_rows_are_of_one_form(
+    modules: SimpleNamespace, tmp_path: Path, tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     command = [
-        sys.executable, FOLDER / "scoring.py", "--quick", "--parts", *parts.split(), "--base", tiny_model_folder,
-        "--years", 3, "--growth", 3, 4, "--careers", 4, "--json", tmp_path / "rows.json",
+        "scoring.py", "--quick", "--base", tiny_model_folder, "--years", 3, "--growth", 3, 4, "--careers", 4,
+        "--json", tmp_path / "rows.json",
     ]  # fmt: skip
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=280)
-    assert done.returncode == 0, done.stderr
+    monkeypatch.setattr(sys, "argv", list(map(str, command)))
+    modules.scoring.main()
     rows = json.loads((tmp_path / "rows.json").read_text())
     assert len({(row["name"], row["unit"]) for row in rows}) == len(rows)
     for row in rows:
@@ -74,17 +72,17 @@ def test_each_part_runs_to_its_end_and_its_rows_are_of_one_form(
         assert row["unit"] in UNITS
         assert (row["ratio"] is None) == (row["peer"] is None)
     names = {row["name"] for row in rows}
-    assert all(any(name.startswith(start) for name in names) for start in starts)
-    if parts.startswith("all-titles"):
-        for module, requirement in (
-            ("lm_eval", "lm-eval==0.4.13"), ("minicons", "minicons==0.3.39"), ("llama_cpp", "llama-cpp-python==0.3.36"),
-        ):  # fmt: skip
-            installed = importlib.util.find_spec(module) is not None
-            assert any(module in name for name in names) == installed
-            assert (f"{module}: not installed: pip install {requirement}" in done.stdout) != installed
-    assert "machine: " in done.stdout
+    assert all(any(name.startswith(start) for name in names) for start in STARTS)
+    printed = capsys.readouterr().out
+    for module, requirement in (
+        ("lm_eval", "lm-eval==0.4.13"), ("minicons", "minicons==0.3.39"), ("llama_cpp", "llama-cpp-python==0.3.36"),
+    ):  # fmt: skip
+        installed = importlib.util.find_spec(module) is not None
+        assert any(module in name for name in names) == installed
+        assert (f"{module}: not installed: pip install {requirement}" in printed) != installed
+    assert "machine: " in printed
     # What a full run is meant to reach says nothing about a tiny one.
-    assert "MISSED" not in done.stdout
+    assert "MISSED" not in printed
 
 
 def test_careers_have_the_lengths_asked_for_and_are_not_those_that_are_trained_on(

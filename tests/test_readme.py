@@ -26,7 +26,7 @@ from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.exhibits.catalogue import read_catalogue
 from labor_llm.models.folders import PACKAGED_MODELS
 from labor_llm.simulation.careers import SCHEDULES
-from labor_llm.surveys.registry import SURVEYS
+from labor_llm.surveys.conversion import SURVEYS
 from labor_llm.surveys.report import Conversion
 from labor_llm.workflow.parameters import checked_parameters
 from labor_llm.workflow.profile import DatasetEntry, load_profile

@@ -25,7 +25,8 @@ from labor_llm.errors import InputError
 from labor_llm.models.loading import LanguageModel, load_language_model
 from labor_llm.scoring.careers import result_identity
 from labor_llm.scoring.passes import history_embeddings
-from labor_llm.store.artefacts import is_current, verify
+from labor_llm.store.artefacts import verify
+from labor_llm.store.results import stored
 
 # Hundreds of components for few records: penalties far above those of hand-made features.
 REGULARISATIONS = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
@@ -110,17 +111,15 @@ def predict_by_embeddings(
     """
     options = {"regularisations": list(regularisations), "dtype": dtype, "splits": sorted(splits.items())}
     identity = result_identity(panel, model, label, options, __file__)
-    if is_current(folder, identity):
-        return read_predictions(folder)
-    logit = EmbeddingLogit(load_language_model(model, dtype), regularisations=regularisations, name=label)
-    logit.fit(panel.split(splits, "train"), panel.split(splits, "validation"))
-    predictions = logit.predict(panel.split(splits, "test"))
-    parameters = {
-        "base": model, "identity": identity, "chosen": logit.chosen,
-        "tried": logit.validation_perplexity_.to_dict("records"),
-    }  # fmt: skip
-    write_predictions(folder, predictions, parameters, inputs)
-    return predictions
+
+    def make(_: Path) -> tuple[Predictions, dict[str, Any]]:
+        logit = EmbeddingLogit(load_language_model(model, dtype), regularisations=regularisations, name=label)
+        logit.fit(panel.split(splits, "train"), panel.split(splits, "validation"))
+        tried = logit.validation_perplexity_.to_dict("records")
+        parameters = {"base": model, "chosen": logit.chosen, "tried": tried}
+        return logit.predict(panel.split(splits, "test")), parameters
+
+    return stored(folder, identity, make, read_predictions, write_predictions, inputs)
 
 
 def stored_tuning(folder: Path) -> pd.DataFrame:

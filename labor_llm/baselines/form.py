@@ -137,47 +137,37 @@ def occupation_columns(
     return np.asarray(columns, dtype=np.int64)
 
 
-def logit_features(panel: CareerPanel) -> pd.DataFrame:
+def record_features(panel: CareerPanel) -> pd.DataFrame:
     """Return one row of features per record, in panel order.
 
     Returns:
         `previous` and `before_previous` (codes, or `NONE`), the text columns `education`, `gender`, `ethnicity`,
-        `region` and `calendar_year`, and as floats `years_in_occupation` (since the current spell in the previous
-        occupation began) and `years_since_previous` (both zero at a first record), `records_before`, and `age` in
-        years (NaN where the birth year is not known).
+        `region` and `calendar_year`, and as floats, all but the last zero at a first record: `years_in_occupation` and
+        `records_in_occupation` (since the current spell in the previous occupation began, and earlier records of it),
+        `years_since_previous`, `records_before`, `year_skipped` and `education_changed` (0 or 1, against the record
+        before), and `age` in years (NaN where the birth year is not known).
     """
     table = transitions(panel)
-    worker = table["worker_id"]
-    spell_start = table["year"].where(table["transition_type"] != "staying").groupby(worker).ffill()
+    worker, year = table["worker_id"], table["year"]
+    # A spell begins with each record that does not stay.
+    begins = table["transition_type"] != "staying"
+    spell_start, so_far = (
+        year.where(begins).groupby(worker).ffill(),
+        table.groupby(begins.cumsum()).cumcount() + 1,
+    )
+    education_before = table["education"].groupby(worker).shift()
     features = table[["previous", "before_previous"]].fillna(NONE).astype(object)
     for column in ("education", *_STATIC):
         features[column] = table[column].astype(object)
-    features["calendar_year"] = table["year"].astype(str).astype(object)
-    features["years_in_occupation"] = (table["year"] - spell_start.groupby(worker).shift()).fillna(0.0)
-    features["years_since_previous"] = (table["year"] - table["previous_year"]).fillna(0).astype(float)
-    features["records_before"] = table["records_before"].astype(float)
-    features["age"] = (table["year"] - table["birth_year"]).astype("Float64").to_numpy(float, na_value=np.nan)
-    return features
-
-
-def regression_features(panel: CareerPanel) -> pd.DataFrame:
-    """Return one row of features per record, in panel order.
-
-    Returns:
-        The columns of `logit_features`, and `records_in_occupation` (earlier records of the current spell in the
-        previous occupation), `year_skipped` and `education_changed` (0 or 1, against the record before; 0 at a first
-        record).
-    """
-    features, table = logit_features(panel), transitions(panel)
-    # A spell begins with each record that does not stay; the records of a spell so far are counted within it.
-    spell = (table["transition_type"] != "staying").cumsum()
-    so_far = table.groupby(spell).cumcount() + 1
-    worker = table["worker_id"]
+    features["calendar_year"] = year.astype(str).astype(object)
+    features["years_in_occupation"] = (year - spell_start.groupby(worker).shift()).fillna(0.0)
     features["records_in_occupation"] = so_far.groupby(worker).shift().fillna(0.0)
+    features["years_since_previous"] = (year - table["previous_year"]).fillna(0).astype(float)
+    features["records_before"] = table["records_before"].astype(float)
     features["year_skipped"] = (features["years_since_previous"] > 1).astype(float)
-    education_before = table["education"].groupby(worker).shift()
     changed = education_before.notna() & (education_before != table["education"])
     features["education_changed"] = changed.astype(float)
+    features["age"] = (year - table["birth_year"]).astype("Float64").to_numpy(float, na_value=np.nan)
     return features
 
 
@@ -206,10 +196,6 @@ def design(
     return ColumnTransformer(steps, sparse_threshold=1.0, transformer_weights=weights)
 
 
-# The last occupation, earlier ones, and all covariates, each [records, columns of its own].
-Blocks = tuple["csr_matrix", "csr_matrix", "csr_matrix"]
-
-
 class RegressionFeatures:
     """Features of CAREER's regression, and age, in three blocks.
 
@@ -223,18 +209,17 @@ class RegressionFeatures:
 
     def __init__(self, train: CareerPanel) -> None:
         numbers = ["records_in_occupation", "records_before", "year_skipped", "education_changed", "age"]
-        features = regression_features(train)
+        features = record_features(train)
         covariates = design([["education", "calendar_year", *_STATIC]], numbers)
         designs = design([["previous"]]), design([["before_previous"]]), covariates
         self._designs = [each.fit(features) for each in designs]
 
-    def blocks(self, panel: CareerPanel) -> Blocks:
-        """Return the features of a panel's records, in panel order."""
+    def blocks(self, panel: CareerPanel) -> list[csr_matrix]:
+        """Return the last occupation, earlier ones and covariates, each [records, columns of its own]."""
         from scipy.sparse import csr_matrix
 
-        features = regression_features(panel)
-        last, before, covariates = (csr_matrix(each.transform(features)) for each in self._designs)
-        return last, before, covariates
+        features = record_features(panel)
+        return [csr_matrix(each.transform(features)) for each in self._designs]
 
 
 class BagFeatures:
@@ -252,8 +237,8 @@ class BagFeatures:
             for column in ("occupation", "education", "calendar_year")
         }
 
-    def blocks(self, panel: CareerPanel) -> Blocks:
-        """Return the features of a panel's records, in panel order."""
+    def blocks(self, panel: CareerPanel) -> list[csr_matrix]:
+        """As `RegressionFeatures.blocks`."""
         from scipy.sparse import hstack
 
         features = _with_present(panel)
@@ -263,11 +248,11 @@ class BagFeatures:
         before = _rows_before(numbers, 1)
         shares = [before @ levels["education"], before @ levels["calendar_year"]]
         covariates = hstack([self._covariates.transform(features), *shares], format="csr")
-        return last @ levels["occupation"], earlier @ levels["occupation"], covariates
+        return [last @ levels["occupation"], earlier @ levels["occupation"], covariates]
 
 
 def _with_present(panel: CareerPanel) -> pd.DataFrame:
-    return logit_features(panel).assign(occupation=panel.frame["occupation"].astype(object))
+    return record_features(panel).assign(occupation=panel.frame["occupation"].astype(object))
 
 
 def _rows_before(numbers: np.ndarray, least: int, most: int | None = None) -> csr_matrix:

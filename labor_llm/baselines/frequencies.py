@@ -54,7 +54,6 @@ SMOOTHINGS: tuple[Smoothing, ...] = get_args(Smoothing)
 # Pseudo-transitions per cell (additive) and per row (the two back-offs), from nearly none to many.
 ALPHAS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 PSEUDO_COUNTS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
-FIRST_RECORD = "first record"
 
 
 class EmpiricalTransitions(Baseline):
@@ -63,7 +62,7 @@ class EmpiricalTransitions(Baseline):
     Attributes:
         smoothings: that are tried, each with all its strengths.
         counts_: `transition_counts` of the training data.
-        probabilities_: P(next | previous), the same index and columns; rows add up to one.
+        probabilities_: P(next | previous), [K + 1, K] like the counts; rows add up to one.
         smoothing_: the smoothing kept.
         strength_: its strength kept (alpha per cell for 'additive', pseudo-transitions per row otherwise).
         validation_perplexity_: the whole grid, columns `smoothing`, `strength`, `validation_perplexity`.
@@ -74,20 +73,18 @@ class EmpiricalTransitions(Baseline):
 
     def _estimate(self, train: CareerPanel, validation: CareerPanel) -> None:
         self.counts_ = transition_counts(train)
-        counts = self.counts_.to_numpy(dtype=np.float64)
         cells = transition_cells(transitions(validation), self.outcomes_)
         grid = []
         for smoothing, strength in _candidates(self.smoothings):
-            chances = smoothed_probabilities(counts, smoothing, strength)
+            chances = smoothed_probabilities(self.counts_, smoothing, strength)
             grid.append((smoothing, strength, np.exp(-np.log(chances[cells]).mean())))
         self.smoothing_, self.strength_, _ = self._best(grid, "smoothing", "strength")
-        chances = smoothed_probabilities(counts, self.smoothing_, self.strength_)
-        self.probabilities_ = pd.DataFrame(chances, self.counts_.index, self.counts_.columns)
+        self.probabilities_ = smoothed_probabilities(self.counts_, self.smoothing_, self.strength_)
         self.chosen = _in_words(self.smoothing_, self.strength_)
 
     def _log_probs(self, panel: CareerPanel, table: pd.DataFrame) -> np.ndarray:
         rows, _ = transition_cells(table, self.outcomes_)
-        return np.log(self.probabilities_.to_numpy())[rows]
+        return np.log(self.probabilities_)[rows]
 
 
 class SecondOrderTransitions(Baseline):
@@ -105,7 +102,7 @@ class SecondOrderTransitions(Baseline):
     name = "second_order_transitions"
 
     def _estimate(self, train: CareerPanel, validation: CareerPanel) -> None:
-        first_order = transition_counts(train).to_numpy(dtype=np.float64)
+        first_order = transition_counts(train)
         self.contexts_, self.counts_ = pair_counts(train)
         table = transitions(validation)
         rows, columns = transition_cells(table, self.outcomes_)
@@ -138,17 +135,11 @@ class SecondOrderTransitions(Baseline):
         return followed
 
 
-def transition_counts(panel: CareerPanel) -> pd.DataFrame:
-    """Return how often each occupation followed each: [occupations + 1, occupations].
-
-    The index is the previous occupation's code, in the order of the outcome space, then
-    `FIRST_RECORD`; the columns are the next occupation's code.
-    """
-    outcomes = panel.outcomes
-    counts = np.zeros((len(outcomes) + 1, len(outcomes)), dtype=np.int64)
-    np.add.at(counts, transition_cells(transitions(panel), outcomes), 1)
-    previous = pd.Index([*outcomes.codes, FIRST_RECORD], name="previous")
-    return pd.DataFrame(counts, index=previous, columns=pd.Index(outcomes.codes, name="occupation"))
+def transition_counts(panel: CareerPanel) -> np.ndarray:
+    """Return how often each occupation (column) followed each (row), [K + 1, K]; the last row is first records."""
+    counts = np.zeros((len(panel.outcomes) + 1, len(panel.outcomes)))
+    np.add.at(counts, transition_cells(transitions(panel), panel.outcomes), 1)
+    return counts
 
 
 def transition_cells(table: pd.DataFrame, outcomes: OutcomeSpace) -> tuple[np.ndarray, np.ndarray]:

@@ -23,7 +23,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from labor_llm.baselines.form import Baseline, design, logit_features
+from labor_llm.baselines.form import Baseline, design, record_features
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import InputError, NumericalError
 
@@ -60,7 +60,7 @@ class MultinomialLogit(Baseline):
 
     def _estimate(self, train: CareerPanel, validation: CareerPanel) -> None:
         self.records_ = len(train.frame)
-        features, validation_features = logit_features(train), logit_features(validation)
+        features, validation_features = record_features(train), record_features(validation)
         grid, fits = [], []
         for weights in self.feature_weights:
             transformer = _design(*weights).fit(features)
@@ -76,7 +76,7 @@ class MultinomialLogit(Baseline):
         self.chosen = f"C = {self.regularisation_:g}, weights {shown}"
 
     def _log_probs(self, panel: CareerPanel, table: pd.DataFrame) -> np.ndarray:
-        X = self.design_.transform(logit_features(panel))
+        X = self.design_.transform(record_features(panel))
         return np.log(occupation_probabilities(self.logit_, X, self.records_, len(self.outcomes_)))
 
 

@@ -19,7 +19,7 @@ from labor_llm.careers.histories import NextJobModel
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions, read_predictions, write_predictions
 from labor_llm.errors import ArtefactError, InputError
-from labor_llm.store.artefacts import is_current
+from labor_llm.store.results import stored
 
 Fit = Callable[[CareerPanel, CareerPanel], NextJobModel]
 
@@ -86,13 +86,13 @@ def training_refits(
     identity = _identity(panels, seed, made_by or {})
     results = []
     for refit in range(refits):
+
+        def make(_: Path, refit: int = refit) -> tuple[Predictions, dict[str, int]]:
+            full = fit(resampled_training(train, seed, refit), validation).predict(test)
+            return Predictions(full.model, full.table, full.outcomes), {"refit": refit, "seed": seed}
+
         place = folder / f"refit_{refit:03d}"
-        if is_current(place, identity):
-            results.append(read_predictions(place))
-            continue
-        full = fit(resampled_training(train, seed, refit), validation).predict(test)
-        results.append(Predictions(full.model, full.table, full.outcomes))
-        write_predictions(place, results[-1], {"identity": identity, "refit": refit, "seed": seed})
+        results.append(stored(place, identity, make, read_predictions, write_predictions))
     for place in sorted(folder.glob("refit_*"))[refits:]:
         shutil.rmtree(place)
     return results

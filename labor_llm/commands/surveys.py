@@ -41,8 +41,7 @@ def convert(
     ] = 1,
 ) -> None:
     """Convert the files of a survey to a career panel; say what every step leaves."""
-    from labor_llm.surveys.conversion import convert_survey
-    from labor_llm.surveys.registry import SURVEYS
+    from labor_llm.surveys.conversion import SURVEYS, convert_survey
     from labor_llm.surveys.report import CONVERSION
     from labor_llm.workflow.datasets import store_careers
 
@@ -76,7 +75,7 @@ def variables(
     ] = None,
 ) -> None:
     """List the variables to download: a tagset for the NLS Investigator, the cart of the PSID Data Center."""
-    from labor_llm.surveys.variable_lists import variable_list, write_variable_lists
+    from labor_llm.surveys.conversion import variable_list, write_variable_lists
 
     if out is None:
         typer.echo(variable_list(survey))

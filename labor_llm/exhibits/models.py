@@ -228,13 +228,13 @@ def memory_table(sizes: Sequence[str], tokens: int) -> DisplayTable:
     """List the memory that the recipes for Llama-2 take on each GPU of 80 GB, in GiB.
 
     Args:
-        sizes: of `labor_llm.models.memory.llama_2`.
+        sizes: of `labor_llm.models.memory.LLAMA_2`.
         tokens: run at once on each GPU.
     """
     # Only here, as the weights are counted by transformers.
-    from labor_llm.models.memory import llama_2, recipe_table
+    from labor_llm.models.memory import recipe_table
 
-    rows = pd.concat([recipe_table(llama_2(size), tokens).assign(size=size.upper()) for size in sizes])
+    rows = pd.concat([recipe_table(size, tokens).assign(size=size.upper()) for size in sizes])
     rows["recipe"] = "Llama-2-" + rows["size"] + ": " + rows["recipe"]
     rows["fits"] = rows["fits"].map({True: "yes", False: "no"})
     columns = {

@@ -39,15 +39,20 @@ class TrainingCareer:
         return int((self.targets != IGNORED).sum())
 
 
+def whole_career(ids: torch.Tensor) -> TrainingCareer:
+    """Return a career of which all tokens but the first count."""
+    return TrainingCareer(ids, torch.cat([ids[1:], ids.new_full((1,), IGNORED)]))
+
+
 def training_career(resume: EncodedResume, loss: str) -> TrainingCareer:
-    """Return a career with its targets: 'all tokens' but the first, or those of the 'titles' with their end of line."""
-    ids = torch.as_tensor(resume.ids)
-    counted = torch.zeros(len(ids), dtype=torch.bool)
-    for start, end in resume.spans if loss == "titles" else [(1, len(ids))]:
-        counted[start:end] = True
-    following = torch.cat([ids[1:], ids.new_full((1,), IGNORED)])
-    counts = torch.cat([counted[1:], counted.new_zeros(1)])
-    return TrainingCareer(ids, torch.where(counts, following, IGNORED))
+    """Return a career of which 'all tokens' count, or those of the 'titles' with their end of line."""
+    whole = whole_career(torch.as_tensor(resume.ids))
+    if loss != "titles":
+        return whole
+    counts = torch.zeros(len(whole.ids), dtype=torch.bool)
+    for start, end in resume.spans:
+        counts[start - 1 : end - 1] = True
+    return TrainingCareer(whole.ids, torch.where(counts, whole.targets, IGNORED))
 
 
 def batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:

@@ -29,13 +29,8 @@ from labor_llm.errors import InputError, ResourceError
 from labor_llm.finetuning.processes import Processes
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.finetuning.steps import CURVE_FILE, FineTuningRun
-from labor_llm.models.loading import (
-    BASE_FILE,
-    LanguageModel,
-    load_language_model,
-    load_tokenizer,
-    weights_checksum,
-)
+from labor_llm.models.folders import BASE_FILE, weights_checksum
+from labor_llm.models.loading import LanguageModel, load_language_model, load_tokenizer
 from labor_llm.store.artefacts import check_replaceable, environment, is_current, writing
 from labor_llm.store.results import discard_finished, only_run_into, unfinished
 from labor_llm.store.staleness import code_checksum
@@ -46,6 +41,52 @@ _MOMENTS = 2  # AdamW keeps two numbers a weight
 _DIFFERENCES = (
     "another base model, other settings, careers, thread count, number or kind of processes, or code"
 )
+
+
+def fine_tune_panel(
+    base: str,
+    panel: CareerPanel,
+    splits: Mapping[str, str],
+    settings: FineTuningSettings,
+    folder: Path,
+    inputs: dict[str, Path] | None = None,
+    replace: bool = True,
+) -> Path:
+    """Fine-tune on the training workers of a panel, as `fine_tune_careers`; `splits` tells the split of each worker."""
+    return fine_tune_careers(base, training_careers(panel, splits), settings, folder, inputs, replace)
+
+
+def fine_tune_careers(
+    base: str,
+    careers: TrainingCareers,
+    settings: FineTuningSettings,
+    folder: Path,
+    inputs: dict[str, Path] | None = None,
+    replace: bool = True,
+) -> Path:
+    """Fine-tune on chosen careers, of one data set or of several (`labor_llm.careers.samples`).
+
+    Args:
+        base: the base model, as in `load_language_model`.
+        careers: those to train on, and those to choose the checkpoint on. What they are, in numbers, stands in the
+            manifest of the model.
+        settings: method, schedule and precision.
+        folder: where the model will stand.
+        inputs: artefacts that the panels come from, for the manifest.
+        replace: whether another stored result at `folder` may be replaced.
+
+    Returns, raises: as `fine_tune`.
+    """
+    tokenizer = load_tokenizer(base)
+    # A panel that counts several times is encoded once.
+    encoded = {
+        id(panel): [encode_resume(tokenizer, resume) for resume in resumes(panel)]
+        for panel in (careers.own, *careers.added, careers.validation)
+    }
+    train = [resume for panel in careers.panels for resume in encoded[id(panel)]]
+    validation = encoded[id(careers.validation)]
+    described = {MANIFEST_ENTRY: careers.described()}
+    return fine_tune(base, train, validation, settings, folder, inputs, replace, described)
 
 
 def fine_tune(
@@ -112,74 +153,16 @@ def fine_tune(
         with processes.together():
             if processes.is_main:
                 parameters = {
-                    "base": base,
-                    "identity": identity,
-                    **dataclasses.asdict(settings),
-                    **(described or {}),
-                }
+                    "base": base, "identity": identity, **settings.model_dump(), **(described or {}),
+                }  # fmt: skip
                 with writing(folder, parameters, inputs) as aside:
                     run.model.save_pretrained(aside, state_dict=whole)
-                    _save_beside_model(language_model, base, settings, aside)
+                    language_model.tokenizer.save_pretrained(aside)
+                    if settings.method == "lora":
+                        made_on = {"name": base, "checksum": weights_checksum(base)}
+                        (aside / BASE_FILE).write_text(json.dumps(made_on) + "\n", encoding="utf-8")
                     run.curve_frame().to_csv(aside / CURVE_FILE, index=False)
     return folder
-
-
-def fine_tune_panel(
-    base: str,
-    panel: CareerPanel,
-    splits: Mapping[str, str],
-    settings: FineTuningSettings,
-    folder: Path,
-    inputs: dict[str, Path] | None = None,
-    replace: bool = True,
-) -> Path:
-    """Fine-tune on the training workers of a panel, choose the checkpoint on its validation workers.
-
-    Args:
-        base: the base model, as in `load_language_model`.
-        panel: careers.
-        splits: the split of each worker.
-        settings: method, schedule and precision.
-        folder: where the model will stand.
-        inputs: artefacts that the panel comes from.
-        replace: whether another stored result at `folder` may be replaced.
-
-    Returns, raises: as `fine_tune`.
-    """
-    return fine_tune_careers(base, training_careers(panel, splits), settings, folder, inputs, replace)
-
-
-def fine_tune_careers(
-    base: str,
-    careers: TrainingCareers,
-    settings: FineTuningSettings,
-    folder: Path,
-    inputs: dict[str, Path] | None = None,
-    replace: bool = True,
-) -> Path:
-    """Fine-tune on chosen careers, of one data set or of several (`labor_llm.careers.samples`).
-
-    Args:
-        base: the base model, as in `load_language_model`.
-        careers: those to train on, and those to choose the checkpoint on. What they are, in numbers, stands in the
-            manifest of the model.
-        settings: method, schedule and precision.
-        folder: where the model will stand.
-        inputs: artefacts that the panels come from.
-        replace: whether another stored result at `folder` may be replaced.
-
-    Returns, raises: as `fine_tune`.
-    """
-    tokenizer = load_tokenizer(base)
-    # A panel that counts several times is encoded once.
-    encoded = {
-        id(panel): [encode_resume(tokenizer, resume) for resume in resumes(panel)]
-        for panel in (careers.own, *careers.added, careers.validation)
-    }
-    train = [resume for panel in careers.panels for resume in encoded[id(panel)]]
-    validation = encoded[id(careers.validation)]
-    described = {MANIFEST_ENTRY: careers.described()}
-    return fine_tune(base, train, validation, settings, folder, inputs, replace, described)
 
 
 def read_learning_curve(folder: Path) -> pd.DataFrame:
@@ -217,22 +200,15 @@ def _identity(
     the hash leaves out so that a result can be used elsewhere, may differ in the last digits.
     """
     # Quantised weights are bitsandbytes' work; without them its version is no matter.
-    used = ["accelerate"] + ["bitsandbytes"] * (settings.quantization != "none")
-    versions = {**environment()["versions"], **{name: _version(name) for name in used}}
+    used = ["accelerate", *(["bitsandbytes"] if settings.quantization != "none" else [])]
+    versions = {**environment()["versions"], **{name: importlib.metadata.version(name) for name in used}}
     digest = hashlib.sha256()
-    digest.update(json.dumps([weights_checksum(base), dataclasses.asdict(settings), versions]).encode())
+    digest.update(json.dumps([weights_checksum(base), settings.model_dump(), versions]).encode())
     digest.update(f"{torch.get_num_threads()} {code_checksum(__file__)} {len(train)}".encode())
     digest.update(f"{processes.kind} {processes.count} {processes.device.type}".encode())
     for resume in (*train, *validation):
         digest.update(resume.ids.tobytes() + b"|")
     return digest.hexdigest()
-
-
-def _version(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _prepared_model(base: str, settings: FineTuningSettings) -> LanguageModel:
@@ -259,15 +235,6 @@ def _prepared_model(base: str, settings: FineTuningSettings) -> LanguageModel:
         # As a set its order, and so the stored file, would be another in every process.
         made.target_modules = sorted(made.target_modules)
     return dataclasses.replace(language_model, model=adapted)
-
-
-def _save_beside_model(
-    language_model: LanguageModel, base: str, settings: FineTuningSettings, folder: Path
-) -> None:
-    language_model.tokenizer.save_pretrained(folder)
-    if settings.method == "lora":
-        made_on = {"name": base, "checksum": weights_checksum(base)}
-        (folder / BASE_FILE).write_text(json.dumps(made_on) + "\n", encoding="utf-8")
 
 
 def _check_careers(name: str, careers: Sequence[EncodedResume], language_model: LanguageModel) -> None:

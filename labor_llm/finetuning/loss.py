@@ -1,10 +1,11 @@
-"""Causal attention within each of several careers that follow each other without padding.
+"""The loss of a fine-tuning, and the attention of careers that follow each other without padding.
 
-On a GPU in half precision it is PyTorch's variable-length flash attention. Elsewhere matrix products, career by career
-and in blocks of rows that look no further than they may: on a CPU they take about half the time of the fused kernel,
-whose backward pass is slow there, and no memory that grows with the square of a career's length outlives a block.
+Attention is causal, within each career. On a GPU in half precision it is PyTorch's variable-length flash attention.
+Elsewhere it is matrix products, career by career and in blocks of rows that look no further than they may: on a CPU
+they take about half the time of the fused kernel, whose backward pass is slow there, and no memory that grows with the
+square of a career's length outlives a block.
 
-The loss of a fine-tuning: cross-entropy of the tokens that count, without the logits of all of them at once.
+The loss is the cross-entropy of the tokens that count, without the logits of all of them at once.
 """
 
 from __future__ import annotations
@@ -19,10 +20,18 @@ from torch.nn import functional
 from transformers import AttentionInterface, PreTrainedModel
 
 from labor_llm.errors import MismatchError
-from labor_llm.finetuning.batches import IGNORED, TrainingCareer, packed, padded
+from labor_llm.finetuning.batches import IGNORED, TrainingCareer, packed, padded, whole_career
 
 PACKED_ATTENTION = "labor_llm_packed"
-_ROWS = 256
+_ROWS = 256  # of a block of attention
+_LOGIT_BYTES = 2**28
+_LOGIT_ROWS = 64  # on a CPU, few enough to stay in its cache
+_AGREEMENT = 1e-4  # of float32 sums, which agree to 1e-6
+# Quantised weights in bfloat16 agree to 1e-3; capped or scaled logits are off by far more.
+_ROUNDED_AGREEMENT = 1e-2
+# 8-bit products round by what else is in the row; another career changes the states far more.
+_INT8_STATES = 0.1
+_OPENING = 4  # tokens at the beginning of a career: a short convolution looks no further back
 
 
 def packed_attention(
@@ -50,7 +59,7 @@ def packed_attention(
         dropout: must be zero.
         cu_seq_lens_q: where careers begin and end, int32 [careers + 1].
         max_length_q: tokens of the longest career.
-        sliding_window: the furthest that a token looks back, if the model limits it.
+        sliding_window: the furthest that a token looks back, if the model limits it; no less than the longest career.
         **others: what else transformers hands over.
 
     Returns:
@@ -66,10 +75,7 @@ def packed_attention(
         or any(others.get(name) is not None for name in ("softcap", "s_aux", "position_bias"))
     )
     if special or cu_seq_lens_q is None:
-        raise MismatchError(
-            "Fine-tuning: the model's attention is not plain causal attention, so careers cannot be packed. "
-            "Set layout to 'padded'."
-        )
+        raise _unpackable("the model's attention is not plain causal attention, so careers cannot be packed.")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     # Rotations leave queries and keys in the precision of the positions' sines.
     q, k, v = (states[0].to(value.dtype) for states in (query, key, value))
@@ -145,17 +151,6 @@ def _weights(q: torch.Tensor, k: torch.Tensor, scale: float) -> torch.Tensor:
     return torch.softmax(scores, -1)
 
 
-_LOGIT_BYTES = 2**28
-_ROWS_FINETUNING_LOSS = 64
-_AGREEMENT = 1e-4  # of float32 sums, which agree to 1e-6
-_ROUNDED_AGREEMENT = (
-    1e-2  # quantised weights in bfloat16 agree to 1e-3; capped or scaled logits are off by far more
-)
-# 8-bit products round by what else is in the row; another career changes the states far more.
-_INT8_STATES = 0.1
-_OPENING = 4  # tokens at the beginning of a career: a short convolution looks no further back
-
-
 class NextTokenLoss(nn.Module):
     """The summed loss of a language model on careers, packed or padded.
 
@@ -211,7 +206,7 @@ def pack_careers(model: nn.Module, career: TrainingCareer) -> None:
     dtypes = {weight.dtype for weight in model.parameters()}
     agreement = _AGREEMENT if dtypes == {torch.float32} else _ROUNDED_AGREEMENT
     # All tokens count here, whatever the run learns.
-    one, other = (_whole_career(ids) for ids in (career.ids, career.ids.flip(0)))
+    one, other = (whole_career(ids) for ids in (career.ids, career.ids.flip(0)))
     model.eval()
     own = loss(**padded([other], device)) + loss(**padded([one], device))
     try:
@@ -242,10 +237,6 @@ def pack_careers(model: nn.Module, career: TrainingCareer) -> None:
 
 def _unpackable(why: str) -> MismatchError:
     return MismatchError(f"Fine-tuning: {why} Set layout to 'padded'.")
-
-
-def _whole_career(ids: torch.Tensor) -> TrainingCareer:
-    return TrainingCareer(ids, torch.cat([ids[1:], ids.new_full((1,), IGNORED)]))
 
 
 def _states(model: nn.Module, careers: Sequence[TrainingCareer]) -> torch.Tensor:
@@ -316,7 +307,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
 def _losses_and_gradients(logits: torch.Tensor, targets: torch.Tensor, gradient: bool) -> torch.Tensor:
     """Return the summed loss of logits [tokens, vocabulary], which become its gradient if that is asked for."""
     total = torch.zeros((), dtype=torch.float32, device=logits.device)
-    rows = _ROWS_FINETUNING_LOSS if logits.device.type == "cpu" else len(logits)
+    rows = _LOGIT_ROWS if logits.device.type == "cpu" else len(logits)
     for start in range(0, len(logits), rows):
         some, wanted = logits[start : start + rows], targets[start : start + rows, None]
         largest, realised = some.amax(-1), some.gather(1, wanted)

@@ -15,7 +15,6 @@ them, and the one that found it says so.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
@@ -36,17 +35,14 @@ from labor_llm.errors import InputError, LaborLLMError
 from labor_llm.finetuning.loss import NextTokenLoss, causal_model
 from labor_llm.store.checkpoints import TrainingState
 
+_LAUNCH = "labor_llm/finetuning/launch"
 _PRECISIONS = {"bfloat16": "bf16", "float32": "no"}
 # The others wait while the main process writes a checkpoint, of 80 GB for seven billion weights.
 _PATIENCE = timedelta(hours=2)
 
 
 def shares(lengths: Sequence[int], count: int) -> list[list[int]]:
-    """Divide careers over processes: each, longest first, to the process with the fewest tokens so far.
-
-    Args:
-        lengths: tokens of each career.
-        count: number of processes.
+    """Divide careers of some lengths over processes: each, longest first, to the one with the fewest tokens so far.
 
     Returns:
         For each process the places of its careers, in their order; none for a process that is not needed.
@@ -76,11 +72,7 @@ class Processes:
     """
 
     def __init__(self, precision: str) -> None:
-        """Join the processes that a launcher has started, if any.
-
-        Args:
-            precision: 'bfloat16' (mixed) or 'float32'.
-        """
+        """Join the processes that a launcher has started, if any; `precision` is 'bfloat16' (mixed) or 'float32'."""
         # A second run in one process may ask for another precision, which accelerate keeps for the process.
         AcceleratorState._reset_state()
         self._accelerator = Accelerator(
@@ -113,21 +105,24 @@ class Processes:
                 forward_sync_buffers=False,
             )
         elif self.kind == "FSDP":
+            self._check_sharding(causal_model(loss.model))
             self._shard(loss)
 
-    def _shard(self, loss: NextTokenLoss) -> None:
-        """Shard every layer, and what lies outside of them, which the loss holds whole from its start to its end."""
-        model = causal_model(loss.model)
+    def _check_sharding(self, model: nn.Module) -> None:
         refused = ""
         if os.environ.get("FSDP_VERSION", "2") != "2":
-            refused = "set fsdp_version to 2 in accelerate's configuration, as launch/fsdp.yaml does."
+            refused = f"set fsdp_version to 2 in accelerate's configuration, as {_LAUNCH}/fsdp.yaml does."
         elif getattr(model, "quantization_method", None) is not None:
             refused = (
-                "quantised weights cannot be divided by FSDP. Launch with labor_llm/finetuning/launch/ddp.yaml, or set "
+                f"quantised weights cannot be divided by FSDP. Launch with {_LAUNCH}/ddp.yaml, or set "
                 "quantization to none."
             )
         if refused:
             raise self.said_once(InputError(f"Fine-tuning: {refused}"))
+
+    def _shard(self, loss: NextTokenLoss) -> None:
+        """Shard every layer, and what lies outside of them, which the loss holds whole from its start to its end."""
+        model = causal_model(loss.model)
         wanted = FullyShardedDataParallelPlugin(fsdp_version=2)
         options = {
             "reshard_after_forward": wanted.reshard_after_forward,
@@ -180,11 +175,7 @@ class Processes:
     def own_passes(
         self, lengths: Sequence[int], divide: Callable[[Sequence[int]], list[list[int]]]
     ) -> list[list[int]]:
-        """Divide careers over the processes, and this one's over passes.
-
-        Args:
-            lengths: tokens of each career.
-            divide: gives the passes of careers of given lengths.
+        """Divide careers over the processes, and this one's over passes, as `divide` does it for some lengths.
 
         Returns:
             For each pass of this process the places of its careers; empty for a pass that it only attends: one under
@@ -273,23 +264,23 @@ class Processes:
         """
         if self.kind == "one":
             return state
-        described = None
-        if self.is_main and state is not None:
-            kept = {number: list(values) for number, values in state.optimizer["state"].items()}
-            described = [state.step, state.notes, state.optimizer["param_groups"], kept]
-        described = json.loads(self._spread_text(json.dumps(described)))
-        if described is None:
-            return None
-        step, notes, groups, kept = described
         whole = state.weights if state is not None else {}
         moments = state.optimizer["state"] if state is not None else {}
+        described: list[Any] = [None]
+        if state is not None:
+            kept = {number: list(values) for number, values in moments.items()}
+            described = [(state.step, state.notes, state.optimizer["param_groups"], kept)]
+        dist.broadcast_object_list(described, src=0, device=self.device)
+        if described[0] is None:
+            return None
+        step, notes, groups, kept = described[0]
         spread = {name: self._spread(whole.get(name), weight) for name, weight in weights.items()}
         optimizer = {}
         for number, names in kept.items():
-            weight, values = list(weights.values())[int(number)], moments.get(int(number), {})
+            weight, values = list(weights.values())[number], moments.get(number, {})
             # AdamW's moments have the weight's shape, its count of steps none.
             like = {name: weight.new_zeros(()) if name == "step" else weight for name in names}
-            optimizer[int(number)] = {name: self._spread(values.get(name), like[name]) for name in names}
+            optimizer[number] = {name: self._spread(values.get(name), like[name]) for name in names}
         return TrainingState(step, spread, {"state": optimizer, "param_groups": groups}, notes)
 
     def _spread(self, whole: torch.Tensor | None, like: torch.Tensor) -> torch.Tensor:
@@ -301,15 +292,6 @@ class Processes:
             return distribute_tensor(here, like.device_mesh, like.placements).to(like.device)
         dist.broadcast(here, src=0)
         return here
-
-    def _spread_text(self, text: str) -> str:
-        encoded = text.encode()
-        size = int(self.summed([float(len(encoded)) if self.is_main else 0.0])[0])
-        here = torch.empty(size, dtype=torch.uint8, device=self.device)
-        if self.is_main:
-            here.copy_(torch.frombuffer(bytearray(encoded), dtype=torch.uint8))
-        dist.broadcast(here, src=0)
-        return bytes(here.cpu().numpy()).decode()
 
     def reshard(self) -> None:
         """Let go of weights that a forward pass without a backward one has left whole."""

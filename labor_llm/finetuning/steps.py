@@ -93,7 +93,9 @@ class FineTuningRun:
         every = max(1, self.total // _TRAIN_LOSSES)
         self.loss.train()
         self._settle()
-        with self._progress() as advance:
+        what = f"fine-tuning {self.folder.name.removeprefix('.').removesuffix('.unfinished')}"
+        shown = progress(what, self.total, "step", self.step)
+        with shown if self.processes.is_main else contextlib.nullcontext(lambda *_: None) as advance:
             while self.step < self.total:
                 self._losses.append(self.take_step())
                 if self.step in evaluate_after or self.step % every == 0:
@@ -113,11 +115,6 @@ class FineTuningRun:
         if self.processes.kind == "DDP":
             self.processes.backward(self._summed_loss([]))
             self.optimizer.zero_grad()
-
-    def _progress(self) -> contextlib.AbstractContextManager[Any]:
-        if self.processes.is_main:
-            return progress("fine-tuning", self.total, "step", done=self.step)
-        return contextlib.nullcontext(lambda *_: None)
 
     def take_step(self) -> float:
         """Take the next step of the schedule and return its loss, nats per token that counts.
@@ -167,8 +164,8 @@ class FineTuningRun:
 
     def _own_passes(self, careers: Sequence[TrainingCareer]) -> list[list[int]]:
         """Return the places of the careers in each pass of this process; an empty pass is only attended."""
-        lengths = [len(career.ids) for career in careers]
         tokens, layout = self.settings.tokens_at_once, self.settings.layout
+        lengths = [len(career.ids) for career in careers]
         return self.processes.own_passes(lengths, lambda share: passes(share, tokens, layout))
 
     def _summed_loss(self, careers: Sequence[TrainingCareer]) -> torch.Tensor:
@@ -187,18 +184,16 @@ class FineTuningRun:
             total += self._summed_loss([careers[place] for place in part]).item()
         self.processes.reshard()
         self.loss.train()
-        validation_loss = float(self.processes.summed([total])[0]) / sum(
-            career.predicted for career in careers
-        )
-        self._note("validation", validation_loss)
-        if validation_loss < self.best:
-            self.best, self.best_step = validation_loss, self.step
+        loss = float(self.processes.summed([total])[0]) / sum(career.predicted for career in careers)
+        self._note("validation", loss)
+        if loss < self.best:
+            self.best, self.best_step = loss, self.step
         self._store()
 
     def _note(self, split: str, loss: float) -> None:
-        epoch = self.step / self.steps_per_epoch
-        self.curve.append({"step": self.step, "epoch": epoch, "split": split, "loss": loss})
-        self._show(self.curve[-1:], "a")
+        point = {"step": self.step, "epoch": self.step / self.steps_per_epoch, "split": split, "loss": loss}
+        self.curve.append(point)
+        self._show([point], "a")
 
     def _show(self, points: list[dict[str, Any]], mode: str) -> None:
         """Write points of the learning curve where they can be watched while the run goes on."""

@@ -7,8 +7,6 @@ Weights are read from safetensors only, no code that comes with a model is run, 
 from __future__ import annotations
 
 import json
-import logging
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import load_file
 from transformers import (
-    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
@@ -27,14 +24,14 @@ from transformers import (
 
 from labor_llm.errors import InputError, MismatchError, NumericalError
 from labor_llm.models.folders import (
-    PACKAGED_MODELS,
-    file_checksum,
-    is_sound,
-    packaged_model_folder,
-    verify_model,
+    ADAPTER_FILE,
+    BASE_FILE,
+    model_source,
+    named,
+    not_loaded,
+    quiet_libraries,
+    weights_checksum,
 )
-from labor_llm.store.artefacts import MANIFEST
-from labor_llm.store.results import project_root
 from labor_llm.text.tokenization import check_vocabulary
 
 if TYPE_CHECKING:
@@ -42,8 +39,6 @@ if TYPE_CHECKING:
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 QUANTIZATIONS = ("none", "8bit", "4bit")
-BASE_FILE = "base_model.json"
-_ADAPTER_FILE = "adapter_config.json"
 _ADAPTER_WEIGHTS = "adapter_model.safetensors"
 _ADAPTER_REMEDY = (
     "It was cut or changed, or belongs to another adapter: copy the adapter again, or fine-tune again."
@@ -96,11 +91,9 @@ def load_language_model(
     """
     _check_choice("dtype", dtype, DTYPES)
     _check_choice("quantization", quantization, QUANTIZATIONS)
-    if quantization != "4bit":
-        # peft imports bitsandbytes for any adapter, which then misses a kernel that only 4-bit products would use.
-        logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
+    quiet_libraries()
     source = model_source(name)
-    if isinstance(source, Path) and (source / _ADAPTER_FILE).is_file():
+    if isinstance(source, Path) and (source / ADAPTER_FILE).is_file():
         return _load_adapted(str(name), source, dtype, quantization)
     model = _load_weights(source, dtype, quantization)
     tokenizer = load_tokenizer(name)
@@ -115,91 +108,14 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
         InputError: if there is no such model or it has no tokenizer.
     """
     source = model_source(name)
+    quiet_libraries()
     try:
         return AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except Exception as error:
         raise InputError(
-            f"{source}: no tokenizer could be loaded ({_named(error)}). If its tokenizer.json was cut or changed, copy "
+            f"{source}: no tokenizer could be loaded ({named(error)}). If its tokenizer.json was cut or changed, copy "
             "the tokenizer's files of the same model again; a hub id needs the network."
         ) from error
-
-
-def is_model_name(name: str) -> bool:
-    """Tell whether a name can stand for a model (packaged, a folder, or of the form of a hub id)."""
-    return name in PACKAGED_MODELS or _folder(name).is_dir() or _is_hub_id(name)
-
-
-def model_source(name: str | Path) -> Path | str:
-    """Return the folder that a name stands for, checked, or the hub id itself.
-
-    Raises:
-        InputError: if the name is neither packaged, nor a usable folder, nor of the form of a hub id.
-        ArtefactError: if the folder is an artefact that was changed.
-    """
-    if str(name) in PACKAGED_MODELS:
-        return _packaged(str(name))
-    folder = _folder(name)
-    if folder.is_dir():
-        _check_folder(folder)
-        return folder
-    if _is_hub_id(str(name)):
-        return str(name)
-    raise InputError(
-        f"{name}: no such model. Name a packaged one ({', '.join(PACKAGED_MODELS)}), "
-        "an existing folder with a model, or a hub id (OWNER/NAME)."
-    )
-
-
-_packaged_folders: dict[str, Path] = {}
-
-
-def _packaged(name: str) -> Path:
-    """Return the folder of a packaged model; half a gigabyte is verified once a process while nothing changes."""
-    folder = _packaged_folders.get(name)
-    if folder is None or not is_sound(folder):
-        folder = packaged_model_folder(name)
-        verify_model(folder)
-        _packaged_folders[name] = folder
-    return folder
-
-
-def _folder(name: str | Path) -> Path:
-    return Path(name) if Path(name).is_dir() else project_root() / name
-
-
-def _is_hub_id(name: str) -> bool:
-    return name.count("/") == 1 and not name.startswith((".", "/", "results/"))
-
-
-def weights_checksum(name: str | Path) -> str:
-    """Return what identifies a model: the sha256 of its weights, configuration and tokenizer, or id and revision.
-
-    Files are read once a process while they do not change.
-
-    Raises:
-        InputError: as `load_language_model`.
-    """
-    source = model_source(name)
-    if isinstance(source, str):
-        return f"{source}@{_hub_revision(source)}"
-    files = sorted([*source.glob("*.safetensors"), *source.glob("*.json")])
-    return "-".join(file_checksum(path)[:16] for path in files if path.name != MANIFEST)
-
-
-def _hub_revision(name: str) -> str:
-    """Return the commit that a hub id stands for here and now; a model on a hub may be replaced under its name."""
-    try:
-        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
-    except Exception as error:
-        raise InputError(_not_loaded(name, error)) from error
-    return str(getattr(config, "_commit_hash", None) or "unknown revision")
-
-
-def _not_loaded(source: Path | str, error: Exception) -> str:
-    return (
-        f"{source}: the model could not be loaded ({_named(error)}). "
-        "A folder needs config.json, safetensors weights and the tokenizer; a hub id needs the network."
-    )
 
 
 def _load_adapted(name: str, folder: Path, dtype: str, quantization: str) -> LanguageModel:
@@ -225,18 +141,18 @@ def _read_object(path: Path, texts: Sequence[str]) -> dict[str, Any]:
         if lacking := [name for name in texts if not isinstance(found[name], str)]:
             raise TypeError(f"{lacking[0]} is no text")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: not readable ({_named(error)}). {_ADAPTER_REMEDY}") from error
+        raise InputError(f"{path}: not readable ({named(error)}). {_ADAPTER_REMEDY}") from error
     return dict(found)
 
 
 def _read_adapter(folder: Path) -> dict[str, torch.Tensor]:
     """Return the weights of an adapter, before half a minute goes into its base; its configuration is read too."""
-    _read_object(folder / _ADAPTER_FILE, ("peft_type",))
+    _read_object(folder / ADAPTER_FILE, ("peft_type",))
     path = folder / _ADAPTER_WEIGHTS
     try:
         weights = load_file(path)
     except Exception as error:
-        raise InputError(f"{path}: not readable ({_named(error)}). {_ADAPTER_REMEDY}") from error
+        raise InputError(f"{path}: not readable ({named(error)}). {_ADAPTER_REMEDY}") from error
     for name, weight in weights.items():
         _check_finite(path, name, weight)
     return weights
@@ -247,12 +163,10 @@ def _with_adapter(model: PreTrainedModel, folder: Path, weights: Mapping[str, to
     from peft import PeftModel, get_peft_model_state_dict
 
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Found missing adapter keys", UserWarning)
-            adapted = PeftModel.from_pretrained(model, folder)
+        adapted = PeftModel.from_pretrained(model, folder)
     except Exception as error:
         raise InputError(
-            f"{folder}: the adapter could not be put on its base ({_named(error)}). {_ADAPTER_REMEDY}"
+            f"{folder}: the adapter could not be put on its base ({named(error)}). {_ADAPTER_REMEDY}"
         ) from error
     described = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
     lacking = sorted(described - set(weights))
@@ -261,7 +175,7 @@ def _with_adapter(model: PreTrainedModel, folder: Path, weights: Mapping[str, to
     for what, names in (("lacks weights", lacking), ("holds weights beside those", needless)):
         if names:
             raise MismatchError(
-                f"{folder / _ADAPTER_WEIGHTS}: {what} that {_ADAPTER_FILE} describes for this base "
+                f"{folder / _ADAPTER_WEIGHTS}: {what} that {ADAPTER_FILE} describes for this base "
                 f"({len(names):,}, such as {names[0]}). {_ADAPTER_REMEDY}"
             )
     return adapted
@@ -271,8 +185,6 @@ def _load_weights(source: Path | str, dtype: str, quantization: str) -> PreTrain
     options: dict[str, object] = {}
     if quantization != "none":
         options["quantization_config"] = _quantization_config(quantization, DTYPES[dtype])
-        # It says once a layer and pass that 8-bit products are made from float16, which is what 8 bits mean here.
-        logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
     try:
         model, found = AutoModelForCausalLM.from_pretrained(
             source,
@@ -283,7 +195,7 @@ def _load_weights(source: Path | str, dtype: str, quantization: str) -> PreTrain
             **options,
         )
     except Exception as error:
-        raise InputError(_not_loaded(source, error)) from error
+        raise InputError(not_loaded(source, error)) from error
     _check_weights(source, model, found)
     if quantization == "none" and torch.cuda.is_available():
         model = model.to("cuda")
@@ -322,31 +234,6 @@ def _quantization_config(quantization: str, compute: torch.dtype) -> BitsAndByte
     )
 
 
-def _check_folder(folder: Path) -> None:
-    """Refuse a folder that lacks a part of a model, before anything is loaded."""
-    if (folder / MANIFEST).is_file():
-        verify_model(folder)
-    adapter = (folder / _ADAPTER_FILE).is_file()
-    if not adapter and not (folder / "config.json").is_file():
-        raise InputError(f"{folder}: no config.json, so this is not the folder of a model.")
-    if not list(folder.glob("*.safetensors")):
-        raise InputError(
-            f"{folder}: no safetensors weights; other formats are not read. Convert the weights to safetensors."
-        )
-    if not adapter and not (folder / "tokenizer.json").is_file():
-        raise InputError(
-            f"{folder}: no tokenizer.json. Copy the tokenizer's files of the same model into the folder."
-        )
-    if adapter and not (folder / BASE_FILE).is_file():
-        raise InputError(f"{folder}: no {BASE_FILE}, so the base model of the adapter is not known.")
-
-
 def _check_choice(parameter: str, value: str, choices: object) -> None:
     if value not in choices:  # type: ignore[operator]
         raise InputError(f"{parameter} is {value!r}; choose one of {', '.join(choices)}.")  # type: ignore[call-overload]
-
-
-def _named(error: Exception) -> str:
-    """Return an error's type and the first line that it says; the text alone can be a bare key."""
-    text = str(error).strip()
-    return f"{type(error).__name__}: {text.splitlines()[0][:200] if text else 'no message'}"

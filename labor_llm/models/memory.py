@@ -1,22 +1,22 @@
-"""How much memory scoring and fine-tuning take, from a model's configuration alone, before a GPU is hired.
+"""How much memory scoring and fine-tuning of Llama-2 take, from its sizes alone, before a GPU is hired.
 
-Weights are counted on a meta device: the model is built, nothing is allocated. What a step needs beside them:
+All arithmetic is in bfloat16, two bytes a number. What a step of fine-tuning needs beside the frozen weights:
 
     full      16 bytes a weight: weight, gradient and AdamW's two moments in float32 (divided by the GPUs under
               FSDP), and the copies in bfloat16 that the step computes with (under FSDP two layers at a time)
-    LoRA      the frozen weights in bfloat16, 8 or 4 bits, and 16 bytes for each weight of the adapter
-    activations of a layer, bytes a token, with e bytes a number, width h, inner width i and key width k:
-              e (8h + 2k + 4i)      what the backward pass needs; attention by blocks, so no square of the length
-              + 4h                  in bfloat16, as the norms compute in float32
-    under LoRA, whose frozen layers keep no input of their own, e (6h + 2k + 4i), or in bfloat16
-              2 (3h + 2k + 3i) + 4h + 4 (6h + i), as the adapter keeps each input in float32
-    with gradient checkpointing a layer keeps e h, and one layer at a time is computed again
-    e 2i      in flight in the backward pass of a layer, + 8 i + 4 h under LoRA in bfloat16
-    12 V      logits over V tokens, their normalised values and the gradient, in float32; and 3 e h (+ 2 h in
-              bfloat16) for the last norm there
+    LoRA      16 bytes for each weight of the adapter
+    activations of a layer, bytes a token, with width h and inner width i:
+              2 (10h + 4i) + 4h     what the backward pass needs; attention by blocks, so no square of the length; the
+                                    norms compute in float32
+              2 (5h + 3i) + 4h + 4 (6h + i)
+                                    under LoRA, whose frozen layers keep no input of their own, while the adapter
+                                    keeps each input in float32
+    4i        in flight in the backward pass of a layer, + 8i + 4h under LoRA
+    12V + 8h  logits over V tokens, their normalised values and the gradient, in float32; and the last norm there
 
-The formula is held against the measured peak of a scaled-down model of the same architecture (Llama: dense, gated,
-attention by blocks). On top a GPU needs some 3 GiB for the CUDA context, the kernels' own space and fragmentation.
+The formulas are held against the measured peak of a scaled-down model of the same architecture (dense, gated, as many
+heads of keys as of queries). On top a GPU needs some 3 GiB for the CUDA context, the kernels' own space and
+fragmentation.
 """
 
 from __future__ import annotations
@@ -25,19 +25,62 @@ import dataclasses
 from dataclasses import dataclass
 
 import pandas as pd
-import torch
-from transformers import AutoModelForCausalLM, LlamaConfig, PretrainedConfig
 
 from labor_llm.errors import InputError
 
 GIB = 2**30
 # What a card sold as 80 GB shows, less the CUDA context, the kernels' own space and fragmentation.
 USABLE_GIB_OF_80_GB = 79.0 - 3.0
-_LLAMA_2 = {"7b": (4096, 32, 32, 11008), "13b": (5120, 40, 40, 13824)}
-_BYTES = {"float32": 4, "bfloat16": 2}
+_BYTES = 2
 # bitsandbytes: int8 with a float32 scale a row; NF4 in blocks of 64 with 8-bit scales, themselves scaled by 256.
 _QUANTIZED_BYTES = {"8bit": 1.0, "4bit": 0.5 + 1 / 64 + 4 / (64 * 256)}
-_ADAM_BYTES = 8
+_WORKING = GIB  # of the pass over the titles, as `memory` of `all_title_log_probs`
+_RECORD_TOKENS = 20  # of a career: one record every so many
+_RANK = 16  # of the adapter
+_MOST_GPUS = 64
+
+
+@dataclass(frozen=True)
+class Llama:
+    """The sizes of a model of this architecture, without tied embeddings.
+
+    Attributes:
+        width: of the stream, and of keys and values.
+        layers: their number.
+        inner: the inner width of a layer.
+        vocabulary: number of tokens.
+        context: the longest text that it reads, tokens.
+    """
+
+    width: int
+    layers: int
+    inner: int
+    vocabulary: int = 32000
+    context: int = 4096
+
+    @property
+    def linear(self) -> int:
+        """Weights of the linear layers, which quantisation concerns: four of attention, three of the inner part."""
+        return self.layers * (4 * self.width**2 + 3 * self.width * self.inner)
+
+    @property
+    def outside(self) -> int:
+        """Weights of the embedding, the output layer and the last norm."""
+        return (2 * self.vocabulary + 1) * self.width
+
+    @property
+    def layer(self) -> int:
+        """Weights of one layer, its two norms included."""
+        return self.linear // self.layers + 2 * self.width
+
+    @property
+    def weights(self) -> int:
+        """All weights."""
+        return self.layers * self.layer + self.outside
+
+
+LLAMA_2 = {"7b": Llama(4096, 32, 11008), "13b": Llama(5120, 40, 13824)}
+"""The published sizes (Touvron et al. 2023)."""
 
 
 @dataclass(frozen=True)
@@ -66,223 +109,104 @@ class MemoryNeed:
         return sum(dataclasses.asdict(self).values())
 
 
-@dataclass(frozen=True)
-class ModelSize:
-    """Number of weights of a model.
+def scoring_need(model: Llama, quantization: str = "none") -> MemoryNeed:
+    """Return what scoring all titles of a career that fills the context takes.
 
-    Attributes:
-        total: all weights.
-        linear: those of the linear layers inside the blocks, which quantisation and LoRA concern.
-        linear_sides: sum of inputs and outputs over those layers: weights of an adapter of rank one.
-        rows: sum of their outputs: the scales of an 8-bit copy.
-        layer: weights of one block.
-        largest: weights of the largest linear layer.
+    It is the pass over the career or, later, that over the titles; each record has logits over the whole vocabulary
+    at the end of its prompt.
     """
-
-    total: int
-    linear: int
-    linear_sides: int
-    rows: int
-    layer: int
-    largest: int
-
-
-def llama_2(size: str) -> LlamaConfig:
-    """Return the published configuration of Llama-2, '7b' or '13b' (Touvron et al. 2023).
-
-    Raises:
-        InputError: if the size is another.
-    """
-    if size not in _LLAMA_2:
-        raise InputError(f"size is {size!r}; choose one of {', '.join(_LLAMA_2)}.")
-    hidden, layers, heads, intermediate = _LLAMA_2[size]
-    return LlamaConfig(
-        vocab_size=32000, hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=heads,
-        num_key_value_heads=heads, intermediate_size=intermediate, max_position_embeddings=4096,
-        rms_norm_eps=1e-5, tie_word_embeddings=False,
-    )  # fmt: skip
-
-
-def model_size(config: PretrainedConfig) -> ModelSize:
-    """Return the number of weights of the model that a configuration describes, without allocating any."""
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
-    linear = [module for module in model.base_model.modules() if isinstance(module, torch.nn.Linear)]
-    total = sum(weight.numel() for weight in model.parameters())
-    outside = model.get_input_embeddings().weight.numel()
-    if not config.tie_word_embeddings:
-        outside += model.get_output_embeddings().weight.numel()
-    return ModelSize(
-        total=total,
-        linear=sum(module.weight.numel() for module in linear),
-        linear_sides=sum(module.in_features + module.out_features for module in linear),
-        rows=sum(module.out_features for module in linear),
-        layer=(total - outside) // config.num_hidden_layers,
-        largest=max(module.weight.numel() for module in linear),
-    )
-
-
-def scoring_need(
-    config: PretrainedConfig,
-    tokens: int,
-    records: int,
-    working: int = GIB,
-    dtype: str = "float32",
-    quantization: str = "none",
-) -> MemoryNeed:
-    """Return what scoring all titles of a career takes: the pass over the career or, later, that over the titles.
-
-    Args:
-        config: the model's configuration.
-        tokens: of the career, whose keys and values are kept.
-        records: of the career; each has logits over the whole vocabulary at the end of its prompt.
-        working: bytes that the pass over the titles may take (`memory` of `all_title_log_probs`).
-        dtype: as in `load_language_model`.
-        quantization: as in `load_language_model`.
-    """
-    size, e = model_size(config), _BYTES[dtype]
-    hidden, keys, inner = _widths(config)
+    tokens = model.context
     # The states of each layer are kept in the pass over a career, and a layer's own numbers are in flight.
-    career = tokens * e * ((config.num_hidden_layers + 1) * hidden + 2 * inner + 4 * hidden)
+    career = tokens * _BYTES * ((model.layers + 1) * model.width + 2 * model.inner + 4 * model.width)
     # The logits, a copy of them in float32 and their logarithms of probabilities.
-    logits = records * config.vocab_size * ((0 if e == 4 else e) + 4 + 4)
+    logits = tokens // _RECORD_TOKENS * model.vocabulary * (_BYTES + 4 + 4)
     return MemoryNeed(
-        weights=_frozen_weights(size, e, quantization),
-        activations=max(career, working - logits),
+        weights=_frozen_weights(model, quantization),
+        activations=max(career, _WORKING - logits),
         logits=logits,
-        keys_values=tokens * config.num_hidden_layers * 2 * keys * e,
+        keys_values=tokens * model.layers * 2 * model.width * _BYTES,
     )
 
 
-def fine_tuning_need(
-    config: PretrainedConfig,
-    tokens: int,
-    method: str = "full",
-    quantization: str = "none",
-    dtype: str = "bfloat16",
-    checkpointing: bool = False,
-    gpus: int = 1,
-    rank: int = 16,
-    master_weights: bool = True,
-) -> MemoryNeed:
+def fine_tuning_need(model: Llama, tokens: int, quantization: str | None = None, gpus: int = 1) -> MemoryNeed:
     """Return what a step of fine-tuning takes on each GPU.
 
     Args:
-        config: the model's configuration.
-        tokens: in the batch that one GPU runs at once, padding included.
-        method: 'full' or 'lora'.
-        quantization: of the frozen weights under LoRA.
-        dtype: of the arithmetic.
-        checkpointing: whether activations are computed again in the backward pass.
-        gpus: over which FSDP divides weights, gradients and moments of a full fine-tuning.
-        rank: of the adapter.
-        master_weights: whether a full fine-tuning in bfloat16 keeps weights and gradients in float32.
-
-    Raises:
-        InputError: if the method is not known, or a combination cannot be.
+        model: its sizes.
+        tokens: run at once on one GPU.
+        quantization: of the frozen weights under LoRA, 'none', '8bit' or '4bit'; None to train all weights.
+        gpus: over which FSDP divides weights, gradients and moments, where all are trained.
     """
-    if method not in ("full", "lora") or (method == "full" and quantization != "none"):
-        raise InputError(f"There is no fine-tuning by method {method!r} with quantization {quantization!r}.")
-    if method == "lora" and gpus > 1:
-        raise InputError("The memory of LoRA is given for one GPU; each of several holds the same.")
-    size, e = model_size(config), _BYTES[dtype]
-    activations, logits = _step(config, tokens, e, method, checkpointing)
-    if method == "lora":
-        trained = rank * size.linear_sides
-        weights = _frozen_weights(size, e, quantization) + 4 * trained
+    activations, logits = step_need(model, tokens, adapter=quantization is not None)
+    if quantization is not None:
+        # Inputs and outputs of the seven linear layers.
+        trained = _RANK * model.layers * (11 * model.width + 3 * model.inner)
         # A quantised layer is expanded to be multiplied, one at a time.
-        weights += e * size.largest if quantization != "none" else 0
-        return MemoryNeed(weights, 4 * trained, _ADAM_BYTES * trained, activations, logits)
-    stored = 4 if master_weights else e
-    weights, gradients = stored * size.total / gpus, stored * size.total / gpus
-    if gpus > 1:
-        # Two layers and what lies outside the layers are together on each GPU while they are at work.
-        outside = size.total - size.layer * config.num_hidden_layers
-        weights += e * (2 * size.layer + outside)
-        gradients += e * (size.layer + outside)
-    elif stored != e:
-        weights += e * size.total  # the copies of autocast
-    moments = 2 * stored * size.total / gpus
-    return MemoryNeed(weights, gradients, moments, activations, logits)
+        expanded = _BYTES * model.width * model.inner if quantization != "none" else 0
+        weights = _frozen_weights(model, quantization) + 4 * trained + expanded
+        return MemoryNeed(weights, 4 * trained, 8 * trained, activations, logits)
+    shared = 4 * model.weights / gpus
+    # The copies to compute with; under FSDP of two layers, and of the gradient of one, at a time.
+    copies = (
+        (2 * model.layer + model.outside, model.layer + model.outside) if gpus > 1 else (model.weights, 0)
+    )
+    weights, gradients = (shared + _BYTES * number for number in copies)
+    return MemoryNeed(weights, gradients, 2 * shared, activations, logits)
 
 
-def recipe_table(
-    config: PretrainedConfig, tokens: int = 2048, usable_gib: float = USABLE_GIB_OF_80_GB
-) -> pd.DataFrame:
-    """Return the memory of the recipes for one kind of GPU, one row a recipe.
+def step_need(model: Llama, tokens: int, adapter: bool) -> tuple[float, float]:
+    """Return the bytes of activations and of logits at the peak of a step."""
+    width, inner = model.width, model.inner
+    kept, in_flight = _BYTES * (10 * width + 4 * inner) + 4 * width, 2 * _BYTES * inner
+    if adapter:
+        kept = _BYTES * (5 * width + 3 * inner) + 4 * width + 4 * (6 * width + inner)
+        in_flight += 8 * inner + 4 * width
+    logits = tokens * (12 * model.vocabulary + 8 * width)
+    stored = tokens * model.layers * kept
+    # The logits are gone when the backward pass reaches the layers: the larger of the two makes the peak.
+    return (stored, logits) if logits > tokens * in_flight else (stored + tokens * in_flight, 0.0)
 
-    Scored is a career that fills the model's
-    context, one record every twenty tokens.
+
+def recipe_table(size: str, tokens: int) -> pd.DataFrame:
+    """Return the memory of the recipes for Llama-2 on GPUs of 80 GB, one row a recipe.
 
     Args:
-        config: the model's configuration.
+        size: '7b' or '13b'.
         tokens: run at once on each GPU (`tokens_at_once` of the settings).
-        usable_gib: memory of a GPU that the numbers may take, GiB.
 
     Returns:
         `recipe`, `gpus` (for FSDP the fewest powers of two that suffice), the parts of `MemoryNeed` and `total`
         (GiB on each GPU) and `fits`.
+
+    Raises:
+        InputError: if the size is another.
     """
-    career = config.max_position_embeddings
-    rows = {
-        "score, bfloat16": (1, scoring_need(config, career, career // 20, GIB, "bfloat16")),
-        "score, 8-bit": (1, scoring_need(config, career, career // 20, GIB, "bfloat16", "8bit")),
-        "score, 4-bit": (1, scoring_need(config, career, career // 20, GIB, "bfloat16", "4bit")),
-        "LoRA, bfloat16": (1, fine_tuning_need(config, tokens, "lora")),
-        "LoRA, 8-bit": (1, fine_tuning_need(config, tokens, "lora", "8bit")),
-        "QLoRA, 4-bit": (1, fine_tuning_need(config, tokens, "lora", "4bit")),
-        "full, one GPU": (1, fine_tuning_need(config, tokens)),
-        "full, FSDP": _smallest_fsdp(config, tokens, usable_gib),
-    }
-    table = pd.DataFrame(
-        {
-            "recipe": name, "gpus": gpus,
-            **{part: number / GIB for part, number in dataclasses.asdict(need).items()}, "total": need.total / GIB,
-        }
-        for name, (gpus, need) in rows.items()
-    )  # fmt: skip
-    table["fits"] = table["total"] <= usable_gib
-    return table
-
-
-def _smallest_fsdp(config: PretrainedConfig, tokens: int, usable_gib: float) -> tuple[int, MemoryNeed]:
+    if size not in LLAMA_2:
+        raise InputError(f"size is {size!r}; choose one of {', '.join(LLAMA_2)}.")
+    model = LLAMA_2[size]
     gpus = 2
-    while True:
-        need = fine_tuning_need(config, tokens, gpus=gpus)
-        if need.total <= usable_gib * GIB or gpus >= 64:
-            return gpus, need
+    while fine_tuning_need(model, tokens, gpus=gpus).total > USABLE_GIB_OF_80_GB * GIB and gpus < _MOST_GPUS:
         gpus *= 2
+    needs = {
+        "score, bfloat16": scoring_need(model),
+        "score, 8-bit": scoring_need(model, "8bit"),
+        "score, 4-bit": scoring_need(model, "4bit"),
+        "LoRA, bfloat16": fine_tuning_need(model, tokens, "none"),
+        "LoRA, 8-bit": fine_tuning_need(model, tokens, "8bit"),
+        "QLoRA, 4-bit": fine_tuning_need(model, tokens, "4bit"),
+        "full, one GPU": fine_tuning_need(model, tokens),
+        "full, FSDP": fine_tuning_need(model, tokens, gpus=gpus),
+    }
+    table = pd.DataFrame([{**dataclasses.asdict(need), "total": need.total} for need in needs.values()]) / GIB
+    table.insert(0, "recipe", list(needs))
+    table.insert(1, "gpus", [gpus if name == "full, FSDP" else 1 for name in needs])
+    return table.assign(fits=table["total"] <= USABLE_GIB_OF_80_GB)
 
 
-def _frozen_weights(size: ModelSize, e: int, quantization: str) -> float:
+def _frozen_weights(model: Llama, quantization: str) -> float:
     if quantization == "none":
-        return e * size.total
-    scales = 4 * size.rows if quantization == "8bit" else 0
-    return _QUANTIZED_BYTES[quantization] * size.linear + scales + e * (size.total - size.linear)
-
-
-def _step(
-    config: PretrainedConfig, tokens: int, e: int, method: str, checkpointing: bool
-) -> tuple[float, float]:
-    """Return the bytes of activations and of logits at the peak of a step."""
-    hidden, keys, inner = _widths(config)
-    in_flight = 2 * e * inner
-    if method == "full":
-        layer = e * (8 * hidden + 2 * keys + 4 * inner) + (4 * hidden if e == 2 else 0)
-    elif e == 4:
-        layer = e * (6 * hidden + 2 * keys + 4 * inner)
-    else:
-        layer = e * (3 * hidden + 2 * keys + 3 * inner) + 4 * hidden + 4 * (6 * hidden + inner)
-        in_flight += 8 * inner + 4 * hidden
-    kept, at_work = (e * hidden, layer + in_flight) if checkpointing else (layer, in_flight)
-    last_norm = 3 * e * hidden + (2 * hidden if e == 2 else 0)
-    logits = 12 * config.vocab_size * tokens + tokens * last_norm
-    stored = tokens * config.num_hidden_layers * kept
-    # The logits are gone when the backward pass reaches the layers: the larger of the two makes the peak.
-    return (stored, logits) if logits > tokens * at_work else (stored + tokens * at_work, 0.0)
-
-
-def _widths(config: PretrainedConfig) -> tuple[int, int, int]:
-    """Return the widths of the stream, of keys (or values) and of the inner layer."""
-    head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return config.hidden_size, head * config.num_key_value_heads, config.intermediate_size
+        return _BYTES * model.weights
+    # Each of the linear layers' outputs has a scale in 8 bits.
+    scales = 4 * model.layers * (5 * model.width + 2 * model.inner) if quantization == "8bit" else 0
+    outside = _BYTES * (model.weights - model.linear)
+    return _QUANTIZED_BYTES[quantization] * model.linear + scales + outside

@@ -75,7 +75,8 @@ def writing(
     check_replaceable(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(folder)
-    aside = _aside(folder)
+    # The hidden name tells which process of which machine uses it.
+    aside = folder.with_name(f".{folder.name}.{_MACHINE}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
     try:
         with disk_space_named(folder):
             aside.mkdir()
@@ -84,11 +85,6 @@ def writing(
         _replace_folder(aside, folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-
-
-def _aside(folder: Path) -> Path:
-    """Return a hidden name beside a folder that tells which process of which machine uses it."""
-    return folder.with_name(f".{folder.name}.{_MACHINE}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
 
 
 def _remove_abandoned(folder: Path) -> None:
@@ -122,10 +118,8 @@ def _abandoned(folder: Path) -> list[Path]:
 def _is_running(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
+    except OSError as error:
+        return not isinstance(error, ProcessLookupError)
     return True
 
 
@@ -142,11 +136,10 @@ def check_replaceable(folder: Path, replace: bool = True) -> None:
     """
     if folder.name in ("", ".."):
         raise InputError(f"{folder}: name a folder of its own for the result.")
-    for parent in folder.parents:
-        if parent.exists() and not parent.is_dir():
-            raise InputError(
-                f"{folder}: {parent} is a file, so no folder can stand in it. Name another folder."
-            )
+    if files := [parent for parent in folder.parents if parent.is_file()]:
+        raise InputError(
+            f"{folder}: {files[0]} is a file, so no folder can stand in it. Name another folder."
+        )
     foreign = _foreign_files(folder) if folder.is_dir() else []
     if foreign or folder.is_file():
         what = f"holds {foreign[0]}" if foreign else "is a file"
@@ -220,20 +213,17 @@ def checksum_of(path: Path) -> str:
 
 
 def _verify_file(path: Path, size: int, checksum: str) -> None:
+    again = f"remove {path.parent} and make it again."
     if not path.is_file():
-        raise ArtefactError(
-            f"{path}: listed in {MANIFEST} but missing. Remove {path.parent} and make it again."
-        )
+        raise ArtefactError(f"{path}: listed in {MANIFEST} but missing. R{again[1:]}")
     found = path.stat().st_size
     if found != size:
         raise ArtefactError(
-            f"{path}: {found:,} bytes found, {size:,} written. "
-            f"The file was cut or changed: remove {path.parent} and make it again."
+            f"{path}: {found:,} bytes found, {size:,} written. The file was cut or changed: {again}"
         )
     if sha256(path) != checksum:
         raise ArtefactError(
-            f"{path}: its sha256 differs from the one in {MANIFEST}. "
-            f"The file was changed after it was written: remove {path.parent} and make it again."
+            f"{path}: its sha256 differs from the one in {MANIFEST}. The file was changed after it was written: {again}"
         )
 
 
@@ -250,8 +240,8 @@ def _write_manifest(folder: Path, parameters: Mapping[str, Any], inputs: Mapping
         "environment": environment(),
     }
     manifest["seal"] = _seal(manifest)
-    path = folder / MANIFEST
-    path.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
+    (folder / MANIFEST).write_text(text, encoding="utf-8")
     for written in folder.rglob("*"):
         _flush(written)
 
@@ -263,13 +253,12 @@ def _seal(manifest: Mapping[str, Any]) -> str:
 
 def environment() -> dict[str, Any]:
     """Return versions, platform and thread count: what else a result can depend on."""
-    versions = {name: importlib.metadata.version(name) for name in _VERSIONS_OF}
     return {
         "labor_llm": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "threads": os.environ.get("OMP_NUM_THREADS", "not set"),
-        "versions": versions,
+        "versions": {name: importlib.metadata.version(name) for name in _VERSIONS_OF},
     }
 
 

@@ -72,22 +72,26 @@ def save_state(
 
 def newest_state(folder: Path) -> TrainingState | None:
     """Return the newest sound state whose best state is sound too; None if there is none, to start anew."""
-    damaged: dict[Path, None] = {}  # in the order in which they are met
+    damaged: dict[str, None] = {}  # names, in the order in which they are met
     found: TrainingState | None = None
     for path in reversed(_states(folder)):
-        if not _is_sound(path):
-            damaged[path] = None
-            continue
-        described = _described(path)
-        best = described["notes"]["best_step"]
-        if best is None or _place(folder, best) == path or _is_sound(_place(folder, best)):
-            found = _load(path, described)
+        state = _load(path)
+        best = state and state.notes["best_step"]
+        if state is None:
+            damaged[path.name] = None
+        elif best is None or best == state.step or _is_sound(_place(folder, best)):
+            found = state
             break
-        damaged[_place(folder, best)] = None
+        else:
+            damaged[_place(folder, best).name] = None
     if damaged:
-        names = ", ".join(path.name for path in damaged)
         then = "starts anew" if found is None else f"goes on from step {found.step}"
-        _LOG.warning("%s: damaged or missing checkpoint left out: %s. Fine-tuning %s.", folder, names, then)
+        _LOG.warning(
+            "%s: damaged or missing checkpoint left out: %s. Fine-tuning %s.",
+            folder,
+            ", ".join(damaged),
+            then,
+        )
     return found
 
 
@@ -98,28 +102,20 @@ def state_after(folder: Path, step: int) -> TrainingState:
         ArtefactError: if it is not sound.
     """
     path = _place(folder, step)
-    if not _is_sound(path):
+    state = _load(path)
+    if state is None:
         raise ArtefactError(
             f"{path}: the best checkpoint was damaged or removed while the run went on. Fine-tune again with the same "
             "settings: the run goes back to where its checkpoints are sound."
         )
-    return _load(path, _described(path))
+    return state
 
 
-def _is_sound(path: Path) -> bool:
-    try:
-        verify(path)
-    except ArtefactError:
-        return False
-    return True
-
-
-def _described(path: Path) -> dict[str, Any]:
-    described: dict[str, Any] = json.loads((path / "state.json").read_text(encoding="utf-8"))
-    return described
-
-
-def _load(path: Path, described: dict[str, Any]) -> TrainingState:
+def _load(path: Path) -> TrainingState | None:
+    """Return a state, or None if it is not sound."""
+    if not _is_sound(path):
+        return None
+    described = json.loads((path / "state.json").read_text(encoding="utf-8"))
     state: dict[int, dict[str, torch.Tensor]] = {}
     for key, value in load_file(path / "optimizer.safetensors").items():
         parameter, name = key.split(".", 1)
@@ -128,6 +124,14 @@ def _load(path: Path, described: dict[str, Any]) -> TrainingState:
     return TrainingState(
         described["step"], load_file(path / "weights.safetensors"), optimizer, described["notes"]
     )
+
+
+def _is_sound(path: Path) -> bool:
+    try:
+        verify(path)
+    except ArtefactError:
+        return False
+    return True
 
 
 def drop_unfinished(folder: Path) -> None:

@@ -38,40 +38,40 @@ def project_root() -> Path:
 
 @dataclass(frozen=True)
 class Results:
-    """The folders of one run: `<root>/<dataset>/{panel,models,predictions,...}`, exhibits and notebooks."""
+    """The folders of one run, by data set and by the short name of a model; artefacts if not said otherwise."""
 
     root: Path
 
     def panel(self, dataset: str) -> Path:
-        """Return the artefact folder of a data set's career panel."""
+        """A data set's career panel."""
         return self.root / dataset / "panel"
 
     def simulation(self, dataset: str) -> Path:
-        """Return the artefact folder of the files that simulated workers of a data set answered."""
+        """The files that simulated workers of a data set answered."""
         return self.root / dataset / "simulated_survey"
 
     def model(self, dataset: str, name: str) -> Path:
-        """Return the artefact folder of a model that was fine-tuned on a data set."""
+        """A model that was fine-tuned on a data set."""
         return self.root / dataset / "models" / name
 
     def predictions(self, dataset: str, name: str) -> Path:
-        """Return the artefact folder of one model's predictions on a data set."""
+        """One model's predictions on a data set."""
         return self.root / dataset / "predictions" / name
 
     def refits(self, dataset: str, name: str) -> Path:
-        """Return the folder of one model's predictions after refits on resampled training workers of a data set."""
+        """Folder of its predictions after refits on resampled training workers, an artefact each."""
         return self.root / dataset / "refits" / name
 
     def permuted(self, dataset: str, name: str) -> Path:
-        """Return the artefact folder of one model's predictions of careers with other workers' covariates."""
+        """Its predictions of careers with other workers' covariates."""
         return self.root / dataset / "permuted_covariates" / name
 
     def history(self, dataset: str, name: str) -> Path:
-        """Return the folder of one model's predictions from histories of several lengths, an artefact each."""
+        """Folder of its predictions from histories of several lengths, an artefact each."""
         return self.root / dataset / "history_length" / name
 
     def horizons(self, dataset: str, name: str) -> Path:
-        """Return the folder of one model's predictions over several years, an artefact each."""
+        """Folder of its predictions over several years, an artefact each."""
         return self.root / dataset / "horizons" / name
 
     def label(self, dataset: str) -> str:
@@ -84,17 +84,17 @@ class Results:
 
     @property
     def exhibits(self) -> Path:
-        """The folder of tables, figures and numbers that the book shows."""
+        """Tables, figures and numbers that the book shows."""
         return self.root / "exhibits"
 
     @property
     def benchmarks(self) -> Path:
-        """The folder of the workflow's records of time and memory, one file a job."""
+        """The workflow's records of time and memory, one file a job."""
         return self.root / "benchmarks"
 
     @property
     def notebooks(self) -> Path:
-        """The folder of executed notebooks."""
+        """Executed notebooks."""
         return self.root / "notebooks"
 
 

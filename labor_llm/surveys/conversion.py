@@ -1,181 +1,80 @@
-"""What a conversion counts: records after every step, by year and frame, codes without a target, what is missing.
+"""The surveys by name: which variables to download, which options there are, and from their files to a panel.
 
-Survey files to a career panel: reader, rules, crosswalks and the counts of every step.
-
-`convert_survey` is what `labor-llm convert` and the notebook of data conversion call.
+`convert_survey` is what `labor-llm convert` and the workflow call. `labor-llm variables` gives tagsets for the NLS
+Investigator (one reference number a line, uploaded under "Choose Tagsets") and names for the cart of the PSID Data
+Center; a variable whose number is not known is searched in the Investigator by question name and survey year.
 """
 
 from __future__ import annotations
 
+import csv
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+from pydantic import TypeAdapter, ValidationError
 
 from labor_llm.careers.occupations import outcome_space
 from labor_llm.careers.panel import CareerPanel, career_panel
-from labor_llm.crosswalks.mapping import Crosswalks, load_crosswalks
-from labor_llm.disclosure import MINIMUM_PERSONS
+from labor_llm.crosswalks.mapping import load_crosswalks
 from labor_llm.errors import InputError
-from labor_llm.store.artefacts import sha256
-from labor_llm.surveys.registry import survey_named, survey_options
-from labor_llm.surveys.report import Conversion
-from labor_llm.surveys.rules import STEPS, career_frame, coded_records, records_at
-from labor_llm.surveys.variables import CROSS_ROUND, RawSurvey, Variable
+from labor_llm.store.artefacts import atomic_path
+from labor_llm.surveys.nls.codebooks import RESPONDENT
+from labor_llm.surveys.nls.extracts import COHORT_SIZES, read_nls
+from labor_llm.surveys.nls.nlsy79 import Nlsy79Options, missing_years, nlsy79_interviews, nlsy79_variables
+from labor_llm.surveys.nls.nlsy97 import Nlsy97Options, missing_rounds, nlsy97_interviews, nlsy97_variables
+from labor_llm.surveys.psid.careers import PsidOptions, psid_interviews
+from labor_llm.surveys.psid.files import read_psid
+from labor_llm.surveys.psid.waves import file_of, missing_waves
+from labor_llm.surveys.report import Conversion, count_conversion
+from labor_llm.surveys.rules import (
+    STEPS,
+    RecordOptions,
+    SurveyInterviews,
+    career_frame,
+    coded_records,
+    records_at,
+)
+from labor_llm.surveys.variables import CROSS_ROUND, WEEKLY, RawSurvey, Variable, variables_of
 
-# Of a wave with less than this share of interviews coded, the files have only a part.
-_THIN = 0.5
+QUESTION_COLUMNS = ("question", "last_question", "survey_year", "measures")
 
 
-def count_conversion(
-    survey: str,
-    options: dict[str, Any],
-    coded: pd.DataFrame,
-    values: RawSurvey,
-    crosswalks: Crosswalks,
-    missing_waves: Sequence[str],
-    cohort: int | None = None,
-    column_map: Path | None = None,
-) -> Conversion:
-    """Return the counts of a conversion; those that rest on fewer than `MINIMUM_PERSONS` are left out or pooled.
+@dataclass(frozen=True)
+class Survey:
+    """How one survey is read.
 
-    Args:
-        survey: its name.
-        options: every option by name.
-        coded: as `conversion_rules.coded_records` returns it.
-        values: what was read.
-        crosswalks: those that were used.
-        missing_waves: what the survey's reader says of waves that the files lack.
-        cohort: how many respondents the survey's cohort has.
-        column_map: the file that named columns, if there was one.
+    Attributes:
+        name: as the resume states it.
+        variables: those that the reader looks for.
+        interviews: (values, options) to interviews.
+        options: the class of the survey's own options.
+        missing: the years of which the files lack the occupation (NLS), or what they lack of which wave (PSID).
     """
-    with_code = records_at(coded, "coded")
-    with_code = with_code[with_code["works"]]
-    read = [*values.read, *([column_map] if column_map else [])]
-    return Conversion.model_validate(
-        {
-            "survey": survey,
-            "respondents": len(values.values),
-            "cohort": cohort,
-            "options": options,
-            "steps": [_step(coded, step, meaning) for step, meaning in STEPS.items()],
-            "coverage": _coverage(coded),
-            "frames": [_frame(str(frame), part) for frame, part in with_code.groupby("frame")],
-            "unmapped": _unmapped(with_code[with_code["step"] == "coded"]),
-            "crosswalks": crosswalks.describe(),
-            "missing_waves": [*missing_waves, *_thin_waves(survey, coded)],
-            "missing_variables": _missing_variables(values),
-            "skipped": sorted({path.name for path in values.skipped}),
-            "unnamed": sorted({path.name for path in values.unnamed}),
-            "files": _files(read),
-        }
-    )
+
+    name: str
+    variables: Callable[[], Sequence[Variable]]
+    interviews: Callable[[RawSurvey, Any], SurveyInterviews]
+    options: type
+    missing: Callable[[RawSurvey], Sequence[Any]]
 
 
-def _shown(count: int, workers: int | None = None) -> int | None:
-    return count if (count if workers is None else workers) >= MINIMUM_PERSONS else None
+SURVEYS = {
+    "psid": Survey("PSID", lambda: variables_of("psid"), psid_interviews, PsidOptions, missing_waves),
+    "nlsy79": Survey("NLSY79", nlsy79_variables, nlsy79_interviews, Nlsy79Options, missing_years),
+    "nlsy97": Survey("NLSY97", nlsy97_variables, nlsy97_interviews, Nlsy97Options, missing_rounds),
+}
 
 
-def _step(coded: pd.DataFrame, step: str, meaning: str) -> dict[str, Any]:
-    left = records_at(coded, step)
-    workers = left["person"].nunique()
-    return {
-        "step": step,
-        "meaning": meaning,
-        "workers": _shown(workers),
-        "records": _shown(len(left), workers),
-    }
-
-
-def _frame(frame: str, part: pd.DataFrame) -> dict[str, Any]:
-    lost = part.loc[part["occupation"].isna(), "person"].nunique()
-    mapped = int(part["occupation"].notna().sum())
-    # Codes of a few persons without a target would follow from the two counts.
-    hidden = 0 < lost < MINIMUM_PERSONS
-    return {
-        "frame": frame,
-        "coded": _shown(len(part), part["person"].nunique()),
-        "mapped": None if hidden else _shown(mapped),
-    }
-
-
-def _coverage(coded: pd.DataFrame) -> list[dict[str, Any]]:
-    rows = []
-    columns = {"interviewed": "read", "coded": "coded", "mapped": "mapped", "kept": "kept"}
-    for (year, frame), part in coded.groupby(["year", coded["frame"].fillna("none")]):
-        counts = {name: len(records_at(part, step)) for name, step in columns.items()}
-        counts["undetermined"] = int(records_at(part, "kept")["undetermined"].sum())
-        # One record a worker and year, so records count persons here.
-        shown = {name: count if count == 0 else _shown(count) for name, count in counts.items()}
-        rows.append({"year": int(year), "frame": str(frame), **shown})
-    return rows
-
-
-def _thin_waves(survey: str, coded: pd.DataFrame) -> list[str]:
-    """Name the waves of which few interviews tell an occupation or a state: a part of the files lacks them."""
-    in_range = records_at(coded, "in range")
-    told = in_range["step"].isin(list(STEPS)[2:]).groupby(in_range["year"]).agg(["sum", "size"])
-    thin = told[(told["sum"] < _THIN * told["size"]) & (told["size"] >= MINIMUM_PERSONS)]
-    return [
-        f"{survey} {year}: {row['sum'] / row['size']:.0%} of {row['size']:,} interviews tell an occupation or a state; "
-        "the files have the main job of this wave for some respondents alone"
-        for year, row in thin.iterrows()
-    ]
-
-
-def _missing_variables(values: RawSurvey) -> list[str]:
-    """Say for each concept how many of its variables no file has, and which."""
-    missing: dict[tuple[str, str], list[Variable]] = {}
-    for variable in values.missing:
-        missing.setdefault((variable.concept, variable.role), []).append(variable)
-    lines = []
-    for (concept, role), variables in missing.items():
-        found = sum(key[:2] == (concept, role) for key in values.found)
-        which = f"{len(variables)} of {found + len(variables)}" if found else f"all {len(variables)}"
-        name = f"{concept} ({role})" if role else concept
-        years = _ranges([variable.year for variable in variables if variable.year != CROSS_ROUND])
-        example = variables[0].name or variables[0].question
-        lines.append(f"{name}: {which} variables, such as {example}{f'; {years}' if years else ''}")
-    return lines
-
-
-def _ranges(numbers: Sequence[int]) -> str:
-    """Write ascending numbers with their gaps, the ends of long lists only."""
-    numbers = sorted(numbers)
-    if len(numbers) > 40:
-        return f"{numbers[0]} to {numbers[-1]}"
-    return " ".join(map(str, numbers))
-
-
-def _unmapped(records: pd.DataFrame) -> list[dict[str, Any]]:
-    """Count codes without a target; those of few workers are pooled, and left out if still too few."""
-    rows = []
-    for frame, part in records.groupby("frame"):
-        counts = part.groupby("code")["person"].agg(["size", "nunique"])
-        shown = counts[counts["nunique"] >= MINIMUM_PERSONS].sort_values("size", ascending=False)
-        listed = [(int(code), int(row["size"]), int(row["nunique"])) for code, row in shown.iterrows()]
-        rest = part[~part["code"].isin(shown.index)]
-        if rest["person"].nunique() >= MINIMUM_PERSONS:
-            listed.append((None, len(rest), int(rest["person"].nunique())))
-        rows += [
-            {"frame": str(frame), "code": code, "records": size, "workers": workers}
-            for code, size, workers in listed
-        ]
-    return rows
-
-
-def _files(paths: Iterable[Path]) -> list[dict[str, Any]]:
-    """Return name, size and checksum of each file; that of the archive for a member of one."""
-    files = dict.fromkeys(_on_disk(path) for path in paths)
-    return [
-        {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256(path)} for path in sorted(files)
-    ]
-
-
-def _on_disk(path: Path) -> Path:
-    return next(found for found in (path, *path.parents) if found.is_file())
+def survey_named(survey: str) -> Survey:
+    """Return a survey by its key in `SURVEYS`, as every function here does; an InputError lists those there are."""
+    if survey not in SURVEYS:
+        raise InputError(f"{survey!r} is no survey; known are {', '.join(SURVEYS)}.")
+    return SURVEYS[survey]
 
 
 def convert_survey(
@@ -210,7 +109,14 @@ def convert_survey(
     record_options, own_options = survey_options(survey, settings)
     # Cheap, and a missing crosswalk is better known before large files are read.
     tables = load_crosswalks(Path(crosswalks), other_versions=other_crosswalks)
-    values = reader.read(Path(raw), reader.variables(), column_map)
+    if survey != "psid":
+        values = read_nls(Path(raw), survey, reader.variables(), column_map)
+    elif column_map is None:
+        values = read_psid(Path(raw), reader.variables())
+    else:
+        raise InputError(
+            "A column map is for NLS extracts; PSID files bear their variables' names. Leave it out."
+        )
     interviews = reader.interviews(values, own_options)
     coded = coded_records(interviews, tables, record_options)
     frame = career_frame(coded, interviews.persons)
@@ -219,7 +125,158 @@ def convert_survey(
         raise InputError(f"{raw}: no interview becomes a record ({steps}). Check the files and the options.")
     panel = career_panel(frame, outcome_space(), dataset, survey_name or reader.name, source=str(raw))
     options = dataclasses.asdict(record_options) | dataclasses.asdict(own_options)
-    counts = count_conversion(
-        interviews.survey, options, coded, values, tables, reader.missing(values), reader.cohort, column_map
-    )
+    cohort, _ = COHORT_SIZES.get(survey, (None, None))
+    missing = reader.missing(values)
+    if survey != "psid":
+        missing = [
+            f"{reader.name} {year}: no occupation of the main job is in the files; add this wave to the extract "
+            f"(`labor-llm variables {survey}`), with its .sdf or .cdb codebook beside it"
+            for year in missing
+        ]
+    counts = count_conversion(interviews.survey, options, coded, values, tables, missing, cohort, column_map)
     return panel, counts
+
+
+def survey_options(survey: str, settings: Mapping[str, Any] | Sequence[str]) -> tuple[RecordOptions, Any]:
+    """Return the options of a conversion from their names and values.
+
+    Args:
+        survey: key of `SURVEYS`.
+        settings: values by name, or `name=value` texts.
+
+    Raises:
+        InputError: if a name is unknown, stands twice or has a value that is not allowed.
+    """
+    values = dict(settings) if isinstance(settings, Mapping) else _pairs(settings)
+    kinds = (RecordOptions, survey_named(survey).options)
+    names = [{field.name for field in dataclasses.fields(kind)} for kind in kinds]
+    known = set.union(*names)
+    if unknown := sorted(set(values) - known):
+        raise InputError(f"{unknown[0]!r} is no option of {survey}; there are {', '.join(sorted(known))}.")
+    try:
+        records, own = (
+            TypeAdapter(kind).validate_python({name: values[name] for name in values if name in its})
+            for kind, its in zip(kinds, names, strict=True)
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        message = first["msg"].removeprefix("Value error, ").rstrip(".")
+        if not first["loc"]:
+            raise InputError(f"{message}.") from None
+        raise InputError(f"option {first['loc'][0]}: {message}; given {first['input']!r}.") from None
+    return records, own
+
+
+def _pairs(settings: Sequence[str]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for setting in settings:
+        name, equals, value = map(str.strip, setting.partition("="))
+        if not equals or not name:
+            raise InputError(f"{setting!r} is no option; write NAME=VALUE, such as first_age=16.")
+        if name in values:
+            raise InputError(f"the option {name!r} stands twice.")
+        values[name] = value
+    return values
+
+
+def tagset(survey: str) -> list[str]:
+    """Return the names to paste or upload, each once: reference numbers (NLS), ascending, or PSID names by file."""
+    names = [variable.name for variable in survey_named(survey).variables() if variable.name]
+    return list(dict.fromkeys(names)) if survey == "psid" else sorted({RESPONDENT, *names})
+
+
+def questions(survey: str) -> list[dict[str, str]]:
+    """Return what is to be searched in the NLS Investigator, where the reference number is not known.
+
+    Returns:
+        One row a question, in the order of the survey's table: `question`, `last_question` (the last one of a
+        weekly array, otherwise empty), `survey_year` (such as 2010-2011 2013; XRND for a weekly array) and
+        `measures` (the concept). Empty for the PSID.
+    """
+    years: dict[tuple[str, str], list[int]] = {}
+    weekly: dict[tuple[str, int], list[str]] = {}
+    for variable in survey_named(survey).variables():
+        if variable.name:
+            continue
+        if variable.concept != WEEKLY:
+            years.setdefault((variable.question, variable.concept), []).append(variable.year)
+        else:
+            # Consecutive numbers of one name have the same distance from their place.
+            stem, number = re.fullmatch(r"(.*?)(\d+)", variable.question).groups()
+            place = sum(map(len, weekly.values()))
+            weekly.setdefault((stem, int(number) - place), []).append(variable.question)
+    rows = [(question, "", _ranges(found), concept) for (question, concept), found in years.items()]
+    rows += [(array[0], array[-1], "XRND", WEEKLY) for array in weekly.values()]
+    return [dict(zip(QUESTION_COLUMNS, row, strict=True)) for row in rows]
+
+
+def psid_files() -> dict[str, list[str]]:
+    """Return the names of the PSID's variables by the file that holds them: FAM1981 ... FAM2023ER, IND2023ER.
+
+    Packaged files are the zips of the same name in lower case (`fam1981.zip`).
+    """
+    files: dict[str, dict[str, None]] = {}
+    for variable in variables_of("psid"):
+        files.setdefault(file_of(variable), {})[variable.name] = None
+    return {file: list(files[file]) for file in sorted(files)}
+
+
+def variable_list(survey: str) -> str:
+    """Return the text that tells which variables to download and how."""
+    names = tagset(survey)
+    if survey == "psid":
+        packaged = " ".join(f"{file.lower()}.zip" for file in psid_files())
+        return (
+            f"# PSID: either the packaged files ({packaged}), each as downloaded,\n"
+            f"# or one Data Center job with these {len(names):,} variables, file by file.\n" + _cart()
+        )
+    head = f"# {survey.upper()}: a tagset of {len(names):,} reference numbers for the NLS Investigator, one a line."
+    lines, searched = [head, *names], questions(survey)
+    if searched:
+        lines.append(f"# To be searched there by question name and survey year ({len(searched)} questions):")
+    for row in searched:
+        last = f" to {row['last_question']}" if row["last_question"] else ""
+        lines.append(f"# {row['question']}{last}: {row['survey_year']}")
+    return "\n".join(lines) + "\n"
+
+
+def write_variable_lists(survey: str, out: Path) -> list[Path]:
+    """Write the lists of a survey into a folder and return their paths.
+
+    For the NLS `nlsy97.NLSY97` (the tagset, reference numbers alone) and `nlsy97_questions.csv` (what is to be
+    searched); for the PSID `psid_variables.txt` (one name a line) and `psid_files.txt` (the names of each file
+    in one line, below a comment that names the file and its zip).
+    """
+    names = "".join(f"{name}\n" for name in tagset(survey))
+    if survey == "psid":
+        texts = {"psid_variables.txt": names, "psid_files.txt": _cart()}
+    else:
+        table = io.StringIO(newline="")
+        writer = csv.DictWriter(table, QUESTION_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(questions(survey))
+        texts = {f"{survey}.{survey.upper()}": names, f"{survey}_questions.csv": table.getvalue()}
+    for name, text in texts.items():
+        with atomic_path(out / name) as aside:
+            aside.write_text(text, encoding="utf-8", newline="\n")
+    return [out / name for name in texts]
+
+
+def _ranges(years: list[int]) -> str:
+    """Return years as 1997-2011 2013 2015; any year for a variable that belongs to no survey year."""
+    if years == [CROSS_ROUND]:
+        return "any"
+    runs: list[list[int]] = []
+    for year in sorted(set(years)):
+        if runs and year == runs[-1][-1] + 1:
+            runs[-1].append(year)
+        else:
+            runs.append([year])
+    return " ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+
+
+def _cart() -> str:
+    return "".join(
+        f"# {file}, packaged as {file.lower()}.zip\n{' '.join(names)}\n"
+        for file, names in psid_files().items()
+    )

@@ -1,4 +1,4 @@
-"""What a conversion counted: the form of `conversion.json`, its writing and its checked reading.
+"""What a conversion counted: from records and files to `conversion.json`, its form and its checked reading.
 
 A converted survey is stored with the counts of what was read, left out and kept, so that the data report can
 tell how the panel came about without the raw files. It holds aggregates alone: a count that rests on fewer
@@ -8,20 +8,26 @@ than `disclosure.MINIMUM_PERSONS` workers is left out (null) or pooled before it
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
+from labor_llm.crosswalks.mapping import Crosswalks
 from labor_llm.disclosure import MINIMUM_PERSONS
-from labor_llm.errors import ArtefactError, InputError
-from labor_llm.store.artefacts import verify
-from labor_llm.surveys import rules as conversion_rules
+from labor_llm.errors import ArtefactError
+from labor_llm.store.artefacts import sha256, verify
+from labor_llm.surveys.rules import STEPS, records_at
+from labor_llm.surveys.variables import CROSS_ROUND, RawSurvey, Variable
 
 CONVERSION = "conversion.json"
-STEPS = tuple(conversion_rules.STEPS)
 # The frame of records that need no occupation code: states such as unemployed.
 NO_FRAME = "none"
+
+# Of a wave with less than this share of interviews coded, the files have only a part.
+_THIN = 0.5
 
 # None stands for a count that rests on too few workers to be stored.
 Count = Annotated[int, Field(ge=0)] | None
@@ -76,12 +82,6 @@ class FrameCounts(_Part):
     frame: str
     coded: Count
     mapped: Count
-
-    @model_validator(mode="after")
-    def _no_more_mapped_than_coded(self) -> FrameCounts:
-        if self.coded is not None and self.mapped is not None and self.mapped > self.coded:
-            raise ValueError(f"{self.frame}: more records mapped than coded")
-        return self
 
 
 class UnmappedCode(_Part):
@@ -141,24 +141,28 @@ class Conversion(_Part):
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> Conversion:
-        if tuple(step.step for step in self.steps) != STEPS:
+        if [step.step for step in self.steps] != list(STEPS):
             raise ValueError(f"the steps must be {', '.join(STEPS)}, in this order")
         for name in ("workers", "records"):
             counts = [count for step in self.steps if (count := getattr(step, name)) is not None]
             if counts != sorted(counts, reverse=True):
                 raise ValueError(f"the number of {name} increases from one step to a later one")
-        _refuse_repeated("coverage", [(entry.year, entry.frame) for entry in self.coverage])
-        _refuse_repeated("frames", [entry.frame for entry in self.frames])
-        _refuse_repeated("unmapped", [(entry.frame, entry.code) for entry in self.unmapped])
+        for part, keys in {
+            "coverage": [(entry.year, entry.frame) for entry in self.coverage],
+            "frames": [entry.frame for entry in self.frames],
+            "unmapped": [(entry.frame, entry.code) for entry in self.unmapped],
+        }.items():
+            if twice := [key for key, count in Counter(keys).items() if count > 1]:
+                raise ValueError(f"{part}: {twice[0]} occurs twice")
         if unknown := {entry.frame for entry in self.unmapped} - {entry.frame for entry in self.frames}:
             raise ValueError(f"unmapped codes of the frame {min(unknown)!r}, which `frames` does not have")
         for counts in self.frames:
+            if counts.coded is None or counts.mapped is None:
+                continue
+            if counts.mapped > counts.coded:
+                raise ValueError(f"{counts.frame}: more records mapped than coded")
             unmapped = sum(entry.records for entry in self.unmapped if entry.frame == counts.frame)
-            if (
-                counts.coded is not None
-                and counts.mapped is not None
-                and unmapped > counts.coded - counts.mapped
-            ):
+            if unmapped > counts.coded - counts.mapped:
                 raise ValueError(f"{counts.frame}: more records with an unmapped code than are left unmapped")
         return self
 
@@ -176,18 +180,17 @@ class Conversion(_Part):
                 lines.append(
                     f"{frame.frame}: {frame.mapped:,} of {frame.coded:,} codes mapped ({share:.2%})."
                 )
-        undetermined = sum(row.undetermined or 0 for row in self.coverage)
-        if undetermined:
+        if undetermined := sum(row.undetermined or 0 for row in self.coverage):
             lines.append(
                 f"{undetermined:,} records of who does not work, where the files cannot tell unemployed from out of "
                 f"the labor force: {self.options.get('undetermined')} (option undetermined)."
             )
         lines += [f"missing wave: {wave}." for wave in self.missing_waves]
         lines += [f"missing: {variable}." for variable in self.missing_variables]
-        for name in self.unnamed:
-            lines.append(
-                f"{name}: has respondents, but nothing says what its columns are; give a column map."
-            )
+        lines += [
+            f"{name}: has respondents, but nothing says what its columns are; give a column map."
+            for name in self.unnamed
+        ]
         if self.skipped:
             lines.append(f"not read: {', '.join(self.skipped)}.")
         return lines
@@ -195,24 +198,6 @@ class Conversion(_Part):
     def to_json(self) -> str:
         """Return the text of `conversion.json`; equal counts give equal text."""
         return self.model_dump_json(indent=1) + "\n"
-
-
-def parse_conversion(text: str | bytes, source: str) -> Conversion:
-    """Return the counts that `Conversion.to_json` wrote.
-
-    Args:
-        text: content of the file.
-        source: name of the file, for messages.
-
-    Raises:
-        InputError: if the text is no JSON or not of this form; names the file and the field.
-    """
-    try:
-        return Conversion.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "file"
-        raise InputError(f"{source}: {field}: {first['msg']}. Convert the survey again.") from error
 
 
 def read_conversion(folder: Path) -> Conversion | None:
@@ -229,21 +214,146 @@ def read_conversion(folder: Path) -> Conversion | None:
     """
     path = Path(folder) / CONVERSION
     listed = CONVERSION in verify(folder)["files"]
-    if not listed and path.exists():
+    if not listed:
+        if not path.exists():
+            return None
         raise ArtefactError(
             f"{path}: not part of the stored panel. Remove the file, or convert the survey again."
         )
-    if not listed:
-        return None
     try:
-        return parse_conversion(path.read_bytes(), str(path))
-    except InputError as error:
-        raise ArtefactError(str(error)) from error
+        return Conversion.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"]) or "file"
+        raise ArtefactError(f"{path}: {field}: {first['msg']}. Convert the survey again.") from error
 
 
-def _refuse_repeated(part: str, keys: list[object]) -> None:
-    if twice := [key for key, count in Counter(keys).items() if count > 1]:
-        raise ValueError(f"{part}: {twice[0]} occurs twice")
+def count_conversion(
+    survey: str,
+    options: dict[str, Any],
+    coded: pd.DataFrame,
+    values: RawSurvey,
+    crosswalks: Crosswalks,
+    missing_waves: Sequence[str],
+    cohort: int | None = None,
+    column_map: Path | None = None,
+) -> Conversion:
+    """Return the counts of a conversion; those that rest on fewer than `MINIMUM_PERSONS` are left out or pooled.
+
+    Args:
+        survey: its name.
+        options: every option by name.
+        coded: as `rules.coded_records` returns it.
+        values: what was read.
+        crosswalks: those that were used.
+        missing_waves: what the survey's reader says of waves that the files lack.
+        cohort: how many respondents the survey's cohort has.
+        column_map: the file that named columns, if there was one.
+    """
+    with_code = records_at(coded, "coded")
+    with_code = with_code[with_code["works"]]
+    # Of a member of an archive, the archive is told.
+    paths = [*values.read, *([column_map] if column_map else [])]
+    files = {next(found for found in (path, *path.parents) if found.is_file()) for path in paths}
+    return Conversion.model_validate(
+        {
+            "survey": survey,
+            "respondents": len(values.values),
+            "cohort": cohort,
+            "options": options,
+            "steps": [_step(coded, step, meaning) for step, meaning in STEPS.items()],
+            "coverage": _coverage(coded),
+            "frames": [_frame(str(frame), part) for frame, part in with_code.groupby("frame")],
+            "unmapped": _unmapped(with_code[with_code["step"] == "coded"]),
+            "crosswalks": crosswalks.describe(),
+            "missing_waves": [*missing_waves, *_thin_waves(survey, coded)],
+            "missing_variables": _missing_variables(values),
+            "skipped": sorted({path.name for path in values.skipped}),
+            "unnamed": sorted({path.name for path in values.unnamed}),
+            "files": [
+                {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256(path)}
+                for path in sorted(files)
+            ],
+        }
+    )
+
+
+def _shown(count: int, workers: int) -> int | None:
+    return count if workers >= MINIMUM_PERSONS else None
+
+
+def _step(coded: pd.DataFrame, step: str, meaning: str) -> Step:
+    left = records_at(coded, step)
+    workers = left["person"].nunique()
+    records, workers = _shown(len(left), workers), _shown(workers, workers)
+    return Step(step=step, meaning=meaning, workers=workers, records=records)
+
+
+def _frame(frame: str, part: pd.DataFrame) -> FrameCounts:
+    lost = part.loc[part["occupation"].isna(), "person"].nunique()
+    mapped = int(part["occupation"].notna().sum())
+    # Codes of a few persons without a target would follow from the two counts.
+    hidden = 0 < lost < MINIMUM_PERSONS
+    coded = _shown(len(part), part["person"].nunique())
+    return FrameCounts(frame=frame, coded=coded, mapped=None if hidden else _shown(mapped, mapped))
+
+
+def _coverage(coded: pd.DataFrame) -> list[YearCoverage]:
+    rows = []
+    columns = {"interviewed": "read", "coded": "coded", "mapped": "mapped", "kept": "kept"}
+    for (year, frame), part in coded.groupby(["year", coded["frame"].fillna(NO_FRAME)]):
+        counts = {name: len(records_at(part, step)) for name, step in columns.items()}
+        counts["undetermined"] = int(records_at(part, "kept")["undetermined"].sum())
+        # One record a worker and year, so records count persons here.
+        shown = {name: _shown(count, count) if count else 0 for name, count in counts.items()}
+        rows.append(YearCoverage(year=int(year), frame=str(frame), **shown))
+    return rows
+
+
+def _thin_waves(survey: str, coded: pd.DataFrame) -> list[str]:
+    """Name the waves of which few interviews tell an occupation or a state: a part of the files lacks them."""
+    in_range = records_at(coded, "in range")
+    told = in_range["step"].isin(list(STEPS)[2:]).groupby(in_range["year"]).agg(["sum", "size"])
+    thin = told[(told["sum"] < _THIN * told["size"]) & (told["size"] >= MINIMUM_PERSONS)]
+    return [
+        f"{survey} {year}: {row['sum'] / row['size']:.0%} of {row['size']:,} interviews tell an occupation or a state; "
+        "the files have the main job of this wave for some respondents alone"
+        for year, row in thin.iterrows()
+    ]
+
+
+def _missing_variables(values: RawSurvey) -> list[str]:
+    """Say for each concept how many of its variables no file has, and which."""
+    missing: dict[tuple[str, str], list[Variable]] = {}
+    for variable in values.missing:
+        missing.setdefault(variable.key[:2], []).append(variable)
+    lines = []
+    for (concept, role), variables in missing.items():
+        found = sum(key[:2] == (concept, role) for key in values.found)
+        which = f"{len(variables)} of {found + len(variables)}" if found else f"all {len(variables)}"
+        name = f"{concept} ({role})" if role else concept
+        years = sorted(variable.year for variable in variables if variable.year != CROSS_ROUND)
+        listed = f"{years[0]} to {years[-1]}" if len(years) > 40 else " ".join(map(str, years))
+        example = variables[0].name or variables[0].question
+        lines.append(f"{name}: {which} variables, such as {example}{f'; {listed}' if years else ''}")
+    return lines
+
+
+def _unmapped(records: pd.DataFrame) -> list[UnmappedCode]:
+    """Count codes without a target; those of few workers are pooled, and left out if still too few."""
+    rows = []
+    for frame, part in records.groupby("frame"):
+        counts = part.groupby("code")["person"].agg(["size", "nunique"])
+        shown = counts[counts["nunique"] >= MINIMUM_PERSONS].sort_values("size", ascending=False)
+        rest = part[~part["code"].isin(shown.index)]
+        listed = [(int(code), *map(int, row)) for code, *row in shown.itertuples(name=None)]
+        listed.append((None, len(rest), rest["person"].nunique()))
+        rows += [
+            UnmappedCode(frame=str(frame), code=code, records=size, workers=workers)
+            for code, size, workers in listed
+            if workers >= MINIMUM_PERSONS
+        ]
+    return rows
 
 
 def _count(number: int | None) -> str:

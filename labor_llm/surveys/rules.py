@@ -1,19 +1,17 @@
-"""Interviews: what a survey says of each person in each year, in one form for all surveys.
+"""Interviews, one form for all surveys, and the rules that make career records of them.
 
-A survey's reader ends here; `labor_llm.surveys.conversion` makes the career panel of it. The two are apart
-because the rules that turn interviews into records (age window, precedence of states, crosswalks) are the
-same for every survey, and each of them is counted.
-
-From interviews to career records: the rules, each of them an option, and what each step leaves.
+A survey's reader ends with `SurveyInterviews`; the rules (age window, precedence of states, crosswalks) are the same
+for every survey, and what each step leaves is counted.
 
 A record's occupation is, in this order unless an option says otherwise: the occupation of the main job for who
 works; in education for who is enrolled; unemployed; out of the labor force. Interviews that give none of these
-are left out, and every step counts what it leaves. The paper's own rules are not known in full; the defaults
-follow what is believed of them (ages 18 to 80, students without a job in education).
+are left out. The paper's own rules are not known in full; the defaults follow what is believed of them (ages 18 to
+80, students without a job in education).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,19 +21,8 @@ import pandas as pd
 from labor_llm.crosswalks.mapping import Crosswalks
 from labor_llm.errors import InputError
 
-# 'not working': the files at hand cannot tell unemployed from out of the labor force.
-EMPLOYMENT = (
-    "working",
-    "unemployed",
-    "out of the labor force",
-    "not working",
-    "military",
-    "unknown",
-)
 # Occupation codes by Census frame; those of 2002 on have four digits, of which Dorn's crosswalks use three.
 FRAMES = ("census1970", "census1980", "census1990", "census2000", "census2002", "census2010")
-PERSON_COLUMNS = ("gender", "ethnicity", "region", "birth_year")
-INTERVIEW_COLUMNS = ("person", "year", "employment", "enrolled", "frame", "code", "schooling")
 
 
 @dataclass(frozen=True)
@@ -48,13 +35,14 @@ class SurveyInterviews:
             where the survey does not say) and `birth_year` (Int64, NA where not known); optionally
             `family` (int64), the sampling unit above the person.
         interviews: one row a person and survey year in which the person was interviewed, sorted by both: `person`
-            (int64), `year` (int64), `employment` (one of `EMPLOYMENT`), `enrolled` (boolean, NA where not known),
-            `frame` (one of `FRAMES`, NA where no occupation question applies), `code` (Int64, occupation code of
-            the main job as the file has it, NA where it is no occupation: missing, not reported), `schooling`
-            (Int64, completed years of schooling, NA where not known).
+            (int64), `year` (int64), `employment` ('working', 'unemployed', 'out of the labor force', 'military',
+            'unknown', or 'not working': unemployed or not, which the files at hand cannot tell), `enrolled` (boolean,
+            NA where not known), `frame` (one of `FRAMES`, NA where no occupation question applies), `code` (Int64,
+            occupation code of the main job as the file has it, NA where it is no occupation: missing, not reported),
+            `schooling` (Int64, completed years of schooling, NA where not known).
 
     Raises:
-        InputError: if the two tables do not have this form (a reader's fault, or files of another survey).
+        InputError: if there is no interview.
     """
 
     survey: str
@@ -62,25 +50,10 @@ class SurveyInterviews:
     interviews: pd.DataFrame
 
     def __post_init__(self) -> None:
-        problem = self._problem()
-        if problem:
-            raise InputError(f"{self.survey}: {problem}. Check that the files are those of this survey.")
-
-    def _problem(self) -> str | None:
-        for table, columns in ((self.persons, PERSON_COLUMNS), (self.interviews, INTERVIEW_COLUMNS)):
-            if missing := [column for column in columns if column not in table.columns]:
-                return f"the readers gave no {missing[0]}"
         if self.interviews.empty:
-            return "the files hold no interview"
-        if self.interviews.duplicated(["person", "year"]).any():
-            return "a person was interviewed twice in a year"
-        if not self.interviews["person"].isin(self.persons.index).all():
-            return "an interview belongs to no person"
-        if unknown := set(self.interviews["employment"].unique()) - set(EMPLOYMENT):
-            return f"employment holds {sorted(unknown)[0]!r}"
-        if unknown := set(self.interviews["frame"].dropna().unique()) - set(FRAMES):
-            return f"frame holds {sorted(unknown)[0]!r}"
-        return None
+            raise InputError(
+                f"{self.survey}: the files hold no interview. Check that the files are those of this survey."
+            )
 
 
 STEPS = {
@@ -90,8 +63,14 @@ STEPS = {
     "mapped": "Occupation code has an occ1990dd occupation",
     "kept": "Worker has enough records",
 }
-_LEVELS = ["less than high school", "high school", "some college", "college", "graduate degree"]
-_YEARS_OF_SCHOOLING = [-1, 11, 12, 15, 16, 99]
+# Completed years of schooling above which each of the template's levels lies.
+_LEVELS = {
+    "less than high school": -1,
+    "high school": 11,
+    "some college": 12,
+    "college": 15,
+    "graduate degree": 16,
+}
 
 
 @dataclass(frozen=True)
@@ -181,18 +160,33 @@ def career_frame(coded: pd.DataFrame, persons: pd.DataFrame) -> pd.DataFrame:
     # Schooling is carried forward over all interviews, also those that give no record.
     schooling = coded.groupby("person")["schooling"].ffill()
     kept = coded.assign(schooling=schooling)[coded["step"] == "kept"]
-    level = pd.cut(kept["schooling"].astype("float64"), _YEARS_OF_SCHOOLING, labels=_LEVELS)
     frame = pd.DataFrame(
         {
             "worker_id": kept["person"].astype(str),
             "year": kept["year"],
             "occupation": kept["occupation"],
-            "education": level.astype(object).where(level.notna(), "unknown"),
+            "education": education_levels(kept["schooling"]),
         }
     )
     static = persons.loc[kept["person"], ["gender", "ethnicity", "region", "birth_year"]]
     frame[static.columns] = static.to_numpy()
     return frame.sort_values(["worker_id", "year"], ignore_index=True)
+
+
+def education_levels(schooling: pd.Series) -> pd.Series:
+    """Return the template's level for completed years of schooling, 'unknown' where they are."""
+    level = pd.cut(schooling.astype("float64"), [*_LEVELS.values(), 99], labels=list(_LEVELS))
+    return level.astype(object).where(level.notna(), "unknown")
+
+
+def worded(codes: pd.Series | np.ndarray, words: Mapping[int, str]) -> np.ndarray:
+    """Return the words for codes, 'unknown' for codes without one."""
+    return pd.Series(codes).map(words).astype(object).fillna("unknown").to_numpy()
+
+
+def sorted_interviews(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Return the interviews of several years in one table, sorted by person and year."""
+    return pd.concat(parts, ignore_index=True).sort_values(["person", "year"], ignore_index=True)
 
 
 def _check_frames(survey: str, table: pd.DataFrame, crosswalks: Crosswalks) -> None:
@@ -225,11 +219,10 @@ def _mapped(table: pd.DataFrame, crosswalks: Crosswalks) -> tuple[pd.Series, pd.
 def _states(employment: pd.Series, enrolled: pd.Series, options: RecordOptions) -> pd.Series:
     """Return 'work', a state's code, or None where the interview tells none."""
     studies = enrolled.fillna(False).astype(bool)
-    works, seeks = employment == "working", employment == "unemployed"
     before = {
-        "before work": pd.Series(False, index=employment.index),
-        "after work": works | (employment == "unknown") | (employment == "military"),
-        "after unemployment": works | seeks | (employment == "unknown") | (employment == "military"),
+        "before work": [],
+        "after work": ["working", "unknown", "military"],
+        "after unemployment": ["working", "unemployed", "unknown", "military"],
     }[options.education]
     undetermined = {
         "out of the labor force": "out_of_labor_force",
@@ -237,20 +230,18 @@ def _states(employment: pd.Series, enrolled: pd.Series, options: RecordOptions) 
         "exclude": None,
     }
     state = pd.Series(None, index=employment.index, dtype=object)
-    state[works] = "work"
-    state[seeks] = "unemployed"
+    state[employment == "working"] = "work"
+    state[employment == "unemployed"] = "unemployed"
     state[employment == "out of the labor force"] = "out_of_labor_force"
     state[employment == "not working"] = undetermined[options.undetermined]
     if options.military == "out of the labor force":
         state[employment == "military"] = "out_of_labor_force"
-    state[studies & ~before] = "education"
+    state[studies & ~employment.isin(before)] = "education"
     return state
 
 
 def _in_range(table: pd.DataFrame, persons: pd.DataFrame, options: RecordOptions) -> np.ndarray:
     age = table["year"] - table["person"].map(persons["birth_year"]).astype("Float64")
-    within = age.between(options.first_age, options.last_age).fillna(False).to_numpy(bool)
-    within &= (table["year"] >= options.first_year).to_numpy()
-    if options.last_year:
-        within &= (table["year"] <= options.last_year).to_numpy()
-    return within
+    within = age.between(options.first_age, options.last_age).fillna(False)
+    within &= table["year"].between(options.first_year, options.last_year or np.inf)
+    return within.to_numpy(bool)

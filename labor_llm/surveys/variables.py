@@ -9,10 +9,12 @@ found by question name and survey year. PSID variables have a name (V7712) alone
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from labor_llm.errors import InputError
@@ -20,6 +22,12 @@ from labor_llm.errors import InputError
 _TABLES = Path(__file__).parent / "variables"
 # The year of a variable that belongs to no single survey year (sex, race, a week's status).
 CROSS_ROUND = 0
+# The weekly arrays of the NLS, of which `Variable.year` is the number of the week.
+WEEKLY = "weekly_status"
+# Stands for an empty cell where codes are int32; no code of a survey comes near it.
+NO_VALUE = int(np.iinfo(np.int32).min)
+
+Key = tuple[str, str, int]
 
 
 @dataclass(frozen=True)
@@ -42,16 +50,14 @@ class Variable:
     role: str = ""
 
     @property
-    def key(self) -> tuple[str, str, int]:
+    def key(self) -> Key:
         """The column of this variable in `RawSurvey.values`: concept, role, year."""
         return (self.concept, self.role, self.year)
 
     def __str__(self) -> str:
         """Name it as the survey's own documentation does."""
         year = f" ({self.year})" if self.year != CROSS_ROUND else ""
-        return (
-            f"{self.name or self.question}{f' {self.question}' if self.name and self.question else ''}{year}"
-        )
+        return f"{' '.join(name for name in (self.name, self.question) if name)}{year}"
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ class RawSurvey:
     """
 
     values: pd.DataFrame
-    found: dict[tuple[str, str, int], Path]
+    found: dict[Key, Path]
     missing: tuple[Variable, ...]
     read: tuple[Path, ...]
     skipped: tuple[Path, ...] = ()
@@ -85,6 +91,79 @@ class RawSurvey:
         if key in self.values.columns:
             return self.values[key]
         return pd.Series(pd.NA, index=self.values.index, dtype="Int32")
+
+
+class JoinedColumns:
+    """The variables of several files, put together person by person.
+
+    Attributes:
+        persons: the numbers (int64) of all persons so far, ascending.
+        columns: codes [persons] of each variable by its key, int32 and `NO_VALUE` where no file has one.
+        found: the first file that has each variable.
+    """
+
+    def __init__(self) -> None:
+        self.persons = np.empty(0, dtype=np.int64)
+        self.columns: dict[Key, np.ndarray] = {}
+        self.found: dict[Key, Path] = {}
+
+    def add_persons(self, persons: np.ndarray) -> None:
+        """Make room for the persons of a file."""
+        before, self.persons = self.persons, np.union1d(self.persons, persons)
+        if len(before) < len(self.persons):
+            self.columns = {key: self._spread(before, held) for key, held in self.columns.items()}
+
+    def add(self, variable: Variable, persons: np.ndarray, codes: np.ndarray, path: Path) -> None:
+        """Add a variable of some persons, or complete the one that another file has.
+
+        Raises:
+            InputError: if the two files differ in persons that both have.
+        """
+        new = self._spread(persons, codes)
+        held = self.columns.get(variable.key)
+        if held is not None:
+            both = (held != NO_VALUE) & (new != NO_VALUE)
+            if differing := int(np.count_nonzero(both & (held != new))):
+                raise InputError(
+                    f"{variable} differs between {self.found[variable.key]} and {path} for {differing:,} of the "
+                    f"{np.count_nonzero(both):,} respondents that both have; the two files seem to be of different "
+                    "releases. Download both anew from one release, or give only one of them."
+                )
+            new = np.where(held == NO_VALUE, new, held)
+        self.columns[variable.key] = new
+        self.found.setdefault(variable.key, path)
+
+    def survey(
+        self,
+        variables: Sequence[Variable],
+        read: Iterable[Path],
+        skipped: Iterable[Path],
+        unnamed: Iterable[Path] = (),
+    ) -> RawSurvey:
+        """Return what was read, the variables in the order in which they were looked for; the columns are given up."""
+        keys = [key for key in dict.fromkeys(variable.key for variable in variables) if key in self.columns]
+        arrays = {}
+        for place, key in enumerate(keys):
+            column = self.columns.pop(key)
+            blank = column == NO_VALUE
+            column[blank] = 1  # what pandas itself keeps under a missing value
+            arrays[place] = pd.arrays.IntegerArray(column, blank)
+        values = pd.DataFrame(arrays, index=pd.Index(self.persons, name="person"), copy=False)
+        values.columns = pd.MultiIndex.from_tuples(keys, names=["concept", "role", "year"])
+        return RawSurvey(
+            values=values,
+            found={key: self.found[key] for key in keys},
+            missing=tuple(variable for variable in variables if variable.key not in self.found),
+            read=tuple(dict.fromkeys(read)),
+            skipped=tuple(dict.fromkeys(skipped)),
+            unnamed=tuple(unnamed),
+        )
+
+    def _spread(self, persons: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        """Return codes of some persons among all."""
+        spread = np.full(len(self.persons), NO_VALUE, dtype=np.int32)
+        spread[np.searchsorted(self.persons, persons)] = codes
+        return spread
 
 
 @cache

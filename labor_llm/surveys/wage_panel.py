@@ -17,6 +17,7 @@ import pandas as pd
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel, career_panel
 from labor_llm.errors import InputError
+from labor_llm.surveys.rules import education_levels
 
 NAME = "wage_panel"
 SURVEY = "NLSY79"
@@ -47,8 +48,6 @@ INDUSTRIES = {
     "pro": "professional services",
     "pub": "public administration",
 }
-_YEARS_OF_SCHOOLING = [-1, 11, 12, 15, 16, 99]
-_EDUCATION = ["less than high school", "high school", "some college", "college", "graduate degree"]
 
 
 def outcome_space() -> OutcomeSpace:
@@ -93,10 +92,19 @@ def convert(raw: pd.DataFrame) -> CareerPanel:
             "worker_id": raw["nr"].astype(str),
             "year": raw["year"],
             "occupation": _which(occupation).str.removeprefix("occ") + "-" + _which(industry),
-            "education": pd.cut(raw["educ"], _YEARS_OF_SCHOOLING, labels=_EDUCATION).astype(str),
+            "education": education_levels(raw["educ"]),
             "gender": "male",
-            "ethnicity": _ethnicity(first),
-            "region": _region(first),
+            # The file tells black and Hispanic men from all others, so the others are not called white.
+            "ethnicity": np.select(
+                [first["black"] == 1, first["hisp"] == 1],
+                ["black or african american", "hispanic"],
+                default="non-black non-hispanic",
+            ),
+            "region": np.select(
+                [first["nrtheast"] == 1, first["nrthcen"] == 1, first["south"] == 1],
+                ["northeast", "northcentral", "south"],
+                default="west",
+            ),
             "birth_year": first["year"] - first["exper"] - first["educ"] - 6,
         }
     )
@@ -122,20 +130,3 @@ def _check_dummies(occupation: pd.DataFrame, industry: pd.DataFrame) -> None:
 
 def _which(dummies: pd.DataFrame) -> pd.Series:
     return pd.Series(np.asarray(dummies.columns)[dummies.to_numpy().argmax(axis=1)])
-
-
-def _ethnicity(first: pd.DataFrame) -> np.ndarray:
-    """The file tells black and Hispanic men from all others, so the others are not called white."""
-    return np.select(
-        [first["black"] == 1, first["hisp"] == 1],
-        ["black or african american", "hispanic"],
-        default="non-black non-hispanic",
-    )
-
-
-def _region(first: pd.DataFrame) -> np.ndarray:
-    return np.select(
-        [first["nrtheast"] == 1, first["nrthcen"] == 1, first["south"] == 1],
-        ["northeast", "northcentral", "south"],
-        default="west",
-    )

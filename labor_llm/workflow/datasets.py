@@ -18,8 +18,7 @@ from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
 from labor_llm.store.artefacts import MANIFEST, verify
 from labor_llm.store.results import Results, project_root
-from labor_llm.surveys.conversion import convert_survey
-from labor_llm.surveys.registry import SURVEYS
+from labor_llm.surveys.conversion import SURVEYS, convert_survey
 from labor_llm.surveys.report import CONVERSION
 from labor_llm.surveys.wage_panel import read_wage_panel
 from labor_llm.text.variants import ResumeSettings

@@ -81,7 +81,7 @@ class DatasetSource(Settings):
         if self.reader:
             if self.options:
                 # The rules are checked where they stand; they are not needed otherwise, and take pandas to import.
-                from labor_llm.surveys.registry import survey_options
+                from labor_llm.surveys.conversion import survey_options
 
                 survey_options(self.reader, self.options)
             if self.simulated_workers and not files:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 import pytest
@@ -27,21 +27,30 @@ SPACE = OutcomeSpace(CODES, CODES)
 
 
 @pytest.fixture(scope="session")
-def lettered() -> Callable[..., CareerPanel]:
+def toy() -> Callable[..., CareerPanel]:
+    """A function from records (worker, year, code, education, region, birth year) to a panel of so many occupations."""
+
+    def panel(rows: Sequence[Sequence[object]], occupations: int = 4) -> CareerPanel:
+        columns = ["worker_id", "year", "occupation", "education", "region", "birth_year"]
+        frame = pd.DataFrame(rows, columns=columns).astype({"birth_year": "Int64"})
+        frame = frame.assign(dataset="toy", gender="male", ethnicity="white")
+        codes = tuple(TITLES)[:occupations]
+        return CareerPanel(frame, OutcomeSpace(codes, tuple(TITLES[code] for code in codes)), "toy")
+
+    return panel
+
+
+@pytest.fixture(scope="session")
+def lettered(toy: Callable[..., CareerPanel]) -> Callable[..., CareerPanel]:
     """A function from careers such as {"1": "aab"}, one record a year from 1980, to a panel of so many occupations."""
 
     def panel(careers: Mapping[str, str], occupations: int = 3) -> CareerPanel:
         rows = [
-            ("toy", worker, 1980 + t, code, "high school", "male", "white", "south", 1960)
+            (worker, 1980 + t, code, "high school", "south", 1960)
             for worker, career in careers.items()
             for t, code in enumerate(career)
         ]
-        columns = [
-            "dataset", "worker_id", "year", "occupation", "education", "gender", "ethnicity", "region", "birth_year",
-        ]  # fmt: skip
-        frame = pd.DataFrame(rows, columns=columns).astype({"birth_year": "Int64"})
-        codes = tuple(TITLES)[:occupations]
-        return CareerPanel(frame, OutcomeSpace(codes, tuple(TITLES[code] for code in codes)), "toy")
+        return toy(rows, occupations)
 
     return panel
 

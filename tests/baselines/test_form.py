@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from labor_llm.baselines.form import NONE, BagFeatures, logit_features, regression_features
+from labor_llm.baselines.form import NONE, BagFeatures, record_features
 from labor_llm.careers.panel import CareerPanel
 
 
@@ -15,8 +15,8 @@ def career(lettered) -> CareerPanel:
     return panel
 
 
-def test_features_of_the_multinomial_logit(career):
-    got = logit_features(career)
+def test_features_of_one_career(career):
+    got = record_features(career)
     assert got["previous"].tolist() == [NONE, "a", "b", "b", "b"]
     assert got["before_previous"].tolist() == [NONE, NONE, "a", "b", "b"]
     assert got["calendar_year"].tolist() == ["1980", "1981", "1983", "1985", "1986"]
@@ -24,13 +24,12 @@ def test_features_of_the_multinomial_logit(career):
     assert got["years_since_previous"].tolist() == [0, 1, 2, 2, 1]
     assert got["records_before"].tolist() == [0, 1, 2, 3, 4]
     assert got["age"].tolist() == [20, 21, 23, 25, 26]
-
-
-def test_features_of_the_two_stage_logits(career):
-    got = regression_features(career)
     assert got["records_in_occupation"].tolist() == [0, 1, 1, 2, 3]
     assert got["year_skipped"].tolist() == [0, 0, 1, 1, 0]
     assert got["education_changed"].tolist() == [0, 0, 1, 0, 0]
+
+
+def test_shares_of_earlier_occupations(career):
     last, earlier, _ = (block.toarray() for block in BagFeatures(career).blocks(career))
     np.testing.assert_allclose(last, [[0, 0], [1, 0], [0, 1], [0, 1], [0, 1]])
     np.testing.assert_allclose(earlier, [[0, 0], [0, 0], [1, 0], [0.5, 0.5], [1 / 3, 2 / 3]])

@@ -12,30 +12,29 @@ from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import InputError, MismatchError, NumericalError
 
-SPACE = OutcomeSpace(("a", "b", "c", "d"), ("Actors", "Bakers", "Clerks", "Drivers"))
 STAY, COLLEGE_STAYS, COLLEGE_TO_B = 0.5, 1.0, 1.5
 
 
-def panel(workers: range, years: int, seed: int) -> CareerPanel:
+@pytest.fixture(scope="session")
+def panel(toy):
     """Two-stage careers in a, b, c (never d): college raises the log-odds of staying, and draws movers to b."""
-    rng = np.random.default_rng(seed)
-    rows = []
-    for worker in workers:
-        college = worker % 2
-        weights = np.exp([0.0, COLLEGE_TO_B * college, 0.0])
-        job = int(rng.choice(3, p=weights / weights.sum()))
-        for t in range(years):
-            if t and rng.random() > expit(STAY + COLLEGE_STAYS * college):
-                open_to = np.where(np.arange(3) == job, 0.0, weights)
-                job = int(rng.choice(3, p=open_to / open_to.sum()))
-            level = "college" if college else "high school"
-            rows.append(
-                ("toy", f"w{worker:04d}", 1980 + t, "abc"[job], level, "male", "white", "south", pd.NA)
-            )
-    columns = [
-        "dataset", "worker_id", "year", "occupation", "education", "gender", "ethnicity", "region", "birth_year",
-    ]  # fmt: skip
-    return CareerPanel(pd.DataFrame(rows, columns=columns).astype({"birth_year": "Int64"}), SPACE, "toy")
+
+    def made(workers: range, years: int, seed: int) -> CareerPanel:
+        rng = np.random.default_rng(seed)
+        rows = []
+        for worker in workers:
+            college = worker % 2
+            weights = np.exp([0.0, COLLEGE_TO_B * college, 0.0])
+            job = int(rng.choice(3, p=weights / weights.sum()))
+            for t in range(years):
+                if t and rng.random() > expit(STAY + COLLEGE_STAYS * college):
+                    open_to = np.where(np.arange(3) == job, 0.0, weights)
+                    job = int(rng.choice(3, p=open_to / open_to.sum()))
+                level = "college" if college else "high school"
+                rows.append((f"w{worker:04d}", 1980 + t, "abc"[job], level, "south", pd.NA))
+        return toy(rows)
+
+    return made
 
 
 def two_stage(
@@ -83,7 +82,7 @@ def test_without_closed_alternatives_it_is_the_penalised_logit_of_scikit_learn()
         )
 
 
-def test_both_stages_recover_what_they_were_simulated_with():
+def test_both_stages_recover_what_they_were_simulated_with(panel):
     model = two_stage([1e5], [1e5]).fit(panel(range(1500), 8, 3), panel(range(1500, 1600), 8, 4))
     test = panel(range(1600, 1602), 2, 5)
     log_probs = model.predict(test).log_probs
@@ -101,7 +100,7 @@ def test_both_stages_recover_what_they_were_simulated_with():
         assert odds == pytest.approx(slope, abs=0.3)
 
 
-def test_stay_stage_is_the_logit_of_statsmodels():
+def test_stay_stage_is_the_logit_of_statsmodels(panel):
     train = panel(range(200), 4, 7)
     model = two_stage([1e7], [1.0], tolerance=1e-8).fit(train, panel(range(200, 210), 4, 8))
     features = model._design(train).toarray()[train.frame["year"] > 1980]
@@ -114,7 +113,9 @@ def test_stay_stage_is_the_logit_of_statsmodels():
 
 
 @pytest.mark.parametrize("kind", [TwoStageLogit, BagOfJobs])
-def test_never_moves_to_where_one_is_gives_absent_occupations_their_share_and_does_not_look_ahead(kind):
+def test_never_moves_to_where_one_is_gives_absent_occupations_their_share_and_does_not_look_ahead(
+    kind, panel
+):
     train, validation, test = panel(range(60), 4, 1), panel(range(60, 80), 4, 2), panel(range(80, 85), 4, 3)
     model = two_stage([0.3, 1.0], [0.3, 1.0], kind=kind, tolerance=1e-6).fit(train, validation)
     got = np.exp(model.predict(test).log_probs).reshape(5, 4, 4)
@@ -126,19 +127,21 @@ def test_never_moves_to_where_one_is_gives_absent_occupations_their_share_and_do
     changed = test.frame.copy()
     last = changed["year"] == 1983
     changed.loc[last, ["occupation", "region"]] = ["d", "overseas"]
-    after = np.exp(model.predict(CareerPanel(changed, SPACE, "toy")).log_probs).reshape(5, 4, 4)
+    after = np.exp(model.predict(CareerPanel(changed, test.outcomes, "toy")).log_probs).reshape(5, 4, 4)
     assert (got[:, :3] == after[:, :3]).all()
     best = np.exp(-model.predict(validation).table["log_prob"].mean())
     assert best == pytest.approx(model.validation_perplexity_["validation_perplexity"].min(), rel=1e-6)
     assert len(model.validation_perplexity_) == 4
 
 
-def test_refuses_what_cannot_be_estimated():
+def test_refuses_what_cannot_be_estimated(panel):
     train, validation = panel(range(20), 3, 1), panel(range(20, 25), 3, 2)
     with pytest.raises(NumericalError, match="Raise max_iterations"):
         two_stage([1.0], [1.0], max_iterations=1).fit(train, validation)
     with pytest.raises(InputError, match="everybody stays"):
-        TwoStageLogit().fit(CareerPanel(train.frame.assign(occupation="a"), SPACE, "toy"), validation)
+        TwoStageLogit().fit(
+            CareerPanel(train.frame.assign(occupation="a"), train.outcomes, "toy"), validation
+        )
     with pytest.raises(InputError, match="closed to it"):
         fit_masked_logit(csr_matrix(np.ones((2, 1))), np.array([0, 1]), np.array([0, 2]), 1.0)
     with pytest.raises(MismatchError, match="fitted for 4 occupations"):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 import unicodedata
 from pathlib import Path
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from labor_llm.careers.occupations import (
     STATES,
@@ -194,10 +195,9 @@ def test_no_cell_of_a_csv_is_reinterpreted(tmp_path: Path) -> None:
 plain = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S", "Zs"]), min_size=1, max_size=12)
 
 
+@settings(max_examples=30)
 @given(st.lists(plain.filter(lambda text: title_problem(text) is None), min_size=2, max_size=6))
 def test_an_accepted_outcome_space_comes_back_from_its_file(titles: list[str]) -> None:
-    import tempfile
-
     codes = tuple(f"{number:04d}" for number in range(len(titles)))
     try:
         space = OutcomeSpace(codes, tuple(titles))

@@ -152,23 +152,7 @@ def test_changed_predictions_are_refused(tmp_path: Path, name: str) -> None:
 
 def test_all_predictions_are_read_data_set_by_data_set(tmp_path: Path) -> None:
     results = Results(tmp_path)
-    for dataset in ("one", "two"):
-        with writing(results.panel(dataset)) as aside:
-            (aside / "panel.parquet").write_bytes(b"any")
-        made = {
-            name: from_matrix(f"{name} of {dataset}", TRANSITIONS, SPACE, np.log(SHARES)) for name in "xy"
-        }
-        write_all_predictions(results, dataset, made)
-
-    got = read_all_predictions(results, ["two", "one"], ["y", "x"])
-
-    assert [predictions.model for predictions in got] == ["y of two", "x of two", "y of one", "x of one"]
-    assert model_labels(results, ["one"], ["x", "y"]) == {"x": "x of one", "y": "y of one"}
-
-
-def test_a_model_may_be_optional_for_a_data_set(tmp_path: Path) -> None:
-    results = Results(tmp_path)
-    for dataset, names in (("one", "x"), ("two", "xz")):
+    for dataset, names in (("one", "xy"), ("two", "xyz")):
         with writing(results.panel(dataset)) as aside:
             (aside / "panel.parquet").write_bytes(b"any")
         made = {
@@ -176,12 +160,14 @@ def test_a_model_may_be_optional_for_a_data_set(tmp_path: Path) -> None:
         }
         write_all_predictions(results, dataset, made)
 
-    got = read_all_predictions(results, ["one", "two"], ["x", "z"], optional=["z"])
+    def read(datasets: list[str], models: str, optional: str = "") -> list[str]:
+        return [found.model for found in read_all_predictions(results, datasets, models, optional)]
 
-    assert [predictions.model for predictions in got] == ["x of one", "x of two", "z of two"]
-    assert model_labels(results, ["one", "two"], ["x", "z", "w"]) == {"x": "x of one", "z": "z of two"}
+    assert read(["two", "one"], "yx") == ["y of two", "x of two", "y of one", "x of one"]
+    assert read(["one", "two"], "xz", optional="z") == ["x of one", "x of two", "z of two"]
     with pytest.raises(ArtefactError, match=r"one/predictions/z: these predictions were not made yet"):
-        read_all_predictions(results, ["one", "two"], ["x", "z"])
+        read(["one", "two"], "xz")
+    assert model_labels(results, ["one", "two"], ["x", "z", "w"]) == {"x": "x of one", "z": "z of two"}
 
 
 def test_predictions_that_were_not_made_name_the_notebook(tmp_path: Path) -> None:

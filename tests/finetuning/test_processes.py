@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -17,21 +18,15 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 import labor_llm
-from labor_llm.careers.panel import CareerPanel, split_workers, write_panel
 from labor_llm.finetuning.fit import read_learning_curve
 from labor_llm.finetuning.processes import shares
 from labor_llm.finetuning.settings import FineTuningSettings
 
-LAUNCH = Path(labor_llm.__file__).parent / "launch"
-# 112 careers in batches of 37: one batch is a single career, of which one process has none. Passes of few tokens: the
+LAUNCH = Path(labor_llm.__file__).parent / "finetuning" / "launch"
+# 42 careers in batches of 41: one batch is a single career, of which one process has none. Passes of few tokens: the
 # processes differ in their number. A norm of the gradient that some steps exceed and some do not.
 SETTINGS = FineTuningSettings(
-    epochs=2,
-    learning_rate=5e-3,
-    batch_size=37,
-    precision="float32",
-    evaluations_per_epoch=2,
-    tokens_at_once=400,
+    epochs=3, learning_rate=5e-3, batch_size=41, precision="float32", tokens_at_once=400
 )
 KINDS = ("DDP", "FSDP")
 # Relative; two processes add the same float32 numbers in another order.
@@ -43,15 +38,15 @@ import json, os, signal, sys
 from pathlib import Path
 
 os.environ.update(environment)
-from labor_llm import finetuning_run, training_state
-from labor_llm.careers import read_panel
+from labor_llm.careers.panel import read_panel
 from labor_llm.errors import LaborLLMError
-from labor_llm.finetuning import fine_tune_panel
+from labor_llm.finetuning.fit import fine_tune_panel
 from labor_llm.finetuning.settings import FineTuningSettings
+from labor_llm.finetuning.steps import FineTuningRun
 
 import torch
 torch.set_num_threads(1)
-step = finetuning_run.FineTuningRun.take_step
+step = FineTuningRun.take_step
 
 def spoilt(run):
     if run.step == at_step and deed == "kill":
@@ -63,7 +58,7 @@ def spoilt(run):
         run.processes.compute = lambda batch: compute(batch) * float("nan")
     return step(run)
 
-finetuning_run.FineTuningRun.take_step = spoilt
+FineTuningRun.take_step = spoilt
 panel, splits = read_panel(Path(panel_folder))
 try:
     fine_tune_panel(model, panel, splits, FineTuningSettings(**settings), Path(folder))
@@ -76,10 +71,8 @@ except LaborLLMError as error:
 class Pair:
     """Two processes that fine-tune together, or one alone, forked from one that has the libraries loaded."""
 
-    def __init__(self, panel: Path, model: Path, folder: Path) -> None:
-        self.panel, self.model, self.folder = panel, model, folder
-        self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(["labor_llm.finetuning.fit"])
+    def __init__(self, started: Callable[..., BaseProcess], panel: Path, model: Path, folder: Path) -> None:
+        self.started, self.panel, self.model, self.folder = started, panel, model, folder
 
     def fine_tune(
         self, name: str, kind: str, settings: FineTuningSettings, deed: str = "", at_step: int = -1
@@ -102,8 +95,7 @@ class Pair:
                 "folder": str(self.folder / name), "settings": settings.model_dump(), "deed": deed,
                 "at_step": at_step,
             }  # fmt: skip
-            processes.append(self.context.Process(target=exec, args=(_PROCESS, given)))
-            processes[-1].start()
+            processes.append(self.started(_PROCESS, given))
         for process in processes:
             process.join(timeout=120)
             process.kill()
@@ -116,10 +108,10 @@ class Pair:
 
 
 @pytest.fixture(scope="module")
-def pair(tiny_model_folder: Path, panel: CareerPanel, tmp_path_factory: pytest.TempPathFactory) -> Pair:
-    folder = tmp_path_factory.mktemp("processes")
-    write_panel(folder / "panel", panel, split_workers(panel, seed=1))
-    return Pair(folder / "panel", tiny_model_folder, folder)
+def pair(
+    started, tiny_model_folder: Path, few_stored: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Pair:
+    return Pair(started, few_stored, tiny_model_folder, tmp_path_factory.mktemp("processes"))
 
 
 @pytest.fixture(scope="module")
@@ -187,9 +179,9 @@ def test_two_killed_processes_go_on_to_the_same_weights(pair: Pair, whole: tuple
 
 
 def test_a_loss_that_is_not_finite_in_one_process_stops_both(pair: Pair) -> None:
-    assert pair.fine_tune("spoilt", "DDP", SETTINGS, "spoil", at_step=3) == [7, 7]
+    assert pair.fine_tune("spoilt", "DDP", SETTINGS, "spoil", at_step=2) == [7, 7]
     (message, elsewhere), (again, elsewhere_too) = pair.said("spoilt")
-    assert "the loss is nan at step 4 of 8 (epoch 1, batch 4; in the order of the training split" in message
+    assert "the loss is nan at step 3 of 6 (epoch 2, batch 1; in the order of the training split" in message
     assert message == again
     assert (elsewhere, elsewhere_too) == (False, True)
     assert [path.name for path in (pair.folder / ".spoilt.unfinished").glob("state-*")] == ["state-00000002"]

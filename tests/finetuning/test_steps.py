@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import signal
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from labor_llm.careers.panel import CareerPanel, split_workers, write_panel
+from labor_llm.careers.panel import CareerPanel, split_workers
 from labor_llm.errors import ArtefactError, NumericalError
 from labor_llm.finetuning.fit import fine_tune_panel, read_learning_curve
 from labor_llm.finetuning.settings import FineTuningSettings
@@ -24,91 +22,65 @@ from labor_llm.store.results import only_run
 QUICK = FineTuningSettings(
     epochs=2, learning_rate=5e-3, batch_size=8, precision="float32", evaluations_per_epoch=2
 )
-
-
-# Half precision, as what computes in it must come back too.
+# Half precision, as what computes in it must come back too. Validated after 3, 6, 9 and 12 steps.
 RESUMED = QUICK.model_copy(update={"precision": "bfloat16"})
+FineTune = Callable[..., Path]
+
 _KILLED = """
-import json, os, signal, sys
+import os, signal
 from pathlib import Path
 import torch
 from labor_llm.careers.panel import read_panel
-from labor_llm.finetuning import fit
+from labor_llm.finetuning.fit import fine_tune_panel
+from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.finetuning.steps import FineTuningRun
-from labor_llm.store import checkpoints as training_state
+from labor_llm.store import checkpoints
 
-panel_folder, model, folder, threads, settings, place = sys.argv[1:]
-torch.set_num_threads(int(threads))
-step, save_file, drop_old = FineTuningRun.take_step, training_state.save_file, training_state._drop_old
+torch.set_num_threads(threads)
+step, save_file, drop_old = FineTuningRun.take_step, checkpoints.save_file, checkpoints._drop_old
 
 def kill():
     os.kill(os.getpid(), signal.SIGKILL)
 
 def killed_step(run):
-    if run.step == 17:
+    if run.step == 8:
         kill()
     return step(run)
 
 def killed_write(tensors, path):
-    if path.name == "optimizer.safetensors" and "state-00000014" in str(path):
+    if path.name == "optimizer.safetensors" and "state-00000006" in str(path):
         path.write_bytes(b"half")
         kill()
     save_file(tensors, path)
 
 def killed_removal(folder, step, best):
-    if step == 14:
+    if step == 6:
         kill()
     drop_old(folder, step, best)
 
 if place == "between checkpoints":
     FineTuningRun.take_step = killed_step
 elif place == "within a checkpoint":
-    training_state.save_file = killed_write
+    checkpoints.save_file = killed_write
 else:
-    training_state._drop_old = killed_removal
+    checkpoints._drop_old = killed_removal
 panel, splits = read_panel(Path(panel_folder))
-settings = fit.FineTuningSettings(**json.loads(settings))
-fit.fine_tune_panel(model, panel, splits, settings, Path(folder))
+fine_tune_panel(model, panel, splits, FineTuningSettings(**settings), Path(folder))
 """
 
 
 @pytest.fixture(scope="module")
-def whole(tiny_model_folder: Path, panel: CareerPanel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def fine_tune(tiny_model_folder: Path, few: CareerPanel) -> FineTune:
+    def run(folder: Path, settings: FineTuningSettings = RESUMED) -> Path:
+        return fine_tune_panel(str(tiny_model_folder), few, split_workers(few, seed=1), settings, folder)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def whole(fine_tune: FineTune, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that nothing stops."""
-    folder = tmp_path_factory.mktemp("whole") / "m"
-    return fine_tune_panel(str(tiny_model_folder), panel, split_workers(panel, 1), RESUMED, folder)
-
-
-@pytest.mark.parametrize(
-    ("place", "left"),
-    [
-        ("between checkpoints", ["state-00000007", "state-00000014"]),
-        ("within a checkpoint", ["state-00000007"]),
-        ("after a checkpoint", ["state-00000007", "state-00000014"]),
-    ],
-)
-def test_a_killed_run_ends_with_the_same_weights(
-    tiny_model_folder: Path, panel: CareerPanel, tmp_path: Path, whole: Path, place: str, left: list[str]
-) -> None:
-    splits = split_workers(panel, seed=1)
-    write_panel(tmp_path / "panel", panel, splits)
-    settings, threads = json.dumps(RESUMED.model_dump()), str(torch.get_num_threads())
-    arguments = [tmp_path / "panel", tiny_model_folder, tmp_path / "killed", threads, settings, place]
-    killed = subprocess.run(
-        [sys.executable, "-c", _KILLED, *map(str, arguments)], capture_output=True, check=False
-    )
-    assert killed.returncode == -signal.SIGKILL
-    assert not (tmp_path / "killed").exists()
-    unfinished = tmp_path / ".killed.unfinished"
-    assert sorted(path.name for path in unfinished.glob("state-*")) == left
-    watched = pd.read_csv(unfinished / "learning_curve.csv")
-    resumed = fine_tune_panel(str(tiny_model_folder), panel, splits, RESUMED, tmp_path / "killed")
-    assert same_weights(whole, resumed)
-    curve = read_learning_curve(whole)
-    assert curve.equals(read_learning_curve(resumed))
-    # What could be watched until the kill is the beginning of the curve, without the mark of the kept checkpoint.
-    assert len(watched) >= 12
-    pd.testing.assert_frame_equal(watched, curve.head(len(watched)).drop(columns="kept"))
+    return fine_tune(tmp_path_factory.mktemp("whole") / "m")
 
 
 def same_weights(one: Path, two: Path) -> bool:
@@ -116,124 +88,143 @@ def same_weights(one: Path, two: Path) -> bool:
     return expected.keys() == got.keys() and all(torch.equal(expected[name], got[name]) for name in expected)
 
 
-def stopped_at(step: int, settings: FineTuningSettings, *arguments: object) -> None:
+@pytest.mark.parametrize(
+    ("place", "left"),
+    [
+        ("between checkpoints", ["state-00000003", "state-00000006"]),
+        ("within a checkpoint", ["state-00000003"]),
+        ("after a checkpoint", ["state-00000003", "state-00000006"]),
+    ],
+)
+def test_a_killed_run_ends_with_the_same_weights(
+    started, tiny_model_folder: Path, few_stored: Path, tmp_path: Path, fine_tune: FineTune, whole: Path,
+    place: str, left: list[str],
+) -> None:  # fmt: skip
+    killed = started(
+        _KILLED,
+        {
+            "panel_folder": str(few_stored), "model": str(tiny_model_folder), "folder": str(tmp_path / "killed"),
+            "threads": torch.get_num_threads(), "settings": RESUMED.model_dump(), "place": place,
+        },
+    )  # fmt: skip
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
+    assert not (tmp_path / "killed").exists()
+    unfinished = tmp_path / ".killed.unfinished"
+    assert sorted(path.name for path in unfinished.glob("state-*")) == left
+    watched = pd.read_csv(unfinished / "learning_curve.csv")
+    resumed = fine_tune(tmp_path / "killed")
+    assert same_weights(whole, resumed)
+    curve = read_learning_curve(whole)
+    assert curve.equals(read_learning_curve(resumed))
+    # What could be watched until the kill is the beginning of the curve, without the mark of the kept checkpoint.
+    assert len(watched) >= 7
+    pd.testing.assert_frame_equal(watched, curve.head(len(watched)).drop(columns="kept"))
+
+
+def stopped_at(step: int, fine_tune: FineTune, *arguments: object) -> None:
     """Run until a loss that is not finite stops the run before `step`; its unfinished folder stays."""
+    take_step = FineTuningRun.take_step
 
     def spoilt(run: FineTuningRun) -> float:
         if run.step == step:
             raise NumericalError("stopped by the test")
-        return FineTuningRun.take_step(run)
-
-    class Stopped(FineTuningRun):
-        take_step = spoilt
+        return take_step(run)
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(NumericalError, match="stopped by the test"):
-        patch.setattr("labor_llm.finetuning.fit.FineTuningRun", Stopped)
-        fine_tune_panel(*arguments[:3], settings, arguments[3])
+        patch.setattr(FineTuningRun, "take_step", spoilt)
+        fine_tune(*arguments)
 
 
-@pytest.mark.parametrize("damaged", ["state.json", "manifest.json", "weights.safetensors"])
 def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(
-    tiny_model_folder: Path,
-    panel: CareerPanel,
-    tmp_path: Path,
-    whole: Path,
-    damaged: str,
-    caplog: pytest.LogCaptureFixture,
+    fine_tune: FineTune, tmp_path: Path, whole: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    arguments = str(tiny_model_folder), panel, split_workers(panel, seed=1)
-    stopped_at(17, RESUMED, *arguments, tmp_path / "m")
-    (tmp_path / ".m.unfinished" / "state-00000014" / damaged).write_bytes(b"{")
-    resumed = fine_tune_panel(*arguments, RESUMED, tmp_path / "m")
-    assert "left out: state-00000014. Fine-tuning goes on from step 7." in caplog.text
+    stopped_at(8, fine_tune, tmp_path / "m")
+    (tmp_path / ".m.unfinished" / "state-00000006" / "state.json").write_bytes(b"{")
+    resumed = fine_tune(tmp_path / "m")
+    assert "left out: state-00000006. Fine-tuning goes on from step 3." in caplog.text
     assert same_weights(whole, resumed)
 
 
-def test_a_run_whose_best_checkpoint_is_damaged_starts_anew(
-    tiny_model_folder: Path,
-    panel: CareerPanel,
+@pytest.mark.parametrize("damaged", [True, False])
+def test_checkpoints_by_the_clock_change_nothing_unless_the_best_is_damaged(
+    fine_tune: FineTune,
     tmp_path: Path,
     whole: Path,
+    damaged: bool,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """States 16 and 17 are sound, but the model at the end may be that of state 14."""
+    """One after every step, so that the run goes on in the middle of an average of the learning curve.
+
+    Where the best is damaged, the states after it are sound, but the model at the end may be the best one.
+    """
     monkeypatch.setattr("labor_llm.finetuning.steps._SECONDS_BETWEEN_STATES", 0.0)
-    arguments = str(tiny_model_folder), panel, split_workers(panel, seed=1)
-    stopped_at(17, RESUMED, *arguments, tmp_path / "m")
-    weights = tmp_path / ".m.unfinished" / "state-00000014" / "weights.safetensors"
-    content = weights.read_bytes()
-    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    resumed = fine_tune_panel(*arguments, RESUMED, tmp_path / "m")
-    assert "left out: state-00000014. Fine-tuning starts anew." in caplog.text
+    monkeypatch.setattr("labor_llm.finetuning.steps._TRAIN_LOSSES", 4)
+    stopped_at(8, fine_tune, tmp_path / "m")
+    # The two newest, and the best of those that were validated.
+    states = sorted(path.name for path in (tmp_path / ".m.unfinished").glob("state-*"))
+    assert states == ["state-00000006", "state-00000007", "state-00000008"]
+    if damaged:
+        weights = tmp_path / ".m.unfinished" / "state-00000006" / "weights.safetensors"
+        content = weights.read_bytes()
+        weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    resumed = fine_tune(tmp_path / "m")
+    assert ("left out: state-00000006. Fine-tuning starts anew." in caplog.text) == damaged
     assert same_weights(whole, resumed)
-    assert read_learning_curve(whole).equals(read_learning_curve(resumed))
+    # Means of three steps are the means of the usual curve, which has every step.
+    curve, usual = (read_learning_curve(folder).query("split == 'train'") for folder in (resumed, whole))
+    assert curve["step"].tolist() == [3, 6, 9, 12]
+    means = usual["loss"].to_numpy().reshape(4, 3).mean(axis=1)
+    assert curve["loss"].to_numpy() == pytest.approx(means, rel=1e-12)
 
 
 def test_a_best_checkpoint_that_is_damaged_at_the_end_is_made_again(
-    tiny_model_folder: Path, panel: CareerPanel, tmp_path: Path, whole: Path
+    fine_tune: FineTune, tmp_path: Path, whole: Path
 ) -> None:
-    class Damaged(FineTuningRun):
-        def restore_best(self) -> None:
-            (self.folder / f"state-{self.best_step:08d}" / "weights.safetensors").unlink()
-            super().restore_best()
+    restore = FineTuningRun.restore_best
 
-    arguments = str(tiny_model_folder), panel, split_workers(panel, seed=1), RESUMED, tmp_path / "m"
+    def damaged(run: FineTuningRun) -> None:
+        (run.folder / f"state-{run.best_step:08d}" / "weights.safetensors").unlink()
+        restore(run)
+
     with pytest.MonkeyPatch.context() as patch, pytest.raises(ArtefactError, match="Fine-tune again"):
-        patch.setattr("labor_llm.finetuning.fit.FineTuningRun", Damaged)
-        fine_tune_panel(*arguments)
+        patch.setattr(FineTuningRun, "restore_best", damaged)
+        fine_tune(tmp_path / "m")
     assert not (tmp_path / "m").exists()
-    assert same_weights(whole, fine_tune_panel(*arguments))
+    assert same_weights(whole, fine_tune(tmp_path / "m"))
 
 
 def test_checkpoints_that_a_kill_left_beside_their_result_are_removed(
-    tiny_model_folder: Path, panel: CareerPanel, tmp_path: Path
+    fine_tune: FineTune, tmp_path: Path
 ) -> None:
-    settings = QUICK.model_copy(update={"epochs": 1, "batch_size": 64})
-    arguments = str(tiny_model_folder), panel, split_workers(panel, seed=1)
-    unfinished, kept = tmp_path / ".m.unfinished", tmp_path / "kept"
-    stopped_at(1, settings, *arguments, tmp_path / "m")
+    settings = QUICK.model_copy(update={"epochs": 1, "batch_size": 32})
+    folder, unfinished, kept = tmp_path / "m", tmp_path / ".m.unfinished", tmp_path / "kept"
+    stopped_at(1, fine_tune, folder, settings)
     shutil.copytree(unfinished, kept)
-    folder = fine_tune_panel(*arguments, settings, tmp_path / "m")
+    fine_tune(folder, settings)
     assert not unfinished.exists()
     shutil.copytree(kept, unfinished)
     with only_run(unfinished / ".lock"):
-        fine_tune_panel(*arguments, settings, folder)
+        fine_tune(folder, settings)
         assert (unfinished / "identity.txt").is_file(), "a run works there"
-    fine_tune_panel(*arguments, settings, folder)
+    fine_tune(folder, settings)
     assert not unfinished.exists()
     # They are in no other run's way either.
     shutil.copytree(kept, unfinished)
-    fine_tune_panel(*arguments, settings.model_copy(update={"seed": 2}), folder)
+    fine_tune(folder, settings.model_copy(update={"seed": 2}))
     assert not unfinished.exists()
 
 
-def test_checkpoints_by_the_clock_change_nothing(
-    tiny_model_folder: Path, panel: CareerPanel, tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One after every step, so that the run goes on in the middle of an average of the learning curve."""
-    monkeypatch.setattr("labor_llm.finetuning.steps._SECONDS_BETWEEN_STATES", 0.0)
-    monkeypatch.setattr("labor_llm.finetuning.steps._TRAIN_LOSSES", 4)
-    arguments = str(tiny_model_folder), panel, split_workers(panel, seed=1)
-    stopped_at(17, RESUMED, *arguments, tmp_path / "m")
-    # The two newest, and the best of those that were validated.
-    states = sorted(path.name for path in (tmp_path / ".m.unfinished").glob("state-*"))
-    assert states == ["state-00000014", "state-00000016", "state-00000017"]
-    resumed = fine_tune_panel(*arguments, RESUMED, tmp_path / "m")
-    unbroken = fine_tune_panel(*arguments, RESUMED, tmp_path / "unbroken")
-    assert same_weights(whole, resumed)
-    assert read_learning_curve(resumed).equals(read_learning_curve(unbroken))
-
-
 def test_a_loss_or_gradient_that_is_not_finite_stops_with_the_step(
-    tiny_model_folder: Path, panel: CareerPanel, tmp_path: Path
+    fine_tune: FineTune, few: CareerPanel, tmp_path: Path
 ) -> None:
     # The decay makes every weight infinite in the first step.
     diverging = QUICK.model_copy(update={"epochs": 1, "learning_rate": 0.99, "weight_decay": 1e38})
-    where = r"is nan at step 2 of 14 \(epoch 1, batch 2; in the order of the training split, careers \d+(, \d+){7}\)"
+    where = r"is nan at step 2 of 6 \(epoch 1, batch 2; in the order of the training split, careers \d+(, \d+){7}\)"
     with pytest.raises(NumericalError, match=where) as stopped:
-        fine_tune_panel(str(tiny_model_folder), panel, split_workers(panel, 1), diverging, tmp_path / "m")
-    assert not any(worker in str(stopped.value) for worker in panel.workers)
+        fine_tune(tmp_path / "m", diverging)
+    assert not any(worker in str(stopped.value) for worker in few.workers)
     assert not (tmp_path / "m").exists()
 
 

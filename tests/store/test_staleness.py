@@ -15,7 +15,8 @@ FILES = {
     "room/__init__.py": "",
     "room/model.py": (
         '"""A model."""\nfrom labor_llm.room import numbers\n\n\nclass Model:\n    """One."""\n\n    size: int = 2\n'
-        '    """How large."""\n\n    def fit(self):\n        # Heavy, so late.\n        from labor_llm.other import late\n'
+        '    """How large."""\n\n    def fit(self):\n        # Heavy, so late.\n'
+        "        from labor_llm.other import late\n"
         "        return late.value * numbers.TWO\n"
     ),
     "room/numbers.py": "TWO = 2\n",

@@ -1,5 +1,6 @@
-"""From a survey's files to a panel: options by name, and faults that end in one message with the remedy."""
+"""Surveys by name: the variables to download, options as text or values, from their files to a panel."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -7,8 +8,19 @@ import pytest
 
 from labor_llm.errors import InputError
 from labor_llm.simulation.files.writing import CROSSWALKS, RAW, write_simulated_survey
-from labor_llm.surveys.conversion import convert_survey
+from labor_llm.surveys.conversion import (
+    SURVEYS,
+    convert_survey,
+    questions,
+    survey_options,
+    tagset,
+    variable_list,
+    write_variable_lists,
+)
 from labor_llm.surveys.nls.codebooks import parse_sdf
+from labor_llm.surveys.nls.nlsy79 import Nlsy79Options
+from labor_llm.surveys.rules import RecordOptions
+from labor_llm.surveys.variables import variables_of
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +103,99 @@ def test_a_column_map_is_not_for_the_psid(tmp_path, simulated):
         convert_survey(
             "psid", tmp_path, simulated / CROSSWALKS, "sim", column_map=tmp_path, other_crosswalks=True
         )
+
+
+@pytest.mark.parametrize("survey", list(SURVEYS))
+def test_the_options_of_all_surveys_have_names_of_their_own(survey):
+    records, own = survey_options(survey, [])
+    assert not set(vars(records)) & set(vars(own))
+
+
+def test_options_are_taken_by_name_and_read_as_their_type():
+    records, own = survey_options("nlsy79", ["first_age=16", "frame_1982_2000 = census1970"])
+    assert records == RecordOptions(first_age=16)
+    assert own == Nlsy79Options(frame_1982_2000="census1970")
+    assert survey_options("nlsy79", {"last_age": 65})[0].last_age == 65
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["age=3"], "'age' is no option of nlsy79; there are .*first_age"),
+        (["first_age"], "'first_age' is no option; write NAME=VALUE"),
+        (["first_age=1", "first_age=2"], "'first_age' stands twice"),
+        (["first_age=young"], "option first_age: .*; given 'young'"),
+        (["undetermined=lazy"], "option undetermined: .*'out of the labor force'"),
+        (["first_age=50", "last_age=20"], "first_age 50 is above last_age 20"),
+    ],
+)
+def test_options_that_are_none_are_named(settings, message):
+    with pytest.raises(InputError, match=message):
+        survey_options("nlsy79", settings)
+    with pytest.raises(InputError, match=r"option consistency: .*'refuse' or 'ignore'; given 'warn'"):
+        survey_options("psid", {"consistency": "warn"})
+
+
+@pytest.mark.parametrize("survey", ["nlsy79", "nlsy97"])
+def test_every_variable_stands_in_the_tagset_or_is_searched(tmp_path: Path, survey: str) -> None:
+    written = write_variable_lists(survey, tmp_path / "lists")
+    assert [path.name for path in written] == [f"{survey}.{survey.upper()}", f"{survey}_questions.csv"]
+    lines = written[0].read_bytes().decode().removesuffix("\n").split("\n")
+    assert all(re.fullmatch(r"[A-Z]\d{7}", line) for line in lines)
+    # The respondent's number is no variable of the table, and no extract is read without it.
+    assert lines == sorted(set(lines)) == tagset(survey) and "R0000100" in lines
+
+    rows = pd.read_csv(written[1], dtype=str, keep_default_na=False)
+    assert rows.to_dict("records") == questions(survey)
+    searched, arrays = set(), []
+    for row in questions(survey):
+        arrays.append((row["question"], row["last_question"]))
+        for span in re.findall(r"\d{4}(?:-\d{4})?", row["survey_year"]):
+            years = [int(year) for year in span.split("-")]
+            searched |= {(row["question"], year) for year in range(years[0], years[-1] + 1)}
+    for variable in SURVEYS[survey].variables():
+        if variable.name:
+            assert variable.name in lines
+        elif variable.concept == "weekly_status":
+            assert any(first <= variable.question <= last for first, last in arrays)
+        else:
+            assert (variable.question, variable.year) in searched
+
+
+def test_questions_of_many_years_and_weeks_are_ranges() -> None:
+    rows = {row["question"]: row for row in questions("nlsy97")}
+    years = "1997-2001 2003-2007 2009-2011 2013 2015 2017 2019 2021 2023"
+    assert rows["YEMP_OCCODE-2002.02"]["survey_year"] == years
+    assert rows["EMP_STATUS_2022.01"] == {
+        "question": "EMP_STATUS_2022.01", "last_question": "EMP_STATUS_2022.53", "survey_year": "XRND",
+        "measures": "weekly_status",
+    }  # fmt: skip
+    assert questions("psid") == []
+
+
+def test_the_cart_names_each_psid_variable_in_its_file(tmp_path: Path) -> None:
+    names, files = write_variable_lists("psid", tmp_path)
+    assert (names.name, files.name) == ("psid_variables.txt", "psid_files.txt")
+    assert names.read_text().split("\n")[:-1] == tagset("psid")
+    lines = files.read_text().splitlines()
+    assert lines[0] == "# FAM1981, packaged as fam1981.zip"
+    assert lines[-2] == "# IND2023ER, packaged as ind2023er.zip"
+    named = dict(zip(lines[::2], lines[1::2], strict=True))
+    assert "V7712" in named[lines[0]].split() and "ER30343" in named[lines[-2]].split()
+    assert sorted(" ".join(named.values()).split()) == sorted(v.name for v in variables_of("psid"))
+
+
+@pytest.mark.parametrize("survey", SURVEYS)
+def test_the_printed_list_holds_every_name(survey: str) -> None:
+    text = variable_list(survey)
+    uncommented = " ".join(line for line in text.splitlines() if not line.startswith("#"))
+    assert sorted(uncommented.split()) == sorted(tagset(survey))
+    assert all(row["question"] in text for row in questions(survey))
+
+
+@pytest.mark.parametrize(
+    "function", [tagset, questions, variable_list, lambda name: survey_options(name, [])]
+)
+def test_an_unknown_survey_is_refused(function) -> None:
+    with pytest.raises(InputError, match="'cps' is no survey; known are psid, nlsy79, nlsy97"):
+        function("cps")

@@ -16,8 +16,8 @@ from labor_llm.exhibits.figures import learning_curve
 from labor_llm.exhibits.formatting import DisplayTable
 from labor_llm.exhibits.publishing import Exhibits
 from labor_llm.store.results import Results
+from labor_llm.surveys.conversion import SURVEYS
 from labor_llm.surveys.nls.codebooks import read_column_map
-from labor_llm.surveys.registry import SURVEYS
 from labor_llm.surveys.rules import STEPS, RecordOptions
 from labor_llm.workflow.book import build_book, check_executed, stage_book
 

@@ -29,12 +29,11 @@ from labor_llm.simulation.files.nls_answers import nlsy79_answers, nlsy97_answer
 from labor_llm.simulation.files.psid_answers import expressible_in_psid, psid_answers
 from labor_llm.simulation.market import MARKET_FILE, Market
 from labor_llm.store.artefacts import atomic_path, writing
+from labor_llm.surveys.conversion import survey_named
 from labor_llm.surveys.nls.codebooks import RESPONDENT, comparable
-from labor_llm.surveys.nls.columns import WEEKLY
 from labor_llm.surveys.psid.files import FAMILY_NUMBER, FAMILY_OF_1968, INDIVIDUAL_NUMBER, PERSON_IN_1968
 from labor_llm.surveys.psid.waves import INDIVIDUAL_FILE, family_file
-from labor_llm.surveys.registry import survey_named
-from labor_llm.surveys.variables import CROSS_ROUND, Variable
+from labor_llm.surveys.variables import CROSS_ROUND, WEEKLY, Variable
 
 # Below the folder of a simulated survey.
 RAW, CROSSWALKS = "raw", "crosswalks"

@@ -1,4 +1,4 @@
-"""What the columns of an NLS file are: codebooks (.cdb), short lists (.sdf), dictionaries (.dct), tagsets, column maps.
+"""What describes the columns of an NLS file: codebooks (.cdb), lists (.sdf), dictionaries (.dct), tagsets, column maps.
 
 The NLS Investigator writes a column by its reference number (R0046400; R00464.00 in codebooks), a letter and
 seven digits, and leaves it to the files beside the data to say which question of which survey year that is:
@@ -10,15 +10,17 @@ since the codebook of a full cohort has hundreds of megabytes.
 from __future__ import annotations
 
 import csv
+import difflib
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from labor_llm.errors import InputError
-from labor_llm.surveys.variables import CROSS_ROUND
+from labor_llm.surveys.sources import some
+from labor_llm.surveys.variables import CROSS_ROUND, WEEKLY, Variable
 
 # The respondent's number: of CASEID in the NLSY79 and of PUBID in the NLSY97, under the same reference number.
 RESPONDENT = "R0000100"
@@ -31,7 +33,7 @@ _CDB_COUNTS = re.compile(
     r"TOTAL\s*=+>\s*(\d+)(?:\s+VALID SKIP\(-4\)\s*(\d+))?(?:\s+NON-INTERVIEW\(-5\)\s*(\d+))?"
 )
 _DCT_LINE = re.compile(r'\s*(?:\w+\s+)?(\S+)\s+"(.*)"')
-_YEAR = re.compile(r"(?:19|20)\d{2}|78SCRN|XRND")
+_NAMED_YEARS = {"XRND": CROSS_ROUND, "78SCRN": 1978}
 _RELEASE = re.compile(r"VERSION_R\d+")
 _MAP_COLUMNS = ["file", "column", "question", "year"]
 
@@ -42,14 +44,12 @@ class Entry(NamedTuple):
     Attributes:
         question: question name as the codebook writes it; empty where the file has none.
         year: survey year; `CROSS_ROUND` for XRND, 1978 for the screener (78SCRN).
-        description: the title of the variable, empty where the file has none.
         respondents: number of respondents in the codebook's count of the variable's codes, -4 and -5 included;
             0 where it does not count them.
     """
 
     question: str
     year: int
-    description: str = ""
     respondents: int = 0
 
 
@@ -95,9 +95,9 @@ def is_release(question: str) -> bool:
 def survey_year(text: str) -> int | None:
     """Return the year that a codebook or a column's name states; None if the text is no year."""
     text = text.strip().upper()
-    if not _YEAR.fullmatch(text):
-        return None
-    return {"XRND": CROSS_ROUND, "78SCRN": 1978}.get(text) if text in ("XRND", "78SCRN") else int(text)
+    if text in _NAMED_YEARS:
+        return _NAMED_YEARS[text]
+    return int(text) if re.fullmatch(r"(?:19|20)\d{2}", text) else None
 
 
 def question_and_year(header: str) -> tuple[str, int | None]:
@@ -121,13 +121,10 @@ def parse_sdf(lines: Iterable[str]) -> dict[str, Entry]:
     heading = 0
     for line in lines:
         if match := _SDF_LINE.match(line):
-            year = survey_year(match[2])
-            description, _, question = match[3].rpartition(" ")
-            if heading and match.start(3) + len(description) + 1 < heading:
-                description, question = match[3], ""
-            entries[reference_number(match[1])] = Entry(
-                question, CROSS_ROUND if year is None else year, description.strip()
-            )
+            question = match[3].split(" ")[-1]
+            if heading and match.end(3) - len(question) < heading:
+                question = ""
+            entries[reference_number(match[1])] = Entry(question, survey_year(match[2]) or CROSS_ROUND)
         elif "Question Name" in line:
             heading = line.index("Question Name")
     return entries
@@ -136,23 +133,17 @@ def parse_sdf(lines: Iterable[str]) -> dict[str, Entry]:
 def parse_cdb(lines: Iterable[str]) -> dict[str, Entry]:
     """Return the variables of a codebook (.cdb) by reference number, in the file's order.
 
-    Blocks are divided by dashes; the first line of a block names the variable, its description is the first
-    text below the line of its kind (PRIMARY VARIABLE, ...).
+    The first line of a block names the variable; one below it counts the respondents.
     """
     entries: dict[str, Entry] = {}
-    number, wants_description = "", 0
+    number = ""
     for line in lines:
         if line[6:7] == "." and (match := _CDB_HEAD.match(line)):
-            number, wants_description = reference_number(match[1]), 2
-            year = survey_year(match[3])
-            entries[number] = Entry(match[2].strip(), CROSS_ROUND if year is None else year)
+            number = reference_number(match[1])
+            entries[number] = Entry(match[2].strip(), survey_year(match[3]) or CROSS_ROUND)
         elif line.startswith("TOTAL =") and number and (match := _CDB_COUNTS.match(line)):
             counted = sum(int(count or 0) for count in match.groups())
             entries[number] = entries[number]._replace(respondents=counted)
-        elif wants_description and line.strip():
-            wants_description -= 1
-            if not wants_description:
-                entries[number] = entries[number]._replace(description=line.strip())
     return entries
 
 
@@ -200,27 +191,21 @@ def read_column_map(path: Path) -> list[MappedColumn]:
         raise InputError(f"{path}: no such file. Give the CSV that says what the columns are.")
     try:
         text = path.read_bytes().decode("utf-8-sig", errors="replace")
+        header, *rows = [*csv.reader(io.StringIO(text, newline=""))] or [[]]
     except OSError as error:
         raise InputError(
             f"{path}: cannot be read ({error.strerror}); allow reading it (chmod u+r)."
         ) from None
-    try:
-        return _column_map_rows(path, text)
     except csv.Error as error:
         raise InputError(f"{path}: no CSV ({error}); save it as a comma-separated text in UTF-8.") from None
-
-
-def _column_map_rows(path: Path, text: str) -> list[MappedColumn]:
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    header = [name.strip() for name in reader.fieldnames or []]
+    header = [name.strip() for name in header]
     if missing := [name for name in _MAP_COLUMNS if name not in header]:
         raise InputError(
             f"{path}: column {missing[0]!r} is missing; a column map has the columns {', '.join(_MAP_COLUMNS)}."
         )
-    reader.fieldnames = header
-    rows = []
-    for number, row in enumerate(reader, start=2):
-        cells = {name: (row[name] or "").strip() for name in _MAP_COLUMNS}
+    mapped = []
+    for number, row in enumerate((row for row in rows if row), start=2):
+        cells = dict.fromkeys(_MAP_COLUMNS, "") | dict(zip(header, map(str.strip, row), strict=False))
         year = survey_year(cells["year"]) if cells["year"] else CROSS_ROUND
         if year is None:
             raise InputError(
@@ -228,5 +213,41 @@ def _column_map_rows(path: Path, text: str) -> list[MappedColumn]:
             )
         if not (cells["file"] and cells["column"] and cells["question"]):
             raise InputError(f"{path}, row {number}: file, column or question is empty; fill it in.")
-        rows.append(MappedColumn(Path(cells["file"]), cells["column"], cells["question"], year, number, path))
-    return rows
+        mapped.append(
+            MappedColumn(Path(cells["file"]), cells["column"], cells["question"], year, number, path)
+        )
+    return mapped
+
+
+def check_column_map(rows: Iterable[MappedColumn], variables: Sequence[Variable]) -> None:
+    """Refuse a row of a column map whose question and year are of no variable that is looked for.
+
+    Raises:
+        InputError: naming the row, its question and year, and what is nearest to them.
+    """
+    years: dict[str, list[str]] = {}
+    for variable in variables:
+        if variable.question:
+            year = "XRND" if of_no_year(variable) else str(variable.year)
+            years.setdefault(comparable(variable.question), []).append(year)
+    for row in rows:
+        question = comparable(row.question)
+        asked = years.get(question, [])
+        if question in RESPONDENT_QUESTIONS or is_release(question) or {"XRND", str(row.year)} & {*asked}:
+            continue
+        if asked:
+            nearest = f"{question} is looked for of {', '.join(dict.fromkeys(asked))}"
+        elif near := difflib.get_close_matches(question, years, n=3):
+            nearest = f"near it are {some([f'{name} of {some(sorted(set(years[name])))}' for name in near])}"
+        else:
+            nearest = "`labor-llm variables` lists those that are"
+        year = "no year" if row.year == CROSS_ROUND else row.year
+        raise InputError(
+            f"{row.source}, row {row.row} ({row.file}, column {row.column!r}): {row.question} of {year} is no variable "
+            f"that is looked for; {nearest}. Mend question or year, or take the row out."
+        )
+
+
+def of_no_year(variable: Variable) -> bool:
+    """Tell whether a variable is found by its question alone: it is cross-round, or of a week and not a year."""
+    return variable.year == CROSS_ROUND or variable.concept == WEEKLY

@@ -1,14 +1,15 @@
-"""Which column of an NLS extract holds which variable.
+"""NLS extracts: the files that belong together, and which column holds which variable.
 
-A column is known by its reference number, by its name where it was renamed to question and year, by a column
-map, or by what the codebooks beside the data say of it. All of this is known before any value is read.
+The Investigator gives an extract as files of one name and many endings: the data (.csv, .dat, .dct), what the
+columns are (.sdf, .cdb) and the list of them (.NLSY79, .NLSY97). A column is known by its reference number, by its
+name where it was renamed to question and year, by a column map, or by what the codebooks beside the data say of it.
+All of this is known before any value is read.
 """
 
 from __future__ import annotations
 
 import csv
-import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from labor_llm.surveys.nls.codebooks import (
     Entry,
     MappedColumn,
     comparable,
-    is_release,
+    of_no_year,
     parse_cdb,
     parse_dct,
     parse_sdf,
@@ -28,20 +29,68 @@ from labor_llm.surveys.nls.codebooks import (
     reference_number,
     text_lines,
 )
-from labor_llm.surveys.sources import TAGSETS, FileGroup
-from labor_llm.surveys.sources import NlsSourceFile as SourceFile
-from labor_llm.surveys.variables import CROSS_ROUND, Variable
+from labor_llm.surveys.sources import SourceFile, files_below, some
+from labor_llm.surveys.variables import CROSS_ROUND, Key, Variable
 
+TAGSETS = {".nlsy79": "nlsy79", ".nlsy97": "nlsy97"}
+_DATA, _CODEBOOKS = (".csv", ".dat", ".dct"), (".sdf", ".cdb")
+_BESIDE = (*_CODEBOOKS, ".dct", *TAGSETS)
 # A header of the whole NLSY79 has two megabytes; a longer first line is no header.
 _LONGEST_HEADER = 1 << 26
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 CodebookReader = Callable[[SourceFile], dict[str, Entry]]
-# Weekly arrays are numbered by week in `Variable.year`, and cross-round in the codebooks.
-WEEKLY = "weekly_status"
 
 
 class NotAnExtractError(Exception):
     """A file is no NLS extract; the text says why. Never leaves the reader."""
+
+
+@dataclass
+class FileGroup:
+    """Files of one name in one folder: an extract of the Investigator, or anything else.
+
+    Attributes:
+        files: by ending, such as `.csv`.
+        neighbours: the codebooks (.sdf, .cdb) of other names in the same folder.
+    """
+
+    files: dict[str, SourceFile] = field(default_factory=dict)
+    neighbours: list[SourceFile] = field(default_factory=list)
+
+    def data(self) -> Iterator[SourceFile]:
+        """Yield the files that can hold data, the one to be preferred first."""
+        return (self.files[ending] for ending in _DATA if ending in self.files)
+
+    def beside(self, *endings: str) -> list[SourceFile]:
+        """Return the files with these endings, in the order of the endings."""
+        return [self.files[ending] for ending in endings if ending in self.files]
+
+
+def file_groups(raw: Path) -> list[FileGroup]:
+    """Return the files below `raw` (a folder, a zip or a data file), grouped by folder and name, in order.
+
+    Of a single data file, the codebooks in its folder belong to it too.
+
+    Raises:
+        InputError: if there is no such file or folder, it holds no file or one that cannot be read, or a zip is
+            damaged.
+    """
+    raw = Path(raw)
+    groups: dict[tuple[Path, str], FileGroup] = {}
+    for file in files_below(raw):
+        stem, ending = file.path.stem, file.ending
+        describes = ending in (_BESIDE if stem == raw.stem else _CODEBOOKS)
+        if raw.is_file() and file.on_disk != raw and not describes:
+            continue
+        groups.setdefault((file.path.parent, stem), FileGroup()).files[ending] = file
+    if not groups:
+        raise InputError(
+            f"{raw}: no file in it. Put the extract of the NLS Investigator there (.csv or .zip)."
+        )
+    for (folder, stem), group in groups.items():
+        others = [other for place, other in groups.items() if place[0] == folder and place[1] != stem]
+        group.neighbours = [book for other in others for book in other.beside(*_CODEBOOKS)]
+    return list(groups.values())
 
 
 @dataclass
@@ -59,8 +108,8 @@ class Extract:
         stated: comparable question and year by position, from the names of the columns or a column map; the
             year is None where the name states none.
         mapped: the row of the column map by position.
-        codebook: what the codebooks in the folder say, by reference number.
-        own_codebooks: the codebooks of the extract's own name; `codebooks` all that describe its columns.
+        codebook: what codebooks say, by reference number; `codebooks` are those that say it, `own_codebooks` those of
+            the extract's own name.
         tagset: the cohort that the ending of a tagset of the same name states; empty without one.
     """
 
@@ -105,11 +154,26 @@ class Extract:
             and self.stated.get(position, ("", 0))[1] is None
         ]
 
+    def nothing_wanted(self) -> str:
+        """Say why no wanted variable was found in it, and what may be missing beside it."""
+        if unnamed := self.unnamed():
+            return f"no wanted variable under its name; say in a column map what columns such as {unnamed[0]!r} are"
+        nothing = "none of the wanted variables"
+        beside = " by number; no .sdf or .cdb beside it says what its other columns are"
+        return nothing if self.codebook else nothing + beside
+
 
 def read_codebook(source: SourceFile) -> dict[str, Entry]:
-    """Return the variables that a codebook (.sdf or .cdb) describes, by reference number, in its order."""
+    """Return the variables that a codebook, or any file beside the data, describes, by reference number, in its order.
+
+    Dictionaries and tagsets name them only; what is no such file has none.
+    """
     with source.open() as stream:
-        return (parse_sdf if source.ending == ".sdf" else parse_cdb)(text_lines(stream))
+        lines = text_lines(stream)
+        if source.ending in _CODEBOOKS:
+            return (parse_sdf if source.ending == ".sdf" else parse_cdb)(lines)
+        numbers = parse_dct(lines)[0] if source.ending == ".dct" else parse_tagset(lines)
+        return dict.fromkeys(numbers, Entry("", CROSS_ROUND))
 
 
 def open_extract(
@@ -166,8 +230,7 @@ def _open_csv(source: SourceFile) -> Extract:
 
 def _open_dat(group: FileGroup, source: SourceFile, books: CodebookReader) -> Extract:
     for layout in group.beside(".dct", *TAGSETS, ".sdf", ".cdb"):
-        columns = _columns_of(layout, books)
-        if columns:
+        if columns := list(books(layout)):
             return Extract(source, columns, 0, " ", layout)
     raise NotAnExtractError("no .sdf, .cdb, .dct or tagset of the same name says what its columns are")
 
@@ -178,16 +241,6 @@ def _open_dct(source: SourceFile) -> Extract:
     if not columns or not has_data:
         raise NotAnExtractError("a dictionary without data")
     return Extract(source, columns, rows, " ")
-
-
-def _columns_of(layout: SourceFile, books: CodebookReader) -> list[str]:
-    """Return the columns that a layout gives, in order; none if it is no layout."""
-    if layout.ending in (".sdf", ".cdb"):
-        return list(books(layout))
-    with layout.open() as stream:
-        if layout.ending == ".dct":
-            return parse_dct(text_lines(stream))[0]
-        return parse_tagset(text_lines(stream))
 
 
 def _apply(column_map: Iterable[MappedColumn], extract: Extract) -> None:
@@ -226,7 +279,7 @@ def _respondent(extract: Extract) -> int:
 
 def _add_codebooks(extract: Extract, group: FileGroup, books: CodebookReader) -> None:
     """Collect what describes the columns: the codebooks of the same name, else those beside it that fit best."""
-    extract.own_codebooks = group.beside(".sdf", ".cdb")
+    extract.own_codebooks = group.beside(*_CODEBOOKS)
     read = [(book, books(book)) for book in extract.own_codebooks or group.neighbours]
     fitting = [(len(entries.keys() & extract.references.keys()), book, entries) for book, entries in read]
     for shared, book, entries in sorted(fitting, key=lambda item: -item[0]):
@@ -236,9 +289,7 @@ def _add_codebooks(extract: Extract, group: FileGroup, books: CodebookReader) ->
             extract.codebooks.append(book)
 
 
-def find_columns(
-    extracts: Sequence[Extract], variables: Iterable[Variable]
-) -> list[dict[tuple[str, str, int], int]]:
+def find_columns(extracts: Sequence[Extract], variables: Iterable[Variable]) -> list[dict[Key, int]]:
     """Return, for each extract, the position of every wanted variable that it holds, by the variable's key.
 
     A variable is found by question and year in the column map; by its reference number, unless the column map
@@ -270,55 +321,12 @@ def find_columns(
     return found
 
 
-def check_column_map(rows: Iterable[MappedColumn], variables: Sequence[Variable]) -> None:
-    """Refuse a row of a column map whose question and year are of no variable that is looked for.
-
-    Raises:
-        InputError: naming the row, its question and year, and what is nearest to them.
-    """
-    for row in rows:
-        question = comparable(row.question)
-        if question in RESPONDENT_QUESTIONS or is_release(question):
-            continue
-        if any(_answers(variable, (question, row.year)) for variable in variables):
-            continue
-        year = "no year" if row.year == CROSS_ROUND else row.year
-        raise InputError(
-            f"{row.source}, row {row.row} ({row.file}, column {row.column!r}): {row.question} of {year} is no variable "
-            f"that is looked for; {_nearest(question, variables)}. Mend question or year, or take the row out."
-        )
-
-
-def _nearest(question: str, variables: Sequence[Variable]) -> str:
-    """Say in which years a question is asked, or which questions have names like it."""
-    years: dict[str, list[str]] = {}
-    for variable in variables:
-        if variable.question:
-            # A week's number is no year.
-            single = variable.year != CROSS_ROUND and variable.concept != WEEKLY
-            years.setdefault(comparable(variable.question), []).append(
-                str(variable.year) if single else "XRND"
-            )
-    if question in years:
-        return f"{question} is looked for of {', '.join(dict.fromkeys(years[question]))}"
-    if near := difflib.get_close_matches(question, years, n=3):
-        return f"near it are {_some([f'{name} of {_some(sorted(set(years[name])))}' for name in near])}"
-    return "`labor-llm variables` lists those that are"
-
-
 def _by_question(names: dict[int, tuple[str, int | None]]) -> dict[str, list[tuple[int | None, int]]]:
     """Return year and position of every column by question."""
     by_question: dict[str, list[tuple[int | None, int]]] = {}
     for position, (question, year) in names.items():
         by_question.setdefault(question, []).append((year, position))
     return by_question
-
-
-def _answers(variable: Variable, name: tuple[str, int | None]) -> bool:
-    """Tell whether a column's question and year are those of a variable."""
-    question, year = name
-    same_year = variable.year == CROSS_ROUND or variable.concept == WEEKLY or variable.year == year
-    return question == comparable(variable.question) and same_year
 
 
 def _find(
@@ -328,19 +336,13 @@ def _find(
     if not variable.question:
         return None
     places = by_question.get(comparable(variable.question), [])
-    if variable.year == CROSS_ROUND or variable.concept == WEEKLY:
+    if of_no_year(variable):
         places = [place for place in places if place[0] == CROSS_ROUND] or places
     else:
         places = [place for place in places if place[0] == variable.year]
     if len(places) > 1:
         names = [extract.columns[position] for _, position in places]
         raise InputError(
-            f"{extract.path}: {variable} could be any of the columns {_some(names)}; say in a column map which it is."
+            f"{extract.path}: {variable} could be any of the columns {some(names)}; say in a column map which it is."
         )
     return places[0][1] if places else None
-
-
-def _some(names: Sequence[str], most: int = 8) -> str:
-    """Return names for a message, the first few where there are many."""
-    shown = ", ".join(names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

@@ -29,27 +29,22 @@ import numpy as np
 import pandas as pd
 
 from labor_llm.errors import InputError
-from labor_llm.surveys.rules import SurveyInterviews
+from labor_llm.surveys.nls.extracts import NON_INTERVIEW
+from labor_llm.surveys.rules import SurveyInterviews, sorted_interviews, worded
 from labor_llm.surveys.variables import RawSurvey, Variable, variables_of
 
 SURVEY = "NLSY79"
 YEARS = (*range(1979, 1995), *range(1996, 2023, 2))
 _WEEKS = range(1, 2348)
 _LAST_DAY_OF_WEEK_1 = datetime.date(1978, 1, 7)
-NON_INTERVIEW, VALID_SKIP = -5, -4
+VALID_SKIP = -4
 
 GENDERS = {1: "male", 2: "female"}
 ETHNICITIES = {1: "hispanic", 2: "black or african american", 3: "non-black non-hispanic"}
 REGIONS = {1: "northeast", 2: "northcentral", 3: "south", 4: "west"}
 BIRTH_YEARS = range(1955, 1967)
 # Every code of the weekly array from 100 on is a job (round x 100 + number of the job); 0 is no information.
-WEEKLY_STATUS = {
-    2: "not working",
-    3: "working",
-    4: "unemployed",
-    5: "out of the labor force",
-    7: "military",
-}
+WEEKLY_STATUS = {2: "not working", 3: "working", 4: "unemployed", 5: "out of the labor force", 7: "military"}
 FIRST_JOB_CODE = 100
 EMPLOYMENT_STATUS_RECODE = {
     1: "working",
@@ -64,6 +59,8 @@ _AUTUMN_ROUNDS, _AUTUMN = 2012, 9
 _YEARS_OF_ROUND = range(-1, 3)
 _DAYS_BEFORE = 12 * 7
 _ENROLLED = {1: False, 2: True, 3: True, 4: False}
+# Completed years of schooling; 95 is an ungraded school.
+_GRADES = {grade: grade for grade in range(21)}
 # Everyone who was interviewed has an answer other than -5 to one of these.
 _ASKED_OF_ALL = (
     "interview_month", "interview_year", "occupation_1970_cps", "occupation_1980_cps", "occupation_1980_job1",
@@ -71,6 +68,13 @@ _ASKED_OF_ALL = (
     "schooling", "region",
 )  # fmt: skip
 _OCCUPATION = ("occupation_1970_cps", "occupation_1980_cps", "occupation_1980_job1", "occupation_job1")
+
+
+# Of both cohorts.
+REMEDY = (
+    "Add what is missing to the extract in the NLS Investigator and download it with its codebook (.sdf or .cdb); "
+    "`labor-llm variables {}` writes the list to use there."
+)
 
 
 @dataclass(frozen=True)
@@ -114,8 +118,7 @@ def nlsy79_interviews(raw: RawSurvey, options: Nlsy79Options | None = None) -> S
     options = options or Nlsy79Options()
     _check_required(raw)
     years = [_interviews_of(raw, year, options) for year in YEARS]
-    interviews = pd.concat([part for part in years if not part.empty], ignore_index=True)
-    interviews = interviews.sort_values(["person", "year"], ignore_index=True)
+    interviews = sorted_interviews(part for part in years if not part.empty)
     return SurveyInterviews(SURVEY, _persons(raw), interviews)
 
 
@@ -129,11 +132,7 @@ def _check_required(raw: RawSurvey) -> None:
     if not raw.years("schooling_revised") and not raw.years("schooling"):
         absent.append("years of schooling of any year (HGCREV79 to HGCREV12, R0216701 of 1979)")
     if absent:
-        raise InputError(
-            f"{SURVEY}: no file has {'; nor '.join(absent)}. Add what is missing to the extract in the NLS "
-            "Investigator and download it with its codebook (.sdf or .cdb); `labor-llm variables nlsy79` writes the "
-            "list to use there."
-        )
+        raise InputError(f"{SURVEY}: no file has {'; nor '.join(absent)}. {REMEDY.format('nlsy79')}")
     for concept, year, allowed in (("sex", 0, GENDERS), ("race", 0, ETHNICITIES), ("region", 1979, REGIONS)):
         values = raw.get(concept, year).dropna()
         wrong = int((~values[values >= 0].isin(allowed)).sum())
@@ -156,46 +155,45 @@ def _persons(raw: RawSurvey) -> pd.DataFrame:
             f"{SURVEY}: {len(outside):,} respondents have a year of birth (Q1-3_A~Y) before {BIRTH_YEARS[0]} or after "
             f"{BIRTH_YEARS[-1]}. The cohort was born 1957 to 1964: check that the files are the NLSY79's."
         )
-    regions = pd.DataFrame({year: raw.get("region", year) for year in YEARS})
+    return described(raw, birth, ETHNICITIES)
+
+
+def described(raw: RawSurvey, birth_year: pd.Series, ethnicities: dict[int, str]) -> pd.DataFrame:
+    """Return `SurveyInterviews.persons` of a cohort; the region is that of the first year that knows it."""
+    years = sorted(year for concept, _, year in raw.values.columns if concept == "region")
+    regions = pd.DataFrame({year: raw.get("region", year) for year in years or YEARS[:1]})
     region = regions.where(regions.isin(list(REGIONS))).bfill(axis=1).iloc[:, 0]
     return pd.DataFrame(
         {
-            "gender": _worded(raw.get("sex"), GENDERS),
-            "ethnicity": _worded(raw.get("race"), ETHNICITIES),
-            "region": _worded(region, REGIONS),
-            "birth_year": birth,
+            "gender": worded(raw.get("sex"), GENDERS),
+            "ethnicity": worded(raw.get("race"), ethnicities),
+            "region": worded(region, REGIONS),
+            "birth_year": birth_year,
         }
     )
 
 
-def _worded(values: pd.Series, words: dict[int, str]) -> pd.Series:
-    return values.map(words).astype(object).fillna("unknown")
-
-
 def _interviews_of(raw: RawSurvey, year: int, options: Nlsy79Options) -> pd.DataFrame:
     """Return the interviews of one survey year; empty if the files have nothing of that year."""
-    answers = [raw.get(concept, year) for concept in _ASKED_OF_ALL if year in raw.years(concept)]
-    if not answers:
+    asked = [(concept, "", year) for concept in _ASKED_OF_ALL if year in raw.years(concept)]
+    if not asked:
         return pd.DataFrame()
-    interviewed = np.zeros(len(raw.values), dtype=bool)
-    for answer in answers:
-        interviewed |= (answer != NON_INTERVIEW).fillna(False).to_numpy(bool)
+    interviewed = (raw.values[asked] != NON_INTERVIEW).fillna(False).any(axis=1)
     # A reason for non-interview is above zero only where there was none.
-    interviewed &= ~(raw.get("reason_noninterview", year) > 0).fillna(False).to_numpy(bool)
+    interviewed &= ~(raw.get("reason_noninterview", year) > 0).fillna(False)
     frame, answer = _occupation(raw, year, options)
-    code = answer.where(answer > 0).astype("Int64")
     table = pd.DataFrame(
         {
             "person": raw.values.index.to_numpy("int64"),
             "year": year,
             "employment": _employment(raw, year, answer),
-            "enrolled": _first_known(raw, year, ("enrollment_revised", "enrollment"), _ENROLLED),
+            "enrolled": _first_known(raw, year, "enrollment", _ENROLLED, "boolean"),
             "frame": frame,
-            "code": code.to_numpy(),
-            "schooling": _schooling(raw, year).to_numpy(),
+            "code": answer.where(answer > 0).astype("Int64").to_numpy(),
+            "schooling": _first_known(raw, year, "schooling", _GRADES, "Int64"),
         }
     )
-    return table[interviewed]
+    return table[interviewed.to_numpy(bool)]
 
 
 def _occupation(raw: RawSurvey, year: int, options: Nlsy79Options) -> tuple[str | None, pd.Series]:
@@ -220,7 +218,7 @@ def _employment(raw: RawSurvey, year: int, answer: pd.Series) -> np.ndarray:
         ["working", "not working"],
         default="unknown",
     )
-    recode = _worded(raw.get("employment_status_recode", year), EMPLOYMENT_STATUS_RECODE).to_numpy()
+    recode = worded(raw.get("employment_status_recode", year), EMPLOYMENT_STATUS_RECODE)
     employment = np.where(recode != "unknown", recode, by_occupation)
     weekly = _weekly_employment(raw, year)
     return np.where(weekly != "unknown", weekly, employment).astype(object)
@@ -301,18 +299,10 @@ def date_of_week(week: int) -> datetime.date:
 
 
 def _first_known(
-    raw: RawSurvey, year: int, concepts: tuple[str, ...], meanings: dict[int, bool]
+    raw: RawSurvey, year: int, concept: str, meanings: dict[int, bool] | dict[int, int], kind: str
 ) -> np.ndarray:
-    known = pd.Series(pd.NA, index=raw.values.index, dtype="boolean")
-    for concept in concepts:
-        known = known.fillna(raw.get(concept, year).map(meanings).astype("boolean"))
-    return known.to_numpy()
-
-
-def _schooling(raw: RawSurvey, year: int) -> pd.Series:
-    """Completed years of schooling (0 to 20), revised where at hand; 95 is an ungraded school."""
-    known = pd.Series(pd.NA, index=raw.values.index, dtype="Int64")
-    for concept in ("schooling_revised", "schooling"):
-        values = raw.get(concept, year)
-        known = known.fillna(values.where(values.between(0, 20)).astype("Int64"))
-    return known
+    """Return what a variable says, revised where at hand, NA where it says nothing of the meanings."""
+    revised, plain = (
+        raw.get(name, year).map(meanings).astype(kind) for name in (f"{concept}_revised", concept)
+    )
+    return revised.fillna(plain).to_numpy()

@@ -27,22 +27,22 @@ import numpy as np
 import pandas as pd
 
 from labor_llm.errors import InputError
-from labor_llm.surveys.rules import SurveyInterviews
-from labor_llm.surveys.variables import CROSS_ROUND, RawSurvey, Variable, variables_of
+from labor_llm.surveys.nls.extracts import NON_INTERVIEW
+from labor_llm.surveys.nls.nlsy79 import GENDERS, REMEDY, VALID_SKIP, described
+from labor_llm.surveys.nls.nlsy79 import REGIONS as REGIONS  # the same in both cohorts
+from labor_llm.surveys.rules import SurveyInterviews, sorted_interviews, worded
+from labor_llm.surveys.variables import CROSS_ROUND, WEEKLY, RawSurvey, Variable, variables_of
 
 SURVEY = "NLSY97"
 ROUNDS = (*range(1997, 2012), *range(2013, 2024, 2))
 # Every round's roster has seven jobs or more; the main job is hardly ever beyond the seventh.
 JOBS = range(1, 8)
 WEEKLY_YEARS = range(1997, 2025)
-NON_INTERVIEW, VALID_SKIP, INVALID_SKIP = -5, -4, -3
+INVALID_SKIP = -3
 
-GENDERS = {1: "male", 2: "female"}
 ETHNICITIES = {1: "black or african american", 2: "hispanic", 3: "mixed race", 4: "non-black non-hispanic"}
-REGIONS = {1: "northeast", 2: "northcentral", 3: "south", 4: "west"}
 BIRTH_YEARS = range(1980, 1985)
-ENROLLED = range(8, 12)
-NOT_ENROLLED = range(1, 8)
+_ENROLLED = {status: status >= 8 for status in range(1, 12)}
 HIGHEST_GRADE = 20
 # The jobs of the weekly array: year of the round and number of the job, from 9701 on.
 FIRST_EMPLOYER = 9701
@@ -97,13 +97,13 @@ def weekly_variables() -> list[Variable]:
     """Return the variables of the weekly array since 1997: `year` is the calendar year x 100 + the week."""
     return [
         Variable(
-            "weekly_status",
+            WEEKLY,
             year * 100 + week,
             f"E{114 + year - 1994:05d}{week:02d}" if year <= _LAST_NUMBERED else "",
             f"EMP_STATUS_{year}.{week:02d}",
         )
         for year in WEEKLY_YEARS
-        for week in range(1, _weeks_of(year) + 1)
+        for week in range(1, week_index_of((year + 1) * 100 + 1) - week_index_of(year * 100 + 1) + 1)
     ]
 
 
@@ -124,14 +124,6 @@ def week_index(dates: np.ndarray) -> np.ndarray:
     return (days + 4) // 7
 
 
-def week_number(index: int) -> int:
-    """Return year x 100 + week of the calendar year for a running number of `week_index`."""
-    saturday = np.datetime64("1970-01-03") + np.timedelta64(7 * int(index), "D")
-    year = saturday.astype("datetime64[Y]")
-    day = int((saturday - year.astype("datetime64[D]")).astype(int))
-    return (year.astype(int) + 1970) * 100 + day // 7 + 1
-
-
 def week_index_of(number: int) -> int:
     """Return the running number of a week given as year x 100 + week of the year."""
     return int(week_index(np.array(f"{number // 100}-01-01", dtype="datetime64[D]"))) + number % 100 - 1
@@ -150,16 +142,11 @@ def nlsy97_interviews(raw: RawSurvey, options: Nlsy97Options | None = None) -> S
     """
     options = options or Nlsy97Options()
     rounds = _checked_rounds(raw)
-    persons = _persons(raw)
-    weeks = _WeeklyArray.of(raw)
-    parts = [_interviews_of(raw, year, weeks, options) for year in rounds]
-    interviews = pd.concat(parts, ignore_index=True).sort_values(["person", "year"], ignore_index=True)
+    weekly = _weekly_array(raw)
+    interviews = sorted_interviews(_interviews_of(raw, year, weekly, options) for year in rounds)
+    birth = raw.get("birth_year").astype("Int64")
+    persons = described(raw, birth.where(birth > 0), ETHNICITIES)
     return SurveyInterviews(SURVEY, persons, interviews)
-
-
-def _weeks_of(year: int) -> int:
-    first, following = (week_index_of(begin * 100 + 1) for begin in (year, year + 1))
-    return following - first
 
 
 def _columns_of(raw: RawSurvey, year: int) -> list[tuple[str, str, int]]:
@@ -175,10 +162,7 @@ def _coded(raw: RawSurvey, concept: str, year: int = CROSS_ROUND) -> np.ndarray:
 
 def _checked_rounds(raw: RawSurvey) -> list[int]:
     """Return the rounds at hand, after checking that the variables that they need are there."""
-    remedy = (
-        "Add what is missing to the extract in the NLS Investigator and download it with its codebook (.sdf or .cdb); "
-        "`labor-llm variables nlsy97` writes the list to use there."
-    )
+    remedy = REMEDY.format("nlsy97")
     absent = [
         str(variable)
         for variable in variables_of("nlsy97")
@@ -231,49 +215,25 @@ def _check_codes(raw: RawSurvey, rounds: list[int]) -> None:
         )
 
 
-def _persons(raw: RawSurvey) -> pd.DataFrame:
-    region = np.zeros(len(raw.values), dtype=np.int64)
-    for year in ROUNDS:
-        answer = _coded(raw, "region", year)
-        region = np.where((region == 0) & np.isin(answer, list(REGIONS)), answer, region)
-    birth = _coded(raw, "birth_year")
-    return pd.DataFrame(
-        {
-            "gender": _worded(_coded(raw, "sex"), GENDERS),
-            "ethnicity": _worded(_coded(raw, "race"), ETHNICITIES),
-            "region": _worded(region, REGIONS),
-            "birth_year": pd.array(np.where(birth > 0, birth, np.nan), dtype="Int64"),
-        },
-        index=pd.Index(raw.values.index.to_numpy("int64"), name="person"),
-    ).sort_index()
-
-
-def _worded(codes: np.ndarray, words: dict[int, str]) -> np.ndarray:
-    return pd.Series(codes).map(words).astype(object).fillna("unknown").to_numpy()
-
-
-def _interviews_of(raw: RawSurvey, year: int, weeks: _WeeklyArray, options: Nlsy97Options) -> pd.DataFrame:
+def _interviews_of(
+    raw: RawSurvey, year: int, weekly: tuple[int, np.ndarray], options: Nlsy97Options
+) -> pd.DataFrame:
     interviewed = np.zeros(len(raw.values), dtype=bool)
     for concept, _, _ in _columns_of(raw, year):
         interviewed |= _coded(raw, concept, year) != NON_INTERVIEW
     answer = _main_job(raw, year, options)
-    enrollment = _coded(raw, "enrollment", year)
-    grade = _coded(raw, "schooling", year)
-    known = np.isin(enrollment, [*ENROLLED, *NOT_ENROLLED])
+    code, grade = pd.Series(answer, dtype="Int64"), pd.Series(_coded(raw, "schooling", year), dtype="Int64")
     table = pd.DataFrame(
         {
             "person": raw.values.index.to_numpy("int64"),
             "year": np.int64(year),
-            "employment": _employment(weeks.latest(_interview_weeks(raw, year)), answer, options),
-            "enrolled": pd.array(np.isin(enrollment, list(ENROLLED)), dtype="boolean"),
+            "employment": _employment(_latest(weekly, _interview_weeks(raw, year)), answer, options),
+            "enrolled": pd.Series(_coded(raw, "enrollment", year)).map(_ENROLLED).astype("boolean"),
             "frame": "census2002",
-            "code": pd.array(answer, dtype="Int64"),
-            "schooling": pd.array(grade, dtype="Int64"),
+            "code": code.where(code.between(CIVILIAN_CODES[0], MILITARY_CODES[-1])),
+            "schooling": grade.where(grade.between(0, HIGHEST_GRADE)),
         }
     )
-    table.loc[~known, "enrolled"] = pd.NA
-    table.loc[(answer < CIVILIAN_CODES[0]) | (answer > MILITARY_CODES[-1]), "code"] = pd.NA
-    table.loc[(grade < 0) | (grade > HIGHEST_GRADE), "schooling"] = pd.NA
     return table[interviewed]
 
 
@@ -302,7 +262,7 @@ def _interview_weeks(raw: RawSurvey, year: int) -> np.ndarray:
 
 def _employment(status: np.ndarray, answer: np.ndarray, options: Nlsy97Options) -> np.ndarray:
     """Return the words [persons] for the status of a week, or for the occupation where no week tells it."""
-    employment = _worded(status, options.weekly_status()).copy()
+    employment = worded(status, options.weekly_status()).copy()
     employment[status >= FIRST_EMPLOYER] = "working"
     unknown = employment == "unknown"
     employment[unknown & (answer > 0) & (answer < CIVILIAN_CODES.stop)] = "working"
@@ -312,35 +272,23 @@ def _employment(status: np.ndarray, answer: np.ndarray, options: Nlsy97Options) 
     return employment
 
 
-@dataclass(frozen=True)
-class _WeeklyArray:
-    """The weekly status of each person: int32 [persons, weeks], weeks without gaps from running number `first` on."""
+def _weekly_array(raw: RawSurvey) -> tuple[int, np.ndarray]:
+    """Return the running number of the first week and the status [persons, weeks] of each week since, 0 if none."""
+    index = {number: week_index_of(number) for concept, _, number in raw.values.columns if concept == WEEKLY}
+    first = min(index.values(), default=0)
+    status = np.zeros((len(raw.values), max(index.values(), default=0) - first + 1), dtype=np.int32)
+    for number, week in index.items():
+        status[:, week - first] = raw.get(WEEKLY, number).to_numpy("int32", na_value=0)
+    return first, status
 
-    first: int
-    status: np.ndarray
 
-    @classmethod
-    def of(cls, raw: RawSurvey) -> _WeeklyArray:
-        columns = raw.values.columns
-        numbers = columns[columns.get_level_values("concept") == "weekly_status"].get_level_values("year")
-        index = {number: week_index_of(number) for number in numbers}
-        first = min(index.values(), default=0)
-        status = np.zeros((len(raw.values), max(index.values(), default=0) - first + 1), dtype=np.int32)
-        for number, week in index.items():
-            status[:, week - first] = raw.get("weekly_status", number).to_numpy("int32", na_value=0)
-        return cls(first, status)
-
-    def latest(self, weeks: np.ndarray) -> np.ndarray:
-        """Return the latest status that tells anything in a week or the 12 before it, 0 if there is none.
-
-        Args:
-            weeks: running number of each person's week [persons].
-        """
-        latest = np.zeros(len(weeks), dtype=np.int64)
-        persons = np.arange(len(weeks))
-        for before in range(_WEEKS_BEFORE + 1):
-            column = weeks - before - self.first
-            inside = (column >= 0) & (column < self.status.shape[1])
-            status = self.status[persons, np.where(inside, column, 0)]
-            latest = np.where((latest == 0) & inside & (status > 0), status, latest)
-        return latest
+def _latest(weekly: tuple[int, np.ndarray], weeks: np.ndarray) -> np.ndarray:
+    """Return the latest status that tells anything in each person's week or the 12 before it, 0 if there is none."""
+    first, status = weekly
+    latest = np.zeros(len(weeks), dtype=np.int64)
+    for before in range(_WEEKS_BEFORE + 1):
+        column = weeks - before - first
+        inside = (column >= 0) & (column < status.shape[1])
+        found = status[np.arange(len(weeks)), np.where(inside, column, 0)]
+        latest = np.where((latest == 0) & inside & (found > 0), found, latest)
+    return latest

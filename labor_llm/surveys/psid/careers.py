@@ -1,17 +1,4 @@
-"""What the PSID says of a person as such: gender, ethnicity, region and year of birth, from all waves together.
-
-Whether the files of the PSID agree: families joined to the wrong persons are found by what both files say.
-
-Interview numbers run from 1 in every wave, so that families join to persons even if the files, layouts or numbers of
-two waves are mixed up. But the employment status is there twice: in the family file, of head and spouse, and in
-the individual file, of everybody. And the main job's occupation is asked of whoever works.
-
-Assumed, from the PSID's documentation: both statuses come from the same interview and have the same codes, 1 to 8.
-They may still differ where several were mentioned or one was edited later. Mixed-up files agree by chance, for half to
-two thirds of their heads. The thresholds lie between; they were set without genuine files, and can be switched
-off (`PsidOptions.consistency`).
-
-PSID: the Panel Study of Income Dynamics from 1981, from its variables to interviews.
+"""PSID: the Panel Study of Income Dynamics from 1981, from its variables to interviews.
 
 Heads of families (reference persons) and their spouses or partners, asked every year to 1997 and every second
 year since; no other member of a family is asked for an occupation.
@@ -27,14 +14,17 @@ year since; no other member of a family is asked for an occupation.
 * **Schooling**: grades completed, of head or spouse (1981 to 1984, since 1991) or, where that is missing, of the
   individual file; 17 is any graduate work. 0 is missing: it is also the code of persons not asked.
 
+Interview numbers run from 1 in every wave, so that families join to persons even if the files, layouts or numbers of
+two waves are mixed up. This is found by what both files say: `check_agreement`.
+
 Sources: PSID cross-year index; the recodes of PSID-SHELF, for race codes of each period and non-codes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Literal, get_args, get_type_hints
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -48,7 +38,6 @@ from labor_llm.surveys.psid.waves import (
     file_of,
     heads_and_spouses,
     in_words,
-    missing_waves,
     occupation_of_wave,
     present_waves,
     psid_variable,
@@ -58,6 +47,10 @@ from labor_llm.surveys.variables import RawSurvey, Variable
 
 UNKNOWN = "unknown"
 GENDERS = {1: "male", 2: "female"}
+# Below this share of equal statuses, or above this one of workers without an occupation, files are mixed up; fewer
+# heads (or spouses) than these prove nothing.
+LOWEST_AGREEMENT, MOST_WITHOUT_OCCUPATION, FEWEST = 0.80, 0.20, 50
+_STATUS, _KNOWN, _WORKING = "employment_status", range(1, 9), 1
 # 6 is a foreign country.
 REGIONS = {1: "northeast", 2: "northcentral", 3: "south", 4: "west", 5: "alaska or hawaii"}
 # The list of answers to the question on race was changed three times; each is in force from its first wave on.
@@ -75,6 +68,19 @@ _FIRST_BIRTH_YEAR_WAVE = 1983
 _BIRTH_YEARS_FROM = 1850
 # Age 1 stands for newborns too.
 _AGES = (2, 120)
+_OUT = "out of the labor force"
+# Retired, permanently disabled, keeping house, student; 2 and 8 are options.
+_EMPLOYMENT = {1: "working", 3: "unemployed", 4: _OUT, 5: _OUT, 6: _OUT, 7: _OUT}
+_LAID_OFF, _STUDENT, _OTHER = 2, 7, 8
+# Inapplicable, not known, refused, and one wild code a frame.
+NO_OCCUPATION = {"census1970": (0, 810, 997, 998, 999), "census2000": (0, 615, 999), "census2010": (0, 9999)}
+# 600 is the PSID's own code, 580 the Census's; the later frames tell four ranks apart.
+MILITARY = {
+    "census1970": (580, 600),
+    "census2000": (980, 981, 982, 983),
+    "census2010": (9800, 9810, 9820, 9830),
+}
+_GRADES = (1, 17)
 
 
 def psid_persons(raw: RawSurvey, records: pd.DataFrame) -> pd.DataFrame:
@@ -142,14 +148,14 @@ def _birth_years(raw: RawSurvey, rows: np.ndarray) -> pd.arrays.IntegerArray:
     return pd.array(births, dtype="Float64").astype("Int64")
 
 
-# Below this share of equal statuses, or above this one of workers without an occupation, files are mixed up; fewer
-# heads (or spouses) than these prove nothing.
-LOWEST_AGREEMENT, MOST_WITHOUT_OCCUPATION, FEWEST = 0.80, 0.20, 50
-_STATUS, _KNOWN, _WORKING = "employment_status", range(1, 9), 1
-
-
 def check_agreement(raw: RawSurvey, waves: Sequence[int], spouses: bool = True) -> None:
     """Check that in each wave the family file fits the individual file, and occupations fit statuses.
+
+    The employment status is there twice: in the family file, of head and spouse, and in the individual file, of
+    everybody. Assumed, from the PSID's documentation: both come from the same interview and have the same codes, 1 to
+    8. They may still differ where several were mentioned or one was edited later; mixed-up files agree by chance, for
+    half to two thirds of their heads. The main job's occupation is asked of whoever works. The thresholds lie between;
+    they were set without genuine files, and can be switched off (`PsidOptions.consistency`).
 
     Args:
         raw: the files' variables.
@@ -208,27 +214,6 @@ def _remedy(*variables: Variable) -> str:
     )
 
 
-__all__ = ["PsidOptions", "check_psid", "is_occupation", "missing_waves", "psid_interviews"]
-
-_OUT = "out of the labor force"
-# Retired, permanently disabled, keeping house, student; 2 and 8 are options.
-_EMPLOYMENT = {1: "working", 3: "unemployed", 4: _OUT, 5: _OUT, 6: _OUT, 7: _OUT}
-_LAID_OFF, _STUDENT, _OTHER = 2, 7, 8
-# Inapplicable, not known, refused, and one wild code a frame.
-NO_OCCUPATION = {
-    "census1970": (0, 810, 997, 998, 999),
-    "census2000": (0, 615, 999),
-    "census2010": (0, 9999),
-}
-# 600 is the PSID's own code, 580 the Census's; the later frames tell four ranks apart.
-MILITARY = {
-    "census1970": (580, 600),
-    "census2000": (980, 981, 982, 983),
-    "census2010": (9800, 9810, 9820, 9830),
-}
-_GRADES = (1, 17)
-
-
 @dataclass(frozen=True)
 class PsidOptions:
     """Choices of the PSID reader.
@@ -240,24 +225,12 @@ class PsidOptions:
         other_status: what status 8 counts as (other: prison, workfare, and the like).
         consistency: what becomes of files that contradict each other, as if those of two waves were mixed up
             (`check_agreement`).
-
-    Raises:
-        InputError: if a choice is none of these.
     """
 
     members: Literal["heads and spouses", "heads only"] = "heads and spouses"
     laid_off: Literal["working", "unemployed", "out of the labor force"] = "working"
     other_status: Literal["out of the labor force", "unemployed", "unknown"] = "out of the labor force"
     consistency: Literal["refuse", "ignore"] = "refuse"
-
-    def __post_init__(self) -> None:
-        choices = get_type_hints(type(self))
-        for field in fields(self):
-            chosen, allowed = getattr(self, field.name), get_args(choices[field.name])
-            if chosen not in allowed:
-                raise InputError(
-                    f"{SURVEY}: {field.name} is {chosen!r}; choose one of {', '.join(map(repr, allowed))}."
-                )
 
 
 def psid_interviews(raw: RawSurvey, options: PsidOptions | None = None) -> SurveyInterviews:

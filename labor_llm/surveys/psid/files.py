@@ -3,24 +3,35 @@
 Packaged are one family file a wave and one individual file over all waves. A family's answers belong to the persons
 whom the individual file places in it: it holds the number of the family's interview in each wave, 0 where the
 person was in no family. Jobs of the Data Center hold a row a person with the family's answers already there.
+Files are text of fixed width with a layout beside it, .csv or .xlsx.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+import io
+import re
+import warnings
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 
 from labor_llm.errors import InputError
-from labor_llm.surveys.psid.layouts import NO_VALUE
-from labor_llm.surveys.psid.tables import Table
+from labor_llm.surveys.psid.layouts import LAYOUT_ENDINGS, Layout, read_fixed_width, read_layout
 from labor_llm.surveys.psid.waves import INDIVIDUAL_FILE, WAVES, family_file
-from labor_llm.surveys.sources import SourceFile, find_data
-from labor_llm.surveys.variables import RawSurvey, Variable
-
-Key = tuple[str, str, int]
+from labor_llm.surveys.sources import (
+    NotATableError,
+    SourceFile,
+    files_below,
+    some,
+    text_columns,
+    whole_numbers,
+)
+from labor_llm.surveys.variables import NO_VALUE, JoinedColumns, RawSurvey, Variable
 
 # The two parts of a person's number.
 FAMILY_OF_1968, PERSON_IN_1968 = "ER30001", "ER30002"
@@ -34,6 +45,9 @@ _DOWNLOADS = (
     "or a job of the type 'All Individuals Data' with "
     f"{FAMILY_OF_1968} and {PERSON_IN_1968}, and put the archives into this folder as they are"
 )
+# FAM1981.txt, FAM2023ER.txt, IND2023ER.txt, J123456.txt
+_OFFICIAL_NAME = re.compile(r"(FAM\d{4}(ER)?|IND\d{4}(ER)?|J\d{4,})", re.IGNORECASE)
+_LONGEST_HEADER = 1 << 22
 
 
 def read_psid(raw: Path, variables: Sequence[Variable]) -> RawSurvey:
@@ -53,218 +67,298 @@ def read_psid(raw: Path, variables: Sequence[Variable]) -> RawSurvey:
             there twice, or two files are of different releases; names file, line or row, and variable.
     """
     raw = Path(raw)
-    data, others = find_data(raw)
+    tables, others = _find_tables(raw)
     by_name: dict[str, list[Variable]] = {}
     for variable in variables:
         if variable.name:
             by_name.setdefault(variable.name.upper(), []).append(variable)
-    persons, families, unused = _kinds([Table(file) for file in data], by_name)
+    persons, families, unused = _kinds(tables, by_name)
+    others = [*(table.source for table in unused), *others]
     if not persons:
-        raise _nothing_usable(raw, families, unused, others)
-    panel = _Panel.of_persons(persons, by_name)
+        raise _nothing_usable(raw, families, others)
+    joined = _join_persons(persons, by_name)
     for table in families:
-        panel.add_family_file(table, by_name)
-    used = [*persons, *families]
-    return RawSurvey(
-        values=panel.frame(variables),
-        found={
-            variable.key: panel.found[variable.key] for variable in variables if variable.key in panel.found
-        },
-        missing=tuple(variable for variable in variables if variable.key not in panel.found),
-        read=tuple(dict.fromkeys(file.path for table in used for file in _files(table))),
-        skipped=tuple(
-            dict.fromkeys(file.shown for file in [*(table.file.source for table in unused), *others])
-        ),
-    )
+        _add_family_file(joined, table, by_name)
+    used = [file for table in (*persons, *families) for file in (table.source, table.layout_file) if file]
+    return joined.survey(variables, (file.on_disk for file in used), (file.path for file in others))
 
 
-class _Panel:
-    """The columns that were found so far, each one value a person, `NO_VALUE` where there is none."""
+class _Table:
+    """A data file whose variables (`names`, in capital letters) are known; values are read when asked for."""
 
-    def __init__(self, persons: np.ndarray) -> None:
-        self.persons = persons
-        self.columns: dict[Key, np.ndarray] = {}
-        self.found: dict[Key, Path] = {}
+    def __init__(self, source: SourceFile, layout_file: SourceFile | None = None) -> None:
+        self.source, self.layout_file = source, layout_file
+        self._layout: Layout | None = None
+        if layout_file is not None:
+            with layout_file.open() as stream:
+                # Labels may hold letters of any code page; names and columns are ASCII.
+                self._layout = read_layout(stream.read().decode("latin-1"), layout_file.path)
+            self._header = list(self._layout.columns)
+        elif source.ending == ".xlsx":
+            header = next(_excel_rows(source), ())
+            self._header = ["" if cell is None else str(cell).strip().upper() for cell in header]
+        else:
+            self._header = self._csv_header()
+        self.names = frozenset(self._header)
 
-    @classmethod
-    def of_persons(cls, tables: Sequence[Table], by_name: dict[str, list[Variable]]) -> _Panel:
-        """Join the files that have a row a person."""
-        contents = [(table, *_read_persons(table, by_name)) for table in tables]
-        panel = cls(np.unique(np.concatenate([persons for _, persons, _ in contents])))
-        # The persons' own variables first: they tell who was in a family at all.
-        for of_family in (False, True):
-            for table, persons, columns in contents:
-                rows = np.searchsorted(panel.persons, persons)
-                for name, values in columns.items():
-                    for variable in by_name.get(name, ()):
-                        if (variable.role in _FAMILY_ROLES) == of_family:
-                            column = np.full(len(panel.persons), NO_VALUE, dtype=np.int32)
-                            column[rows] = values
-                            panel._add(variable, column, table.file.source.shown)
-        return panel
+    def _csv_header(self) -> list[str]:
+        with self.source.open() as stream:
+            # What stands before the first line end; CR alone is one too.
+            line = stream.readline(_LONGEST_HEADER).partition(b"\n")[0].partition(b"\r")[0]
+        self._delimiter = max(",;\t", key=lambda sign: line.count(sign.encode()))
+        text = line.decode("utf-8-sig", errors="replace")
+        try:
+            cells = next(csv.reader([text], delimiter=self._delimiter), [])
+        except csv.Error:
+            raise self._no_table() from None
+        return [cell.strip().upper() for cell in cells]
 
-    def add_family_file(self, table: Table, by_name: dict[str, list[Variable]]) -> None:
-        """Give each person the answers of the family that they were in."""
-        shown = table.file.source.shown
-        wanted = [
-            v
-            for name in sorted(table.names & by_name.keys())
-            for v in by_name[name]
-            if v.role in _FAMILY_ROLES
-        ]
-        number = _interview_number(table, wanted)
-        own = self.columns.get((INDIVIDUAL_NUMBER, "person", number.year))
-        if own is None:
+    def read(self, names: Iterable[str]) -> dict[str, np.ndarray]:
+        """Return some of its variables: int32, `NO_VALUE` where blank, one entry a row of the file.
+
+        Raises:
+            InputError: if the file is damaged or cut, its layout does not belong to it, or a value is no whole
+                number; names the file, the row (a header is row 1) and the variable, never the value.
+        """
+        names = list(dict.fromkeys(names))
+        if self._layout is not None:
+            with self.source.open() as stream:
+                return read_fixed_width(stream, self._layout, names, self.source.path)
+        if twice := [name for name in names if self._header.count(name) > 1]:
             raise InputError(
-                f"{shown}: the individual file has no interview number of {number.year}, by which this family file "
-                "would be joined to persons. Download the individual file of the latest release."
+                f"{self.source.path}: row 1: column {twice[0]} is there twice. Download it again."
             )
-        values = table.read(list(dict.fromkeys(variable.name.upper() for variable in wanted)))
-        numbers = values[number.name.upper()]
-        order = np.argsort(numbers, kind="stable")
-        ordered = numbers[order]
-        if twice := int(np.count_nonzero(ordered[1:] == ordered[:-1])):
-            raise InputError(
-                f"{shown}: {number.name} should tell its families apart, but {twice:,} rows repeat one. Download it "
-                "again."
-            )
-        place = np.minimum(np.searchsorted(ordered, own), len(ordered) - 1)
-        matched = (ordered[place] == own) & (own > 0)
-        in_family = int(np.count_nonzero(own > 0))
-        if np.count_nonzero(matched) < _LOWEST_SHARE_MATCHED * in_family:
-            raise InputError(
-                f"{shown}: different releases: it has the family of {np.count_nonzero(matched):,} of the "
-                f"{in_family:,} persons whom {self.found[INDIVIDUAL_NUMBER, 'person', number.year]} places in one in "
-                f"{number.year}. Download both files again, from the same release."
-            )
-        rows = order[place]
-        for variable in wanted:
-            if variable.year in (number.year, 0):
-                column = np.where(matched, values[variable.name.upper()][rows], np.int32(NO_VALUE))
-                self._add(variable, column, shown)
+        positions = [self._header.index(name) for name in names]
+        columns = self._excel_columns(positions) if self.source.ending == ".xlsx" else self._csv(positions)
+        return {name: self._codes(name, column) for name, column in zip(names, columns, strict=True)}
 
-    def _add(self, variable: Variable, column: np.ndarray, shown: Path) -> None:
-        """Add a column, or complete the one that another file has of the same variable."""
-        if variable.role in _FAMILY_ROLES:
-            own = self.columns.get((INDIVIDUAL_NUMBER, "person", variable.year))
-            if own is not None:
-                column[own == 0] = NO_VALUE
-        earlier = self.columns.get(variable.key)
-        if earlier is None:
-            self.columns[variable.key] = column
-            self.found[variable.key] = shown
-            return
-        shared = (earlier != NO_VALUE) & (column != NO_VALUE)
-        if differing := int(np.count_nonzero(shared & (earlier != column))):
+    def _csv(self, positions: list[int]) -> list[pa.ChunkedArray]:
+        try:
+            with self.source.open() as stream:
+                parts = list(text_columns(stream, len(self._header), positions, self._delimiter, 1))
+        except NotATableError as error:
+            if error.row is None:
+                raise self._no_table() from None
             raise InputError(
-                f"{shown} and {self.found[variable.key]}: different releases: {variable} differs for {differing:,} of "
-                f"the {np.count_nonzero(shared):,} persons whom both hold. Keep the files of one release."
-            )
-        self.columns[variable.key] = np.where(earlier == NO_VALUE, column, earlier)
+                f"{self.source.path}: row {error.row.number} has {error.row.actual_columns} columns, its header "
+                f"{len(self._header)}: the file is cut or edited. Download it again."
+            ) from None
+        return (
+            pa.concat_tables(parts).columns
+            if parts
+            else [pa.chunked_array([[]], pa.string())] * len(positions)
+        )
 
-    def frame(self, variables: Sequence[Variable]) -> pd.DataFrame:
-        """Return the columns as `RawSurvey.values`, in the order of the variables; the columns are given up."""
-        keys = [key for key in dict.fromkeys(variable.key for variable in variables) if key in self.columns]
-        arrays = {}
-        for place, key in enumerate(keys):
-            column = self.columns.pop(key)
-            blank = column == NO_VALUE
-            column[blank] = 1  # what pandas itself keeps under a missing value
-            arrays[place] = pd.arrays.IntegerArray(column, blank)
-        frame = pd.DataFrame(arrays, index=pd.Index(self.persons, name="person"), copy=False)
-        frame.columns = pd.MultiIndex.from_tuples(keys, names=["concept", "role", "year"])
-        return frame
+    def _excel_columns(self, positions: list[int]) -> list[pa.ChunkedArray]:
+        rows = [row for row in _excel_rows(self.source) if any(cell is not None for cell in row)][1:]
+        columns = ([row[place] if place < len(row) else None for row in rows] for place in positions)
+        texts = ([None if cell in (None, "", ".") else str(cell) for cell in column] for column in columns)
+        return [pa.chunked_array([text], pa.string()) for text in texts]
+
+    def _codes(self, name: str, column: pa.ChunkedArray) -> np.ndarray:
+        numbers, wrong = whole_numbers(column)
+        if wrong.any():
+            raise InputError(
+                f"{self.source.path}: row {int(np.argmax(wrong)) + 2}, {name}: not a code but something else, such as "
+                "a value label. Order the job again with codes in place of labels, or as fixed-width text (ASCII) with "
+                "its SAS, SPSS or Stata statements."
+            )
+        return numbers
+
+    def _no_table(self) -> InputError:
+        return InputError(
+            f"{self.source.path}: it is not readable as a table. Download it again, or take it out of the folder if it "
+            "is not the PSID's."
+        )
+
+
+def _excel_rows(source: SourceFile) -> Iterator[tuple[Any, ...]]:
+    # Imported here: only those who have such a file wait for it.
+    import openpyxl
+    from openpyxl.utils.exceptions import InvalidFileException
+
+    with source.open() as stream:
+        content = io.BytesIO(stream.read())
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of styles, which are of no matter here
+            sheet = openpyxl.load_workbook(content, read_only=True, data_only=True).worksheets[0]
+            sheet.reset_dimensions()  # some programs state fewer rows than there are
+            return sheet.iter_rows(values_only=True)
+    except (zipfile.BadZipFile, InvalidFileException, KeyError, IndexError):
+        raise InputError(
+            f"{source.path}: it is not readable as an Excel file. Download it again, or order it as .csv."
+        ) from None
+
+
+def _find_tables(raw: Path) -> tuple[list[_Table], list[SourceFile]]:
+    """Return the data files, sorted by name, and the files that are no data of the PSID.
+
+    Raises:
+        InputError: if a file cannot be read, or one of fixed width has no layout.
+    """
+    found = files_below(raw)
+    files = [file for file in found if not file.leads_out]
+    by_name = {(file.path.parent, file.path.stem.lower(), file.ending): file for file in files}
+    tables: list[_Table] = []
+    others = [file for file in found if file.leads_out]
+    for file in files:
+        if raw.is_file() and file.on_disk != raw:
+            continue  # beside a single data file, for its layout
+        names = ((file.path.parent, file.path.stem.lower(), ending) for ending in LAYOUT_ENDINGS)
+        layout = next((by_name[name] for name in names if name in by_name), None)
+        if file.ending in (".csv", ".xlsx"):
+            tables.append(_Table(file))
+        elif file.ending == ".txt" and layout:
+            tables.append(_Table(file, layout))
+        elif file.ending == ".txt" and _is_fixed_width(file):
+            stem = file.path.stem
+            raise InputError(
+                f"{file.path}: its layout is missing. Put {stem}.sas, {stem}.sps or {stem}.do, which the PSID "
+                "delivers together with the data, in the same folder or archive."
+            )
+        elif file.ending not in LAYOUT_ENDINGS:
+            others.append(file)
+    return tables, others
+
+
+def _is_fixed_width(file: SourceFile) -> bool:
+    """Tell data from the notes and lists that lie beside it: by name, or by a first line of numbers alone."""
+    if _OFFICIAL_NAME.fullmatch(file.path.stem):
+        return True
+    with file.open() as stream:
+        line = stream.read(4096).split(b"\n", 1)[0].strip()
+    return len(line) >= 8 and re.fullmatch(rb"[\d .+-]+", line) is not None
 
 
 def _kinds(
-    tables: Sequence[Table], by_name: dict[str, list[Variable]]
-) -> tuple[list[Table], list[Table], list[Table]]:
+    tables: Sequence[_Table], by_name: dict[str, list[Variable]]
+) -> tuple[list[_Table], list[_Table], list[_Table]]:
     """Return the files with a row a person, those with a row a family, and those without a wanted variable."""
     persons, families, unused = [], [], []
     for table in tables:
         wanted = [variable for name in table.names & by_name.keys() for variable in by_name[name]]
-        number = (FAMILY_OF_1968, PERSON_IN_1968)
-        absent = [name for name in number if name not in table.names]
+        absent = [name for name in (FAMILY_OF_1968, PERSON_IN_1968) if name not in table.names]
         if not absent:
             persons.append(table)
-        elif len(absent) < len(number) or any(variable.role not in _FAMILY_ROLES for variable in wanted):
+        elif len(absent) == 1 or any(variable.role not in _FAMILY_ROLES for variable in wanted):
             raise InputError(
-                f"{table.file.source.shown}: holds variables of persons, but not {' and '.join(absent)}; persons are "
+                f"{table.source.path}: holds variables of persons, but not {' and '.join(absent)}; persons are "
                 f"numbered by {FAMILY_OF_1968} and {PERSON_IN_1968}. Order the job again as 'All Individuals Data' "
                 "with both, or download the individual file and its layout again."
             )
-        elif wanted:
-            families.append(table)
         else:
-            unused.append(table)
+            (families if wanted else unused).append(table)
     return persons, families, unused
 
 
-def _interview_number(table: Table, wanted: Sequence[Variable]) -> Variable:
-    """Return the variable that numbers the rows of a family file."""
-    numbers = [variable for variable in wanted if variable.concept == FAMILY_NUMBER]
-    waves = sorted({variable.year for variable in numbers})
-    if len(waves) == 1:
-        return numbers[0]
-    shown = table.file.source.shown
-    if waves:
-        raise InputError(
-            f"{shown}: a row a family, with the interview numbers of {len(waves)} waves ({waves[0]} to {waves[-1]}), "
-            f"so it cannot be joined to persons. Order it again as 'All Individuals Data' with {FAMILY_OF_1968} and "
-            f"{PERSON_IN_1968}."
-        )
-    raise InputError(
-        f"{shown}: holds {wanted[0]} but neither the family's interview number of that wave nor {FAMILY_OF_1968} and "
-        f"{PERSON_IN_1968}, so it cannot be joined to persons. Order it again with one of them."
-    )
+def _join_persons(tables: Sequence[_Table], by_name: dict[str, list[Variable]]) -> JoinedColumns:
+    """Join the files that have a row a person."""
+    contents = [(table.source.path, *_read_persons(table, by_name)) for table in tables]
+    joined = JoinedColumns()
+    for _, persons, _ in contents:
+        joined.add_persons(persons)
+    # The persons' own variables first: they tell who was in a family at all.
+    for of_family in (False, True):
+        for path, persons, columns in contents:
+            rows = np.searchsorted(joined.persons, persons)
+            for name, codes in columns.items():
+                for variable in by_name.get(name, ()):
+                    if (variable.role in _FAMILY_ROLES) != of_family:
+                        continue
+                    own = joined.columns.get((INDIVIDUAL_NUMBER, "person", variable.year))
+                    outside = of_family and own is not None and own[rows] == 0
+                    joined.add(variable, persons, np.where(outside, np.int32(NO_VALUE), codes), path)
+    return joined
 
 
 def _read_persons(
-    table: Table, by_name: dict[str, list[Variable]]
+    table: _Table, by_name: dict[str, list[Variable]]
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Return the number of the person in each row, and the wanted columns."""
-    shown = table.file.source.shown
+    path = table.source.path
     columns = table.read(sorted((table.names & by_name.keys()) | {FAMILY_OF_1968, PERSON_IN_1968}))
     family, person = columns[FAMILY_OF_1968].astype(np.int64), columns[PERSON_IN_1968].astype(np.int64)
     unfit = (family < 1) | (person < 1) | (person > 999)
     if unfit.any():
         raise InputError(
-            f"{shown}: row {int(np.argmax(unfit)) + 1} of its data has no person: {FAMILY_OF_1968} and "
+            f"{path}: row {int(np.argmax(unfit)) + 1} of its data has no person: {FAMILY_OF_1968} and "
             f"{PERSON_IN_1968} must be numbers from 1 on, the second of at most three digits. Download it again, with "
             "its layout."
         )
     numbers = family * 1000 + person
     if twice := len(numbers) - len(np.unique(numbers)):
         raise InputError(
-            f"{shown}: {twice:,} rows repeat a person ({FAMILY_OF_1968} and {PERSON_IN_1968}); a row a person is "
+            f"{path}: {twice:,} rows repeat a person ({FAMILY_OF_1968} and {PERSON_IN_1968}); a row a person is "
             "wanted. Order it again as 'All Individuals Data', or download it again."
         )
     return numbers, columns
 
 
-def _nothing_usable(
-    raw: Path, families: Sequence[Table], unused: Sequence[Table], others: Sequence[SourceFile]
-) -> InputError:
+def _add_family_file(joined: JoinedColumns, table: _Table, by_name: dict[str, list[Variable]]) -> None:
+    """Give each person the answers of the family that they were in."""
+    path = table.source.path
+    names = sorted(table.names & by_name.keys())
+    wanted = [variable for name in names for variable in by_name[name] if variable.role in _FAMILY_ROLES]
+    number = _interview_number(table, wanted)
+    key = (INDIVIDUAL_NUMBER, "person", number.year)
+    own = joined.columns.get(key)
+    if own is None:
+        raise InputError(
+            f"{path}: the individual file has no interview number of {number.year}, by which this family file "
+            "would be joined to persons. Download the individual file of the latest release."
+        )
+    values = table.read(variable.name.upper() for variable in wanted)
+    numbers = values[number.name.upper()]
+    order = np.argsort(numbers, kind="stable")
+    ordered = numbers[order]
+    if twice := int(np.count_nonzero(ordered[1:] == ordered[:-1])):
+        raise InputError(
+            f"{path}: {number.name} should tell its families apart, but {twice:,} rows repeat one. Download it again."
+        )
+    place = np.minimum(np.searchsorted(ordered, own), len(ordered) - 1)
+    matched = (ordered[place] == own) & (own > 0)
+    found, in_family = np.count_nonzero(matched), np.count_nonzero(own > 0)
+    if found < _LOWEST_SHARE_MATCHED * in_family:
+        raise InputError(
+            f"{path}: different releases: it has the family of {found:,} of the {in_family:,} persons whom "
+            f"{joined.found[key]} places in one in {number.year}. Download both files again, from the same release."
+        )
+    for variable in wanted:
+        if variable.year in (number.year, 0):
+            codes = np.where(matched, values[variable.name.upper()][order[place]], np.int32(NO_VALUE))
+            joined.add(variable, joined.persons, codes, path)
+
+
+def _interview_number(table: _Table, wanted: Sequence[Variable]) -> Variable:
+    """Return the variable that numbers the rows of a family file."""
+    numbers = [variable for variable in wanted if variable.concept == FAMILY_NUMBER]
+    waves = sorted({variable.year for variable in numbers})
+    person = f"{FAMILY_OF_1968} and {PERSON_IN_1968}"
+    if len(waves) == 1:
+        return numbers[0]
+    if waves:
+        what = f"a row a family, with the interview numbers of {len(waves)} waves ({waves[0]} to {waves[-1]})"
+        remedy = f"as 'All Individuals Data' with {person}"
+    else:
+        what = f"holds {wanted[0]} but neither the family's interview number of that wave nor {person}"
+        remedy = "with one of them"
+    raise InputError(
+        f"{table.source.path}: {what}, so it cannot be joined to persons. Order it again {remedy}."
+    )
+
+
+def _nothing_usable(raw: Path, families: Sequence[_Table], others: Sequence[SourceFile]) -> InputError:
     if families:
         return InputError(
             f"{raw}: holds {len(families)} family file{'s' if len(families) > 1 else ''} "
-            f"({families[0].file.source.shown.name} first), but no individual file, by which families are joined to "
+            f"({families[0].source.path.name} first), but no individual file, by which families are joined to "
             f"persons. {_DOWNLOADS}."
         )
-    names = [file.shown.name for file in [*(table.file.source for table in unused), *others]]
-    listed = (
-        f"It has {', '.join(names[:8])}{f' and {len(names) - 8} more' if len(names) > 8 else ''}. "
-        if names
-        else ""
-    )
-    outside = [file for file in others if file.leads_out]
-    if outside:
+    listed = f"It has {some([file.path.name for file in others])}. " if others else ""
+    if outside := [file for file in others if file.leads_out]:
         listed += (
-            f"{outside[0].path.name} has members whose paths lead out of it, which are passed over: unpack it and "
+            f"{outside[0].on_disk.name} has members whose paths lead out of it, which are passed over: unpack it and "
             "put its files in its place. "
         )
     return InputError(f"{raw}: no file of the PSID with a row a person was found. {listed}{_DOWNLOADS}.")
-
-
-def _files(table: Table) -> list[SourceFile]:
-    return [file for file in (table.file.source, table.file.layout) if file is not None]

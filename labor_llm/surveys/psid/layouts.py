@@ -1,20 +1,19 @@
-"""Layouts of the PSID's fixed-width files: which columns of a line hold which variable.
+"""The PSID's fixed-width files: layouts, which say where in a line each variable stands, and the numbers there.
 
-Every data file of the PSID comes with statements for SAS (.sas), SPSS (.sps) or Stata (.do, .dct) that read it. The
-three say the same in different words; `read_layout` understands each by its statement, whatever the
-file is called. Packaged files state the number of rows in their header, jobs of the Data Center the number
-of observations, and most state the length of a line.
+Every data file comes with statements for SAS (.sas), SPSS (.sps) or Stata (.do, .dct) that read it. The three say the
+same in different words; `read_layout` understands each by its statement, whatever the file is called. Packaged files
+state the number of rows in their header, jobs of the Data Center the number of observations, and most the length of
+a line.
 
-Reading the wanted variables of a fixed-width file of the PSID as whole numbers.
-
-The file is read in blocks of lines: the characters of all variables of one width are gathered at once and
-turned into numbers position by position, so that a file costs little more than reading its bytes.
+Data are read in blocks of lines: the characters of all variables of one width are gathered at once and turned into
+numbers position by position, so that a file costs little more than reading its bytes (slices and casts of pyarrow
+take three times as long).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -22,9 +21,10 @@ from typing import BinaryIO
 import numpy as np
 
 from labor_llm.errors import InputError
+from labor_llm.surveys.variables import NO_VALUE
 
-# Suffixes of the layouts, the one that is taken first where a file has several.
-SUFFIXES = (".sas", ".sps", ".do", ".dct")
+# The one that is taken first where a file has several layouts.
+LAYOUT_ENDINGS = (".sas", ".sps", ".do", ".dct")
 
 _DATA_LIST = re.compile(
     r"^[ \t]*DATA\s+LIST\b(?:'[^']*'|\"[^\"]*\"|[^/'\"])*/\s*1?(?=\s)", re.IGNORECASE | re.MULTILINE
@@ -73,32 +73,24 @@ class Layout:
     records: int | None = None
 
 
-def read_layout(source: Path | str, shown: Path | str | None = None) -> Layout:
+def read_layout(source: str, shown: Path) -> Layout:
     """Return the layout that statements for SAS, SPSS or Stata describe.
 
     Args:
-        source: the file, or the text of one.
-        shown: the name by which messages call it, if it is not that of the file.
+        source: the text of the statements.
+        shown: the name by which messages call their file.
 
     Raises:
-        InputError: if the file cannot be read, holds none of the statements `INPUT`, `DATA LIST`, `infix` and
-            `dictionary`, or one that is cut off, or columns that are not understood; names file and line.
+        InputError: if there is none of the statements `INPUT`, `DATA LIST`, `infix` and `dictionary`, or one that is
+            cut off, or columns that are not understood; names file and line.
     """
-    shown = shown or (source if isinstance(source, Path) else "layout")
-    if isinstance(source, Path):
-        try:
-            # Labels may hold letters of any code page; names and columns are ASCII.
-            source = source.read_text(encoding="latin-1")
-        except OSError as error:
-            raise InputError(f"{shown}: cannot be read ({error.strerror}).") from error
     text = _without_comments(source)
     for start, end in _ENDS.items():
         if begun := start.search(text):
             ended = end.search(text, begun.end())
             if ended is None:
                 raise _refused(shown, text, begun.start(), "begins the list of columns, which never ends")
-            items = _items(shown, text, begun.end(), ended.start(), in_dictionary=start is _DICTIONARY)
-            columns = _checked(shown, text, items)
+            columns = _columns(shown, text, begun.end(), ended.start(), in_dictionary=start is _DICTIONARY)
             length = _number(_LINE_LENGTH, source)
             if length is not None and columns and max(last for _, last in columns.values()) > length:
                 raise InputError(
@@ -112,35 +104,31 @@ def read_layout(source: Path | str, shown: Path | str | None = None) -> Layout:
     )
 
 
-def _items(
-    shown: Path | str, text: str, position: int, end: int, in_dictionary: bool
-) -> Iterator[tuple[int, str, int, int]]:
-    """Yield where it stands, the name, first and last column of each variable between two positions."""
+def _columns(
+    shown: Path, text: str, position: int, end: int, in_dictionary: bool
+) -> dict[str, tuple[int, int]]:
+    """Return first and last column of each variable that stands between two positions of the text."""
     pattern = _DICTIONARY_COLUMN if in_dictionary else _COLUMNS
     if in_dictionary:
         text = _DICTIONARY_SETTING.sub(lambda found: " " * len(found[0]), text)
     blank = re.compile(r"[\s,]*(?:///[^\n]*)?[\s,]*")
+    columns: dict[str, tuple[int, int]] = {}
     while (position := blank.match(text, position, end).end()) < end:
         found = pattern.match(text, position, end)
         if found is None:
             piece = text[position:end].split("\n", 1)[0].strip()[:40]
             raise _refused(shown, text, position, f"{piece!r} is not of the form NAME first - last")
-        first = int(found["first"])
+        name, first = found["name"].upper(), int(found["first"])
         last = first + int(found["width"]) - 1 if in_dictionary else int(found["last"] or first)
-        yield found.start("name"), found["name"].upper(), first, last
-        position = found.end()
-
-
-def _checked(
-    shown: Path | str, text: str, items: Iterator[tuple[int, str, int, int]]
-) -> dict[str, tuple[int, int]]:
-    columns: dict[str, tuple[int, int]] = {}
-    for position, name, first, last in items:
+        problem = ""
         if not 1 <= first <= last:
-            raise _refused(shown, text, position, f"{name} cannot reach from column {first} to column {last}")
-        if name in columns:
-            raise _refused(shown, text, position, f"{name} is there twice")
+            problem = f"{name} cannot reach from column {first} to column {last}"
+        elif name in columns:
+            problem = f"{name} is there twice"
+        if problem:
+            raise _refused(shown, text, found.start("name"), problem)
         columns[name] = (first, last)
+        position = found.end()
     return columns
 
 
@@ -159,18 +147,17 @@ def _number(pattern: re.Pattern[str], text: str) -> int | None:
     return int(next(group for group in found.groups() if group).replace(",", "")) if found else None
 
 
-def _refused(shown: Path | str, text: str, position: int, problem: str) -> InputError:
+def _refused(shown: Path, text: str, position: int, problem: str) -> InputError:
     line = text.count("\n", 0, position) + 1
     return InputError(
         f"{shown}: line {line}: {problem}. Download the file again, or take its layout of another form."
     )
 
 
-# Stands for a blank; no variable of the PSID reaches it.
-NO_VALUE = int(np.iinfo(np.int32).min)
 _LARGEST = np.iinfo(np.int32).max
 _BLOCK_BYTES = 8 << 20
 _LONGEST_LINE = 1 << 20
+_WIDEST = 18  # digits that int64 holds
 
 
 def read_fixed_width(
@@ -191,7 +178,16 @@ def read_fixed_width(
     held = stream.read(_LONGEST_LINE)
     length, end = _line_form(held, layout, shown)
     stride = length + len(end)
-    by_width = _by_width(layout, names, shown)
+    by_width: dict[int, dict[str, int]] = {}  # first column (from 0) of each variable
+    for name in names:
+        first, last = layout.columns[name]
+        by_width.setdefault(last - first + 1, {})[name] = first - 1
+    if max(by_width) > _WIDEST:
+        name = next(iter(by_width[max(by_width)]))
+        raise InputError(
+            f"{shown}: {name} is {max(by_width)} columns wide by its layout, which no code is. "
+            "Download the layout again."
+        )
     parts: dict[int, list[np.ndarray]] = {width: [] for width in by_width}
     lines, at_end = 0, False
     while not at_end:
@@ -233,30 +229,14 @@ def _line_form(held: bytes, layout: Layout, shown: Path) -> tuple[int, bytes]:
     end = b"\r\n" if first.endswith(b"\r") else newline or b"\n"
     length = len(first.rstrip(b"\r"))
     last = max(last for _, last in layout.columns.values())
-    if layout.record_length not in (None, length):
-        problem = f"states lines of {layout.record_length}"
-    elif last > length:
-        problem = f"reaches to column {last}"
-    else:
+    if last <= length and layout.record_length in (None, length):
         return length, end
+    stated = f"states lines of {layout.record_length}"
+    problem = f"reaches to column {last}" if layout.record_length in (None, length) else stated
     raise InputError(
         f"{shown}: its layout does not fit: it {problem}, line 1 has {length} characters. Download the file "
         "and its layout again, from the same release."
     )
-
-
-def _by_width(layout: Layout, names: Sequence[str], shown: Path) -> dict[int, dict[str, int]]:
-    """Return the first column (from 0) of each variable, by width."""
-    by_width: dict[int, dict[str, int]] = {}
-    for name in names:
-        first, last = layout.columns[name]
-        if last - first + 1 > 18:
-            raise InputError(
-                f"{shown}: {name} is {last - first + 1} columns wide by its layout, which no code is. "
-                "Download the layout again."
-            )
-        by_width.setdefault(last - first + 1, {})[name] = first - 1
-    return by_width
 
 
 def _check_lines(block: np.ndarray, length: int, end: bytes, lines: int, shown: Path) -> None:

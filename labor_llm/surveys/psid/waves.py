@@ -8,7 +8,6 @@ family file has the three-digit occupation of head and spouse in every wave.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -63,27 +62,6 @@ _DESCRIPTIONS: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
 }
 
 
-@dataclass(frozen=True)
-class MissingWave:
-    """A file that a wave lacks.
-
-    Attributes:
-        year: the wave.
-        variable: the variable by which its absence shows, the interview number of that wave.
-        file: the file to download, as the PSID names it.
-    """
-
-    year: int
-    variable: Variable
-    file: str
-
-    def __str__(self) -> str:
-        """Say what is missing and what to download."""
-        return (
-            f"{SURVEY} {self.year}: {self.variable.name} is in no file; download {self.file} ({_DATA_CENTER})"
-        )
-
-
 def family_file(year: int) -> str:
     """Return the name of a wave's family file, such as FAM1981 or FAM1994ER."""
     return f"FAM{year}{'ER' if year >= 1994 else ''}"
@@ -109,23 +87,23 @@ def codes(raw: RawSurvey, concept: str, role: str, year: int = CROSS_ROUND) -> n
     return raw.get(concept, year, role).to_numpy("int64", na_value=-1)
 
 
-def missing_waves(raw: RawSurvey) -> list[MissingWave]:
-    """Return the waves that the files at hand lack in whole or in part, each with the file to download.
+def missing_waves(raw: RawSurvey) -> list[str]:
+    """Say which waves the files at hand lack in whole or in part, and which file to download.
 
     A wave lacks its family file if no variable of it was found, and the individual file (or a later release of
     it) if the person's interview number of the wave was not found.
     """
-    absent = []
-    for year, family, person in _presence(raw):
-        if not family:
-            absent.append(
-                MissingWave(year, psid_variable("fam_interview_number", "family", year), family_file(year))
-            )
-        if not person:
-            absent.append(
-                MissingWave(year, psid_variable("ind_interview_number", "person", year), INDIVIDUAL_FILE)
-            )
-    return absent
+    numbers = (("fam_interview_number", "family"), ("ind_interview_number", "person"))
+    absent = [
+        psid_variable(*number, year)
+        for year, *present in _presence(raw)
+        for number, there in zip(numbers, present, strict=True)
+        if not there
+    ]
+    return [
+        f"{SURVEY} {variable.year}: {variable.name} is in no file; download {file_of(variable)} ({_DATA_CENTER})"
+        for variable in absent
+    ]
 
 
 def present_waves(raw: RawSurvey, spouses: bool = True) -> list[int]:

@@ -26,11 +26,10 @@ from labor_llm.simulation.files.writing import (
 )
 from labor_llm.simulation.market import MARKET_FILE, Market
 from labor_llm.store.artefacts import verify
-from labor_llm.surveys.conversion import convert_survey
+from labor_llm.surveys.conversion import SURVEYS, convert_survey
 from labor_llm.surveys.nls.codebooks import comparable, parse_sdf
 from labor_llm.surveys.nls.extracts import read_nls
 from labor_llm.surveys.psid.files import read_psid
-from labor_llm.surveys.registry import SURVEYS
 from labor_llm.surveys.report import Conversion
 from labor_llm.surveys.variables import Variable
 

@@ -1,4 +1,4 @@
-"""NLS extracts: columns found in every way there is, extracts joined, contradictions refused."""
+"""NLS extracts: columns found in every way there is, values read, extracts joined, contradictions refused."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from labor_llm.errors import InputError
+from labor_llm.surveys import sources
 from labor_llm.surveys.nls.extracts import read_nls
 from labor_llm.surveys.variables import RawSurvey, Variable
 
@@ -35,14 +38,17 @@ def write(folder: Path, files: dict[str, object]) -> Path:
     """Write files; rows of cells become a CSV."""
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        text = content if isinstance(content, str) else "\n".join(",".join(map(str, row)) for row in content)
-        (folder / name).write_text(text)
+        if isinstance(content, list):
+            content = "\n".join(",".join(map(str, row)) for row in content)
+        (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     return folder
 
 
-def refusal(folder: Path, wanted: list[Variable] = WANTED, column_map: Path | None = None) -> str:
+def refusal(
+    folder: Path, wanted: list[Variable] = WANTED, column_map: Path | None = None, cohort: str = "nlsy79"
+) -> str:
     with pytest.raises(InputError) as refused:
-        read_nls(folder, "nlsy79", wanted, column_map)
+        read_nls(folder, cohort, wanted, column_map)
     return str(refused.value).replace(str(folder) + "/", "")
 
 
@@ -240,7 +246,7 @@ def test_extracts_that_contradict_each_other_are_refused_by_a_count(tmp_path: Pa
         "a.csv": "R0000100,R0000500\n1,60\n2,61\n3,62\n5,1\n", "b.csv": "R0000100,R0000500\n3,60\n2,61\n1,62\n4,1\n",
     })  # fmt: skip
     assert refusal(raw).startswith(
-        "born (1979) differs between a.csv and b.csv for 2 of the 3 respondents that both have; the two extracts seem"
+        "R0000500 Q1-3_A~Y (1979) differs between a.csv and b.csv for 2 of the 3 respondents that both have; the two "
     )
 
 
@@ -287,3 +293,233 @@ def test_a_file_without_anything_wanted_is_listed_with_the_reason(tmp_path: Path
     )
     with pytest.raises(InputError, match="'psid' is no cohort of the NLS"):
         read_nls(raw, "psid", WANTED)
+
+
+HEADER = "R0000100,R0000500,R0046400,R0214800"
+CODES = [Variable("sex", 0, "R0214800"), JOB79]
+LAYOUT = "".join(f"{number}  1979  X  {question}\n" for number, question in [
+    ("R00001.00", "CASEID"), ("R00005.00", "Q1-3_A~Y"), ("R00464.00", "CPSOCC70"), ("R02148.00", "SAMPLE_SEX"),
+])  # fmt: skip
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("last", [True, False])
+def test_line_ends_and_marks_change_nothing(tmp_path: Path, end: str, start: bytes, last: bool) -> None:
+    text = end.join([f'"{HEADER}"'.replace(",", '","'), "3,60,-4,1", "1,61,914,2"]) + (end if last else "")
+    got = read_nls(write(tmp_path, {"x.csv": start + text.encode()}), "nlsy79", CODES)
+    assert got.values.reset_index().to_numpy().tolist() == [[1, 2, 914], [3, 1, -4]]
+
+
+def test_whole_numbers_of_other_programs_and_empty_cells_are_read(tmp_path: Path) -> None:
+    rows = ["1,JOHN,12.0,1", "2,\xe9,1e+02,", '3,,"7",NA', "4,x, -4 ,2.", "5,,,1"]
+    raw = write(tmp_path, {"x.csv": "\n".join([HEADER, *rows]).encode("latin-1")})
+    got = read_nls(raw, "nlsy79", CODES).values.fillna(-99)
+    assert got.to_numpy().T.tolist() == [[1, -99, -99, 2, 1], [12, 100, 7, -4, -99]]
+
+
+@pytest.mark.parametrize("cell", ["SECRET: secret", "1.5", "1e99", "4294967296", "nan", "1_0", "s\u00e9cret"])
+def test_cells_that_are_no_codes_are_counted_by_column_alone(
+    tmp_path: Path, cell: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "_ROWS_AT_ONCE", 3)
+    monkeypatch.setattr(sources, "_SMALLEST_BLOCK", 300)
+    rows = [f"{person},60,{cell if person in (7, 70) else person},1" for person in range(1, 101)]
+    message = refusal(write(tmp_path, {"x.csv": "\n".join([HEADER, *rows])}), CODES)
+    assert message.startswith(
+        "x.csv, column R0046400: cells that are no whole numbers: 2. Give the codes, not their"
+    )
+    assert cell not in message and "row" not in message
+
+
+CUT = "the file has 4 columns; it is cut off"
+DCT = 'infile dictionary {\n  R0000100 "ID"\n  R0046400 "JOB"\n}\n1 914 2\r\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "message"),
+    [
+        ("x.csv", ["1,60,1,1", "2,60,secret"], f"a row has 3 cells, but {CUT}"),
+        ("x.csv", ["1,60,1,1", "2,60,1,1,secret"], "a row has 5 cells, but the file has 4 columns"),
+        ("x.csv", ["1,60,1,1", "x,60,1,1"], ", column R0000100: cells that are no whole numbers: 1."),
+        ("x.csv", ["1,60,1,1", ",60,1,1"], ", column R0000100: rows without a respondent's number: 1;"),
+        ("x.csv", ["2,60,1,1", "1,60,1,1", "3,6,1,1", "2,6,1,1"],
+         ", column R0000100: rows of a respondent who stands in the file before: 1;"),
+        ("x.csv", [], "no rows of data"),
+        ("x.dat", ["1 60 914 1", "2 60 914 1", "3 60"], f"a row has 2 cells, but {CUT}"),
+        ("x.dat", ["1 60 914", "2 60 914"],
+         "a row has 3 cells, but x.sdf names 4 columns; the two are not of the same extract"),
+        ("y.dct", [DCT], "a row has 3 cells, but its dictionary names 2"),
+    ],
+)  # fmt: skip
+def test_a_file_that_was_cut_or_changed_is_refused(
+    tmp_path: Path, name: str, rows: list[str], message: str
+) -> None:
+    """No message says in which row: in the file of a full cohort, it is the respondent's number and one."""
+    above = [HEADER] if name == "x.csv" else []
+    raw = write(tmp_path, {name: "\r\n".join([*above, *rows]), "x.sdf": LAYOUT if name == "x.dat" else ""})
+    refused = refusal(raw, CODES)
+    assert refused.startswith(name + (message if message.startswith(",") else f": {message}"))
+    assert "row 3" not in refused and "secret" not in refused
+
+
+def test_rows_that_the_codebook_counts_and_the_file_lacks_are_missed(tmp_path: Path) -> None:
+    codebook = (
+        "R00001.00    [CASEID]             Survey Year: 1979\n"
+        "TOTAL =========>       3   VALID SKIP(-4)       0     NON-INTERVIEW(-5)       0\n"
+    )
+    rows = [HEADER, "1,60,1,1", "2,60,1,1", "3,60,1,2"]
+    raw = write(tmp_path, {"x.csv": "\n".join(rows), "x.cdb": codebook})
+    assert len(read_nls(raw, "nlsy79", CODES).values) == 3
+    message = refusal(write(tmp_path, {"x.csv": "\n".join(rows[:3])}), CODES)
+    assert message.startswith(
+        "x.csv: 2 rows, but the codebook of the same name counts 3 respondents; the file is"
+    )
+
+
+# The two cohorts share R0000100: files of one given as the other are refused, whatever the evidence.
+SEXES = {
+    "nlsy79": [Variable("sex", 0, "R0214800", "SAMPLE_SEX")],
+    "nlsy97": [Variable("sex", 0, "R0536300", "KEY!SEX")],
+}
+OTHER = {"nlsy79": "nlsy97", "nlsy97": "nlsy79"}
+BOTH = "R0000100,R0214800,R0536300\n"
+DESCRIBED = "R00001.00  1997  NUMBER  {}\nR02148.00  1997  X  SOMETHING\nR05363.00  1997  SEX  KEY!SEX\n"
+
+
+@pytest.mark.parametrize(("question", "cohort"), [("CASEID", "nlsy79"), ("PUBID", "nlsy97")])
+@pytest.mark.parametrize("name", ["x.sdf", "y.sdf"])
+def test_the_question_of_the_respondents_number_decides(
+    tmp_path: Path, question: str, cohort: str, name: str
+) -> None:
+    raw = write(tmp_path, {"x.csv": f"{BOTH}1,1,2\n2,2,2\n", name: DESCRIBED.format(question)})
+    assert read_nls(raw, cohort, SEXES[cohort]).get("sex").notna().all()
+    other = OTHER[cohort]
+    assert refusal(raw, SEXES[other], cohort=other) == (
+        f"x.csv: an extract of the {cohort.upper()}, not of the {other.upper()} ({name} calls R0000100 {question}). "
+        f"Give {other.upper()} files, or convert it as {cohort}; keep the cohorts in folders of their own."
+    )
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ({"x.csv": f"{BOTH}1,1,2\n", "x.NLSY97": "R0000100\nR0214800\nR0536300\n"}, "the tagset of the same name"),
+        ({"x.csv": "PUBID_1997,KEY_SEX_1997\n1,1\n"}, "its column of respondents is PUBID"),
+        # KEY!SEX, KEY!RACE_ETHNICITY and CV_SAMPLE_TYPE are variables of the NLSY97.
+        ({"x.csv": "R0000100,R0536300,R1482600,R1235800\n1,1,1,1\n"}, "it has 3 variables of that cohort and none"),
+    ],
+)  # fmt: skip
+def test_tagsets_names_and_variables_of_the_other_cohort_decide(
+    tmp_path: Path, files: dict[str, object], reason: str
+) -> None:
+    raw = write(tmp_path, files)
+    assert read_nls(raw, "nlsy97", SEXES["nlsy97"]).get("sex").notna().all()
+    assert f"an extract of the NLSY97, not of the NLSY79 ({reason}" in refusal(raw, SEXES["nlsy79"])
+
+
+@pytest.mark.parametrize("header", [BOTH.replace("R0536300", "R0618500"), "R0000100,SAMPLE_SEX_1979,R7\n"])
+def test_a_codebook_of_another_extract_in_the_folder_is_no_evidence(tmp_path: Path, header: str) -> None:
+    raw = write(tmp_path, {"x.csv": f"{header}1,1,2\n2,2,2\n", "y.sdf": DESCRIBED.format("PUBID")})
+    got = read_nls(raw, "nlsy79", SEXES["nlsy79"])
+    assert got.get("sex").tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(("cohort", "size", "last"), [("nlsy79", 12_686, 12_686), ("nlsy97", 8_984, 9_022)])
+def test_the_numbers_of_the_respondents_decide_where_nothing_else_does(
+    tmp_path: Path, cohort: str, size: int, last: int
+) -> None:
+    rows = "".join(f"{person},1,1\n" for person in (*range(1, size), last))
+    raw = write(tmp_path, {"x.csv": BOTH + rows})
+    assert len(read_nls(raw, cohort, SEXES[cohort]).values) == size
+    other = OTHER[cohort]
+    refused = refusal(raw, SEXES[other], cohort=other)
+    assert f"not of the {other.upper()} (it has the {size:,} respondents of that" in refused
+    refused = refusal(
+        write(raw, {"x.csv": f"{BOTH}1,1,1\n{last + 1},1,1\n20000,1,1\n"}), SEXES[cohort], cohort=cohort
+    )
+    assert refused.startswith(
+        f"x.csv, column R0000100: 2 of 3 respondents have a number above {last:,}, the highest"
+    )
+    assert "20000" not in refused and str(last + 1) not in refused
+
+
+# Variables of a year that disagree on who was not interviewed are of different years.
+JOBS = {year: Variable("job", year, "", "CPSOCC80") for year in (1982, 1983)}
+SCHOOL = {year: Variable("school", year, f"R000{year}", "HGC") for year in (1982, 1983)}
+REASON = Variable("reason_noninterview", 1982, "R0009999", "RNI")
+SINGLE_WEEK = Variable("weekly_status", 1982, "W0001982", "STATUS_WK_NUM1982")
+OTHERS = [
+    *SCHOOL.values(),
+    REASON,
+    SINGLE_WEEK,
+    Variable("birth_year", 1982, "R0000500", "Q1-3_A~Y"),
+    *CODES[:1],
+]
+ASKED = [*JOBS.values(), *OTHERS]
+
+
+def answers(people: int = 200) -> pd.DataFrame:
+    """Respondents 1 to 4 were not interviewed in 1982, 5 to 10 not in 1983."""
+    absent = {1982: range(1, 5), 1983: range(5, 11)}
+    index = pd.Index(np.arange(1, people + 1), name="person")
+    values = pd.DataFrame(12, index, pd.MultiIndex.from_tuples([v.key for v in ASKED]), dtype="Int32")
+    for variable in (*JOBS.values(), *SCHOOL.values()):
+        values.loc[list(absent[variable.year]), variable.key] = -5
+    values[REASON.key] = np.where(index.isin(absent[1982]), 65, -4)
+    values[SINGLE_WEEK.key] = np.where(index < 100, -5, 3)
+    return values.astype("Int32")
+
+
+def extract(values: pd.DataFrame, variables: list[Variable]) -> dict[str, object]:
+    """An extract and its description; variables of unknown number have an invented one."""
+    numbers = [variable.name or f"X{place:07d}" for place, variable in enumerate(variables)]
+    lines = ["R00001.00  1979  X  CASEID\n"]
+    for number, variable in zip(numbers, variables, strict=True):
+        year = "XRND" if variable in (SINGLE_WEEK, CODES[0]) else variable.year
+        lines.append(f"{number[:6]}.{number[6:]}  {year}  X  {variable.question or 'X'}\n")
+    table = values[[variable.key for variable in variables]].set_axis(numbers, axis=1)
+    return {"x.csv": table.rename_axis("R0000100").to_csv(), "x.sdf": "".join(lines)}
+
+
+def write_apart(
+    folder: Path, values: pd.DataFrame, years: tuple[int, int] = (1982, 1983), first: int = 0
+) -> Path:
+    """Write all but the jobs as an extract, the jobs as a file of columns a (1982) and b (1983), and a map of them."""
+    jobs = values[[JOBS[1982].key, JOBS[1983].key]].set_axis(["a", "b"], axis=1)
+    rows = [["job.csv", column, "CPSOCC80", year] for column, year in zip("ab", years, strict=True)]
+    return write(folder, extract(values.iloc[first:], OTHERS) | {
+        "job.csv": jobs.rename_axis("R0000100").to_csv(),
+        "map.csv": [["file", "column", "question", "year"], *rows],
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize("first", [0, 20], ids=["same respondents", "others in one file alone"])
+def test_variables_that_agree_are_read_and_others_are_not_compared(tmp_path: Path, first: int) -> None:
+    got = read_nls(write_apart(tmp_path, answers(), first=first), "nlsy79", ASKED, tmp_path / "map.csv")
+    assert got.missing == () and len(got.values) == 200
+    assert got.get("job", 1983).eq(-5).sum() == 6
+
+
+def test_swapped_years_of_a_column_map_are_refused(tmp_path: Path) -> None:
+    raw = write_apart(tmp_path, answers(), (1983, 1982))
+    assert refusal(raw, ASKED, raw / "map.csv") == (
+        "1982: CPSOCC80 (1982) in job.csv, column 'b' by row 3 of map.csv and R0001982 HGC (1982) in x.csv disagree on "
+        "who was interviewed (code -5) for 10 of the 200 respondents that both have, so one of them is of another "
+        "year. Mend the years in map.csv, or download the files anew, with codes as the NLS Investigator gives them."
+    )
+
+
+def test_more_than_one_in_a_hundred_is_too_many(tmp_path: Path) -> None:
+    raw = write_apart(tmp_path, answers(1_000), (1983, 1982))
+    assert read_nls(raw, "nlsy79", ASKED, raw / "map.csv").missing == ()
+    raw = write_apart(tmp_path, answers(999), (1983, 1982))
+    assert "for 10 of the 999 respondents" in refusal(raw, ASKED, raw / "map.csv")
+
+
+def test_a_file_without_a_map_is_told_to_mend_its_columns(tmp_path: Path) -> None:
+    values = answers()
+    values[SCHOOL[1983].key] = 12
+    raw = write(tmp_path, extract(values, ASKED))
+    with pytest.raises(InputError, match=r"1983: .* for 6 of the 200 .* Check the names of the columns, or"):
+        read_nls(raw, "nlsy79", ASKED)

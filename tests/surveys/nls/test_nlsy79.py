@@ -40,31 +40,23 @@ def test_the_first_week_ends_on_the_seventh_of_january_1978():
 
 
 def test_variables_have_one_key_and_one_name_each():
-    variables = nlsy79_variables()
-    keys = [variable.key for variable in variables]
-    names = [variable.name for variable in variables if variable.name]
-    assert len(set(keys)) == len(keys)
-    assert len(set(names)) == len(names)
+    for kind in ("key", "name"):
+        names = [getattr(variable, kind) for variable in nlsy79_variables() if getattr(variable, kind)]
+        assert len(set(names)) == len(names)
 
 
 def test_persons_have_their_covariates_in_words():
-    raw = raw_survey(
-        {
-            ("birth_year", 1981): [60, -5, 62],
-            ("region", 1979): [-5, 3, 4],
-            ("region", 1980): [1, 2, 4],
-            ("occupation_1970_cps", 1979): [245, 245, 245],
-        }
-    )
-    persons = nlsy79_interviews(raw).persons
-    assert persons["gender"].tolist() == ["male", "female", "female"]
-    assert persons["ethnicity"].tolist() == [
-        "hispanic",
-        "black or african american",
-        "non-black non-hispanic",
+    answers = {
+        ("birth_year", 1981): [60, -5, 62],
+        ("region", 1979): [-5, 3, 4],
+        ("region", 1980): [1, 2, 4],
+        ("occupation_1970_cps", 1979): [245, 245, 245],
+    }
+    assert nlsy79_interviews(raw_survey(answers)).persons.to_numpy().tolist() == [
+        ["male", "hispanic", "northeast", 1960],
+        ["female", "black or african american", "south", 1961],
+        ["female", "non-black non-hispanic", "west", 1962],
     ]
-    assert persons["birth_year"].tolist() == [1960, 1961, 1962]
-    assert persons["region"].tolist() == ["northeast", "south", "west"]
 
 
 def test_non_interviews_give_no_row():
@@ -83,25 +75,22 @@ def test_without_status_the_occupation_tells_who_works():
     assert set(table["frame"]) == {"census1970"}
 
 
-def test_the_month_of_the_interview_decides_the_week():
-    may, june = (week for week in range(1, 400) if str(date_of_week(week)) in ("1985-05-11", "1985-06-08"))
-    raw = raw_survey(
-        {
-            ("occupation_1970_cps", 1985): [245, 245, 245],
-            ("interview_month", 1985): [5, 6, -3],
-            ("weekly_status", may): [701, 701, 5],
-            ("weekly_status", june): [5, 4, 4],
-        }
-    )
-    # The third has no month: both weeks count once, and the later one decides.
-    assert nlsy79_interviews(raw).interviews["employment"].tolist() == ["working", "unemployed", "unemployed"]
-
-
 def weeks(**statuses: list[int]) -> dict[tuple[str, int], list[int]]:
     """Statuses of weeks named by the Saturday that ends them, such as d1985_05_11."""
     ends = {day[1:].replace("_", "-"): codes for day, codes in statuses.items()}
     found = {str(date_of_week(week)): week for week in range(1, 2348)}
     return {("weekly_status", found[end]): codes for end, codes in ends.items()}
+
+
+def test_the_month_of_the_interview_decides_the_week():
+    answers = {
+        ("occupation_1970_cps", 1985): [245, 245, 245],
+        ("interview_month", 1985): [5, 6, -3],
+        **weeks(d1985_05_11=[701, 701, 5], d1985_06_08=[5, 4, 4]),
+    }
+    # The third has no month: both weeks count once, and the later one decides.
+    got = nlsy79_interviews(raw_survey(answers)).interviews["employment"]
+    assert got.tolist() == ["working", "unemployed", "unemployed"]
 
 
 @pytest.mark.parametrize("known", [[2013, 2013, 2013], None])
@@ -172,57 +161,44 @@ def test_a_january_interview_looks_back_into_the_year_before() -> None:
 
 
 def test_weeks_without_information_leave_it_to_the_recode_and_that_to_the_occupation():
-    week = next(week for week in range(1, 400) if str(date_of_week(week)) == "1985-05-11")
-    raw = raw_survey(
-        {
-            ("occupation_1970_cps", 1985): [245, 245, -4],
-            ("weekly_status", week): [0, 0, 3],
-            ("employment_status_recode", 1985): [5, -3, 5],
-        }
-    )
-    assert nlsy79_interviews(raw).interviews["employment"].tolist() == [
-        "out of the labor force",
-        "working",
-        "working",
-    ]
+    answers = {
+        ("occupation_1970_cps", 1985): [245, 245, -4],
+        ("employment_status_recode", 1985): [5, -3, 5],
+        **weeks(d1985_05_11=[0, 0, 3]),
+    }
+    got = nlsy79_interviews(raw_survey(answers)).interviews["employment"]
+    assert got.tolist() == ["out of the labor force", "working", "working"]
 
 
 @pytest.mark.parametrize(
-    ("year", "frame", "wanted"),
+    ("year", "question", "chosen", "frame", "code"),
     [
-        (1981, "census1980", "census1970"),
-        (1990, "census1980", "census1980"),
-        (1990, "census1970", "census1970"),
-        (1998, "census1980", "census1980"),
-        (1998, "census1970", "census1970"),
-        (2002, "census1980", "census2000"),
-        (2004, "census1970", "census2002"),
+        (1981, "occupation_1970_cps", "census1980", "census1970", 245),
+        (1990, "occupation_1970_cps", "census1980", "census1980", 19),
+        (1990, "occupation_1970_cps", "census1970", "census1970", 245),
+        (1998, "occupation_job1", "census1980", "census1980", 19),
+        (1998, "occupation_job1", "census1970", "census1970", 245),
+        (2002, "occupation_job1", "census1980", "census2000", 245),
+        (2004, "occupation_job1", "census1970", "census2002", 245),
     ],
 )
-def test_frames_follow_the_year_and_the_option(year, frame, wanted):
-    code = {"census1970": 245, "census1980": 19, "census2000": 43, "census2002": 430}
-    answers = {("occupation_1980_cps", year): [19] * 3} if year in range(1982, 2001) else {}
-    if year < 1994:
-        answers[("occupation_1970_cps", year)] = [245] * 3
-    elif year <= 2000:
-        answers[("occupation_job1", year)] = [245] * 3
-    else:
-        answers[("occupation_job1", year)] = [code[wanted]] * 3
-    got = interview(raw_survey(answers), 1, year, Nlsy79Options(frame_1982_2000=frame))
-    assert (got["frame"], got["code"]) == (wanted, code[wanted])
+def test_frames_follow_the_year_and_the_option(year, question, chosen, frame, code):
+    answers = {(question, year): [245] * 3}
+    if year in range(1982, 2001):
+        answers["occupation_1980_cps", year] = [19] * 3
+    got = interview(raw_survey(answers), 1, year, Nlsy79Options(frame_1982_2000=chosen))
+    assert (got["frame"], got["code"]) == (frame, code)
 
 
 def test_revised_answers_come_before_unrevised_ones():
-    raw = raw_survey(
-        {
-            ("occupation_1970_cps", 1985): [-4, -4, -4],
-            ("enrollment_revised", 1985): [3, 4, -3],
-            ("enrollment", 1985): [1, 2, 2],
-            ("schooling_revised", 1985): [13, -3, -3],
-            ("schooling", 1985): [12, 14, 95],
-        }
-    )
-    table = nlsy79_interviews(raw).interviews
+    answers = {
+        ("occupation_1970_cps", 1985): [-4, -4, -4],
+        ("enrollment_revised", 1985): [3, 4, -3],
+        ("enrollment", 1985): [1, 2, 2],
+        ("schooling_revised", 1985): [13, -3, -3],
+        ("schooling", 1985): [12, 14, 95],
+    }
+    table = nlsy79_interviews(raw_survey(answers)).interviews
     assert table["enrolled"].tolist() == [True, False, True]
     assert table["schooling"].fillna(-1).tolist() == [13, 14, -1]
 
@@ -233,25 +209,14 @@ def test_years_without_an_occupation_are_named():
     assert {1984, 1986, 2014} <= set(missing_years(raw))
 
 
-def test_a_missing_variable_is_named_with_its_remedy():
+def test_all_that_is_missing_is_named_at_once_with_its_remedy():
     raw = raw_survey({("occupation_1970_cps", 1985): [245] * 3})
-    del raw.found[("race", "", 0)]
-    with pytest.raises(InputError, match=r"R0214700 SAMPLE_RACE.*labor-llm variables nlsy79"):
-        nlsy79_interviews(raw)
-
-
-def test_all_that_is_missing_is_named_at_once():
-    raw = raw_survey({("occupation_1970_cps", 1985): [245] * 3})
-    for key in [("sex", "", 0), ("birth_year", "", 1979), ("schooling", "", 1980)]:
+    for key in [("sex", "", 0), ("race", "", 0), ("birth_year", "", 1979), ("schooling", "", 1980)]:
         del raw.found[key]
     with pytest.raises(InputError) as error:
         nlsy79_interviews(raw)
-    for part in (
-        "R0214800 SAMPLE_SEX",
-        "R0000500 Q1-3_A~Y",
-        "years of schooling of any year (HGCREV79",
-        ".cdb",
-    ):
+    for part in ("R0214800 SAMPLE_SEX", "R0214700 SAMPLE_RACE", "R0000500 Q1-3_A~Y",
+                 "years of schooling of any year (HGCREV79", ".cdb", "labor-llm variables nlsy79"):  # fmt: skip
         assert part in str(error.value)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import datetime
-from collections import Counter
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -13,7 +11,6 @@ import pandas as pd
 import pytest
 from hypothesis import given
 
-import labor_llm.surveys.variables as tables
 from labor_llm.errors import InputError
 from labor_llm.surveys.nls.nlsy97 import (
     ROUNDS,
@@ -23,8 +20,6 @@ from labor_llm.surveys.nls.nlsy97 import (
     nlsy97_variables,
     week_index,
     week_index_of,
-    week_number,
-    weekly_variables,
 )
 from labor_llm.surveys.rules import SurveyInterviews
 from labor_llm.surveys.variables import RawSurvey
@@ -229,44 +224,29 @@ def test_weeks_are_those_of_the_official_calendar() -> None:
         "2005-12-25": 200553, "2006-01-01": 200601, "2011-12-25": 201153, "2016-12-25": 201653,
     }  # fmt: skip
     dates = np.array(list(official), dtype="datetime64[D]")
-
-    assert [week_number(index) for index in week_index(dates)] == list(official.values())
+    assert week_index(dates).tolist() == [week_index_of(number) for number in official.values()]
 
 
 @given(st.dates(datetime.date(1994, 1, 1), datetime.date(2030, 12, 31)))
 def test_a_date_lies_in_the_week_that_its_saturday_numbers(date: datetime.date) -> None:
     saturday = date + datetime.timedelta(days=(5 - date.weekday()) % 7)
     number = saturday.year * 100 + (saturday.timetuple().tm_yday + 6) // 7
-    index = int(week_index(np.array(date, dtype="datetime64[D]")))
-
-    assert week_number(index) == number
-    assert week_index_of(number) == index
+    assert week_index_of(number) == int(week_index(np.array(date, dtype="datetime64[D]")))
 
 
-def test_the_weekly_array_has_a_variable_a_week() -> None:
-    weekly = weekly_variables()
-
+def test_every_variable_has_one_key_and_name_and_every_week_is_there() -> None:
+    variables = nlsy97_variables()
+    for kind in ("key", "name"):
+        names = [getattr(variable, kind) for variable in variables if getattr(variable, kind)]
+        assert len(set(names)) == len(names)
+    assert all(variable.name or variable.question for variable in variables)
+    job = [variable.year for variable in variables if variable.concept == "occupation_2002_job07"]
+    assert sorted(job) == list(ROUNDS)
+    weekly = [variable for variable in variables if variable.concept == "weekly_status"]
     assert [week.year // 100 for week in weekly if week.year % 100 == 53] == [2000, 2005, 2011, 2016, 2022]
     assert (weekly[0].name, weekly[0].question) == ("E0011701", "EMP_STATUS_1997.01")
     named = {week.question: week.name for week in weekly}
     assert (named["EMP_STATUS_2013.52"], named["EMP_STATUS_2024.01"]) == ("E0013352", "")
-
-
-def test_the_table_names_every_variable_once() -> None:
-    variables = nlsy97_variables()
-    with open(
-        Path(tables.__file__).parent / "variables" / "nlsy97.csv", encoding="utf-8", newline=""
-    ) as file:
-        header = next(csv.reader(file))
-
-    assert header == ["concept", "role", "year", "name", "question"]
-    for kind in ("key", "name"):
-        counts = Counter(getattr(variable, kind) for variable in variables if getattr(variable, kind))
-        assert [value for value, count in counts.items() if count > 1] == []
-    assert all(variable.name or variable.question for variable in variables)
-    assert {variable.year for variable in variables if variable.concept == "occupation_2002_job07"} == set(
-        ROUNDS
-    )
 
 
 def test_rounds_without_any_variable_are_reported() -> None:

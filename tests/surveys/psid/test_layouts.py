@@ -9,6 +9,7 @@ import pytest
 from labor_llm.errors import InputError
 from labor_llm.surveys.psid.layouts import Layout, read_layout
 
+FILE = Path("FAM1981.sas")
 STARS = "*" * 73
 PACKAGED = (
     f"{STARS}\n   Label           : 1981 Family Data: Final Release\n   Rows            : 6,742\n"
@@ -59,12 +60,10 @@ COLUMNS = {"V7501": (1, 1), "V7502": (2, 5), "V8105": (998, 1002), "V3115_A": (1
     ids=["sas", "sps", "do", "sas of a job", "sps of a job", "do of a job"],
 )
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_each_language_says_the_same(text: str, expected: Layout, end: str, tmp_path: Path) -> None:
-    path = tmp_path / "layout"
-    path.write_bytes(text.replace("\n", end).encode())
-
-    assert read_layout(path) == read_layout(text) == expected
-    assert list(read_layout(text).columns) == list(COLUMNS)
+def test_each_language_says_the_same(text: str, expected: Layout, end: str) -> None:
+    got = read_layout(text.replace("\n", end), FILE)
+    assert got == expected
+    assert list(got.columns) == list(COLUMNS)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +79,7 @@ def test_each_language_says_the_same(text: str, expected: Layout, end: str, tmp_
     ],
 )
 def test_other_ways_to_write_the_same_columns_are_read(text: str) -> None:
-    assert read_layout(text).columns == {"V1": (1, 1), "V2": (2, 5), "V3": (6, 9)}
+    assert read_layout(text, FILE).columns == {"V1": (1, 1), "V2": (2, 5), "V3": (6, 9)}
 
 
 @pytest.mark.parametrize(
@@ -100,6 +99,6 @@ def test_other_ways_to_write_the_same_columns_are_read(text: str) -> None:
 )
 def test_a_layout_that_is_cut_or_changed_is_refused_by_line(text: str, message: str) -> None:
     with pytest.raises(InputError) as refused:
-        read_layout(text, "FAM1981.sas")
+        read_layout(text, FILE)
     assert str(refused.value).startswith("FAM1981.sas: ")
     assert message in str(refused.value)

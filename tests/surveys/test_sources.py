@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from labor_llm.errors import InputError
+from labor_llm.surveys.nls.columns import file_groups
 from labor_llm.surveys.nls.extracts import read_nls
-from labor_llm.surveys.sources import file_groups
 from labor_llm.surveys.variables import Variable
 
 SEX = Variable("sex", 0, "R0214800", "SAMPLE_SEX")
@@ -66,7 +66,7 @@ def test_a_damaged_zip_is_refused(tmp_path: Path, where: str) -> None:
         middle = len(content) // 2
         content[middle : middle + 40] = bytes(40)
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"all\.zip.*damaged or cut off .*; download it again"):
+    with pytest.raises(InputError, match=r"all\.zip.*damaged or incomplete\. Download it again"):
         read_nls(path, "nlsy79", [SEX])
 
 
@@ -88,7 +88,7 @@ def test_what_may_not_be_read_is_named_with_the_remedy(tmp_path: Path, name: str
     zipped(tmp_path / "x.zip", y_csv=CSV)
     unreadable(tmp_path / name)
     with pytest.raises(
-        InputError, match=rf"{name}: cannot be read \(Permission denied\); allow reading it \(chmod"
+        InputError, match=rf"{name}: cannot be read \(Permission denied\)\. Give yourself the right"
     ):
         read_nls(tmp_path, "nlsy79", [SEX])
     (tmp_path / name).chmod(0o700)
