@@ -82,8 +82,8 @@ def difference_labels(differences: pd.DataFrame, labels: Labels = None) -> pd.Da
 def family_errors(by_worker: pd.DataFrame, by_family: pd.DataFrame, labels: Labels = None) -> DisplayTable:
     """Put the test-set bootstrap errors of resampled workers beside those of resampled families.
 
-    From `bootstrap_perplexity` and `bootstrap_families` of `evaluation.perplexity`; models of data sets without families
-    are not in the second and have empty cells.
+    From `bootstrap_perplexity` and `bootstrap_families` of `evaluation.perplexity`; models of data sets without
+    families are not in the second and have empty cells.
     """
     wanted = by_family[[*_KEYS, "test_se", "families"]]
     rows = by_worker.merge(wanted, on=_KEYS, how="left", suffixes=("", "_families"))

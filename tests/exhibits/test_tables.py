@@ -13,7 +13,7 @@ from labor_llm.evaluation.calibration import calibration_errors, recalibration
 from labor_llm.evaluation.comparison import LeftOut
 from labor_llm.evaluation.distribution_calibration import distribution_calibration
 from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity
-from labor_llm.evaluation.ranking import bootstrap_auc, bootstrap_auc_differences
+from labor_llm.evaluation.ranking import bootstrap_auc, differences_to_best
 from labor_llm.exhibits import tables
 from labor_llm.exhibits.formatting import format_value
 
@@ -147,7 +147,7 @@ def events(with_event: int = 12, workers: int = 40, dataset: str = "d", task=CHA
     rng = np.random.default_rng(0)
     noise = rng.random((2 * workers, 2))
     stated = np.column_stack([0.2 + 0.4 * outcome * noise[:, 0] + 0.1 * noise[:, 1], noise[:, 1]])
-    return BinaryEvents(task, dataset, "with_history", table, ("a", "b"), stated, (True, True))
+    return BinaryEvents(task, dataset, table, ("a", "b"), stated)
 
 
 def test_what_each_task_rests_on() -> None:
@@ -172,7 +172,7 @@ def test_areas_and_differences_name_task_model_and_persons() -> None:
     assert list(table.frame) == ["Model", "Task", "Data set", "AUC", "TestSE", "95 % from", "95 % to"]
     assert table.frame["Data set"].tolist() == ["d", "d", "Data E", "Data E"]
     assert table.persons.tolist() == [12, 12, 14, 14]
-    differences = bootstrap_auc_differences(both[:1], "b", draws=200)
+    differences = differences_to_best(both[:1], ["b"], draws=200)
     table = tables.area_differences(differences)
     assert list(table.frame)[:4] == ["Model", "Task", "Best baseline", "Difference in AUC"]
     sentence = tables.model_in_words(differences, "a", {"d": "Data D"}).words
@@ -188,7 +188,7 @@ def test_areas_and_differences_name_task_model_and_persons() -> None:
 
 def test_calibration_of_tasks_stands_beside_a_perfect_model() -> None:
     asked = [events()]
-    errors = calibration_errors(asked, draws=5)
+    errors = calibration_errors(asked)
     table = tables.task_calibration(recalibration(asked), errors)
     assert table.frame["Model"].tolist() == ["a", "b"]
     np.testing.assert_array_equal(table.frame["Perfect model, mean"], errors["perfect_mean"])
