@@ -90,6 +90,5 @@ show(models.scoring_checks(load(model, chosen.scoring.dtype, chosen.scoring.quan
 
 # %%
 made = refit_language_model(
-    Path(model), label, careers, splits, refits, folders.refits(dataset, name), chosen.scoring.dtype,
-    chosen.scoring.quantization, refit_seed, chosen.scoring.too_long, chosen.scoring.line_ends, test,
+    Path(model), label, careers, splits, refits, folders.refits(dataset, name), chosen.scoring, refit_seed, test
 )

@@ -217,13 +217,12 @@ def recalibration(events: Sequence[BinaryEvents]) -> pd.DataFrame:
         units, count = task.units()
         for key, _, values, occurred in task.cells():
             reason = _not_recalibrated(values, occurred)
-            fitted = None if reason else _recalibrated(values, occurred, units)
-            if fitted is None:
-                reason = reason or "the fit of intercept and slope did not converge"
-                fitted = np.full(4, np.nan)
-            names = ("intercept", "intercept_se", "slope", "slope_se")
+            fitted = (np.nan,) * 4 if reason else _recalibrated(values, occurred, units)
+            if not reason and np.isnan(fitted[0]):
+                reason = "the fit of intercept and slope did not converge"
+            row = dict(zip(("intercept", "intercept_se", "slope", "slope_se"), fitted, strict=True))
             counts = {"transitions": len(values), "events": int(occurred.sum()), "workers": count}
-            rows.append(key | dict(zip(names, fitted.tolist(), strict=True)) | counts | {"reason": reason})
+            rows.append(key | row | counts | {"reason": reason})
     return pd.DataFrame(rows)
 
 
@@ -242,8 +241,10 @@ def _not_recalibrated(probabilities: np.ndarray, occurred: np.ndarray) -> str:
     return ""
 
 
-def _recalibrated(probabilities: np.ndarray, occurred: np.ndarray, units: np.ndarray) -> np.ndarray | None:
-    """Return intercept and slope, each with its cluster-robust standard error; None if the fit did not arrive."""
+def _recalibrated(
+    probabilities: np.ndarray, occurred: np.ndarray, units: np.ndarray
+) -> tuple[float, float, float, float]:
+    """Return intercept and slope, each with its cluster-robust standard error; NaN if the fit did not arrive."""
     # Heavy to import, and the rest of the module does without.
     from sklearn.linear_model import LogisticRegression
 
@@ -259,12 +260,12 @@ def _recalibrated(probabilities: np.ndarray, occurred: np.ndarray, units: np.nda
     chances = scipy.special.expit(intercept + slope * logit)
     scores = regressors * (occurred - chances)[:, None]
     if not (np.abs(scores.sum(axis=0)) <= TOLERANCE * len(logit) * np.abs(regressors).max(axis=0)).all():
-        return None
+        return np.nan, np.nan, np.nan, np.nan
     bread = np.linalg.inv((regressors * (chances * (1.0 - chances))[:, None]).T @ regressors)
     by_unit = np.column_stack([np.bincount(units, score) for score in scores.T])
     clusters, (size, parameters) = len(by_unit), regressors.shape
     if clusters < 2:
-        return np.array([intercept, np.nan, slope, np.nan])
+        return intercept, np.nan, slope, np.nan
     correction = clusters / (clusters - 1) * (size - 1) / (size - parameters)
-    errors = np.sqrt(correction * np.diag(bread @ by_unit.T @ by_unit @ bread))
-    return np.array([intercept, errors[0], slope, errors[1]])
+    errors = np.sqrt(correction * np.diag(bread @ by_unit.T @ by_unit @ bread)).tolist()
+    return intercept, errors[0], slope, errors[1]

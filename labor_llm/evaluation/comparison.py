@@ -27,13 +27,13 @@ LEFT_OPEN = "bounded scoring left titles open"
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Something that is not evaluated: a task, one model's answer to it, or a characteristic of workers.
+    """Something that is not evaluated, and why: a task, one model's answer to it, or a characteristic of workers.
 
     Attributes:
         dataset: short name of the data set.
         what: label of the task, or name of the characteristic; empty where it is everything.
         model: name of the model; empty for all.
-        reason: why.
+        reason: in words.
     """
 
     dataset: str
@@ -291,10 +291,10 @@ def with_all_titles(predictions: Sequence[Predictions]) -> tuple[list[Prediction
 def answering(
     predictions: Sequence[Predictions], named: str | None = None
 ) -> tuple[list[Predictions], dict[str, str]]:
-    """Return the models that scored every title exactly, and by name why the others cannot be evaluated.
+    """Return the models that scored every title, on their shared transitions, and by name why others cannot be used.
 
     Args:
-        predictions: of one data set; they are returned on the transitions for which all of them have the scores.
+        predictions: of one data set.
         named: column of a named title's log-probability, which stands for the scores of every title.
 
     Raises:

@@ -21,7 +21,6 @@ import numpy as np
 import pandas as pd
 
 from labor_llm.baselines.registry import fit_baselines
-from labor_llm.careers.horizons import NextJobModel
 from labor_llm.careers.panel import STATIC, CareerPanel
 from labor_llm.careers.predictions import TRANSITION_COLUMNS, Predictions
 from labor_llm.disclosure import MINIMUM_PERSONS
@@ -105,13 +104,6 @@ def _permuted(panel: CareerPanel, columns: list[str], seed: int) -> CareerPanel:
     return CareerPanel(frame, panel.outcomes, panel.survey)
 
 
-def predicted_permutations(
-    model: NextJobModel, permuted: Mapping[Permutation, CareerPanel]
-) -> dict[Permutation, Predictions]:
-    """Return the predictions of each permuted panel of a fitted model that is cheap enough for it."""
-    return {key: model.predict(panel) for key, panel in permuted.items()}
-
-
 def careers_to_score(panel: CareerPanel, permuted: Mapping[Permutation, CareerPanel]) -> CareerPanel:
     """Return every career of the permuted panels that differs from the worker's own, once.
 
@@ -141,10 +133,7 @@ def careers_to_score(panel: CareerPanel, permuted: Mapping[Permutation, CareerPa
 
 
 def by_permutation(
-    true: Predictions,
-    panel: CareerPanel,
-    permuted: Mapping[Permutation, CareerPanel],
-    scored: Predictions,
+    true: Predictions, panel: CareerPanel, permuted: Mapping[Permutation, CareerPanel], scored: Predictions
 ) -> dict[Permutation, Predictions]:
     """Return the predictions of each permuted panel, put together from careers that were scored once.
 
@@ -193,31 +182,6 @@ def of_workers(predictions: Predictions, panel: CareerPanel) -> Predictions:
             "Give those of the whole test split."
         )
     return kept
-
-
-def value_to_baseline(
-    baseline: str,
-    panel: CareerPanel,
-    splits: Mapping[str, str],
-    test: CareerPanel,
-    permuted: Mapping[Permutation, CareerPanel],
-    draws: int = 1000,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Return `value_of_covariates` of a baseline that is fitted again.
-
-    Args:
-        baseline: its short name.
-        panel: all workers.
-        splits: the split of each worker.
-        test: the workers as they are.
-        permuted: as `permuted_panels` returns them.
-        draws: bootstrap samples of workers.
-        seed: of the samples.
-    """
-    fitted = fit_baselines([baseline], panel, splits)[baseline]
-    predicted = predicted_permutations(fitted, permuted)
-    return value_of_covariates(fitted.predict(test), predicted, draws=draws, seed=seed)
 
 
 def _variants(
@@ -291,3 +255,28 @@ def value_of_covariates(
     result = result.rename(columns={"model": "covariate"}).drop(columns="reference")
     result.insert(1, "model", true.model)
     return result.assign(seeds=len(seeds[names[0]]), seed_sd=spreads)
+
+
+def value_to_baseline(
+    baseline: str,
+    panel: CareerPanel,
+    splits: Mapping[str, str],
+    test: CareerPanel,
+    permuted: Mapping[Permutation, CareerPanel],
+    draws: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return `value_of_covariates` of a baseline that is fitted again, and predicts each permuted panel.
+
+    Args:
+        baseline: its short name.
+        panel: all workers.
+        splits: the split of each worker.
+        test: the workers as they are.
+        permuted: as `permuted_panels` returns them.
+        draws: bootstrap samples of workers.
+        seed: of the samples.
+    """
+    fitted = fit_baselines([baseline], panel, splits)[baseline]
+    predicted = {key: fitted.predict(other) for key, other in permuted.items()}
+    return value_of_covariates(fitted.predict(test), predicted, draws, seed)

@@ -146,9 +146,8 @@ def _fitted_temperature(predictions: Predictions) -> tuple[float, str]:
         lambda log: _loss(predictions, realised, np.exp(log)), bounds=_RANGE, method="bounded",
         options={"xatol": 1e-7},
     )  # fmt: skip
-    if min(abs(found.x - edge) for edge in _RANGE) < 1e-3:
-        return float(np.exp(found.x)), "at the edge of the temperatures that are tried"
-    return float(np.exp(found.x)), ""
+    at_edge = min(abs(found.x - edge) for edge in _RANGE) < 1e-3
+    return float(np.exp(found.x)), "at the edge of the temperatures that are tried" if at_edge else ""
 
 
 def _loss(predictions: Predictions, realised: np.ndarray, temperature: float) -> float:

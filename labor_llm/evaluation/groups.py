@@ -76,7 +76,7 @@ def group_performance(
         for characteristic, group in told_apart.items():
             grouped = [Predictions(m.model, _with_group(m.table, group), m.outcomes) for m in models]
             table = bootstrap_perplexity(grouped, draws, seed, by="group")
-            parts.append(_tidy(table.rename(columns={"perplexity": "value"}), characteristic, "perplexity"))
+            parts.append(_tidy(table, characteristic, "perplexity"))
         events, without = shared_events(models, [panel], [CHANGE])
         left_out += without
         for task in events:
@@ -87,14 +87,8 @@ def group_performance(
                 grouped = [replace(task, table=_with_group(task.table, group))]
                 ranked = bootstrap_auc(grouped, "group", draws, seed)
                 errors = calibration_errors(grouped, "group", seed).assign(**ranked[list(_PERSONS)])
-                parts += [
-                    _tidy(ranked.rename(columns={"auc": "value"}), characteristic, "auc"),
-                    _tidy(
-                        errors.rename(columns={"calibration_error": "value"}),
-                        characteristic,
-                        "calibration_error",
-                    ),
-                ]
+                parts.append(_tidy(ranked, characteristic, "auc"))
+                parts.append(_tidy(errors, characteristic, "calibration_error"))
     if not parts:
         raise InputError(f"no groups to be told apart by {', '.join(CHARACTERISTICS)}.")
     return pd.concat(parts, ignore_index=True), left_out
@@ -124,9 +118,9 @@ def _with_group(table: pd.DataFrame, group: pd.Series) -> pd.DataFrame:
 
 
 def _tidy(table: pd.DataFrame, characteristic: str, measure: str) -> pd.DataFrame:
-    """Return the rows with `COLUMNS` alone, without numbers that rest on too few workers."""
+    """Return the rows with `COLUMNS` alone, the column `measure` as `value`, without numbers on too few workers."""
     missing = {"task": "", "reason": ""} | dict.fromkeys(_PERSONS, pd.NA)
-    tidy = table.assign(characteristic=characteristic, measure=measure)
+    tidy = table.rename(columns={measure: "value"}).assign(characteristic=characteristic, measure=measure)
     lacking = {column: missing.get(column, np.nan) for column in COLUMNS if column not in tidy}
     tidy = tidy.assign(**lacking).astype(dict.fromkeys(_PERSONS, "Int64"))
     values = ["value", "test_se", "ci_low", "ci_high", "perfect_mean", "perfect_high"]

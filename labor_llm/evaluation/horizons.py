@@ -36,11 +36,6 @@ from labor_llm.evaluation.resampling import spread_of_mean
 from labor_llm.store.results import Results
 
 
-def by_label(models: Mapping[str, Any]) -> dict[str, Any]:
-    """Return next-job models by their `name`, which tables show, instead of the short one."""
-    return {model.name: model for model in models.values()}
-
-
 def horizon_pairs(
     models: Mapping[str, NextJobModel],
     panel: CareerPanel,
@@ -89,23 +84,22 @@ def baseline_pairs(
         panel: all workers; the questions are of the test workers.
         splits: the split of each worker.
         results: where CAREER and the market lie.
-        questions: as for `horizon_pairs`, and the others likewise.
-        paths: likewise.
-        seed: likewise.
-        step: likewise.
+        questions: as for `horizon_pairs`, like what follows.
+        paths: drawn.
+        seed: of the paths.
+        step: years from one record to the next.
     """
-    fitted = fit_baselines_again(baselines, panel, splits, results) | known_oracle(
-        results.panel(panel.dataset)
-    )
-    return horizon_pairs(by_label(fitted), panel.split(splits, "test"), questions, paths, seed, step)
+    known = known_oracle(results.panel(panel.dataset))
+    fitted = fit_baselines_again(baselines, panel, splits, results) | known
+    models = {model.name: model for model in fitted.values()}
+    return horizon_pairs(models, panel.split(splits, "test"), questions, paths, seed, step)
 
 
 def agreement_by_model(pairs: Sequence[HorizonPair], draws: int = 1000, seed: int = 0) -> pd.DataFrame:
     """Return `horizon_agreement` of each pair, with `model`, `years`, `path_error` and `exact`.
 
     `path_error` is the mean Monte Carlo standard error of the realised title's compounded probability; 0 for a sum
-    over all paths, which is what `exact` says. Where it is not, the difference in log-probability favors direct
-    predictions by construction and is no evidence for them.
+    over all paths, which is what `exact` says. Where it is not, the difference in log-probability is no evidence.
     """
     return pd.DataFrame(
         [
@@ -154,9 +148,10 @@ def horizon_agreement(
     with np.errstate(invalid="ignore"):
         differences = log_probs[:, 0] - log_probs[:, 1]
     variation = 0.5 * np.abs(np.exp(first) - np.exp(second)).sum(axis=1)
-    perplexities = np.exp(-log_probs.mean(axis=0))
+    chances, perplexities = np.exp(log_probs), np.exp(-log_probs.mean(axis=0))
+    constant = (np.ptp(chances, axis=0) == 0).any()
     return {
-        "correlation": _correlation(*np.exp(log_probs).T),
+        "correlation": np.nan if constant else float(np.corrcoef(*chances.T)[0, 1]),
         "total_variation": variation.mean(),
         "total_variation_se": spread_of_mean(variation, workers, draws, seed)["test_se"],
         # A title of probability zero adds nothing.
@@ -178,10 +173,6 @@ def _all_titles(prediction: Predictions) -> np.ndarray:
         )
     blocks = [block for _, block in normalised_blocks(prediction)]
     return np.concatenate(blocks)[sorted_rows(prediction.model, prediction.table)]
-
-
-def _correlation(left: np.ndarray, right: np.ndarray) -> float:
-    return np.nan if np.ptp(left) == 0 or np.ptp(right) == 0 else float(np.corrcoef(left, right)[0, 1])
 
 
 def truth_by_model(

@@ -124,10 +124,7 @@ def bootstrap_perplexity(
 
 
 def bootstrap_differences(
-    predictions: Sequence[Predictions],
-    reference: str | Mapping[str, str],
-    draws: int = 1000,
-    seed: int = 0,
+    predictions: Sequence[Predictions], reference: str | Mapping[str, str], draws: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
     """Return how every other model differs from a reference model, paired on the same draws.
 
@@ -282,9 +279,7 @@ def refits_in_words(refits: Sequence[Sequence[Predictions]]) -> str:
 
 
 def with_train_errors(
-    test: pd.DataFrame,
-    refits: Sequence[Sequence[Predictions]],
-    references: Mapping[str, str] | None = None,
+    test: pd.DataFrame, refits: Sequence[Sequence[Predictions]], references: Mapping[str, str] | None = None
 ) -> pd.DataFrame:
     """Add what refits tell to a table of perplexities or of paired differences.
 

@@ -92,13 +92,15 @@ def _samples(task: BinaryEvents, by: str | None, draws: int, seed: int) -> list[
     for (key, rows, _, occurred), ranked, parts in zip(cells, bins, drawn, strict=True):
         present = workers[rows]
         persons = len(np.unique(present))
+        reason = "the event occurs in every transition" if occurred.all() else ""
+        reason = reason if occurred.any() else "the event never occurs"
         counts = {
             "transitions": len(rows),
             "events": int(occurred.sum()),
             "workers": persons,
             "workers_with_event": len(np.unique(present[occurred])),
             "workers_without_event": len(np.unique(present[~occurred])),
-            "reason": _reason(occurred),
+            "reason": reason,
         }
         samples.append(Sample(key, ranked.area, np.concatenate(parts), persons, counts))
     return samples
@@ -134,9 +136,3 @@ class _Bins:
         ahead = np.cumsum(others, axis=0) - others + self.within * others
         with np.errstate(invalid="ignore", divide="ignore"):
             return (own * ahead).sum(axis=0) / (own.sum(axis=0) * others.sum(axis=0))
-
-
-def _reason(occurred: np.ndarray) -> str:
-    if occurred.all():
-        return "the event occurs in every transition"
-    return "" if occurred.any() else "the event never occurs"

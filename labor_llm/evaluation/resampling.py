@@ -170,8 +170,7 @@ def differences(
 
     Returns:
         Columns of the keys, with `reference` behind `model`; for each measure `difference` (model minus reference),
-        `test_se`, `ci_low`, `ci_high` and `z` (difference / test_se; NaN where the standard error is NaN or zero);
-        those of the counts, of the two whichever are fewer, and `draws`.
+        `test_se`, `ci_low`, `ci_high` and `z` (difference / test_se); the smaller counts of the two, and `draws`.
 
     Raises:
         InputError: if a data set lacks the reference.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 
 from labor_llm.careers.predictions import Predictions
@@ -46,7 +45,7 @@ def before_and_after(
     for model, by_training in trainings.items():
         if UP_TO not in by_training:
             raise InputError(f"{model}: no predictions of the training up to {last_year}.")
-        year = _years(model, by_training, last_year)
+        year = _with_both_sides(model, by_training, last_year)["year"]
         after, before = f"{last_year + 1}-{year.max()}", f"{year.min()}-{last_year}"
         periods = dict.fromkeys(year, before) | dict.fromkeys(year[year > last_year], after)
         table = _compared(model, by_training, periods, UP_TO, draws, seed)
@@ -82,8 +81,7 @@ def performance_by_year(
     """
     parts = []
     for model, by_training in trainings.items():
-        _years(model, by_training, last_year)
-        together = _years_together(next(iter(by_training.values())).table, last_year)
+        together = _years_together(_with_both_sides(model, by_training, last_year), last_year)
         names = {year: _name(years) for years in together for year in years}
         table = _compared(model, by_training, names, ALL_YEARS, draws, seed)
         middles = {_name(years): (years[0] + years[-1]) / 2 for years in together}
@@ -111,11 +109,8 @@ def _compared(
     return table
 
 
-def _years(model: str, by_training: Mapping[str, Predictions], last_year: int) -> np.ndarray:
-    """Return the year of each transition.
-
-    An end of training with too few workers up to it or after it is refused; the count itself is not told.
-    """
+def _with_both_sides(model: str, by_training: Mapping[str, Predictions], last_year: int) -> pd.DataFrame:
+    """Return the transitions, after refusing too few workers up to the year or after it; the count is not told."""
     table = next(iter(by_training.values())).table
     after = table["year"] > last_year
     if not after.any():
@@ -126,7 +121,7 @@ def _years(model: str, by_training: Mapping[str, Predictions], last_year: int) -
                 f"{model}: fewer than {MINIMUM_PERSONS} test workers have transitions {where} {last_year}. "
                 f"Without that period it would follow from the other one, so choose {remedy} last_year."
             )
-    return table["year"].to_numpy()
+    return table
 
 
 def _years_together(table: pd.DataFrame, last_year: int) -> list[list[int]]:

@@ -82,8 +82,8 @@ def difference_labels(differences: pd.DataFrame, labels: Labels = None) -> pd.Da
 def family_errors(by_worker: pd.DataFrame, by_family: pd.DataFrame, labels: Labels = None) -> DisplayTable:
     """Put the test-set bootstrap errors of resampled workers beside those of resampled families.
 
-    From `bootstrap_perplexity` and `bootstrap_families` of `evaluation.perplexity`; models of data sets without
-    families are not in the second and have empty cells.
+    From `evaluation.perplexity.bootstrap_perplexity` and `bootstrap_families` there; models of data sets
+    without families are not in the second and have empty cells.
     """
     wanted = by_family[[*_KEYS, "test_se", "families"]]
     rows = by_worker.merge(wanted, on=_KEYS, how="left", suffixes=("", "_families"))
@@ -263,7 +263,7 @@ def task_areas(areas: pd.DataFrame, labels: Labels = None) -> DisplayTable:
 
 
 def area_differences(differences: pd.DataFrame, labels: Labels = None) -> DisplayTable:
-    """List differences in AUC to the best baseline, as `evaluation.binary_tasks.differences_to_best` returns them."""
+    """List differences in AUC to the best baseline, as `evaluation.ranking.differences_to_best` returns them."""
     columns = {
         "reference": "Best baseline", "difference": ("Difference in AUC", ".3f"), "test_se": ("TestSE", "({:.3f})"),
         "ci_low": ("95 % from", ".3f"), "ci_high": ("95 % to", ".3f"), "z": ("z", ".1f"),
@@ -274,7 +274,7 @@ def area_differences(differences: pd.DataFrame, labels: Labels = None) -> Displa
 def model_in_words(differences: pd.DataFrame, model: str, labels: Labels = None) -> DisplayText:
     """Return a sentence on how a model ranks each event against the best baseline.
 
-    Rows are as `evaluation.binary_tasks.differences_to_best` returns them.
+    Rows are as `evaluation.ranking.differences_to_best` returns them.
     """
     parts = []
     for row in differences[differences["model"] == model].to_dict("records"):

@@ -95,7 +95,8 @@ def refit_language_model(
 
     made_by: dict[str, Any] = {
         "label": label, "base": weights_checksum(base), "settings": settings.model_dump(),
-        "scoring": [scoring.dtype, scoring.quantization, scoring.too_long, scoring.line_ends], "code": code_checksum(__file__),
+        "scoring": [scoring.dtype, scoring.quantization, scoring.too_long, scoring.line_ends],
+        "code": code_checksum(__file__),
         **environment()["versions"],
     }  # fmt: skip
     return training_refits(fit, *parts, refits, folder, seed, made_by)

@@ -14,8 +14,7 @@ from labor_llm.careers.samples import TrainingData
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
 from labor_llm.finetuning.settings import FineTuningSettings
-from labor_llm.models.folders import PACKAGED_MODELS
-from labor_llm.models.loading import is_model_name
+from labor_llm.models.folders import PACKAGED_MODELS, is_model_name
 from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.settings import Key, Seed, SettingError, Settings, Text
 from labor_llm.text.prompts import PromptSettings

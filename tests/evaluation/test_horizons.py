@@ -22,7 +22,6 @@ from labor_llm.errors import MismatchError
 from labor_llm.evaluation.comparison import keys_of
 from labor_llm.evaluation.horizons import (
     agreement_by_model,
-    by_label,
     horizon_agreement,
     horizon_pairs,
     stay_bins,
@@ -35,7 +34,7 @@ from labor_llm.simulation.market import Market
 def test_the_true_model_compounded_is_the_truth(chain_panel: CareerPanel, chain_model: type) -> None:
     some = chain_panel.restrict(chain_panel.workers[:60])
     asked = drawn_questions(some, [2, 3], 60, seed=1, step=1)
-    models = by_label({"o": chain_model(name="oracle"), "w": chain_model(heat=3.0, name="warm")})
+    models = {"oracle": chain_model(), "warm": chain_model(heat=3.0)}
     pairs = horizon_pairs(models, some, asked, paths=8, seed=1)
     assert [(pair.model, pair.years, pair.exact) for pair in pairs] == [
         ("oracle", 2, True), ("warm", 2, True), ("oracle", 3, False), ("warm", 3, False),

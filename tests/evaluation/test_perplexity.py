@@ -64,6 +64,8 @@ def test_perplexity_in_closed_form():
     # A model that gives 0.6 to staying and 0.1 to each of four moves, where 3 of 5 stay.
     assert perplexity(np.log([0.6, 0.6, 0.6, 0.1, 0.1])) == pytest.approx(0.6**-0.6 * 0.1**-0.4, rel=1e-14)
     assert perplexity([-1.0, -np.inf]) == np.inf
+    with pytest.raises(InputError, match="no transitions"):
+        perplexity([])
 
 
 @pytest.mark.parametrize("occupations", [2, 108, 335])
@@ -82,11 +84,6 @@ def test_what_is_no_log_probability_is_refused(bad):
     with pytest.raises(NumericalError, match="of 2 are"):
         perplexity([-1.0, bad])
     assert perplexity([0.0, 1e-7]) == pytest.approx(1.0, abs=1e-6)
-
-
-def test_no_transitions_have_no_perplexity():
-    with pytest.raises(InputError, match="no transitions"):
-        perplexity([])
 
 
 def test_normalised_perplexities_rest_on_the_transitions_that_all_models_have():
@@ -408,7 +405,7 @@ def test_total_error_is_that_of_new_samples_and_train_se_errs_on_the_safe_side(
     """First records only: the truth over fresh samples is simulated at once, and one panel must tell it."""
 
     def counted(train: CareerPanel, validation: CareerPanel) -> NextJobModel:
-        counts = transition_counts(train).to_numpy()[-1] + 0.5
+        counts = transition_counts(train)[-1] + 0.5
         return chain_model(np.tile(counts / counts.sum(), (6, 1)))
 
     def perplexities(test: np.ndarray) -> np.ndarray:
