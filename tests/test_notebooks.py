@@ -13,6 +13,7 @@ import pytest
 
 from labor_llm.store.results import project_root
 from labor_llm.workflow.parameters import declared_parameters
+from labor_llm.workflow.values import SCOPES
 
 FOLDER = project_root() / "notebooks"
 NAMES = [
@@ -90,7 +91,9 @@ def test_it_begins_with_a_title_and_what_it_does(notebook: nbformat.NotebookNode
 
 
 def test_its_parameters_are_declared_checked_and_explained(notebook: nbformat.NotebookNode) -> None:
-    assert notebook.metadata["labor_llm"] == {"parameters": "checked"}
+    head = notebook.metadata["labor_llm"]
+    assert head["parameters"] == "checked"
+    assert head["run"] in SCOPES
     tagged = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
     assert len(tagged) == 1
     assert code_cells(notebook)[0] is tagged[0]

@@ -21,6 +21,7 @@ from labor_llm.commands.options import (
     open_panel,
     with_settings,
 )
+from labor_llm.errors import InputError
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.scoring.settings import ScoringSettings
 
@@ -72,6 +73,8 @@ def score(
     from labor_llm.scoring.careers import score_panel
     from labor_llm.scoring.checks import measured_error
 
+    if "named" in settings.model_fields_set and settings.titles != "named":
+        raise InputError("--named goes with --titles named.")
     check_out(out, model, panel)
     careers, splits = open_panel(panel, title_file, survey, None if split == "everyone" else split_seed)
     chosen = careers if split == "everyone" else careers.split(splits, split)

@@ -85,9 +85,10 @@ def _option(model: type[Settings], name: str, defaults: dict[str, Any]) -> inspe
     limits = {ours: getattr(rule, theirs) for rule in field.metadata for ours, theirs in (("min", "ge"), ("max", "le"))
               if hasattr(rule, theirs)}  # fmt: skip
     help_text = " ".join((field.description or "").split())
-    default = defaults.get(name, field.get_default(call_default_factory=True))
-    # What is said of the elements of a list is the group's to check; the command knows plain types.
-    kind = list[str] if get_origin(field.annotation) is list else field.annotation
+    kind, default = field.annotation, defaults.get(name, field.get_default(call_default_factory=True))
+    if get_origin(kind) is list:
+        # The group checks the elements; left out where it is not given, so that the command can tell.
+        kind, default = list[str] | None, None
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,

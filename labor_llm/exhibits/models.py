@@ -15,6 +15,7 @@ from labor_llm.careers.predictions import UNRESOLVED, Predictions
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import ArtefactError
 from labor_llm.exhibits.formatting import DisplayTable, DisplayText, blank, format_value, table
+from labor_llm.models.memory import recipe_table
 from labor_llm.store.artefacts import verify
 from labor_llm.store.results import project_root
 from labor_llm.text.variants import TITLE_FORMS, ResumeSettings
@@ -231,9 +232,6 @@ def memory_table(sizes: Sequence[str], tokens: int) -> DisplayTable:
         sizes: of `labor_llm.models.memory.LLAMA_2`.
         tokens: run at once on each GPU.
     """
-    # Only here, as the weights are counted by transformers.
-    from labor_llm.models.memory import recipe_table
-
     rows = pd.concat([recipe_table(size, tokens).assign(size=size.upper()) for size in sizes])
     rows["recipe"] = "Llama-2-" + rows["size"] + ": " + rows["recipe"]
     rows["fits"] = rows["fits"].map({True: "yes", False: "no"})

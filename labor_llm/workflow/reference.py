@@ -163,7 +163,7 @@ def draw_picture(stored: Path, out: Path) -> Path:
     verify(stored)
     differences = pd.read_csv(stored / "differences.csv")
     (reference,) = differences["reference"].unique()
-    figure = paired_differences(differences.rename(columns={"model": "label"}))
+    figure = paired_differences(differences.rename(columns={"model": "label"})).figure
     figure.set_size_inches(7.0, 3.4)
     figure.axes[0].set_xlabel(f"Perplexity above that of {reference} (95 % interval)")
     with atomic_path(out) as aside:

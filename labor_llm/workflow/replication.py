@@ -48,8 +48,8 @@ def replicate(profile: Profile, source: str, cores: int, dry_run: bool = False) 
         "--nolock", "--rerun-incomplete", "--keep-incomplete",
         # What may have changed is asked of each run by its content (`labor_llm.workflow.execution`), which also says
         # what it does; Snakemake's own account of it would be thirty lines a run.
-        "--rerun-triggers", "params", "input", "mtime", "--quiet", "all",
-        *(["--dry-run"] if dry_run else []),
+        "--rerun-triggers", "params", "input", "mtime",
+        "--quiet", *(["host", "reason", "--dry-run"] if dry_run else ["all"]),
     ]  # fmt: skip
     environment = {
         **os.environ,

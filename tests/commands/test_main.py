@@ -156,7 +156,7 @@ def test_every_option_has_help_a_type_and_a_default_and_only_files_to_be_read_or
 
 
 BAD_VALUES = [
-    ("finetune", ["--learning-rate", "0"], "learning_rate is 0.0; it must lie between 0 and 1."),
+    ("finetune", ["--learning-rate", "0"], "learning_rate: 0.0 should be greater than 0"),
     ("finetune", ["--quantization", "4bit"], "Quantised weights cannot be trained in full; use method lora"),
 ]
 

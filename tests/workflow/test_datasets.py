@@ -50,7 +50,9 @@ def test_results_lie_where_they_are_said_to() -> None:
 def test_own_careers_are_converted_and_opened(
     results: Results, own: dict[str, str], panel: CareerPanel
 ) -> None:
-    folder = convert_dataset(results, "own", DatasetSource("Our careers", "ACME", **own), split_seed=5)
+    folder = convert_dataset(
+        results, "own", DatasetSource(label="Our careers", survey="ACME", **own), split_seed=5
+    )
 
     got, splits = open_dataset(results, "own")
     expected = panel.frame.assign(dataset="own")

@@ -301,7 +301,10 @@ def early(**changes: object) -> Change:
         ),
         (model(datasets=["elsewhere"]), "'elsewhere', which is not among datasets"),
         (model(training={"workers": 50}), "training says what a model is fine-tuned on"),
-        (model(test_workers=5), "language_models.small.test_workers: 5 is too few; published numbers rest on 11 persons"),
+        (
+            model(test_workers=5),
+            "language_models.small.test_workers: 5 is too few; published numbers rest on 11 persons",
+        ),
         (field(refitted=["small"]), "refitted names 'small', which is neither among baselines nor"),
     ],
 )

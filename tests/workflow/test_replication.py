@@ -21,9 +21,9 @@ from labor_llm.store.artefacts import verify
 from labor_llm.store.results import open_results, project_root
 from labor_llm.store.staleness import sources_of
 from labor_llm.workflow.book import build_book, stage_book
+from labor_llm.workflow.execution import execute_notebook
 from labor_llm.workflow.profile import Profile, load_profile
 from labor_llm.workflow.reference import reference_pages
-from labor_llm.workflow.execution import execute_notebook, execute_unless_current
 from labor_llm.workflow.replication import replicate
 from labor_llm.workflow.runs import notebook_runs
 
@@ -199,9 +199,8 @@ def test_runs_come_after_what_they_need(small_profile: Profile) -> None:
 
 
 def test_a_change_of_the_bootstrap_does_not_ask_for_a_new_fine_tuning() -> None:
-    bootstrap = project_root() / "labor_llm" / "evaluation" / "perplexity.py"
+    library = project_root() / "labor_llm"
+    bootstrap = library / "evaluation" / "perplexity.py"
     assert bootstrap in sources_of(NOTEBOOKS / "07_main_comparison.py")
-    assert bootstrap not in sources_of(NOTEBOOKS / "04_fine_tuning.py")
-    assert project_root() / "labor_llm" / "store" / "checkpoints.py" in sources_of(
-        NOTEBOOKS / "04_fine_tuning.py"
-    )
+    assert bootstrap not in sources_of(library / "finetuning" / "fit.py")
+    assert library / "store" / "checkpoints.py" in sources_of(library / "finetuning" / "fit.py")
