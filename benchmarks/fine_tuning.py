@@ -61,6 +61,7 @@ CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time
 # An epoch: the model, the careers, careers a step and a folder, to what runs it.
 Epoch = Callable[[LanguageModel, Sequence[EncodedResume], int, Path], Callable[[], object]]
 HELD_OUT = 16
+PEAK_SIZE = 2048  # rows of the matrices whose product shows the peak
 
 
 def simulated_resumes(careers: int, base: str = MODEL) -> list[EncodedResume]:
@@ -193,7 +194,7 @@ def held_out_loss(trained: torch.nn.Module, careers: Sequence[EncodedResume], ba
 
 def peak(dtype: torch.dtype, clock: Callable[[], float]) -> float:
     """Return the floating point operations per second of a square matrix product, in units of 1e9."""
-    size, times = 2048, 4
+    size, times = PEAK_SIZE, 4
     device = "cuda" if torch.cuda.is_available() else "cpu"
     left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     (left @ right).sum().item()

@@ -137,8 +137,10 @@ def test_a_folder_with_files_is_refused(run: Run, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_fine_tuning_is_compared_with_the_peers_on_the_same_careers(
-    run: Run, tiny_model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+    script, run: Run, tiny_model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(script("fine_tuning"), "PEAK_SIZE", 256)
     run("fine_tuning", "--base", tiny_model_folder, "--careers", 2, "--batch-size", 1, "--rounds", 1, "--clock", "cpu",
         "--json", tmp_path / "rows.json")  # fmt: skip
     rows = {row["name"]: row for row in json.loads((tmp_path / "rows.json").read_text())}
@@ -181,14 +183,14 @@ def test_all_models_are_compared_on_the_same_workers_of_a_survey(
     comparison = script("survey_comparison")
     small = dataclasses.replace(comparison.CAREER, layers=1, width=16, inner_width=32, epochs=2)
     monkeypatch.setattr(comparison, "CAREER", small)
-    write_simulated_survey(tmp_path / "survey", "nlsy79", 150, 1)
+    write_simulated_survey(tmp_path / "survey", "nlsy79", 130, 1)
     model = Path(shutil.copytree(tiny_model_folder, tmp_path / "model"))
     config = json.loads((model / "config.json").read_text())
     # Careers of a simulated survey are longer than the other tests'.
     (model / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 4096}))
     asked = [
         "--raw", tmp_path / "survey" / RAW, "--crosswalks", tmp_path / "survey" / CROSSWALKS, "--other-crosswalks",
-        "--work", tmp_path / "work", "--store", tmp_path / "stored", "--train", 40, "--validation", 14, "--test", 20,
+        "--work", tmp_path / "work", "--store", tmp_path / "stored", "--train", 20, "--validation", 11, "--test", 12,
         "--simulated", 60, "--draws", 100, "--base", model, "--label", "Tiny",
     ]  # fmt: skip
     run("survey_comparison", *asked)
@@ -197,11 +199,11 @@ def test_all_models_are_compared_on_the_same_workers_of_a_survey(
     models = found.perplexity["model"].tolist()
     assert models[-3:] == ["CAREER", "CAREER, transfer", "Tiny, fine-tuned"]
     assert len(models) == 8
-    assert set(found.perplexity["workers"]) == {20}
+    assert set(found.perplexity["workers"]) == {12}
     assert set(found.differences["model"]) == set(models[:-1])
-    assert found.about["train"] == 40
+    assert found.about["train"] == 20
     # Nothing of it is done twice, and a request for something else is not answered with what is there.
     run("survey_comparison", *asked)
     assert "Multinomial logit" not in capsys.readouterr().err
     with pytest.raises(SystemExit, match="made with other arguments"):
-        run("survey_comparison", *asked, "--train", 41)
+        run("survey_comparison", *asked, "--train", 21)

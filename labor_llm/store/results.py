@@ -212,9 +212,9 @@ def only_run_into(folder: Path, identity: str, others: str) -> Iterator[Path]:
 
 def discard_finished(folder: Path) -> None:
     """Remove the work of a run that had stored its result at `folder` when it was killed: the result is whole."""
-    note = unfinished(folder) / _IDENTITY
-    if not folder.name or not note.is_file():
+    if not folder.name or not (unfinished(folder) / _IDENTITY).is_file():
         return
+    note = unfinished(folder) / _IDENTITY
     with contextlib.suppress(BusyError), only_run(note.with_name(_LOCK)):
         if note.is_file() and is_current(folder, note.read_text(encoding="utf-8")):
             _remove(note.parent)
