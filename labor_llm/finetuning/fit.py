@@ -30,7 +30,12 @@ from labor_llm.finetuning.processes import Processes
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.finetuning.steps import CURVE_FILE, FineTuningRun
 from labor_llm.models.folders import BASE_FILE, weights_checksum
-from labor_llm.models.loading import LanguageModel, load_language_model, load_tokenizer
+from labor_llm.models.loading import (
+    LanguageModel,
+    load_language_model,
+    load_tokenizer,
+    say_if_bfloat16_is_emulated,
+)
 from labor_llm.store.artefacts import check_replaceable, environment, is_current, writing
 from labor_llm.store.results import discard_finished, only_run_into, unfinished
 from labor_llm.store.staleness import code_checksum
@@ -128,6 +133,7 @@ def fine_tune(
         ResourceError: if there is no space for a checkpoint.
     """
     processes = Processes(settings.precision)
+    say_if_bfloat16_is_emulated(settings.precision)
     with processes.together():
         identity = _identity(base, settings, train, validation, processes)
         done = processes.is_main and is_current(folder, identity)

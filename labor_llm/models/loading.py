@@ -7,6 +7,8 @@ Weights are read from safetensors only, no code that comes with a model is run, 
 from __future__ import annotations
 
 import json
+import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 QUANTIZATIONS = ("none", "8bit", "4bit")
+# Times the duration in float32; with units for bfloat16 it is below one.
+_EMULATED = 4.0
+_log = logging.getLogger(__name__)
 _ADAPTER_WEIGHTS = "adapter_model.safetensors"
 _ADAPTER_REMEDY = (
     "It was cut or changed, or belongs to another adapter: copy the adapter again, or fine-tune again."
@@ -92,6 +97,7 @@ def load_language_model(
     _check_choice("dtype", dtype, DTYPES)
     _check_choice("quantization", quantization, QUANTIZATIONS)
     quiet_libraries()
+    say_if_bfloat16_is_emulated(dtype)
     source = model_source(name)
     if isinstance(source, Path) and (source / ADAPTER_FILE).is_file():
         return _load_adapted(str(name), source, dtype, quantization)
@@ -99,6 +105,28 @@ def load_language_model(
     tokenizer = load_tokenizer(name)
     check_vocabulary(tokenizer, model.get_input_embeddings().num_embeddings, str(source))
     return LanguageModel(str(name), model.eval(), tokenizer, str(name))
+
+
+def say_if_bfloat16_is_emulated(dtype: str) -> None:
+    """Say that arithmetic in bfloat16 takes longer than in float32 here, where it is asked for and is not in hardware.
+
+    Processors without units for it emulate it, some at a fiftieth of the speed, so both are tried for a moment.
+    """
+    if dtype != "bfloat16" or torch.cuda.is_available():
+        return
+    seconds = {}
+    for tried in (torch.float32, torch.bfloat16):
+        matrix = torch.ones(256, 256, dtype=tried)
+        matrix @ matrix
+        began = time.perf_counter()
+        matrix @ matrix
+        seconds[tried] = time.perf_counter() - began
+    slower = seconds[torch.bfloat16] / seconds[torch.float32]
+    if slower > _EMULATED:
+        _log.warning(
+            "bfloat16 has no units on this processor: it takes about %.0f times as long as float32. Choose float32 "
+            "(precision of a fine-tuning, dtype of scoring) unless this is only tried.", slower,
+        )  # fmt: skip
 
 
 def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
