@@ -7,7 +7,7 @@ import pytest
 
 from labor_llm.errors import ArtefactError
 from labor_llm.exhibits.models import benchmark_machine, benchmark_table, memory_table
-from labor_llm.models.memory import GIB, fine_tuning_need, llama_2
+from labor_llm.models.memory import GIB, LLAMA_2, fine_tuning_need
 from labor_llm.store.artefacts import writing
 
 ROWS = [
@@ -46,7 +46,7 @@ def test_numbers_that_were_changed_are_refused(stored: Path) -> None:
 def test_the_memory_of_a_recipe_is_the_sum_of_its_parts() -> None:
     table = memory_table(["7b"], tokens=4096).set_index("Recipe")
     row = table.loc["Llama-2-7B: LoRA, bfloat16"]
-    need = fine_tuning_need(llama_2("7b"), 4096, "lora", checkpointing=False)
+    need = fine_tuning_need(LLAMA_2["7b"], 4096, "none")
     assert row["Total"] == pytest.approx(need.total / GIB)
     parts = ["Weights", "Gradients", "Optimizer", "Activations", "Logits", "Keys and values"]
     assert row[parts].sum() == pytest.approx(row["Total"])
