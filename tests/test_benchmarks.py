@@ -183,14 +183,14 @@ def test_all_models_are_compared_on_the_same_workers_of_a_survey(
     comparison = script("survey_comparison")
     small = dataclasses.replace(comparison.CAREER, layers=1, width=16, inner_width=32, epochs=2)
     monkeypatch.setattr(comparison, "CAREER", small)
-    write_simulated_survey(tmp_path / "survey", "nlsy79", 130, 1)
+    write_simulated_survey(tmp_path / "survey", "nlsy79", 150, 1)
     model = Path(shutil.copytree(tiny_model_folder, tmp_path / "model"))
     config = json.loads((model / "config.json").read_text())
     # Careers of a simulated survey are longer than the other tests'.
     (model / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 4096}))
     asked = [
         "--raw", tmp_path / "survey" / RAW, "--crosswalks", tmp_path / "survey" / CROSSWALKS, "--other-crosswalks",
-        "--work", tmp_path / "work", "--store", tmp_path / "stored", "--train", 20, "--validation", 11, "--test", 12,
+        "--work", tmp_path / "work", "--store", tmp_path / "stored", "--train", 20, "--validation", 11, "--test", 20,
         "--simulated", 60, "--draws", 100, "--base", model, "--label", "Tiny",
     ]  # fmt: skip
     run("survey_comparison", *asked)
@@ -199,7 +199,7 @@ def test_all_models_are_compared_on_the_same_workers_of_a_survey(
     models = found.perplexity["model"].tolist()
     assert models[-3:] == ["CAREER", "CAREER, transfer", "Tiny, fine-tuned"]
     assert len(models) == 8
-    assert set(found.perplexity["workers"]) == {12}
+    assert set(found.perplexity["workers"]) == {20}
     assert set(found.differences["model"]) == set(models[:-1])
     assert found.about["train"] == 20
     # Nothing of it is done twice, and a request for something else is not answered with what is there.
