@@ -37,7 +37,7 @@ def progress(what: str, total: int, unit: str, done: int = 0) -> Iterator[Callab
         if start + seconds - said < _SECONDS_BETWEEN_LINES:
             return
         said = start + seconds
-        left = f"about {_duration(seconds / (now - done) * (total - now))} left" if now > done else ""
+        left = f"about {_duration(seconds / (now - done) * (total - now))} left" if done < now < total else ""
         parts = [f"{what}: {now:,} of {total:,} {unit}s", left, note]
         sys.stderr.write(", ".join(part for part in parts if part) + "\n")
         sys.stderr.flush()
