@@ -13,9 +13,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from labor_llm.exhibits.headline import read_comparison
 
 from labor_llm.errors import InputError, MismatchError
+from labor_llm.exhibits.report import read_comparison
 from labor_llm.simulation.files.writing import CROSSWALKS, RAW, write_simulated_survey
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"

@@ -19,6 +19,7 @@ from labor_llm.finetuning.fit import _identity, check_space, fine_tune, fine_tun
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.models.loading import load_language_model
 from labor_llm.scoring.careers import score_careers
+from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.text.tokenization import EncodedResume
 
 QUICK = FineTuningSettings(
@@ -46,7 +47,9 @@ def test_fine_tuning_improves_held_out_workers_and_is_read_back(
     folder = fine_tune_few(method, QUICK.model_copy(update={"method": method}))
     test = few.split(split_workers(few, seed=1), "test")
     before, after = (
-        score_careers(load_language_model(one), test, "m").table["log_prob"].mean()
+        score_careers(load_language_model(one), test, "m", ScoringSettings(titles="realised"))
+        .table["log_prob"]
+        .mean()
         for one in (tiny_model_folder, folder)
     )
     assert after > before + 10
