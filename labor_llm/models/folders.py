@@ -12,7 +12,9 @@ of a file system may not tell two writes apart.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
 import logging
 import time
 import warnings
@@ -139,7 +141,9 @@ def _convert(name: str, packaged: PackagedModel, folder: Path) -> None:
     quiet_libraries()
     file = _packaged_file(packaged)
     with writing(folder, {"name": name, "distribution": packaged.distribution}, {"gguf": file}) as aside:
-        loaded = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
+        # Its bar goes to the error stream, whatever is said of bars.
+        with contextlib.redirect_stderr(io.StringIO()):
+            loaded = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
         config = loaded.config
         # The loaded model counts as quantised and refuses to be saved; the same weights under a plain config do not.
         del config.quantization_config
