@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import json
 import shutil
@@ -181,7 +180,7 @@ def test_all_models_are_compared_on_the_same_workers_of_a_survey(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     comparison = script("survey_comparison")
-    small = dataclasses.replace(comparison.CAREER, layers=1, width=16, inner_width=32, epochs=2)
+    small = comparison.CAREER.model_copy(update={"layers": 1, "width": 16, "inner_width": 32, "epochs": 2})
     monkeypatch.setattr(comparison, "CAREER", small)
     write_simulated_survey(tmp_path / "survey", "nlsy79", 150, 1)
     model = Path(shutil.copytree(tiny_model_folder, tmp_path / "model"))

@@ -109,7 +109,7 @@ def small_profile(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2400)
 def test_every_notebook_runs_and_the_book_builds(small_profile: Profile, tmp_path: Path) -> None:
     results = open_results(small_profile.results)
     for run in notebook_runs(small_profile):
