@@ -51,7 +51,8 @@ def execute_unless_current(
 
 
 def _identity(notebook: Path, parameters: Mapping[str, Any], needs: Sequence[Path]) -> str:
-    read = {path.name if path.is_absolute() else str(path): sha256(path) for path in needs if path.is_file()}
+    # In their order, as the files of results outside of the checkout all have one name.
+    read = [sha256(path) if path.is_file() else "" for path in needs]
     described = [dict(parameters), code_checksum(notebook), read, os.environ.get("OMP_NUM_THREADS")]
     described.append(environment()["versions"])
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()

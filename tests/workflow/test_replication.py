@@ -6,6 +6,8 @@ import json
 import shutil
 from pathlib import Path
 
+import nbformat
+import nbformat.v4
 import pandas as pd
 import pytest
 import typer.main
@@ -21,7 +23,7 @@ from labor_llm.store.artefacts import verify
 from labor_llm.store.results import open_results, project_root
 from labor_llm.store.staleness import sources_of
 from labor_llm.workflow.book import build_book, stage_book
-from labor_llm.workflow.execution import execute_notebook
+from labor_llm.workflow.execution import execute_notebook, execute_unless_current
 from labor_llm.workflow.profile import Profile, load_profile
 from labor_llm.workflow.reference import reference_pages
 from labor_llm.workflow.replication import replicate
@@ -204,3 +206,27 @@ def test_a_change_of_the_bootstrap_does_not_ask_for_a_new_fine_tuning() -> None:
     assert bootstrap in sources_of(NOTEBOOKS / "07_main_comparison.py")
     assert bootstrap not in sources_of(library / "finetuning" / "fit.py")
     assert library / "store" / "checkpoints.py" in sources_of(library / "finetuning" / "fit.py")
+
+
+def test_a_run_is_made_again_when_anything_that_it_reads_has_changed_but_not_when_it_was_touched(
+    tmp_path: Path,
+) -> None:
+    source, executed = tmp_path / "in.ipynb", tmp_path / "out.ipynb"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")])
+    notebook.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "Python 3"}
+    nbformat.write(notebook, source)
+    # Manifests of several artefacts have one name.
+    needs = [tmp_path / name / "manifest.json" for name in ("panel", "model")]
+    for path in needs:
+        path.parent.mkdir()
+        path.write_text("first")
+
+    def run(*makes: Path) -> bool:
+        return execute_unless_current(source, executed, {}, needs, makes)
+
+    assert run()
+    needs[0].touch()
+    assert not run()
+    needs[0].write_text("second")
+    assert run()
+    assert run(tmp_path / "absent")
