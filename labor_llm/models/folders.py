@@ -143,7 +143,9 @@ def _convert(name: str, packaged: PackagedModel, folder: Path) -> None:
     with writing(folder, {"name": name, "distribution": packaged.distribution}, {"gguf": file}) as aside:
         # Its bar goes to the error stream, whatever is said of bars.
         with contextlib.redirect_stderr(io.StringIO()):
-            loaded = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
+            loaded = AutoModelForCausalLM.from_pretrained(
+                file.parent, gguf_file=file.name, dtype=torch.float32
+            )
         config = loaded.config
         # The loaded model counts as quantised and refuses to be saved; the same weights under a plain config do not.
         del config.quantization_config
