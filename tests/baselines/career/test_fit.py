@@ -1,4 +1,5 @@
 import dataclasses
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -148,9 +149,10 @@ def test_refuses_what_does_not_fit(simulated, stored, tiny, lettered, tmp_path):
         with torch.no_grad():
             run.model.output.weight.fill_(float("nan"))
         run.train()
-    (stored / "weights.safetensors").write_bytes(b"cut")
+    cut = shutil.copytree(stored, tmp_path / "cut")
+    (cut / "weights.safetensors").write_bytes(b"cut")
     with pytest.raises(ArtefactError, match=r"weights\.safetensors"):
-        load_career(stored)
+        load_career(cut)
 
 
 def test_learning_rate_rises_evenly_and_falls_with_the_root_of_the_step():
