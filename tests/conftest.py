@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,8 @@ from hypothesis import settings
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel, career_panel, transitions
 from labor_llm.careers.predictions import Predictions, from_matrix
+from labor_llm.workflow.forkserver import fork_server
+from labor_llm.workflow.start import ADDRESS
 
 # PyTorch and transformers take ten seconds to import, so that only the tests that need a model pay for them.
 if TYPE_CHECKING:
@@ -27,6 +31,19 @@ settings.load_profile("no deadline")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the longest begin first, so that no worker is left alone with them at the end."""
     items.sort(key=lambda item: "slow" not in item.keywords)
+
+
+@pytest.fixture(scope="session")
+def fork_server_address() -> Iterator[str]:
+    """Have notebooks of all tests of this process begin with the libraries in place; return where they get them."""
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore:IProgress not found"}
+    with fork_server(environment) as added, pytest.MonkeyPatch.context() as patch:
+        for _ in range(1200):
+            if Path(added[ADDRESS]).exists():
+                break
+            time.sleep(0.1)
+        patch.setenv(ADDRESS, added[ADDRESS])
+        yield added[ADDRESS]
 
 
 # "Physicians" begins "Physicians' assistants": without the end of the line the two could not be told apart.

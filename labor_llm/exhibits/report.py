@@ -243,9 +243,8 @@ def _joined(datasets: pd.Series, models: pd.Series) -> list[str]:
 def run_times(results: Results) -> DisplayTable:
     """List wall time and peak memory of every executed notebook of a run, and their total.
 
-    Papermill records the wall time in the notebook, the workflow the peak memory in `<name>.tsv` (missing where it
-    did not). The last row is the sum of the minutes and the largest peak. A notebook that is being executed is
-    left out.
+    Both stand in the metadata of the executed notebook. The last row is the sum of the minutes and the largest peak.
+    A notebook that is being executed is left out.
 
     Raises:
         ArtefactError: if there is no executed notebook or one of them is unreadable.
@@ -259,20 +258,13 @@ def run_times(results: Results) -> DisplayTable:
         except (ValueError, KeyError) as error:
             raise ArtefactError(f"{path}: not readable as a notebook ({error}). Run it again.") from error
         if record.get("duration") is not None:
-            peak = _peak_memory(results.benchmarks / f"{path.stem}.tsv")
+            peak = record.get("peak_memory", float("nan")) / 1e9
             rows.append((path.stem, record["duration"] / 60.0, peak))
     if not rows:
         raise ArtefactError(f"{results.notebooks}: no executed notebook there. Run the replication first.")
     frame = pd.DataFrame(rows, columns=["Notebook", "Minutes", "Peak memory, GB"])
     frame.loc[len(frame)] = ["Total", frame["Minutes"].sum(), frame["Peak memory, GB"].max()]
     return DisplayTable("tab-run-times", frame, "none", {"Minutes": ".1f", "Peak memory, GB": ".1f"})
-
-
-def _peak_memory(path: Path) -> float:
-    """Return the largest resident memory of a job's processes together, in GB, or NaN if it was not recorded."""
-    if not path.is_file():
-        return float("nan")
-    return float(pd.to_numeric(pd.read_csv(path, sep="\t")["max_rss"], errors="coerce").max()) * 2**20 / 1e9
 
 
 def environment_table() -> DisplayTable:

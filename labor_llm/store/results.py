@@ -88,11 +88,6 @@ class Results:
         return self.root / "exhibits"
 
     @property
-    def benchmarks(self) -> Path:
-        """The workflow's records of time and memory, one file a job."""
-        return self.root / "benchmarks"
-
-    @property
     def notebooks(self) -> Path:
         """Executed notebooks."""
         return self.root / "notebooks"

@@ -14,13 +14,17 @@ Importing this module before papermill would therefore meet itself half-way: wri
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
 import nbformat
+from jupyter_client.manager import AsyncKernelManager
+from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
 
 from labor_llm.errors import ArtefactError, InputError
+from labor_llm.workflow.forkserver import START
 from labor_llm.workflow.parameters import checked_parameters
 
 MARKER = "labor_llm"
@@ -29,7 +33,11 @@ MARKER = "labor_llm"
 _INJECTED_PATHS = {"PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH"}
 """What `papermill --inject-paths` adds of its own accord."""
 
+PEAK = "peak_memory"
+"""The key beside papermill's own times for the largest resident memory of the kernel, in bytes."""
+
 _SKIPPED_TAG = "skip-execution"
+_UNIT = 1 if sys.platform == "darwin" else 1024  # of what the system calls the largest resident memory
 
 
 class ParametersRefusedError(click.ClickException, InputError):
@@ -77,19 +85,52 @@ class ParameterCheckedEngine(NBClientEngine):
 
     @classmethod
     def execute_managed_notebook(
-        cls, nb_man: NotebookExecutionManager, kernel_name: str, **options: Any
+        cls,
+        nb_man: NotebookExecutionManager,
+        kernel_name: str,
+        start_timeout: int = 60,
+        execution_timeout: int | None = None,
+        **options: Any,
     ) -> nbformat.NotebookNode:
         """Run the cells; if the kernel dies or the run is interrupted, say so in the saved notebook.
 
         Without it papermill would mark the cells that were left out as completed.
         """
+        options.pop("input_path", None)
+        client = _Client(
+            nb_man,
+            kernel_name=kernel_name,
+            kernel_manager_class=_Kernel,
+            startup_timeout=start_timeout,
+            timeout=execution_timeout,
+            **options,
+        )
         try:
-            return super().execute_managed_notebook(nb_man, kernel_name, **options)
+            return client.execute()
         except BaseException:
             nb_man.nb.metadata.papermill["exception"] = True
             for cell in _unexecuted(nb_man.nb):
                 cell.metadata.papermill["status"] = nb_man.FAILED
             raise
+
+
+class _Kernel(AsyncKernelManager):
+    """Starts a Python kernel as a fork of the process that has imported the libraries, if there is one."""
+
+    def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
+        command = super().format_kernel_cmd(extra_arguments)
+        return [*START, *command[1:]] if command[:2] == [sys.executable, "-m"] else command
+
+
+class _Client(PapermillNotebookClient):
+    """Notes in an executed notebook how much memory its kernel took."""
+
+    def papermill_execute_cells(self) -> None:
+        super().papermill_execute_cells()
+        asked = {"peak": "__import__('resource').getrusage(0).ru_maxrss"}
+        reply = self.wait_for_reply(self.kc.execute("", silent=True, user_expressions=asked))
+        peak = reply["content"]["user_expressions"]["peak"]["data"]["text/plain"]
+        self.nb.metadata.papermill[PEAK] = int(peak) * _UNIT
 
 
 def _inject_checked_parameters(notebook: nbformat.NotebookNode) -> None:

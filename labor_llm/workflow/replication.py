@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from labor_llm.errors import InputError, LaborLLMError
 from labor_llm.store.results import only_run, open_results, project_root
+from labor_llm.workflow.forkserver import fork_server
 from labor_llm.workflow.parameters import checked_parameters
 from labor_llm.workflow.profile import Profile
 from labor_llm.workflow.runs import notebook_file, notebook_runs
@@ -59,8 +61,9 @@ def replicate(profile: Profile, source: str, cores: int, dry_run: bool = False) 
         "PYTHONWARNINGS": "ignore:IProgress not found",
     }
     began = time.time()
-    with only_run(root / ".lock") as descriptor:
-        code = subprocess.run(command, env=environment, check=False, pass_fds=[descriptor]).returncode
+    libraries = contextlib.nullcontext({}) if dry_run else fork_server(environment)
+    with only_run(root / ".lock") as descriptor, libraries as added:
+        code = subprocess.run(command, env=environment | added, check=False, pass_fds=[descriptor]).returncode
     if code:
         messages = [
             path.read_text(encoding="utf-8")

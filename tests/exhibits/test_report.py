@@ -172,13 +172,16 @@ def test_published_values_keep_their_digits_beside_ours(panel: CareerPanel) -> N
 def test_run_times_and_memory_of_finished_notebooks(tmp_path: Path) -> None:
     results = Results(tmp_path)
     results.notebooks.mkdir()
-    results.benchmarks.mkdir()
     with pytest.raises(ArtefactError, match="no executed notebook"):
         report.run_times(results)
-    for name, duration in {"02_b": 60.0, "01_a": 90.0, "09_running": None}.items():
-        record = {"metadata": {"papermill": {"duration": duration}}}
+    measured = {
+        "02_b": {"duration": 60.0},
+        "01_a": {"duration": 90.0, "peak_memory": 1_048_576_000},
+        "09_running": {"duration": None},
+    }
+    for name, of_run in measured.items():
+        record = {"metadata": {"papermill": of_run}}
         (results.notebooks / f"{name}.ipynb").write_text(json.dumps(record))
-    (results.benchmarks / "01_a.tsv").write_text("s\th:m:s\tmax_rss\n90\t0:01:30\t1000\n")
     got = report.run_times(results).frame
     assert got["Notebook"].tolist() == ["01_a", "02_b", "Total"]
     assert got["Minutes"].tolist() == [1.5, 1.0, 2.5]

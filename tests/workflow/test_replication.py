@@ -38,6 +38,7 @@ def small_profile(
     records: pd.DataFrame,
     outcomes: OutcomeSpace,
     tiny_model_folder: Path,
+    fork_server_address: str,
 ) -> Profile:
     """A user's own careers (two CSV files), a simulated survey and an own model (a folder), said in one YAML file."""
     folder = tmp_path_factory.mktemp("own")
