@@ -66,7 +66,7 @@ _SMOLLM2 = PackagedModel(
 )
 PACKAGED_MODELS = {
     "smollm2-135m-instruct": _SMOLLM2,
-    "smollm2-135m-first-8-layers": replace(_SMOLLM2, layers=8),
+    "smollm2-135m-first-4-layers": replace(_SMOLLM2, layers=4),
 }
 
 
