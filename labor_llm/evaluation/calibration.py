@@ -32,7 +32,6 @@ import pandas as pd
 import scipy.special
 
 from labor_llm.disclosure import MINIMUM_PERSONS
-from labor_llm.errors import InputError
 from labor_llm.evaluation.binary_tasks import BinaryEvents, BinaryTask
 from labor_llm.evaluation.resampling import LEVELS, resampled_sums, spread
 
@@ -66,10 +65,10 @@ def reliability_curves(
     Returns:
         Columns `dataset`, `task`, `model`, `bin` (from 1), `predicted` (mean probability), `observed` (share of
         events), `ci_low`, `ci_high` (of the share), `perfect_low`, `perfect_high` (95 % of the shares of a perfect
-        model), `transitions`, `events`, `workers`.
+        model), `transitions`, `events`, `workers`. Without rows if no data set has the task.
 
     Raises:
-        InputError: below two draws, or if no data set has the task.
+        InputError: below two draws.
     """
     rows: list[dict[str, Any]] = []
     for part in events:
@@ -77,8 +76,6 @@ def reliability_curves(
             units, count = part.units()
             for key, _, values, occurred in part.cells():
                 rows += [key | cells for cells in _curve(values, occurred, units, count, draws, seed)]
-    if not rows:
-        raise InputError(f"{task.label}: no data set has it. Give predictions of one that has.")
     return pd.DataFrame(rows)
 
 

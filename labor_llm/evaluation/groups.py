@@ -23,7 +23,6 @@ import pandas as pd
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions, named_column, panel_columns
 from labor_llm.disclosure import MINIMUM_PERSONS, pool_small_groups
-from labor_llm.errors import InputError
 from labor_llm.evaluation.binary_tasks import CHANGE, shared_events
 from labor_llm.evaluation.calibration import calibration_errors
 from labor_llm.evaluation.comparison import LeftOut, answering, by_dataset, keys_of
@@ -60,11 +59,10 @@ def group_performance(
         One row a data set, model, group and measure, columns `COLUMNS`: `measure` is 'perplexity', 'auc' or
         'calibration_error'; `task` is empty for perplexity; `perfect_mean` and `perfect_high` are a perfect model's
         calibration error, else NaN, and calibration errors have no `test_se`, `ci_low` and `ci_high`; `reason` says why
-        a value is missing (one class only, or too few workers, with the event or without it). And the characteristics
-        and models left out.
+        a value is missing (one class only, or too few workers, with the event or without it). Without rows if there is
+        no group to be told apart. And the characteristics and models left out.
 
     Raises:
-        InputError: if no characteristic of any data set varies.
         InputError, MismatchError: as `shared_events`.
     """
     by_name = {panel.dataset: panel for panel in panels}
@@ -89,9 +87,7 @@ def group_performance(
                 errors = calibration_errors(grouped, "group", seed).assign(**ranked[list(_PERSONS)])
                 parts.append(_tidy(ranked, characteristic, "auc"))
                 parts.append(_tidy(errors, characteristic, "calibration_error"))
-    if not parts:
-        raise InputError(f"no groups to be told apart by {', '.join(CHARACTERISTICS)}.")
-    return pd.concat(parts, ignore_index=True), left_out
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS)), left_out
 
 
 def _groups(

@@ -75,7 +75,7 @@ def differences_to_best(
         if not areas:
             raise InputError(f"{task.dataset}: no predictions of a baseline. Run notebooks/06_baselines.")
         parts.append(differences(samples, max(areas, key=lambda model: areas[model]), {"": np.positive}))
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
 def _samples(task: BinaryEvents, by: str | None, draws: int, seed: int) -> list[Sample]:

@@ -31,6 +31,7 @@ class Exhibit(BaseModel):
         caption: one line of plain text without a full stop; `{word}` is filled by the notebook.
         note: plain text under the exhibit, filled likewise; may be empty.
         alt: what a reader who cannot see the figure should know; figures only.
+        empty: the sentence that stands in its place where there is nothing to show; without one that is an error.
         notebook: name of the notebook that makes it, without its ending.
         variants: whether it is made once per data set and model, with both in the label.
     """
@@ -43,6 +44,7 @@ class Exhibit(BaseModel):
     caption: str = Field(min_length=5, max_length=120, pattern=r"^[^\n]*[^\n.\s]$")
     note: str = Field(default="", pattern=r"^[^\n]*$")
     alt: str = Field(default="", pattern=r"^[^\n]*$")
+    empty: str = Field(default="", pattern=r"^[^\n]*$")
     variants: bool = False
 
     @model_validator(mode="after")

@@ -170,8 +170,7 @@ def believed_sizes(
 ) -> DisplayTable:
     """Put the sizes of converted surveys beside those that the paper is recalled to have.
 
-    Only data sets that were converted from the files of one of the paper's surveys are listed; where there is
-    none, one row says so.
+    Only data sets that were converted from the files of one of the paper's surveys are listed.
     """
     rows = []
     for panel in panels:
@@ -183,9 +182,6 @@ def believed_sizes(
         recalled_workers, recalled_records = BELIEVED_SIZES[panel.survey]
         label = (labels or {}).get(panel.dataset, panel.dataset)
         rows.append((label, workers, recalled_workers, records, recalled_records, workers))
-    if not rows:
-        everybody = sum(len(panel.workers) for panel in panels)
-        rows = [("not available: none is a data set of the paper", None, None, None, None, everybody)]
     headings = ["Individuals, here", "Individuals, recalled", "Transitions, here", "Transitions, recalled"]
     frame = pd.DataFrame(rows, columns=["Data set", *headings, "workers"])
     frame[headings] = frame[headings].astype("Int64").astype(object)
@@ -207,10 +203,6 @@ def unmapped_codes(
         if (conversion := conversions[panel.dataset]) is not None
         for row in _frame_rows(conversion)
     ]
-    if not rows:
-        everybody = sum(len(panel.workers) for panel in panels)
-        row = ("all", "not available: no data set was converted from codes of a Census frame", "")
-        rows = [(*row, None, None, None, everybody)]
     columns = {
         "dataset": "Data set", "frame": "Census frame", "code": "Code", "records": "Records", "with_code": "Workers",
         "share": ("Share of coded records, %", ".2f"),

@@ -1,7 +1,7 @@
 """Figures of the data, and the numbers that they draw, as tidy frames.
 
 What rests on fewer than `MINIMUM_PERSONS` workers is left out, and so is a second number where the first could be
-computed from the others. A frame without rows gives a figure that says so, as an exhibit is made in every run.
+computed from the others, so that a frame may be without rows.
 `panels` holds one career panel for each data set, `conversions` the counts of each one's conversion by its name, None
 where it has none, and `labels` says how to call a data set; its name where there is none.
 """
@@ -172,12 +172,10 @@ def _share_with_interval(age: int, by_worker: pd.DataFrame) -> tuple[float, ...]
     return age, share, max(share - reach, 0.0), min(share + reach, 1.0), int(total), fewer
 
 
-@exhibit("fig-movers-by-age", "dataset age share ci_low ci_high", may_be_empty=True)
+@exhibit("fig-movers-by-age", "dataset age share ci_low ci_high")
 def movers_by_age(frame: pd.DataFrame) -> Figure:
     """Draw the share of movers against age with its 95 % band, one line a data set."""
     figure, (axes,) = _stacked([3.5])
-    if frame.empty:
-        return _say_so(figure, axes, "No bin of ages with enough movers and stayers")
     for number, (name, part) in enumerate(frame.groupby("dataset", sort=False)):
         # A bin of the ages 20 to 24 is drawn in its middle, at 22.
         age, marker = part["age"].astype(float) + 2.0, MARKERS[number % len(MARKERS)]
@@ -216,15 +214,13 @@ def records_by_frame(
     return pd.concat(parts, ignore_index=True)
 
 
-@exhibit("fig-coverage", "dataset year frame records", persons="records", may_be_empty=True)
+@exhibit("fig-coverage", "dataset year frame records", persons="records")
 def coverage(frame: pd.DataFrame) -> Figure:
     """Draw the records of each survey year as bars, stacked by Census frame, one panel a data set."""
     names = frame["dataset"].unique()
     frames = sorted(frame["frame"].unique(), key=lambda name: (name not in _FRAME_COLORS, name))
     hatches = dict(zip([name for name in frames if name not in _FRAME_COLORS], ["", "////"], strict=False))
-    figure, panels = _stacked([1.75] * max(len(names), 1), 0.7)
-    if frame.empty:
-        return _say_so(figure, panels[0], "No survey year with enough workers")
+    figure, panels = _stacked([1.75] * len(names), 0.7)
     palette = sns.color_palette("colorblind").as_hex()
     for axes, name in zip(panels, names, strict=True):
         counts = frame[frame["dataset"] == name].pivot(index="year", columns="frame", values="records")
@@ -283,9 +279,3 @@ def _stacked(heights: Sequence[float], extra: float = 0.0) -> tuple[Figure, list
         len(heights), 1, squeeze=False, sharex=len(set(heights)) == 1, gridspec_kw=ratios
     )
     return figure, list(panels[:, 0])
-
-
-def _say_so(figure: Figure, axes: Axes, text: str) -> Figure:
-    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
-    axes.set_axis_off()
-    return figure

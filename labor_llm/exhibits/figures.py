@@ -21,6 +21,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from labor_llm.disclosure import Persons
 from labor_llm.errors import InputError
+from labor_llm.exhibits.catalogue import find_exhibit
 from labor_llm.exhibits.formatting import DisplayFigure
 from labor_llm.exhibits.studies import OTHERS, OWN
 
@@ -32,6 +33,7 @@ _QUANTILES = ["q10", "q25", "q50", "q75", "q90"]
 _LINE = {"color": "#666666", "linewidth": 1.2}
 _PANELS_A_ROW = 3
 _TITLE_WIDTH = 24
+_SENTENCE_WIDTH = 80
 
 
 def figure_style() -> dict[str, Any]:
@@ -74,29 +76,32 @@ def figure_style() -> dict[str, Any]:
 
 
 def exhibit(
-    name: str, columns: str, persons: str = "workers", may_be_empty: bool = False
+    name: str, columns: str, persons: str = "workers"
 ) -> Callable[[Callable[..., Figure]], Callable[..., DisplayFigure]]:
     """Make a function that draws a frame one that returns an exhibit, in the style of all figures.
+
+    Instead of a frame without rows the sentence is drawn that the catalogue has for it; without one it is refused.
 
     Args:
         name: id of the figure in the catalogue.
         columns: that the frame must have, with spaces between; else it is refused with an `InputError`.
         persons: column with the persons behind each point or bar; missing where nothing is drawn. The function that
             is returned takes `persons=` instead where the frame has no such column.
-        may_be_empty: whether a frame without rows is drawn.
     """
 
     def decorate(draw: Callable[..., Figure]) -> Callable[..., DisplayFigure]:
         @functools.wraps(draw)
         def drawn(frame: pd.DataFrame, *more: Any, persons: Persons | str = persons) -> DisplayFigure:
-            needed = columns.split()
+            needed, empty = columns.split(), find_exhibit(name, "figure").empty if frame.empty else ""
             missing = [column for column in needed if column not in frame.columns]
-            if missing or (frame.empty and not may_be_empty):
+            if (missing or frame.empty) and not empty:
                 raise InputError(
                     f"Figure: the frame needs rows with the columns {needed}; no {missing or 'rows'}."
                 )
             with matplotlib.rc_context(figure_style()):
-                figure = draw(frame, *more)
+                figure = _say(empty) if empty else draw(frame, *more)
+            if empty:
+                persons = pd.Series(dtype=int)
             behind = frame[persons].dropna() if isinstance(persons, str) else persons
             return DisplayFigure(name, figure, behind)
 
@@ -319,6 +324,15 @@ def performance_by_year(frame: pd.DataFrame, last_year: int) -> Figure:
 def new_figure(height: float) -> Figure:
     """Return a figure outside pyplot: nothing global, no second display by the inline backend."""
     return Figure(figsize=(WIDTH, height), layout="constrained")
+
+
+def _say(sentence: str) -> Figure:
+    figure = new_figure(1.4)
+    axes = figure.subplots()
+    lines = textwrap.fill(sentence, _SENTENCE_WIDTH)
+    axes.text(0.5, 0.5, lines, ha="center", va="center", transform=axes.transAxes)
+    axes.set_axis_off()
+    return figure
 
 
 def _by_dataset(frame: pd.DataFrame) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:

@@ -90,7 +90,7 @@ def table(
 
     Args:
         exhibit: id of the table in the catalogue.
-        rows: as they are to be read from top to bottom.
+        rows: as they are to be read from top to bottom; may be none, and then lack columns.
         columns: heading, or heading and format, of each column that is shown, from left to right. The column
             `dataset` is left out where there is one data set alone.
         persons: column with the persons behind each row, or what `DisplayTable` takes.
@@ -98,6 +98,8 @@ def table(
         numbers: for the caption and the note.
     """
     entries = {name: (entry, "") if isinstance(entry, str) else entry for name, entry in columns.items()}
+    if rows.empty:
+        rows = rows.reindex(columns=list(dict.fromkeys([*rows.columns, *entries, "workers"])))
     if "dataset" in entries and rows["dataset"].nunique() < 2:
         del entries["dataset"]
     frame = rows[list(entries)].reset_index(drop=True)
@@ -205,9 +207,11 @@ def html_table(cells: pd.DataFrame, right: Sequence[bool], texts: Mapping[str, s
 
 def latex_table(cells: pd.DataFrame, right: Sequence[bool], texts: Mapping[str, str]) -> str:
     """Return texts as an escaped LaTeX table for `booktabs`; `texts` holds `label`, `caption` and `note`."""
+    # A single column holds a sentence, which has to be broken.
+    columns = "".join("r" if flag else "l" for flag in right) if len(right) > 1 else r"p{0.9\linewidth}"
     floating = _escaped(cells, escape_latex).to_latex(
-        hrules=True, position="htbp", position_float="centering", label=texts["label"],
-        column_format="".join("r" if flag else "l" for flag in right), caption=escape_latex(texts["caption"]),
+        hrules=True, position="htbp", position_float="centering", label=texts["label"], column_format=columns,
+        caption=escape_latex(texts["caption"]),
     )  # fmt: skip
     note = rf"{{\footnotesize\emph{{Note.}} {escape_latex(texts['note'])}\par}}"
     foot = f"\\par\\smallskip\n{note}\n" if texts["note"] else ""

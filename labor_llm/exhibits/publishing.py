@@ -91,6 +91,9 @@ class Exhibits:
     ) -> Display:
         """Write a table (CSV in full precision, LaTeX) or figure (PNG, PDF) to files, and return it for display.
 
+        In the place of a table without rows stands the sentence that the catalogue has for it; its CSV file has the
+        headings alone.
+
         Args:
             shown: a table, figure or text. Files are equal byte for byte in every run.
             exhibit: id in the catalogue, if another than its own.
@@ -107,8 +110,8 @@ class Exhibits:
         variant = "-".join(part for part in (self.dataset, self.model) if part and entry.variants)
         label = entry.label(variant)
         if isinstance(shown, DisplayTable):
-            return self._table(shown, label, self._texts(entry, {**shown.numbers, **numbers}))
-        return self._figure(shown, label, self._texts(entry, numbers), entry.alt)
+            return self._table(shown, label, self._texts(entry, {**shown.numbers, **numbers}), entry.empty)
+        return self._figure(shown, label, self._texts(entry, numbers), entry)
 
     def text(self, template: str, *, persons: Persons, **numbers: object) -> Display:
         """Return a paragraph of Markdown with computed numbers in it.
@@ -164,10 +167,13 @@ class Exhibits:
             zip(("caption", "note"), fill(template, known | numbers, entry.id).split("\n", 1), strict=True)
         )
 
-    def _table(self, table: DisplayTable, label: str, texts: dict[str, str]) -> Display:
-        cells = _text_cells(table.frame, table.formats, label)
-        require_enough_persons(table.persons, cells.iloc[:, 0].tolist(), label)
-        right, texts = _flush_right(table.frame), {"label": label, **texts}
+    def _table(self, table: DisplayTable, label: str, texts: dict[str, str], empty: str) -> Display:
+        shown = table
+        if table.frame.empty and empty:
+            shown = DisplayTable(table.exhibit, pd.DataFrame({table.frame.columns[0]: [empty]}), "none")
+        cells = _text_cells(shown.frame, shown.formats, label)
+        require_enough_persons(shown.persons, cells.iloc[:, 0].tolist(), label)
+        right, texts = _flush_right(shown.frame), {"label": label, **texts}
         folder = self.results.exhibits
         _write_text(folder / f"{label}.csv", table.frame.to_csv(index=False, lineterminator="\n"))
         _write_text(folder / f"{label}.tex", latex_table(cells, right, texts))
@@ -181,7 +187,7 @@ class Exhibits:
             html=html_table(cells, right, texts),
         )
 
-    def _figure(self, figure: DisplayFigure, label: str, texts: Mapping[str, str], alt: str) -> Display:
+    def _figure(self, figure: DisplayFigure, label: str, texts: Mapping[str, str], entry: Exhibit) -> Display:
         # Only here, so that a chapter of tables starts without matplotlib.
         import matplotlib
 
@@ -194,7 +200,11 @@ class Exhibits:
             with matplotlib.rc_context(figure_style()), atomic_path(file) as path:
                 figure.figure.savefig(path, metadata=metadata)
         picture = base64.b64encode((self.results.exhibits / f"{label}.png").read_bytes()).decode("ascii")
-        caption, note = texts["caption"], texts["note"]
+        caption, note, alt = (
+            texts["caption"],
+            texts["note"],
+            entry.alt if points else entry.empty or entry.alt,
+        )
         image = f'<img alt="{escape_html(alt)}" style="max-width:100%" src="data:image/png;base64,{picture}">'
         legend = f"<br><small><em>Note.</em> {escape_html(note)}</small>" if note else ""
         below = f"*Note.* {escape_markdown(note)} " if note else ""

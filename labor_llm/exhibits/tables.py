@@ -230,13 +230,14 @@ def task_events(events: Sequence[BinaryEvents], labels: Labels = None) -> Displa
                 "Events, %": 100.0 * task.outcomes.mean(),
                 "Workers": workers,
                 "Workers with an event": with_event if with_event < least else f"{least:,} or more",
-                "persons": min(with_event, without),
+                "workers": min(with_event, without),
             }
         )
-    frame = pd.DataFrame(rows)
-    return DisplayTable(
-        "tab-binary-events", frame.drop(columns="persons"), frame["persons"], {"Events, %": ".1f"}
-    )
+    headings = (
+        "Task", "Data set", "Models", "Transitions", "Events", "Events, %", "Workers", "Workers with an event",
+    )  # fmt: skip
+    columns = {heading: (heading, ".1f" if heading == "Events, %" else "") for heading in headings}
+    return table("tab-binary-events", pd.DataFrame(rows), columns)
 
 
 def left_out_in_words(left_out: Sequence[LeftOut], labels: Labels = None) -> DisplayText:
@@ -276,6 +277,8 @@ def model_in_words(differences: pd.DataFrame, model: str, labels: Labels = None)
 
     Rows are as `evaluation.ranking.differences_to_best` returns them.
     """
+    if differences.empty:
+        return DisplayText(f"No task is evaluated, so there is no AUC of {model}.", "none")
     parts = []
     for row in differences[differences["model"] == model].to_dict("records"):
         verdict = compare_in_words(row["difference"], row["ci_low"], row["ci_high"])
@@ -294,9 +297,10 @@ def task_calibration(recalibrated: pd.DataFrame, errors: pd.DataFrame, labels: L
 
     From `evaluation.calibration.recalibration` and `evaluation.calibration.calibration_errors` of the same tasks.
     """
-    keys = ["dataset", "task", "model"]
-    wanted = errors[[*keys, "calibration_error", "perfect_mean", "perfect_high"]]
-    rows = recalibrated.merge(wanted, on=keys, how="left", validate="one_to_one")
+    keys, rows = ["dataset", "task", "model"], recalibrated
+    if len(rows):
+        wanted = errors[[*keys, "calibration_error", "perfect_mean", "perfect_high"]]
+        rows = rows.merge(wanted, on=keys, how="left", validate="one_to_one")
     columns = {
         "intercept": ("Intercept", ".2f"), "intercept_se": ("SE (intercept)", SE), "slope": ("Slope", ".2f"),
         "slope_se": ("SE (slope)", SE), "calibration_error": ("Calibration error", ".3f"),
@@ -308,12 +312,12 @@ def task_calibration(recalibrated: pd.DataFrame, errors: pd.DataFrame, labels: L
 def distribution_table(measured: pd.DataFrame, labels: Labels = None) -> DisplayTable:
     """Show what `evaluation.distribution_calibration.distribution_calibration` returns."""
     columns = {
-        "top_error": ("Top-title error", ".3f"), "top_perfect": ("Perfect model (top title)", ".3f"),
+        **_MODEL, "top_error": ("Top-title error", ".3f"), "top_perfect": ("Perfect model (top title)", ".3f"),
         "class_error": ("Class error", ".4f"), "class_perfect": ("Perfect model (class)", ".4f"),
         "classes": "Classes", "temperature": ("Temperature", ".2f"), "gain": ("Gain, nats", ".3f"),
         "test_se": ("TestSE (gain)", "({:.3f})"), "transitions": "Transitions",
     }  # fmt: skip
-    return _by_task("tab-distribution-calibration", measured, columns, labels)
+    return table("tab-distribution-calibration", measured, columns, labels=labels)
 
 
 def _by_task(
@@ -325,11 +329,7 @@ def _by_task(
 ) -> DisplayTable:
     """Return the columns behind those that name model, task and data set."""
     first = {"model": "Model", "task": "Task", "dataset": "Data set"}
-    if "task" in rows:
-        rows = rows.replace({"task": _TASKS})
-    else:
-        del first["task"]
-    return table(exhibit, rows, first | columns, _persons(rows), labels, numbers)
+    return table(exhibit, rows.replace({"task": _TASKS}), first | columns, _persons(rows), labels, numbers)
 
 
 def _persons(rows: pd.DataFrame) -> pd.Series:

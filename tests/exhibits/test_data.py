@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from labor_llm.careers.occupations import STATES, OutcomeSpace, outcome_space
 from labor_llm.careers.panel import CareerPanel, career_panel
-from labor_llm.disclosure import MINIMUM_PERSONS, POOLED, pool_small_groups, require_enough_persons
+from labor_llm.disclosure import MINIMUM_PERSONS, POOLED, pool_small_groups
 from labor_llm.exhibits import data, data_figures
 from labor_llm.surveys.report import Conversion
 
@@ -159,9 +159,8 @@ def test_recalled_sizes_stand_beside_converted_surveys_alone() -> None:
     assert table.frame.to_numpy().tolist() == [["Ours", 60, 12_479, 120, 259_778]]
     assert table.persons.tolist() == [60]
     none = data.believed_sizes(panels[1:], conversions)
-    assert none.frame["Data set"].tolist() == ["not available: none is a data set of the paper"]
-    assert none.frame.iloc[:, 1:].isna().all(axis=None)
-    require_enough_persons(none.persons, none.frame["Data set"].tolist(), "none")
+    assert none.frame.empty
+    assert list(none.frame) == list(table.frame)
 
 
 def test_unmapped_codes_with_the_share_that_is_mapped() -> None:
@@ -212,10 +211,8 @@ def test_codes_of_few_workers_are_pooled_and_cannot_be_computed(unmapped, missed
     assert table.persons.min() >= MINIMUM_PERSONS
 
 
-def test_without_a_conversion_there_is_a_row_that_says_so() -> None:
-    table = data.unmapped_codes([panel([("ab", 60)])], {"own": None})
-    assert table.frame.iloc[0, 0] == "not available: no data set was converted from codes of a Census frame"
-    assert table.persons.tolist() == [60]
+def test_without_a_conversion_there_are_no_codes() -> None:
+    assert data.unmapped_codes([panel([("ab", 60)])], {"own": None}).frame.empty
 
 
 def test_shares_of_the_transition_matrix() -> None:

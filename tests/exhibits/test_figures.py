@@ -183,8 +183,9 @@ def test_bars_are_stacked_by_frame_with_one_legend_and_colors_of_their_own() -> 
     ("draw", "frame"), [(data_figures.movers_by_age, AGES), (data_figures.coverage, COVERAGE)]
 )
 def test_a_frame_without_rows_gives_a_figure_that_says_so(draw, frame) -> None:
-    (axes,) = draw(frame.iloc[:0]).figure.axes
-    assert axes.texts[0].get_text().startswith("No ")
+    shown = draw(frame.iloc[:0])
+    assert shown.figure.axes[0].texts[0].get_text().startswith("No ")
+    assert shown.persons.empty
 
 
 def test_a_frame_without_a_column_or_rows_is_refused() -> None:

@@ -12,6 +12,13 @@ import pandas as pd
 import pytest
 
 from labor_llm.errors import ArtefactError, InputError
+from labor_llm.evaluation.binary_tasks import CHANGE, BinaryEvents
+from labor_llm.evaluation.calibration import calibration_errors, recalibration, reliability_curves
+from labor_llm.evaluation.distribution_calibration import distribution_calibration
+from labor_llm.evaluation.groups import COLUMNS
+from labor_llm.evaluation.ranking import bootstrap_auc, differences_to_best
+from labor_llm.exhibits import data, figures, studies, tables
+from labor_llm.exhibits.catalogue import read_catalogue
 from labor_llm.exhibits.figures import learning_curve
 from labor_llm.exhibits.formatting import DisplayTable, DisplayText
 from labor_llm.exhibits.publishing import Display, Exhibits, open_chapter, read_numbers
@@ -121,6 +128,39 @@ def test_a_figure_of_too_few_persons_is_refused(folder: Path) -> None:
     with pytest.raises(InputError, match="point 2"):
         show(learning_curve(CURVE, persons=pd.Series([20, 5])))
     assert not folder.exists()
+
+
+def test_what_has_nothing_to_show_says_so_in_its_place(tmp_path: Path) -> None:
+    events: list[BinaryEvents] = []
+    groups = pd.DataFrame(columns=list(COLUMNS))
+    areas, differences = bootstrap_auc(events), differences_to_best(events, ["b"])
+    folders, show = Results(tmp_path), Exhibits(Results(tmp_path), words={"draws": 100})
+    empty = [
+        tables.task_events(events), tables.task_areas(areas), tables.area_differences(differences),
+        tables.task_calibration(recalibration(events), calibration_errors(events)),
+        tables.distribution_table(distribution_calibration([], {})), studies.group_perplexity(groups),
+        studies.group_tasks(groups), data.believed_sizes([], {}), data.unmapped_codes([], {}),
+        figures.reliability_curves(reliability_curves(events, CHANGE)),
+    ]  # fmt: skip
+    shown = {each.exhibit: show(each) for each in empty}
+    sentences = {name: entry.empty for name, entry in read_catalogue().items() if entry.empty}
+    # The other two are in the tests of figures.
+    assert set(sentences) - set(shown) == {"fig-coverage", "fig-movers-by-age"}
+    for name, display in shown.items():
+        assert sentences[name] in display.plain
+    got = shown["tab-group-tasks"].markdown
+    assert got.startswith(
+        ":::{table} Change of occupation by gender, ethnicity and education\n:name: tab-group-tasks"
+    )
+    assert (
+        "\n| Group |\n| :--- |\n| No group is large enough: AUC and calibration error need 11 scored workers"
+        in got
+    )
+    file = folders.exhibits / "tab-group-tasks.csv"
+    assert file.read_text("utf-8").startswith("Group,Model,AUC,TestSE,95 % from,95 % to,Calibration error,")
+    assert pd.read_csv(file).empty
+    assert "No group is large enough" in file.with_suffix(".tex").read_text("utf-8")
+    assert tables.model_in_words(differences, "m").words == "No task is evaluated, so there is no AUC of m."
 
 
 def test_a_table_may_be_shown_as_another_exhibit(show, folder: Path) -> None:
