@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import gc
 import hashlib
 import json
 from pathlib import Path
@@ -48,8 +49,13 @@ def code_checksum(program: str | Path) -> str:
 @functools.cache
 def _read(path: Path) -> tuple[bytes, frozenset[str]]:
     """Return the sha256 of a file's code and the modules of this package that it imports."""
-    tree = _Undocumented().visit(ast.parse(_source(path), str(path)))
-    return hashlib.sha256(ast.dump(tree).encode()).digest(), _imported(tree)
+    # A syntax tree is many small objects, of which the collector would look at all again and again.
+    gc.disable()
+    try:
+        tree = _Undocumented().visit(ast.parse(_source(path), str(path)))
+        return hashlib.sha256(ast.dump(tree).encode()).digest(), _imported(tree)
+    finally:
+        gc.enable()
 
 
 def _source(path: Path) -> str:
