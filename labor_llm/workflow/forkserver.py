@@ -30,7 +30,8 @@ START = [sys.executable, "-IS", str(Path(__file__).with_name("start.py"))]
 _LIBRARIES = (
     "IPython", "ipykernel.kernelapp", "nbclient", "pyarrow.fs", "typer", "pydantic", "pandas", "pyarrow.parquet",
     "matplotlib_inline.backend_inline", "matplotlib.pyplot", "seaborn", "sklearn.linear_model", "torch",
-    "transformers.models.auto.tokenization_auto", "transformers.models.llama.modeling_llama",
+    "torch.distributed.fsdp", "transformers.models.auto.tokenization_auto", "transformers.models.llama.modeling_llama",
+    "transformers.optimization",
 )  # fmt: skip
 # Their drivers do not outlive a fork, and libraries may wake them when they are imported.
 _ACCELERATORS = ("/dev/nvidiactl", "/dev/kfd")
