@@ -47,17 +47,12 @@ def test_refused_before_a_kernel_starts_and_an_earlier_output_is_untouched(param
     assert (tmp_path / "out.ipynb").read_text() == "the result of an earlier run"
 
 
-def test_fitting_parameters_run(tmp_path):
-    got = run(notebook("print(seed)"), tmp_path, {"seed": 7})
+@pytest.mark.parametrize(("marked", "name"), [(True, "seed"), (False, "anything")])
+def test_fitting_parameters_run_and_other_peoples_notebooks_are_not_checked(marked, name, tmp_path):
+    got = run(notebook(f"print({name})", marked=marked), tmp_path, {name: 7})
 
     assert got.cells[-1].outputs[0].text == "7\n"
     assert got.metadata.papermill["exception"] is None
-
-
-def test_other_peoples_notebooks_are_not_checked(tmp_path):
-    got = run(notebook("print(anything)", marked=False), tmp_path, {"anything": 3})
-
-    assert got.cells[-1].outputs[0].text == "3\n"
 
 
 def test_a_failing_cell_is_papermills_own_error(tmp_path):
