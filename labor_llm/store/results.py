@@ -202,8 +202,10 @@ def work_into(folder: Path, identity: str, alone: str = "") -> Iterator[Path]:
         yield working
         finished = True
     finally:
-        # If others are at work, the last of them cleans up.
-        if _taken(descriptor) and (finished or not _has_work(working) or is_current(folder, identity)):
+        # If others are at work, the last of them cleans up, also where another one has finished.
+        if _taken(descriptor) and (
+            finished or not _has_work(working) or (not alone and is_current(folder, identity))
+        ):
             _remove(working)
         os.close(descriptor)
 
