@@ -268,26 +268,23 @@ def test_what_is_no_artefact_is_refused(tmp_path: Path, text: str | None, messag
 # What may be replaced.
 
 
-@pytest.mark.parametrize("added", ["thesis.tex", "sub/notes.txt"])
-def test_an_artefact_with_files_of_somebody_is_not_replaced(artefact: Path, added: str) -> None:
-    (artefact / added).parent.mkdir(exist_ok=True)
-    (artefact / added).write_text("precious")
-    with pytest.raises(InputError, match=re.escape(added)), writing(artefact):
-        pass
-    assert (artefact / added).read_text() == "precious"
-
-
-@pytest.mark.parametrize("standing", ["chapter1.tex", "manifest.json", ""])
-def test_what_is_no_artefact_is_never_replaced(tmp_path: Path, standing: str) -> None:
-    """Files of others, the manifest of another program, or a file in the place of the folder."""
-    folder = tmp_path / "thesis"
-    precious = folder / standing if standing else folder
+@pytest.mark.parametrize(
+    ("folder", "standing"),
+    [("made", "thesis.tex"), ("made", "sub/notes.txt"),
+     ("thesis", "chapter1.tex"), ("thesis", "manifest.json"), ("thesis", "")],
+)  # fmt: skip
+def test_files_of_somebody_are_never_replaced(
+    tmp_path: Path, artefact: Path, folder: str, standing: str
+) -> None:
+    """In an artefact or elsewhere, the manifest of another program, or a file in the place of the folder."""
+    precious = tmp_path / folder / standing
     precious.parent.mkdir(exist_ok=True)
     precious.write_text('{"name": "my app", "files": {}}')
-    with pytest.raises(InputError, match="exists and is no stored result"), writing(folder) as aside:
+    refused = rf"exists and is no stored result \(.*{re.escape(standing)}"
+    with pytest.raises(InputError, match=refused), writing(tmp_path / folder) as aside:
         (aside / "x").write_text("result")
     assert precious.read_text() == '{"name": "my app", "files": {}}'
-    assert os.listdir(tmp_path) == ["thesis"]
+    assert sorted(os.listdir(tmp_path)) == sorted({"made", folder})
 
 
 def test_a_finished_result_is_replaced_only_where_that_is_asked_for(tmp_path: Path, artefact: Path) -> None:

@@ -212,7 +212,7 @@ def test_runs_come_after_what_they_need(small_profile: Profile) -> None:
     results = open_results(small_profile.results)
     made: set[Path] = set()
     for run in notebook_runs(small_profile):
-        # Files that a user holds, and the benchmarks that the repository does.
+        # Beside files that a user holds, and the benchmarks that the repository does.
         own_files = {path for path in run.needs if path.suffix == ".csv" or "benchmarks" in path.parts}
         assert set(run.needs) - own_files <= made, run.name
         made |= {*run.makes, results.notebooks / f"{run.name}.ipynb"}
