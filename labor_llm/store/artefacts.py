@@ -178,16 +178,14 @@ def verify(folder: Path) -> dict[str, Any]:
     for name, (size, checksum) in files.items():
         path = folder / name
         if not path.is_file():
-            fault = f"listed in {MANIFEST} but missing. R"
+            fault = f"listed in {MANIFEST} but missing. Remove"
         elif (found := path.stat().st_size) != size:
-            fault = f"{found:,} bytes found, {size:,} written. The file was cut or changed: r"
+            fault = f"{found:,} bytes found, {size:,} written. The file was cut or changed: remove"
         elif sha256(path) != checksum:
-            fault = (
-                f"its sha256 differs from the one in {MANIFEST}. The file was changed after it was written: r"
-            )
+            fault = f"its sha256 differs from the one in {MANIFEST}. The file was changed after it was written: remove"
         else:
             continue
-        raise ArtefactError(f"{path}: {fault}emove {path.parent} and make it again.")
+        raise ArtefactError(f"{path}: {fault} {path.parent} and make it again.")
     return manifest
 
 
@@ -206,11 +204,7 @@ def is_current(folder: Path, identity: str) -> bool:
 
 def checksum_of(path: Path) -> str:
     """Return the sha256 that identifies a file, or an artefact folder by the checksums in its manifest."""
-    path = Path(path)
-    if path.is_dir():
-        files = verify(path)["files"]
-        return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
-    return sha256(path)
+    return _seal(verify(path)["files"]) if path.is_dir() else sha256(path)
 
 
 def _write_manifest(folder: Path, parameters: Mapping[str, Any], inputs: Mapping[str, Path]) -> None:
@@ -232,9 +226,9 @@ def _write_manifest(folder: Path, parameters: Mapping[str, Any], inputs: Mapping
         _flush(written)
 
 
-def _seal(manifest: Mapping[str, Any]) -> str:
-    """Return the sha256 of what a manifest says, so that the manifest itself cannot change unnoticed."""
-    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+def _seal(said: Mapping[str, Any]) -> str:
+    """Return the sha256 of what a manifest says, or a part of it, so that it cannot change unnoticed."""
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def environment() -> dict[str, Any]:
