@@ -1,8 +1,10 @@
-"""The benchmarks of conversion, fine-tuning and the survey run to their end at a tiny size; times are not checked."""
+"""The benchmarks run to their end at a tiny size; what they compare and check is tested, times are not."""
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
+import importlib.util
 import json
 import shutil
 from collections.abc import Callable
@@ -10,17 +12,29 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from labor_llm.errors import InputError, MismatchError
 from labor_llm.exhibits.report import read_comparison
+from labor_llm.scoring.bounded import bounded_title_log_probs
+from labor_llm.scoring.reference import reference_log_prob
 from labor_llm.simulation.files.writing import CROSSWALKS, RAW, write_simulated_survey
+from labor_llm.text.templates import continuation
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
+PEERS = {
+    "lm_eval": "lm-eval==0.4.13", "minicons": "minicons==0.3.39", "llama_cpp": "llama-cpp-python==0.3.36"
+}  # fmt: skip
+UNITS = {
+    "s", "s/transition", "tokens/transition", "nodes/transition", "nats", "nats/token", "probability", "GB", "GB read",
+    "threads", "processes", "titles", "tokens", "nodes", "transitions", "workers", "records", "persons",
+}  # fmt: skip
 WORKERS, COLUMNS, SAMPLE = 40, 5000, 15
-TINY = ["--quick", "--workers", WORKERS, "--line-length", 300, "--cohort-columns", COLUMNS]
-Run = Callable[..., Any]
+CONVERSION = ["--quick", "--workers", WORKERS, "--line-length", 300, "--cohort-columns", COLUMNS]
+Rows = dict[str, dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
@@ -31,72 +45,32 @@ def script() -> Any:
         yield importlib.import_module
 
 
-@pytest.fixture(scope="module")
-def run(script: Callable[[str], ModuleType]) -> Run:
+@pytest.fixture
+def run(script: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Run a benchmark as the command line does."""
 
-    def main(name: str, *arguments: object) -> Any:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("sys.argv", [f"{name}.py", *map(str, arguments)])
-            return script(name).main()
+    def main(name: str, *arguments: object) -> None:
+        monkeypatch.setattr("sys.argv", [f"{name}.py", *map(str, arguments)])
+        script(name).main()
 
     return main
 
 
-@pytest.fixture(scope="module")
-def converted(run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
-    """The folder of files, and the rows."""
-    folder = tmp_path_factory.mktemp("benchmark")
-    run(
-        "survey_conversion",
-        *TINY,
-        "--sample-rows",
-        SAMPLE,
-        "--folder",
-        folder / "files",
-        "--json",
-        folder / "r.json",
-    )
-    return folder / "files", json.loads((folder / "r.json").read_text())  # fmt: skip
+@pytest.fixture
+def rows_of(run: Callable[..., None], tmp_path: Path) -> Callable[..., Rows]:
+    """Run a benchmark; return its rows, which are of one form, by name and unit."""
 
+    def rows(name: str, *arguments: object) -> Rows:
+        run(name, *arguments, "--json", tmp_path / "rows.json")
+        found = json.loads((tmp_path / "rows.json").read_text())
+        for row in found:
+            assert list(row) == ["name", "value", "unit", "peer", "ratio"]
+            assert (row["ratio"] is None) == (row["peer"] is None)
+        by_name = {f"{row['name']}, {row['unit']}": row for row in found}
+        assert len(by_name) == len(found)
+        return by_name
 
-@pytest.mark.slow  # some twenty steps, each in a process of its own
-def test_the_rows_of_conversion_are_of_one_form_and_measure_every_step(converted) -> None:
-    folder, rows = converted
-    values = {(row["name"], row["unit"]): row["value"] for row in rows}
-    assert len(values) == len(rows)
-    for row in rows:
-        assert list(row) == ["name", "value", "unit", "peer", "ratio"]
-        assert row["value"] > 0
-        assert row["unit"] in ("s", "GB", "GB read", "workers", "records", "persons")
-        assert (row["peer"] is not None) == ("; peer pandas." in row["name"])
-        expected = None if row["peer"] is None else pytest.approx(row["peer"] / row["value"], rel=1e-3)
-        assert row["ratio"] == expected
-    careers = [pd.read_parquet(folder / f"{survey}.parquet") for survey in ("psid", "nlsy79", "nlsy97")]
-    assert values["simulated records", "records"] == sum(map(len, careers))
-    assert values["simulated workers", "workers"] == sum(frame["worker_id"].nunique() for frame in careers)
-    each = [f"simulate {survey}" for survey in ("psid", "nlsy79", "nlsy97")]
-    assert values["simulate all three", "s"] == pytest.approx(
-        sum(values[name, "s"] for name in each), rel=1e-3
-    )
-    assert values["simulate all three", "GB"] == max(values[name, "GB"] for name in each)
-    steps = ["convert psid", "convert nlsy79", "convert nlsy97", "convert psid, lines of 300 characters",
-             *(f"convert nlsy79_cohort, {COLUMNS:,} columns{form}" for form in ("", ", from its zip"))]  # fmt: skip
-    assert {(name, unit) for name in steps for unit in ("s", "GB")} <= values.keys()
-    assert sum("read_fwf" in name for name, _ in values) == 6
-    assert sum("read_csv" in name for name, _ in values) == 4
-
-
-@pytest.mark.slow
-def test_the_cohort_has_the_columns_and_the_sample_its_first_rows(converted) -> None:
-    folder, _ = converted
-    cohort, sample = (
-        pd.read_csv(folder / name / f"{name}.csv") for name in ("nlsy79_cohort", "nlsy79_sample")
-    )
-    assert cohort.shape == (WORKERS, COLUMNS)
-    pd.testing.assert_frame_equal(sample, cohort.iloc[:SAMPLE])
-    own = [name for name in cohort if not name.startswith("Z")]
-    assert pd.read_csv(folder / "nlsy79" / "raw" / "simulated.csv").equals(cohort[own])
+    return rows
 
 
 def test_the_table_says_what_the_rows_say_with_machine_and_versions(script) -> None:
@@ -107,17 +81,169 @@ def test_the_table_says_what_the_rows_say_with_machine_and_versions(script) -> N
     lines = measurement.report(rows, {("x", "s"): 1.0}, ["pandas"]).splitlines()
     assert lines[0].split() == ["name", "value", "unit", "peer", "ratio"]
     assert [line.split()[:4] for line in lines[1:3]] == [
-        ["x;", "peer", "y", "2.0"],
-        ["x;", "peer", "y", "1.0"],
+        ["x;", "peer", "y", value] for value in ("2.0", "1.0")
     ]
     assert lines[3] == "limit of 1 s EXCEEDED: x; peer y, 2.0 s"
     assert lines[-2].startswith("machine: ")
     assert f"pandas {pd.__version__}" in lines[-1]
     with pytest.raises(MismatchError, match="do not read the same values"):
         measurement.step_rows("x", *same[1:])
+    rows = [measurement.row("x; peer y", 1.0, "s", peer) for peer in (59.0, 60.0, None)]
+    assert measurement.ratio_verdicts(rows, {"x": 60.0, "z": 1.0}) == [
+        "ratio of 60 MISSED: x; peer y, 59",
+        "ratio of 60 reached: x; peer y, 60",
+    ]
 
 
-def test_a_panel_that_differs_from_the_careers_is_an_error(script, tmp_path: Path) -> None:
+def test_steps_take_turns_and_memory_above_what_is_held_is_seen(script) -> None:
+    measurement, order = script("measurement"), []
+    steps = {name: lambda item, name=name: order.append((name, item)) for name in ("a", "b")}
+    seconds = measurement.interleaved(steps, [1, 2], 2)
+    assert order == [("a", 1), ("b", 1), ("a", 2), ("b", 2), ("b", 1), ("a", 1), ("b", 2), ("a", 2)]
+    assert {name: each.shape for name, each in seconds.items()} == {"a": (2, 2), "b": (2, 2)}
+    with measurement.memory_above_present() as measured:
+        np.ones(40_000_000)
+    assert 0.3 < measured.gigabytes < 0.4
+
+
+# Scoring.
+
+
+@pytest.mark.slow
+def test_all_parts_of_scoring_run_to_their_end(
+    rows_of, tiny_model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = rows_of(
+        "scoring", "--quick", "--base", tiny_model_folder, "--years", 3, "--growth", 3, 4, "--careers", 4
+    )
+    assert {row["unit"] for row in names.values()} <= UNITS
+    for start in (
+        "all titles; peer the plain reference", "realised titles; peer", "fine-tuning on 4",
+        "all titles, unresolved 0.01; peer exact", "all titles, unresolved 0.001;", "one career of 4 years",
+        "careers of 3 years: 4", "memory beside the model, career of 4 years", "all titles, bfloat16; peer float32",
+        "all titles, bfloat16: largest error",
+    ):  # fmt: skip
+        assert any(name.startswith(start) for name in names), start
+    printed = capsys.readouterr().out
+    for module, requirement in PEERS.items():
+        installed = importlib.util.find_spec(module) is not None
+        assert any(module in name for name in names) == installed
+        assert (f"{module}: not installed: pip install {requirement}" in printed) != installed
+    # What a full run is meant to reach says nothing about a tiny one.
+    assert "machine: " in printed and "MISSED" not in printed
+
+
+def test_scored_careers_have_the_lengths_asked_for_and_are_not_those_trained_on(script) -> None:
+    workload, lengths = script("scoring_workload"), [5, 15, 25]
+    scored, trained = (
+        workload.simulated_panel(lengths, seed).frame for seed in (workload.SCORED, workload.TRAINING)
+    )
+    for frame in (scored, trained):
+        careers = frame.groupby("worker_id")["year"]
+        assert sorted(careers.size()) == lengths
+        assert (careers.max() - careers.min() == careers.size() - 1).all()
+    assert scored["occupation"].tolist() != trained["occupation"].tolist()
+
+
+@pytest.fixture(scope="module")
+def work(script, tiny_model_folder: Path):
+    return script("scoring_workload").make_workload(tiny_model_folder, [5, 6], rounds=2, sample=2)
+
+
+@pytest.mark.parametrize("module", PEERS)
+def test_a_peer_gives_the_log_probabilities_of_the_reference(script, work, module: str) -> None:
+    pytest.importorskip(module)
+    peers, missing = script("scoring_peers").available_peers(work.language_model, [module])
+    career = work.careers[0]
+    prompt, titles = career.resume.prompt(career.middle), list(work.titles[:33])
+    expected = [reference_log_prob(work.language_model, prompt, title) for title in titles]
+    batches = [None, None] if module == "llama_cpp" else [1, script("scoring_peers").BATCH]
+    assert not missing and [peer.batch for peer in peers[1:]] == batches
+    texts = [continuation(title) for title in titles]
+    for peer in peers[1:]:
+        assert peer.name.startswith(module)
+        assert peer.score(prompt, texts) == pytest.approx(expected, abs=peer.rounding)
+        # It keeps what it has read: a longer prompt, the shortest, the one of the record before.
+        for record in (career.transitions - 1, 0, career.middle - 1) if peer.prepare else ():
+            peer.prepare(career.resume.prompt(record), prompt, texts)
+            assert peer.score(prompt, texts) == pytest.approx(expected, abs=peer.rounding)
+
+
+def test_weights_written_for_llama_cpp_are_those_of_the_model(script, tiny_model, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
+
+    write_gguf = script("llama_cpp_peer").write_gguf
+    write_gguf(tiny_model.model, tmp_path / "model.gguf")
+    # Read back by transformers, which knows the layout of the format by itself.
+    back = AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file="model.gguf", dtype=torch.float32)
+    assert back.config.rope_parameters["rope_theta"] == tiny_model.model.config.rope_parameters["rope_theta"]
+    for name, weights in tiny_model.model.state_dict().items():
+        torch.testing.assert_close(back.state_dict()[name], weights, atol=0, rtol=0)
+    other = GPT2LMHeadModel(GPT2Config(n_layer=1, n_head=1, n_embd=8, vocab_size=16, n_positions=8))
+    refused = r"GPT2LMHeadModel: llama\.cpp is compared on models of the Llama kind only"
+    with pytest.raises(InputError, match=refused):
+        write_gguf(other, tmp_path / "other.gguf")
+
+
+def test_a_peer_or_a_bound_that_is_wrong_is_an_error_and_a_sample_is_scaled(script, work) -> None:
+    comparisons, peers = script("scoring_comparisons"), script("scoring_peers")
+    score = peers.available_peers(work.language_model)[0][0].score
+    wrong = peers.Peer("wrong", 1, lambda prompt, titles: [0.01 + each for each in score(prompt, titles)])
+    one = dataclasses.replace(work, careers=work.careers[:1], rounds=1)
+    with pytest.raises(MismatchError, match=r"wrong gives other log-probabilities: by up to 0\.01 nats"):
+        comparisons.all_titles(one, [wrong])
+    career = work.careers[0]
+    log_probs = comparisons.exact(work, career)
+    scores = bounded_title_log_probs(work.language_model, career.encoded, work.trie, 1e-3)
+    comparisons._check_bounds(scores, log_probs, 1e-3)
+    for fault in ({"lower": scores.lower + 0.01}, {"unresolved": scores.unresolved + 1e-3}):
+        with pytest.raises(MismatchError, match="do not hold"):
+            comparisons._check_bounds(dataclasses.replace(scores, **fault), log_probs, 1e-3)
+    # One second for two of 333 titles of one record, in each of two careers.
+    seconds = np.ones((3, 2))
+    assert comparisons._scaled(work, wrong, seconds) == pytest.approx(333 / 2)
+    # The median over rounds, not the mean.
+    seconds[1] = 100.0
+    assert work.per_transition(seconds * work.transitions) == pytest.approx(2.0)
+
+
+# Conversion.
+
+
+@pytest.mark.slow  # some twenty steps, each in a process of its own
+def test_every_step_of_conversion_is_measured_on_the_same_values(rows_of, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    rows = rows_of("survey_conversion", *CONVERSION, "--sample-rows", SAMPLE, "--folder", folder)
+    for name, row in rows.items():
+        assert row["value"] > 0 and row["unit"] in UNITS
+        assert (row["peer"] is not None) == ("; peer pandas." in name)
+        expected = None if row["peer"] is None else pytest.approx(row["peer"] / row["value"], rel=1e-3)
+        assert row["ratio"] == expected
+    surveys = ("psid", "nlsy79", "nlsy97")
+    values = {name: row["value"] for name, row in rows.items()}
+    careers = [pd.read_parquet(folder / f"{survey}.parquet") for survey in surveys]
+    assert values["simulated records, records"] == sum(map(len, careers))
+    assert values["simulated workers, workers"] == sum(frame["worker_id"].nunique() for frame in careers)
+    seconds, memory = ([values[f"simulate {survey}, {unit}"] for survey in surveys] for unit in ("s", "GB"))
+    assert values["simulate all three, s"] == pytest.approx(sum(seconds), rel=1e-3)
+    assert values["simulate all three, GB"] == max(memory)
+    steps = ["convert psid", "convert nlsy79", "convert nlsy97", "convert psid, lines of 300 characters",
+             *(f"convert nlsy79_cohort, {COLUMNS:,} columns{form}" for form in ("", ", from its zip"))]  # fmt: skip
+    assert {f"{name}, {unit}" for name in steps for unit in ("s", "GB")} <= values.keys()
+    assert [sum(reader in name for name in values) for reader in ("read_fwf", "read_csv")] == [6, 4]
+    # The cohort has the columns, and the sample its first rows.
+    cohort, sample = (
+        pd.read_csv(folder / name / f"{name}.csv") for name in ("nlsy79_cohort", "nlsy79_sample")
+    )
+    assert cohort.shape == (WORKERS, COLUMNS)
+    pd.testing.assert_frame_equal(sample, cohort.iloc[:SAMPLE])
+    own = [name for name in cohort if not name.startswith("Z")]
+    assert pd.read_csv(folder / "nlsy79" / "raw" / "simulated.csv").equals(cohort[own])
+
+
+def test_a_panel_that_differs_from_the_careers_and_a_folder_with_files_are_refused(
+    script, run, tmp_path: Path
+) -> None:
     benchmark, raw = script("survey_conversion"), tmp_path / "nlsy97" / "raw"
     benchmark.simulate(tmp_path, "nlsy97", 20)
     assert benchmark.convert(tmp_path, "nlsy97", raw).seconds > 0
@@ -126,24 +252,21 @@ def test_a_panel_that_differs_from_the_careers_is_an_error(script, tmp_path: Pat
     careers.to_parquet(tmp_path / "nlsy97.parquet")
     with pytest.raises(MismatchError, match="is not what was simulated"):
         benchmark.convert(tmp_path, "nlsy97", raw)
-
-
-def test_a_folder_with_files_is_refused(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "mine.csv").touch()
     with pytest.raises(InputError, match=r"not empty\. Give a folder that is empty or does not exist"):
-        run("survey_conversion", *TINY, "--folder", tmp_path)
+        run("survey_conversion", *CONVERSION, "--folder", tmp_path)
+
+
+# Fine-tuning, and the comparison on a survey.
 
 
 @pytest.mark.slow
 def test_fine_tuning_is_compared_with_the_peers_on_the_same_careers(
-    script, run: Run, tiny_model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    script, rows_of, tiny_model_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(script("fine_tuning"), "PEAK_SIZE", 256)
-    run("fine_tuning", "--base", tiny_model_folder, "--careers", 2, "--batch-size", 1, "--rounds", 1, "--clock", "cpu",
-        "--json", tmp_path / "rows.json")  # fmt: skip
-    rows = {row["name"]: row for row in json.loads((tmp_path / "rows.json").read_text())}
-    assert all(list(row) == ["name", "value", "unit", "peer", "ratio"] for row in rows.values())
+    benchmark = script("fine_tuning")
+    monkeypatch.setattr(benchmark, "PEAK_SIZE", 256)
+    given = ["--base", tiny_model_folder, "--careers", 2, "--batch-size", 1, "--rounds", 1, "--clock", "cpu"]
+    rows = {row["name"]: row for row in rows_of("fine_tuning", *given).values()}
     assert rows["careers"]["value"] == 2
     assert rows["padding of Trainer's batches"]["value"] == 0  # one career a batch
     start = rows["loss at the start, float32; peer Trainer"]
@@ -166,17 +289,15 @@ def test_careers_to_be_trained_on_are_always_the_same_and_padding_is_counted(
     benchmark = script("fine_tuning")
     one, two = (benchmark.simulated_resumes(12, str(tiny_model_folder)) for _ in range(2))
     assert [career.ids.tolist() for career in one] == [career.ids.tolist() for career in two]
-    assert len(one) == 12
-    assert all(1 <= len(career.spans) <= 25 for career in one)
+    assert len(one) == 12 and all(1 <= len(career.spans) <= 25 for career in one)
     assert len({len(career.ids) for career in one}) > 6
     # Lengths 1 and 3 in one batch fill four of six places.
-    assert benchmark.padding([1, 3], 2) == pytest.approx(1 / 3)
-    assert benchmark.padding([1, 3], 1) == 0
+    assert [benchmark.padding([1, 3], size) for size in (2, 1)] == [pytest.approx(1 / 3), 0]
 
 
 @pytest.mark.slow  # eight models, one of them fine-tuned
 def test_all_models_are_compared_on_the_same_workers_of_a_survey(
-    script, run: Run, tmp_path: Path, tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch,
+    script, run, tmp_path: Path, tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     comparison = script("survey_comparison")
@@ -196,8 +317,7 @@ def test_all_models_are_compared_on_the_same_workers_of_a_survey(
     assert "Multinomial logit" in capsys.readouterr().err
     found = read_comparison(tmp_path / "stored")
     models = found.perplexity["model"].tolist()
-    assert models[-3:] == ["CAREER", "CAREER, transfer", "Tiny, fine-tuned"]
-    assert len(models) == 8
+    assert models[-3:] == ["CAREER", "CAREER, transfer", "Tiny, fine-tuned"] and len(models) == 8
     assert set(found.perplexity["workers"]) == {20}
     assert set(found.differences["model"]) == set(models[:-1])
     assert found.about["train"] == 20

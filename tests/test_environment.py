@@ -5,7 +5,6 @@ import sys
 import tomllib
 from pathlib import Path
 
-import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -27,41 +26,30 @@ LOCKED = {
 
 def test_environment_is_what_make_environment_writes(tmp_path):
     command = [sys.executable, "-m", "pyproject2conda", "project", "-f", str(ROOT / "pyproject.toml")]
-
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-
     got = (tmp_path / "environment.yml").read_text()
     assert got == (ROOT / "environment.yml").read_text(), "run `make environment` and commit the file"
 
 
-def test_conda_gives_python_and_pip_only_and_python_is_one_that_the_package_allows():
+def test_conda_gives_python_and_pip_and_each_pip_line_is_what_the_lock_installs():
     python, pip = ENVIRONMENT["dependencies"][:-1]
-
     assert pip == "pip"
     assert python.removeprefix("python=") in SpecifierSet(PYPROJECT["project"]["requires-python"])
+    for requirement in PIP_LINES:
+        if requirement.name == "torch":
+            # Not in the lock: its CPU and GPU builds differ, so it is pinned in pyproject.toml alone.
+            assert str(requirement) in PYPROJECT["project"]["dependencies"]
+            assert "torch" not in LOCKED
+        else:
+            assert LOCKED[canonicalize_name(requirement.name)] in requirement.specifier, requirement
 
 
-@pytest.mark.parametrize("requirement", PIP_LINES, ids=lambda r: r.name)
-def test_each_pip_line_is_what_the_lock_installs(requirement):
-    if requirement.name == "torch":
-        # Not in the lock: its CPU and GPU builds differ, so it is pinned in pyproject.toml alone.
-        assert str(requirement) in PYPROJECT["project"]["dependencies"]
-        assert "torch" not in LOCKED
-    else:
-        assert LOCKED[canonicalize_name(requirement.name)] in requirement.specifier
-
-
-def test_the_lock_is_for_any_machine():
+def test_the_lock_is_for_any_machine_and_every_direct_dependency_pinned():
     text = (ROOT / "requirements.lock").read_text()
-
     assert all("==" in line for line in text.splitlines() if not line.startswith("#"))
     assert [name for name in LOCKED if name.startswith(("nvidia", "triton", "llm", "labor"))] == []
     assert not any(sign in text for sign in ("://", "file:", "--", " /", "+cpu"))
-
-
-def test_every_direct_dependency_is_pinned_exactly():
     project = PYPROJECT["project"]
     direct = [*project["dependencies"], *project["optional-dependencies"]["test"]]
     direct += PYPROJECT["tool"]["labor_llm"]["install-without-dependencies"]
-
     assert [line for line in direct if not str(Requirement(line).specifier).startswith("==")] == []

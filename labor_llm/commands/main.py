@@ -15,7 +15,6 @@ import typer
 
 from labor_llm import __version__
 from labor_llm.commands import models, surveys
-from labor_llm.commands.options import ProfileOption
 from labor_llm.errors import InputError, LaborLLMError
 
 app = typer.Typer(
@@ -26,6 +25,7 @@ app = typer.Typer(
     # A traceback with local variables would show records.
     pretty_exceptions_show_locals=False,
 )
+ProfileOption = Annotated[str, typer.Option(help="Name of a packaged profile, or path of a YAML file.")]
 SayOption = Annotated[str, typer.Option(help="A line to print before it begins.")]
 
 for command in (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -45,27 +44,21 @@ def convert(
     from labor_llm.surveys.report import CONVERSION
     from labor_llm.workflow.datasets import store_careers
 
-    _check_out(out, [raw, crosswalks, *([column_map] if column_map else [])])
-    name = dataset or survey
-    careers, conversion = convert_survey(
-        survey, raw, crosswalks, name, option or (), column_map, other_versions
-    )
-    texts = {CONVERSION: conversion.to_json()}
-    store_careers(out, careers, SURVEYS[survey].name, split_seed, texts=texts, persons=SURVEYS[survey].name)
-    for line in conversion.lines():
-        typer.echo(line)
-    typer.echo(f"{out}: {len(careers.workers):,} workers, {len(careers.frame):,} records.")
-
-
-def _check_out(out: Path, inputs: Sequence[Path]) -> None:
-    """Refuse, before anything is read, a folder for the result that holds or is one of the inputs."""
-    for given in inputs:
+    for given in filter(None, (raw, crosswalks, column_map)):
         result, source = out.resolve(), given.resolve()
-        if result == source or result in source.parents or source in result.parents:
+        if result.is_relative_to(source) or source.is_relative_to(result):
             raise InputError(
                 f"--out {out} and {given} lie in one another. Name a folder apart for the result."
             )
     check_replaceable(out)
+    careers, conversion = convert_survey(
+        survey, raw, crosswalks, dataset or survey, option or (), column_map, other_versions
+    )
+    texts, of = {CONVERSION: conversion.to_json()}, SURVEYS[survey].name
+    store_careers(out, careers, of, split_seed, texts=texts, persons=of)
+    for line in conversion.lines():
+        typer.echo(line)
+    typer.echo(f"{out}: {len(careers.workers):,} workers, {len(careers.frame):,} records.")
 
 
 def variables(

@@ -136,7 +136,7 @@ class Exhibits:
         Args:
             name: name of the notebook (with data set and model where it is run for several).
             numbers: value by key (lower-case letters, digits, `_`); text is allowed, missing values are not.
-            persons: persons behind each number: a count, a mapping by key, or `'none'`.
+            persons: persons behind each number: a count for all, a Series in their order, or `'none'`.
             decimals: of the numbers that are not whole; those that are get separators.
 
         Raises:

@@ -37,7 +37,7 @@ from labor_llm.models.loading import (
     say_if_bfloat16_is_emulated,
 )
 from labor_llm.store.artefacts import check_replaceable, environment, is_current, writing
-from labor_llm.store.results import discard_finished, only_run_into, unfinished
+from labor_llm.store.results import discard_finished, unfinished, work_into
 from labor_llm.store.staleness import code_checksum
 from labor_llm.text.templates import resumes
 from labor_llm.text.tokenization import EncodedResume, encode_resume
@@ -146,7 +146,7 @@ def fine_tune(
             check_replaceable(folder, replace=replace)
             working = unfinished(folder)
             if processes.is_main:
-                held.enter_context(only_run_into(folder, identity, _DIFFERENCES))
+                held.enter_context(work_into(folder, identity, _DIFFERENCES))
             language_model = _prepared_model(base, settings)
             for name, careers in (("training", train), ("validation", validation)):
                 _check_careers(name, careers, language_model)

@@ -29,7 +29,7 @@ from labor_llm.finetuning.processes import Processes
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.models.loading import LanguageModel
 from labor_llm.progress import progress
-from labor_llm.store.checkpoints import TrainingState, drop_unfinished, newest_state, save_state, state_after
+from labor_llm.store.checkpoints import TrainingState, newest_state, save_state, state_after
 from labor_llm.text.tokenization import EncodedResume
 
 CURVE_FILE = "learning_curve.csv"
@@ -224,7 +224,6 @@ class FineTuningRun:
         state = None
         with self.processes.together():
             if self.processes.is_main:
-                drop_unfinished(self.folder)
                 state = newest_state(self.folder) if step is None else state_after(self.folder, step)
         return self.processes.spread_state(state, self._trained_weights())
 

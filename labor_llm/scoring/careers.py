@@ -36,8 +36,7 @@ from labor_llm.scoring.realised import check_names, named_title_log_probs, reali
 from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.scoring.title_trie import TitleTrie, build_title_trie
 from labor_llm.store.artefacts import environment
-from labor_llm.store.results import stored
-from labor_llm.store.shards import Arrays, Shards
+from labor_llm.store.results import Arrays, collect_shards, stored
 from labor_llm.store.staleness import code_checksum
 from labor_llm.text.prompts import Preamble
 
@@ -79,7 +78,7 @@ def score_careers(
     """
     question = _asked(panel, settings, seed)
     prepared = prepare_careers(language_model, panel, settings.too_long, settings.line_ends, preamble)
-    return _score(language_model, prepared, name, settings, question, Shards(None, ""))
+    return _score(language_model, prepared, name, settings, question, None)
 
 
 def score_panel(
@@ -132,8 +131,7 @@ def score_panel(
     def make(unfinished: Path) -> tuple[Predictions, dict[str, object]]:
         language_model = load(model, settings.dtype, settings.quantization)
         prepared = prepare_careers(language_model, panel, settings.too_long, settings.line_ends, before)
-        shards = Shards(unfinished, identity)
-        predictions = _score(language_model, prepared, label, settings, question, shards)
+        predictions = _score(language_model, prepared, label, settings, question, unfinished / identity)
         shortened = dataclasses.asdict(prepared.shortened)
         asked = {**question, "all_titles_workers": len(question["in_full"])}
         del asked["in_full"]
@@ -165,7 +163,7 @@ def result_identity(
 
 
 def in_shards(
-    name: str, number: int, unit: str, shards: Shards, score: Callable[[int], Arrays]
+    name: str, number: int, unit: str, shards: Path | None, score: Callable[[int], Arrays]
 ) -> dict[str, np.ndarray]:
     """Return the scores of all careers or workers, one after the other, each array under its name.
 
@@ -173,7 +171,7 @@ def in_shards(
         name: of the work, for the progress.
         number: of careers or workers.
         unit: which of the two.
-        shards: where they are stored, twenty a shard.
+        shards: folder in which they are stored, twenty a shard; None to store nothing.
         score: returns the scores of one of them.
     """
     with progress(name, number, unit) as advance:
@@ -188,7 +186,7 @@ def in_shards(
         def found(start: int) -> None:
             advance(min(_A_SHARD, number - start), "")
 
-        return _joined(shards.collect(list(range(0, number, _A_SHARD)), compute, found))
+        return _joined(collect_shards(shards, range(0, number, _A_SHARD), compute, found))
 
 
 def _joined(parts: Sequence[Arrays]) -> dict[str, np.ndarray]:
@@ -218,7 +216,7 @@ def _score(
     name: str,
     settings: ScoringSettings,
     question: Mapping[str, Any],
-    shards: Shards,
+    shards: Path | None,
 ) -> Predictions:
     if prepared.shortened.careers:
         _log.warning("%s: %s", name, prepared.shortened.sentence())

@@ -29,8 +29,7 @@ from labor_llm.scoring.careers import in_shards, result_identity, score_panel
 from labor_llm.scoring.passes import PreparedCareers, bare_model, prepare_careers
 from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.scoring.title_trie import build_title_trie
-from labor_llm.store.results import stored
-from labor_llm.store.shards import Arrays, Shards
+from labor_llm.store.results import Arrays, stored
 from labor_llm.text.tokenization import EncodedResume
 
 
@@ -70,7 +69,7 @@ def score_windows(
     def predictions_of(windows: HistoryWindows) -> Predictions:
         def make(unfinished: Path) -> tuple[Predictions, dict[str, object]]:
             language_model = load(model, dtype, quantization)
-            made = _window_predictions(language_model, windows, label, Shards(unfinished, identity))
+            made = _window_predictions(language_model, windows, label, unfinished / identity)
             return made, {"base": model, "records": windows.records, **loading}
 
         choices = {**loading, "targets": windows.targets.to_csv()}
@@ -124,7 +123,7 @@ def _common_length(texts: Sequence[EncodedResume]) -> int:
 
 
 def _window_predictions(
-    language_model: LanguageModel, windows: HistoryWindows, label: str, shards: Shards
+    language_model: LanguageModel, windows: HistoryWindows, label: str, shards: Path | None
 ) -> Predictions:
     prepared = prepare_careers(language_model, windows.panel)
     # A worker's windows stand together, in the order of the panel.

@@ -8,7 +8,6 @@ count. A killed or failed run leaves no folder under the final name, and an earl
 from __future__ import annotations
 
 import contextlib
-import glob
 import hashlib
 import importlib.metadata
 import json
@@ -74,7 +73,7 @@ def writing(
     folder = Path(folder)
     check_replaceable(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(folder)
+    _clear_up(folder)
     # The hidden name tells which process of which machine uses it.
     aside = folder.with_name(f".{folder.name}.{_MACHINE}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
     try:
@@ -87,32 +86,19 @@ def writing(
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _remove_abandoned(folder: Path) -> None:
-    """Remove what processes of this machine that were killed left beside a folder: it can hold persons' records."""
-    _restore(folder)
-    for path in _abandoned(folder):
-        shutil.rmtree(path, ignore_errors=True)
+def _clear_up(folder: Path) -> None:
+    """Remove what killed processes of this machine left beside a folder: it can hold persons' records.
 
-
-def _restore(folder: Path) -> None:
-    """Put an earlier artefact back if the process that was to replace it was killed when it had moved it away."""
-    for path in _abandoned(folder):
-        if path.suffix == _OLD:
-            # Renaming fails where something stands: then the new artefact had arrived, and the old one is done with.
-            with contextlib.suppress(OSError):
-                os.rename(path, folder)
-
-
-def _abandoned(folder: Path) -> list[Path]:
-    """Return the hidden folders beside a folder that killed processes of this machine left."""
-    pattern = re.compile(
-        rf"\.{re.escape(folder.name)}\.{re.escape(_MACHINE)}-(\d+)-[0-9a-f]{{8}}(?:{re.escape(_OLD)})?"
-    )
-    return [
-        path
-        for path in folder.parent.glob(f".{glob.escape(folder.name)}.*")
-        if (found := pattern.fullmatch(path.name)) and not _is_running(int(found[1]))
-    ]
+    An artefact that one of them had moved away to replace it comes back, unless the new one has arrived.
+    """
+    ours = re.compile(rf"\.{re.escape(folder.name)}\.{_MACHINE}-(\d+)-[0-9a-f]{{8}}({re.escape(_OLD)})?")
+    for path in folder.parent.glob(".*"):
+        if (found := ours.fullmatch(path.name)) and not _is_running(int(found[1])):
+            if found[2]:
+                # Renaming fails where something stands.
+                with contextlib.suppress(OSError):
+                    os.rename(path, folder)
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _is_running(process: int) -> bool:
@@ -140,8 +126,7 @@ def check_replaceable(folder: Path, replace: bool = True) -> None:
         raise InputError(
             f"{folder}: {files[0]} is a file, so no folder can stand in it. Name another folder."
         )
-    foreign = _foreign_files(folder) if folder.is_dir() else []
-    if foreign or folder.is_file():
+    if (foreign := _foreign_files(folder)) or folder.is_file():
         what = f"holds {foreign[0]}" if foreign else "is a file"
         raise InputError(
             f"{folder}: exists and is no stored result ({what}), so it was left alone. Name another folder."
@@ -173,7 +158,7 @@ def verify(folder: Path) -> dict[str, Any]:
     folder = Path(folder)
     path = folder / MANIFEST
     if not path.is_file():
-        _restore(folder)
+        _clear_up(folder)
     if not path.is_file():
         state = "has no manifest.json: it is not a finished result" if folder.is_dir() else "does not exist"
         raise ArtefactError(f"{folder}: {state}. Run the step that makes it, then try again.")
@@ -191,40 +176,35 @@ def verify(folder: Path) -> dict[str, Any]:
             f"{path}: it was changed after it was written. Remove {folder} and make it again."
         )
     for name, (size, checksum) in files.items():
-        _verify_file(folder / name, size, checksum)
+        path = folder / name
+        if not path.is_file():
+            fault = f"listed in {MANIFEST} but missing. Remove"
+        elif (found := path.stat().st_size) != size:
+            fault = f"{found:,} bytes found, {size:,} written. The file was cut or changed: remove"
+        elif sha256(path) != checksum:
+            fault = f"its sha256 differs from the one in {MANIFEST}. The file was changed after it was written: remove"
+        else:
+            continue
+        raise ArtefactError(f"{path}: {fault} {path.parent} and make it again.")
     return manifest
+
+
+def sound(folder: Path) -> dict[str, Any] | None:
+    """Return the manifest of an artefact as `verify` does, but None where that refuses it."""
+    with contextlib.suppress(ArtefactError):
+        return verify(folder)
+    return None
 
 
 def is_current(folder: Path, identity: str) -> bool:
     """Tell whether a sound artefact stands at `folder` whose parameter `identity` is the given one."""
-    try:
-        return verify(folder)["parameters"].get("identity") == identity
-    except ArtefactError:
-        return False
+    manifest = sound(folder)
+    return manifest is not None and manifest["parameters"].get("identity") == identity
 
 
 def checksum_of(path: Path) -> str:
     """Return the sha256 that identifies a file, or an artefact folder by the checksums in its manifest."""
-    path = Path(path)
-    if path.is_dir():
-        files = verify(path)["files"]
-        return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
-    return sha256(path)
-
-
-def _verify_file(path: Path, size: int, checksum: str) -> None:
-    again = f"remove {path.parent} and make it again."
-    if not path.is_file():
-        raise ArtefactError(f"{path}: listed in {MANIFEST} but missing. R{again[1:]}")
-    found = path.stat().st_size
-    if found != size:
-        raise ArtefactError(
-            f"{path}: {found:,} bytes found, {size:,} written. The file was cut or changed: {again}"
-        )
-    if sha256(path) != checksum:
-        raise ArtefactError(
-            f"{path}: its sha256 differs from the one in {MANIFEST}. The file was changed after it was written: {again}"
-        )
+    return _seal(verify(path)["files"]) if path.is_dir() else sha256(path)
 
 
 def _write_manifest(folder: Path, parameters: Mapping[str, Any], inputs: Mapping[str, Path]) -> None:
@@ -246,9 +226,9 @@ def _write_manifest(folder: Path, parameters: Mapping[str, Any], inputs: Mapping
         _flush(written)
 
 
-def _seal(manifest: Mapping[str, Any]) -> str:
-    """Return the sha256 of what a manifest says, so that the manifest itself cannot change unnoticed."""
-    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+def _seal(said: Mapping[str, Any]) -> str:
+    """Return the sha256 of what a manifest says, or a part of it, so that it cannot change unnoticed."""
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def environment() -> dict[str, Any]:
@@ -265,13 +245,12 @@ def environment() -> dict[str, Any]:
 def _replace_folder(aside: Path, folder: Path) -> None:
     """Rename `aside` to `folder`; an old folder is moved away first, as rename needs an empty target."""
     retired = aside.with_name(aside.name + _OLD)
-    had_old = folder.exists()
-    if had_old:
+    with contextlib.suppress(FileNotFoundError):
         os.rename(folder, retired)
     try:
         os.rename(aside, folder)
     except OSError:
-        if had_old:
+        if retired.exists():
             os.rename(retired, folder)
         raise
     _flush(folder.parent)

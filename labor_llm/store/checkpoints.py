@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from labor_llm.errors import ArtefactError
-from labor_llm.store.artefacts import verify, writing
+from labor_llm.store.artefacts import sound, writing
 
 _KEPT = 2
 _LOG = logging.getLogger(__name__)
@@ -58,40 +58,43 @@ def save_state(
         for parameter, values in optimizer["state"].items()
         for name, value in values.items()
     }
+    described = {"step": step, "groups": optimizer["param_groups"], "notes": notes}
+    whole = {name: weight.contiguous() for name, weight in weights.items()}
     # A damaged state may stand there, which the run has left out and now comes to again.
     shutil.rmtree(_place(folder, step), ignore_errors=True)
-    described = {"step": step, "groups": optimizer["param_groups"], "notes": notes}
     with writing(_place(folder, step)) as aside:
-        save_file(
-            {name: weight.contiguous() for name, weight in weights.items()}, aside / "weights.safetensors"
-        )
+        save_file(whole, aside / "weights.safetensors")
         save_file(tensors, aside / "optimizer.safetensors")
         (aside / "state.json").write_text(json.dumps(described), encoding="utf-8")
-    _drop_old(folder, step, notes["best_step"])
+    best = notes["best_step"]
+    upto = [path for path in _states(folder) if path <= _place(folder, step)]
+    kept = {*upto[-_KEPT:], *([] if best is None else [_place(folder, best)])}
+    for path in set(_states(folder)) - kept:
+        # Renamed first, so that a kill leaves no half of a state.
+        shutil.rmtree(path.rename(path.with_name(f".{path.name}.old")))
 
 
 def newest_state(folder: Path) -> TrainingState | None:
-    """Return the newest sound state whose best state is sound too; None if there is none, to start anew."""
-    damaged: dict[str, None] = {}  # names, in the order in which they are met
+    """Return the newest sound state whose best state is sound too; None if there is none, to start anew.
+
+    What a kill left of a state that was being written, or removed, is removed.
+    """
+    for path in folder.glob(".state-*"):
+        shutil.rmtree(path)
     found: TrainingState | None = None
+    left_out: dict[str, None] = {}  # names, in the order in which they are met
     for path in reversed(_states(folder)):
         state = _load(path)
         best = state and state.notes["best_step"]
-        if state is None:
-            damaged[path.name] = None
-        elif best is None or best == state.step or _is_sound(_place(folder, best)):
+        needed = path if best is None else _place(folder, best)
+        if state and (needed == path or sound(needed)):
             found = state
             break
-        else:
-            damaged[_place(folder, best).name] = None
-    if damaged:
+        left_out[needed.name] = None
+    if left_out:
         then = "starts anew" if found is None else f"goes on from step {found.step}"
-        _LOG.warning(
-            "%s: damaged or missing checkpoint left out: %s. Fine-tuning %s.",
-            folder,
-            ", ".join(damaged),
-            then,
-        )
+        names = ", ".join(left_out)
+        _LOG.warning("%s: damaged or missing checkpoint left out: %s. Fine-tuning %s.", folder, names, then)
     return found
 
 
@@ -102,8 +105,7 @@ def state_after(folder: Path, step: int) -> TrainingState:
         ArtefactError: if it is not sound.
     """
     path = _place(folder, step)
-    state = _load(path)
-    if state is None:
+    if (state := _load(path)) is None:
         raise ArtefactError(
             f"{path}: the best checkpoint was damaged or removed while the run went on. Fine-tune again with the same "
             "settings: the run goes back to where its checkpoints are sound."
@@ -113,7 +115,7 @@ def state_after(folder: Path, step: int) -> TrainingState:
 
 def _load(path: Path) -> TrainingState | None:
     """Return a state, or None if it is not sound."""
-    if not _is_sound(path):
+    if not sound(path):
         return None
     described = json.loads((path / "state.json").read_text(encoding="utf-8"))
     state: dict[int, dict[str, torch.Tensor]] = {}
@@ -121,23 +123,8 @@ def _load(path: Path) -> TrainingState | None:
         parameter, name = key.split(".", 1)
         state.setdefault(int(parameter), {})[name] = value
     optimizer = {"state": state, "param_groups": described["groups"]}
-    return TrainingState(
-        described["step"], load_file(path / "weights.safetensors"), optimizer, described["notes"]
-    )
-
-
-def _is_sound(path: Path) -> bool:
-    try:
-        verify(path)
-    except ArtefactError:
-        return False
-    return True
-
-
-def drop_unfinished(folder: Path) -> None:
-    """Remove what a kill left of a state that was being written, or removed."""
-    for path in folder.glob(".state-*"):
-        shutil.rmtree(path)
+    weights = load_file(path / "weights.safetensors")
+    return TrainingState(described["step"], weights, optimizer, described["notes"])
 
 
 def _place(folder: Path, step: int) -> Path:
@@ -146,14 +133,3 @@ def _place(folder: Path, step: int) -> Path:
 
 def _states(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("state-*") if path.is_dir())
-
-
-def _drop_old(folder: Path, step: int, best: int | None) -> None:
-    states = [path for path in _states(folder) if path.name <= _place(folder, step).name]
-    kept = {*states[-_KEPT:], *([] if best is None else [_place(folder, best)])}
-    for path in _states(folder):
-        if path not in kept:
-            # Renamed first, so that a kill leaves no half of a state.
-            retired = path.with_name(f".{path.name}.old")
-            path.rename(retired)
-            shutil.rmtree(retired)

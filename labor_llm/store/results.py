@@ -4,7 +4,13 @@ A results folder has one folder a data set. Beside a result that is not finished
 
     NAME/                          the result: an artefact
     .NAME.unfinished/.lock         held by the run, or the runs, at work; gone with the last process that holds it
+    .NAME.unfinished/identity.txt  what work this is
     .NAME.unfinished/...           what they have done so far
+
+Work in shards several processes and machines share (`collect_shards`):
+
+    KEY/careers-00000020/          a shard that is done: an artefact of its own
+    KEY/careers-00000040.lock      held by the process that computes that shard
 
 The locks are the operating system's (flock). Over a network the file system must carry them (NFS 4, Lustre mounted
 with `flock`, GPFS).
@@ -21,12 +27,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from filelock import FileLock
+import numpy as np
+from filelock import FileLock, Timeout
 
-from labor_llm.errors import BusyError, MismatchError
-from labor_llm.store.artefacts import atomic_path, check_replaceable, is_current, verify
+from labor_llm.errors import BusyError, MismatchError, disk_space_named
+from labor_llm.store.artefacts import check_replaceable, is_current, sound, verify, writing
 
 T = TypeVar("T")
+Arrays = Mapping[str, np.ndarray]
 _LOCK, _IDENTITY, _RESULT_LOCK = ".lock", "identity.txt", "result.lock"
 
 
@@ -110,7 +118,7 @@ def stored(
     """Return the result of this identity that stands at `folder`, or make it and store it there.
 
     Runs of the same identity may work on it at once: each is given the same hidden folder for the shards of its work
-    (`labor_llm.store.shards`), all come to the same result, and the first of them stores it.
+    (`collect_shards`), all come to the same result, and the first of them stores it.
 
     Args:
         folder: where the result stands or will stand.
@@ -129,7 +137,7 @@ def stored(
     if is_current(folder, identity):
         return read(folder)
     check_replaceable(folder, replace)
-    with shared_by_runs(folder, identity) as working:
+    with work_into(folder, identity) as working:
         if is_current(folder, identity):  # Another run has finished meanwhile.
             return read(folder)
         result, parameters = make(working)
@@ -141,7 +149,7 @@ def stored(
 
 def unfinished(folder: Path) -> Path:
     """Return the hidden folder beside `folder` in which an unfinished run keeps its work."""
-    return folder.with_name(f".{folder.name}.unfinished")
+    return folder.parent / f".{folder.name}.unfinished"
 
 
 @contextlib.contextmanager
@@ -157,12 +165,8 @@ def only_run(path: Path) -> Iterator[int]:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise BusyError(
-                f"{path.parent}: another run works there ({path.name} is held). Wait for it, or stop it first."
-            ) from error
+        if not _taken(descriptor):
+            raise _busy(path)
         yield descriptor
     finally:
         # Closing lets go of the lock unless a child still holds it; unlocking would take it from the child too.
@@ -170,128 +174,157 @@ def only_run(path: Path) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def only_run_into(folder: Path, identity: str, others: str) -> Iterator[Path]:
-    """Yield the folder in which an unfinished run into `folder` keeps its work, held for one run of one identity.
+def work_into(folder: Path, identity: str, alone: str = "") -> Iterator[Path]:
+    """Yield the hidden folder beside `folder` in which unfinished work into it is kept.
 
-    The folder is removed if the block succeeds. If the block fails it stays, so that the run can go on, unless
-    nothing has been stored in it.
+    Runs of one identity share it, or one run holds it alone. The last to leave removes it if its block succeeds, the
+    result of this identity stands at `folder` or nothing has been stored; otherwise it stays, to go on from.
 
     Args:
         folder: where the result will stand.
         identity: a hash of all that the result depends on; also the parameter `identity` in its manifest.
-        others: what may differ in an unfinished run of another identity, for the refusal.
+        alone: for one run at a time, which does not begin where work of another identity is left: what may differ in
+            that work, for the refusal.
 
     Raises:
-        BusyError: if another run holds it.
-        MismatchError: if it holds the work of another identity.
+        BusyError: if a run of another identity works there; alone, if any other run does.
+        MismatchError: alone, if work of another identity is left there.
     """
-    working = unfinished(folder)
+    working, finished = unfinished(folder), False
     discard_finished(folder)
-    with only_run(working / _LOCK):
-        try:
-            note = working / _IDENTITY
-            if not _is_empty(working) and note.is_file() and note.read_text(encoding="utf-8") != identity:
-                raise MismatchError(
-                    f"{working}: holds an unfinished run with {others}. Finish it as it was begun, or remove that "
-                    "folder to start anew."
-                )
-            with atomic_path(note) as aside:
-                aside.write_text(identity, encoding="utf-8")
-            yield working
-        except BaseException:
-            if working.is_dir() and _is_empty(working):
-                shutil.rmtree(working)
-            raise
-        _remove(working)
+    descriptor = _join(folder, working, identity, alone)
+    try:
+        yield working
+        finished = True
+    finally:
+        # If others are at work, the last of them cleans up, also where another one has finished.
+        if _taken(descriptor) and (
+            finished or not _has_work(working) or (not alone and is_current(folder, identity))
+        ):
+            _remove(working)
+        os.close(descriptor)
 
 
 def discard_finished(folder: Path) -> None:
     """Remove the work of a run that had stored its result at `folder` when it was killed: the result is whole."""
-    if not folder.name or not (unfinished(folder) / _IDENTITY).is_file():
-        return
-    note = unfinished(folder) / _IDENTITY
-    with contextlib.suppress(BusyError), only_run(note.with_name(_LOCK)):
-        if note.is_file() and is_current(folder, note.read_text(encoding="utf-8")):
-            _remove(note.parent)
+    working = unfinished(folder)
+    if _identity_in(working):
+        with contextlib.suppress(BusyError), only_run(working / _LOCK):
+            if is_current(folder, _identity_in(working)):
+                _remove(working)
 
 
-def _is_empty(working: Path) -> bool:
-    return {path.name for path in working.iterdir()} <= {_LOCK, _IDENTITY}
+def _join(folder: Path, working: Path, identity: str, alone: str) -> int:
+    """Hold the lock of unfinished work, alone or with runs of the same identity; return its descriptor."""
+    lock = working / _LOCK
+    while True:
+        working.mkdir(parents=True, exist_ok=True)
+        # Where something is not found the last run has just removed the folder: begin again.
+        with contextlib.ExitStack() as failing, contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+            failing.callback(os.close, descriptor)
+            # Who is there first says which work this is; who finds somebody there reads what it is.
+            if _taken(descriptor):
+                if not os.path.samefile(descriptor, lock):
+                    continue
+                _say(working, identity, alone)
+            elif alone:
+                raise _busy(lock)
+            if not alone:
+                fcntl.flock(descriptor, fcntl.LOCK_SH)
+            # Between the two locks another run may have come in, so the one that is there now is asked for.
+            if os.path.samefile(descriptor, lock):
+                if _identity_in(working) != identity:
+                    raise BusyError(
+                        f"{folder}: a run with another model, other careers or other options works on it now. Wait for "
+                        "it, stop it, or name another folder; only runs of the same command, code and number of "
+                        "threads share their work."
+                    )
+                failing.pop_all()
+                return descriptor
+
+
+def _taken(descriptor: int) -> bool:
+    """Lock a file for this process alone, if no other holds it; tell whether that was so."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _busy(lock: Path) -> BusyError:
+    return BusyError(
+        f"{lock.parent}: another run works there ({lock.name} is held). Wait for it, or stop it first."
+    )
+
+
+def _say(working: Path, identity: str, alone: str) -> None:
+    """Write down whose work the folder holds."""
+    before = _identity_in(working)
+    if alone and before not in ("", identity) and _has_work(working):
+        raise MismatchError(
+            f"{working}: holds an unfinished run with {alone}. Finish it as it was begun, or remove that "
+            "folder to start anew."
+        )
+    if before != identity:
+        (working / _IDENTITY).write_text(identity, encoding="utf-8")
+
+
+def _identity_in(working: Path) -> str:
+    """Return whose work a folder holds; '' if it does not say."""
+    with contextlib.suppress(FileNotFoundError):
+        return (working / _IDENTITY).read_text(encoding="utf-8")
+    return ""
+
+
+def _has_work(working: Path) -> bool:
+    names = (path.name for path in working.rglob("*") if path.is_file())
+    return any(name != _IDENTITY and not name.endswith(_LOCK) for name in names)
 
 
 def _remove(working: Path) -> None:
     """Remove the folder of a finished run; what a kill leaves of it still says whose it was."""
-    for path in working.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-    shutil.rmtree(working)
+    for path in (*working.glob("*/"), working):
+        shutil.rmtree(path, ignore_errors=True)
 
 
-@contextlib.contextmanager
-def shared_by_runs(folder: Path, identity: str) -> Iterator[Path]:
-    """Yield the hidden folder beside `folder` in which runs of one and the same work share their shards.
+def collect_shards(
+    folder: Path | None, starts: Sequence[int], compute: Callable[[int], Arrays], found: Callable[[int], None]
+) -> list[Arrays]:
+    """Return all shards of a piece of work in order, each a few named arrays: computed here or by others, or stored.
 
-    The last process that leaves removes it if the result of this identity stands at `folder`, or nothing has been
-    stored; otherwise it stays, so that the work can go on.
+    Every process that runs this takes the shards that nobody holds, waits for those that others hold, and ends with
+    all of them. The lock of a killed process is free at once, and its shard is taken over.
 
     Args:
-        folder: where the result will stand.
-        identity: what the work is; also the parameter `identity` in the manifest of the result.
+        folder: where they are stored, named by what they depend on; None to store nothing.
+        starts: what each shard begins with; its name.
+        compute: computes the shard of a start.
+        found: told the start of each shard that was not computed here.
 
     Raises:
-        BusyError: if a run of another identity works there.
+        ResourceError: if there is no space left.
     """
-    working = unfinished(folder)
-    descriptor = _join(folder, working, identity)
-    try:
-        yield working
-    finally:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            pass  # Others are at work; the last of them cleans up.
-        else:
-            if is_current(folder, identity) or not any(working.glob("*/*/")):
-                shutil.rmtree(working, ignore_errors=True)
-        finally:
-            os.close(descriptor)
-
-
-def _join(folder: Path, working: Path, identity: str) -> int:
-    """Hold the working folder's lock together with runs of the same identity; return its descriptor."""
-    while True:
-        working.mkdir(parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(working / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-        except FileNotFoundError:
-            continue  # The last run has just removed the folder.
-        try:
-            with contextlib.suppress(BlockingIOError):
-                # Nobody else is there: say which work this is. Who finds somebody there reads what it is.
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, identity.encode(), 0)
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
-            if not _still_there(descriptor, working / _LOCK):
-                os.close(descriptor)
-                continue
-            # Between the two locks another run may have come in, so the one that is there now is asked for.
-            if os.pread(descriptor, len(identity) + 1, 0) != identity.encode():
-                raise BusyError(
-                    f"{folder}: a run with another model, other careers or other options works on it now. Wait "
-                    "for it, stop it, or name another folder; only runs of the same command, code and number of "
-                    "threads share their work."
-                )
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
-            raise
-        return descriptor
-
-
-def _still_there(descriptor: int, path: Path) -> bool:
-    """Tell whether the locked file is the one at `path`, not one that was removed meanwhile."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except FileNotFoundError:
-        return False
+    if folder is None:
+        return [compute(start) for start in starts]
+    with disk_space_named(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    done: dict[int, Arrays] = {}
+    # First what nobody is at, then what others hold: their locks come free when they are done or dead.
+    for seconds in (0, -1):
+        for start in [start for start in starts if start not in done]:
+            shard = folder / f"careers-{start:08d}"
+            with contextlib.suppress(Timeout), FileLock(shard.with_suffix(".lock"), timeout=seconds):
+                # One that is damaged is computed again.
+                if manifest := sound(shard):
+                    files = [shard / name for name in manifest["files"]]
+                    done[start] = {path.stem: np.load(path, allow_pickle=False) for path in files}
+                    found(start)
+                    continue
+                arrays = compute(start)
+                with writing(shard) as aside:
+                    for name, array in arrays.items():
+                        np.save(aside / f"{name}.npy", array, allow_pickle=False)
+                done[start] = arrays
+    return [done[start] for start in starts]

@@ -33,15 +33,14 @@ def sources_of(program: Path) -> list[Path]:
 def code_checksum(program: str | Path) -> str:
     """Return the sha256 of the code of a program and of all modules of this package that it rests on.
 
-    Comments, docstrings (also those below a field) and the layout of the code do not count. What a file says is read
-    once a process.
+    Comments, docstrings (also those below a field) and layout do not count. A file is read once a process.
 
     Args:
         program: a module of this package, or a notebook as a script (`.py`) or as Jupyter stores it (`.ipynb`), of
             which the code cells count.
     """
     digest = hashlib.sha256()
-    for path in [Path(program), *(path for path in sources_of(Path(program)) if path != Path(program))]:
+    for path in dict.fromkeys([Path(program), *sources_of(Path(program))]):
         digest.update(_read(path)[0])
     return digest.hexdigest()
 
@@ -84,6 +83,5 @@ def _imported(tree: ast.AST) -> frozenset[str]:
             # `from labor_llm.scoring import reference` may name a module or something in one.
             names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
     ours = {name for name in names if name.split(".")[0] == PACKAGE.name}
-    return frozenset(
-        ours | {name.rsplit(".", depth)[0] for name in ours for depth in range(1, name.count(".") + 1)}
-    )
+    parents = {name.rsplit(".", depth)[0] for name in ours for depth in range(1, name.count(".") + 1)}
+    return frozenset(ours | parents)

@@ -20,18 +20,8 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def arguments(folder: Path, out: Path) -> list[str]:
-    raw, crosswalks = str(folder / RAW), str(folder / CROSSWALKS)
-    return [
-        "convert",
-        "nlsy97",
-        "--raw",
-        raw,
-        "--crosswalks",
-        crosswalks,
-        "--out",
-        str(out),
-        "--other-versions",
-    ]
+    given = f"--raw {folder / RAW} --crosswalks {folder / CROSSWALKS} --out {out} --other-versions"
+    return ["convert", "nlsy97", *given.split()]
 
 
 def test_convert_stores_the_panel_and_says_what_each_step_leaves(simulated, tmp_path):
@@ -41,13 +31,8 @@ def test_convert_stores_the_panel_and_says_what_each_step_leaves(simulated, tmp_
     assert {"panel.parquet", "titles.csv", "splits.csv", "conversion.json", "manifest.json"} == stored
     lines = done.output.splitlines()
     assert lines[0] == "NLSY97: 130 respondents of 8,984 in the cohort."
-    assert [line.split(":")[0].strip() for line in lines[1:6]] == [
-        "read",
-        "in range",
-        "coded",
-        "mapped",
-        "kept",
-    ]
+    steps = [line.split(":")[0].strip() for line in lines[1:6]]
+    assert steps == ["read", "in range", "coded", "mapped", "kept"]
     assert "census2002" in lines[6]
     assert lines[-1].endswith("records.")
     checked = RUNNER.invoke(app, ["validate", str(tmp_path / "out" / "panel.parquet")])
@@ -56,11 +41,11 @@ def test_convert_stores_the_panel_and_says_what_each_step_leaves(simulated, tmp_
 
 @pytest.mark.parametrize("out", [".", RAW, f"{RAW}/out", CROSSWALKS])
 def test_convert_never_writes_over_its_input(simulated, out):
-    before = sorted(path for path in simulated.rglob("*"))
+    before = sorted(simulated.rglob("*"))
     refused = RUNNER.invoke(app, arguments(simulated, simulated / out))
     assert isinstance(refused.exception, InputError)
     assert "lie in one another" in str(refused.exception)
-    assert sorted(path for path in simulated.rglob("*")) == before
+    assert sorted(simulated.rglob("*")) == before
 
 
 def test_a_folder_of_other_files_is_refused_before_anything_is_read(tmp_path):

@@ -120,7 +120,8 @@ def test_a_result_on_another_kind_of_device_is_another(tiny_model_folder: Path) 
 def test_an_unfinished_run_with_other_settings_is_refused(fine_tune_few: FineTune, tmp_path: Path) -> None:
     unfinished = tmp_path / ".m.unfinished"
     (unfinished / "state-00000003").mkdir(parents=True)
-    (unfinished / "identity.txt").write_text("another", encoding="utf-8")
+    for file in ("identity.txt", "state-00000003/state.json"):
+        (unfinished / file).write_text("another", encoding="utf-8")
     with pytest.raises(MismatchError, match=r"other settings, careers, .*remove that folder to start anew"):
         fine_tune_few("m", QUICK)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -14,14 +15,51 @@ import pytest
 from labor_llm.errors import BusyError, InputError, MismatchError
 from labor_llm.store.artefacts import verify, writing
 from labor_llm.store.results import (
+    Results,
+    collect_shards,
     discard_finished,
     only_run,
-    only_run_into,
-    shared_by_runs,
+    open_results,
+    project_root,
     stored,
     unfinished,
+    work_into,
 )
-from labor_llm.store.shards import Shards
+
+ALONE = "other careers"
+HEAD = """
+import json, sys
+from pathlib import Path
+import numpy as np
+from filelock import FileLock
+from labor_llm.store.artefacts import writing
+from labor_llm.store.results import collect_shards, stored, work_into
+folder = Path(sys.argv[1])
+"""
+
+
+@contextlib.contextmanager
+def process(program: str, folder: Path):
+    """A Python process that has said that it is ready."""
+    command = [sys.executable, "-c", HEAD + program, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout.readline() == "ready\n"
+        yield run
+
+
+def busy(folder: Path, identity: str, alone: str = "") -> str:
+    with pytest.raises(BusyError) as refused, work_into(folder, identity, alone):
+        pass
+    return str(refused.value)
+
+
+def test_results_lie_where_they_are_said_to() -> None:
+    folders = open_results("results/x")
+    assert folders == Results(project_root() / "results/x")
+    assert (project_root() / "pyproject.toml").is_file()
+    assert folders.panel("d") == folders.root / "d" / "panel"
+    assert folders.model("d", "m") == folders.root / "d" / "models" / "m"
+    assert open_results("/elsewhere/x").root == Path("/elsewhere/x")
 
 
 class Work:
@@ -49,15 +87,12 @@ class Work:
 def test_what_is_current_is_read_and_anything_else_made_again(tmp_path: Path) -> None:
     work, panel = Work(tmp_path / "result"), tmp_path / "panel.csv"
     panel.write_text("a")
-    assert [work.result(inputs={"panel": panel}), work.result()] == [1, 1]
-    assert work.made == 1
+    assert [work.result(inputs={"panel": panel}), work.result(), work.made] == [1, 1, 1]
     manifest = verify(work.folder)
     assert manifest["parameters"] == {"identity": "mine", "seed": 3}
     assert set(manifest["inputs"]) == {"panel"}
     other = Work(work.folder, 2)
-    with pytest.raises(
-        InputError, match="holds a finished result that other options, careers or weights made"
-    ):
+    with pytest.raises(InputError, match="a finished result that other options, careers or weights made"):
         other.result("another", replace=False)
     assert (work.result(replace=False), other.made) == (1, 0)
     assert other.result("another") == other.result("another", replace=False) == 2
@@ -84,27 +119,23 @@ def test_a_result_that_another_run_has_stored_meanwhile_is_not_overwritten(tmp_p
 def test_work_that_failed_stays_and_nothing_else_is_taken_for_it(tmp_path: Path) -> None:
     folder = tmp_path / "model"
 
-    def interrupted(identity: str, content: str) -> None:
-        with pytest.raises(KeyboardInterrupt), only_run_into(folder, identity, "other careers") as working:
+    def interrupted(identity: str, content: str, alone: str = ALONE) -> None:
+        with pytest.raises(KeyboardInterrupt), work_into(folder, identity, alone) as working:
             if content:
                 (working / "state").write_text(content)
             raise KeyboardInterrupt
 
-    interrupted("one", "")
-    assert not list(tmp_path.iterdir()), "nothing had been stored"
+    for alone in (ALONE, ""):
+        interrupted("one", "", alone)
+        assert not list(tmp_path.iterdir()), "nothing had been stored"
     interrupted("one", "half")
-    with (
-        pytest.raises(
-            MismatchError, match=r"\.model\.unfinished: holds an unfinished run with other careers\. Finish"
-        ),
-        only_run_into(folder, "two", "other careers"),
-    ):
+    refused = r"\.model\.unfinished: holds an unfinished run with other careers\. Finish it as it was begun"
+    with pytest.raises(MismatchError, match=refused), work_into(folder, "two", ALONE):
         pass
     kept = unfinished(folder) / "state"
-    with only_run_into(folder, "one", "other careers") as working:
+    with work_into(folder, "one", ALONE) as working:
         assert kept.read_text() == "half"
-        with pytest.raises(BusyError), only_run_into(folder, "one", "other careers"):
-            pass
+        assert "another run works there (.lock is held)" in busy(folder, "one", ALONE)
         (working / "folder").mkdir()
     assert not list(tmp_path.iterdir()), "a run that ends leaves nothing"
     interrupted("one", "half")
@@ -117,16 +148,10 @@ def test_work_that_failed_stays_and_nothing_else_is_taken_for_it(tmp_path: Path)
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-def test_a_second_run_is_refused_and_a_later_one_is_not(tmp_path: Path) -> None:
-    first, second = only_run(tmp_path / ".lock"), only_run(tmp_path / ".lock")
-    with first, pytest.raises(BusyError, match="another run works there"), second:
-        pass
-    with only_run(tmp_path / ".lock"):
-        pass
-
-
-def test_a_child_that_outlives_its_parent_still_holds_the_lock(tmp_path: Path) -> None:
+def test_a_second_run_is_refused_also_by_a_child_that_outlives_the_first(tmp_path: Path) -> None:
     with only_run(tmp_path / ".lock") as descriptor:
+        with pytest.raises(BusyError, match="another run works there"), only_run(tmp_path / ".lock"):
+            pass
         waiting = [sys.executable, "-c", "input()"]
         child = subprocess.Popen(waiting, stdin=subprocess.PIPE, pass_fds=[descriptor])
     try:
@@ -138,52 +163,113 @@ def test_a_child_that_outlives_its_parent_still_holds_the_lock(tmp_path: Path) -
         pass
 
 
-def test_the_same_work_is_shared_and_other_work_refused(tmp_path: Path) -> None:
-    result = tmp_path / "result"
-    with shared_by_runs(result, "one") as first:
-        with shared_by_runs(result, "one") as second:
+def test_the_same_work_is_shared_and_other_work_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = Path("result")
+    with pytest.raises(KeyboardInterrupt), work_into(result, "one") as first:
+        with pytest.raises(KeyboardInterrupt), work_into(result, "one") as second:
             assert first == second
-            with pytest.raises(BusyError, match="a run with another model, other careers or other options"):
-                shared_by_runs(result, "two").__enter__()
-            Shards(second, "key").collect([0], lambda start: {"n": np.zeros(1)}, lambda start: None)
+            assert busy(result, "two").startswith(
+                "result: a run with another model, other careers or other options works on it now."
+            )
+            collect_shards(second / "one", [0], numbered, nothing)
+            raise KeyboardInterrupt
         assert first.is_dir()  # the first run still works there
+        raise KeyboardInterrupt
     assert first.is_dir()  # a shard is stored and the result is not: the work can go on
     # Nobody is at work any more.
-    with shared_by_runs(result, "two"), writing(result, {"identity": "two"}):
+    with work_into(result, "two"), writing(result, {"identity": "two"}):
         pass
     assert not first.exists()
 
 
-def test_a_busy_folder_is_named_as_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    with (
-        shared_by_runs(Path("result"), "one"),
-        pytest.raises(BusyError, match=r"^result: a run with another"),
-    ):
-        shared_by_runs(Path("result"), "two").__enter__()
+# Shards.
 
 
-def test_a_run_that_stored_nothing_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), shared_by_runs(tmp_path / "result", "one"):
-        raise KeyboardInterrupt
-    assert not list(tmp_path.iterdir())
+def numbered(start: int) -> dict[str, np.ndarray]:
+    return {"numbers": np.array([start])}
 
 
-def test_a_killed_run_does_not_hold_the_folder(tmp_path: Path) -> None:
-    working = (
-        "import sys; from pathlib import Path; from labor_llm.store.results import shared_by_runs\n"
-        "with shared_by_runs(Path(sys.argv[1]), 'one'):\n    print('held', flush=True); input()"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", working, str(tmp_path / "result")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as run:
-        assert run.stdout is not None
-        run.stdout.readline()
-        with pytest.raises(BusyError):
-            shared_by_runs(tmp_path / "result", "two").__enter__()
-        run.kill()
-        run.wait()
-    with shared_by_runs(tmp_path / "result", "two"):
+def nothing(start: int) -> None:
+    pass
+
+
+DIVIDED = """
+mine = []
+def compute(start):
+    mine.append(start)
+    return {"n": np.array([start])}
+def make(working):
+    print("ready", flush=True)
+    input()
+    return [int(part["n"][0]) for part in collect_shards(working / "key", range(40), compute, print)], {}
+def write(folder, result, parameters, inputs):
+    with writing(folder, parameters, inputs) as aside:
+        (aside / "result.json").write_text(json.dumps(result))
+result = stored(folder, "one", make, None, write)
+print(json.dumps([mine, result]))
+"""
+
+
+def test_two_processes_divide_the_work_and_end_with_the_whole(tmp_path: Path) -> None:
+    with process(DIVIDED, tmp_path / "result") as one, process(DIVIDED, tmp_path / "result") as other:
+        for run in (one, other):
+            run.stdin.write("\n")
+            run.stdin.flush()
+        computed, results = zip(
+            *(json.loads(run.communicate()[0].splitlines()[-1]) for run in (one, other)), strict=True
+        )
+    assert sorted(computed[0] + computed[1]) == list(range(40))
+    assert results == (list(range(40)),) * 2
+    assert [path.name for path in tmp_path.iterdir()] == ["result"]
+
+
+HOLDING = """
+with work_into(folder, "one") as working:
+    shard = working / "key" / "careers-00000020.lock"
+    shard.parent.mkdir()
+    with FileLock(shard):
+        print("ready", flush=True)
+        input()
+"""
+
+
+def test_a_killed_process_holds_neither_the_folder_nor_its_shard(tmp_path: Path) -> None:
+    order: list[int] = []
+    with process(HOLDING, tmp_path / "result") as holder:
+        busy(tmp_path / "result", "two")
+
+        def compute(start: int) -> dict[str, np.ndarray]:
+            order.append(start)
+            if start == 40:  # everything that is free is done; now the holder dies
+                holder.kill()
+            return numbered(start)
+
+        with work_into(tmp_path / "result", "one") as working:
+            parts = collect_shards(working / "key", [0, 20, 40], compute, nothing)
+        holder.wait()
+    assert order == [0, 40, 20]
+    assert [int(part["numbers"][0]) for part in parts] == [0, 20, 40]
+    with work_into(tmp_path / "result", "two"):
         pass
+
+
+def test_what_another_has_stored_is_not_computed(tmp_path: Path) -> None:
+    def compute(start: int) -> dict[str, np.ndarray]:
+        return {"numbers": np.array([-1])}
+
+    def collected(key: str) -> list[int]:
+        return [
+            int(part["numbers"][0])
+            for part in collect_shards(tmp_path / key, [0, 20, 40], compute, found.append)
+        ]
+
+    found: list[int] = []
+    collect_shards(tmp_path / "key", [0, 20, 30], numbered, nothing)
+    assert collected("key") == [0, 20, -1]
+    assert found == [0, 20]
+    (tmp_path / "key" / "careers-00000020" / "numbers.npy").write_bytes(b"damaged")
+    assert collected("key") == [0, -1, -1]
+    assert collected("other key") == [-1, -1, -1]

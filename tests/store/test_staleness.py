@@ -88,8 +88,14 @@ def test_a_changed_cell_counts_in_both_forms_of_a_notebook(
     assert code_checksum(stored) == before
 
 
-def test_the_modules_of_the_real_package_are_found() -> None:
-    rooms = staleness.PACKAGE
-    found = sources_of(rooms / "scoring" / "careers.py")
-    assert {rooms / "__init__.py", rooms / "errors.py", rooms / "store" / "artefacts.py"} <= set(found)
-    assert rooms / "exhibits" / "__init__.py" not in found
+def test_a_change_of_the_bootstrap_does_not_ask_for_a_new_fine_tuning() -> None:
+    library = staleness.PACKAGE
+    bootstrap, tuning = (
+        library / "evaluation" / "perplexity.py",
+        sources_of(library / "finetuning" / "fit.py"),
+    )
+    assert bootstrap in sources_of(library.with_name("notebooks") / "07_main_comparison.py")
+    assert bootstrap not in tuning
+    assert {library / "__init__.py", library / "errors.py", library / "store" / "checkpoints.py"} <= set(
+        tuning
+    )

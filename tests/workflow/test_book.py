@@ -101,17 +101,25 @@ def test_a_book_is_built_offline_and_a_warning_keeps_the_old_one(results, source
 
 def requests_of(html):
     """What a page would load from elsewhere: scripts, styles, images and frames (links to follow are none)."""
-    loaded = re.compile(r"<(?:script|img|iframe|link)\b[^>]*?(?:src|href)=\"((?:https?:)?//[^\"]+)")
-    pages = [path.read_text(encoding="utf-8") for path in html.rglob("*.html")]
-    styles = [path.read_text(encoding="utf-8") for path in html.rglob("*.css")]
-    imported = re.compile(r"(?:@import|url\()\s*[\"']?((?:https?:)?//[^\"')]+)")
-    return [hit for page in pages for hit in loaded.findall(page)] + [
-        hit for style in styles for hit in imported.findall(style)
+    patterns = {
+        "*.html": r"<(?:script|img|iframe|link)\b[^>]*?(?:src|href)=\"((?:https?:)?//[^\"]+)",
+        "*.css": r"(?:@import|url\()\s*[\"']?((?:https?:)?//[^\"')]+)",
+    }
+    return [
+        hit
+        for files, pattern in patterns.items()
+        for path in html.rglob(files)
+        for hit in re.findall(pattern, path.read_text(encoding="utf-8"))
     ]
 
 
-def test_staged_notebooks_hold_no_path_of_the_machine_and_folded_code(results, source, tmp_path):
-    staged = stage_book(source, results, "demo", tmp_path / "staged")
+def test_staged_are_pages_pictures_and_notebooks_without_paths_of_the_machine_and_with_folded_code(
+    results, source, tmp_path
+):
+    (source / "picture.png").write_bytes(b"PNG")
+    staged = stage_book(source, results, "demo", tmp_path / "staged", generated={"files.md": "# Files\n"})
+    assert (staged / "files.md").read_text(encoding="utf-8") == "# Files\n"
+    assert (staged / "picture.png").read_bytes() == b"PNG"
     path = staged / "notebooks" / "04_fine_tuning-d-one.ipynb"
     assert "/secret/place" not in path.read_text(encoding="utf-8")
     assert nbformat.read(path, as_version=4).cells[1].metadata["tags"] == ["hide-input"]
@@ -124,13 +132,10 @@ def test_staged_notebooks_hold_no_path_of_the_machine_and_folded_code(results, s
     [
         (lambda nb: nb.metadata.papermill.update(exception=True), "exception"),
         (lambda nb: nb.cells[1].update(execution_count=None), "cell 2: it was not executed"),
-        (
-            lambda nb: nb.cells[1].outputs.append(new_output("error", ename="E", evalue="", traceback=[])),
-            "cell 2",
-        ),
+        (lambda nb: nb.cells[1].outputs.append(new_output("error", ename="E", evalue="", traceback=[])), "cell 2"),
         (lambda nb: nb.cells[0].metadata.update(tags=["papermill-error-cell-tag"]), "cell 1"),
     ],
-)
+)  # fmt: skip
 def test_an_unfinished_notebook_is_refused(change, named):
     notebook = executed()
     check_executed(notebook, "07_a.ipynb")
@@ -150,13 +155,6 @@ def test_staging_names_what_is_missing_and_leaves_the_old_stage(results, source,
     with pytest.raises(ArtefactError, match=r"index.md.*'nobody_knows'"):
         stage_book(source, results, "demo", out, required=["07_main_comparison"])
     assert not out.exists()
-
-
-def test_generated_pages_and_pictures_are_staged(results, source, tmp_path):
-    (source / "picture.png").write_bytes(b"PNG")
-    staged = stage_book(source, results, "demo", tmp_path / "staged", generated={"files.md": "# Files\n"})
-    assert (staged / "files.md").read_text(encoding="utf-8") == "# Files\n"
-    assert (staged / "picture.png").read_bytes() == b"PNG"
 
 
 def test_every_number_of_the_prose_pages_is_one_that_the_notebooks_are_asked_for():

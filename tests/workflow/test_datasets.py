@@ -13,7 +13,7 @@ from labor_llm.careers.panel import CareerPanel, split_workers
 from labor_llm.careers.samples import TrainingData
 from labor_llm.errors import ArtefactError, InputError
 from labor_llm.store.artefacts import checksum_of, verify
-from labor_llm.store.results import Results, open_results, project_root
+from labor_llm.store.results import Results
 from labor_llm.workflow.datasets import (
     DatasetSource,
     convert_dataset,
@@ -36,17 +36,6 @@ def results(tmp_path: Path) -> Results:
     return Results(tmp_path / "results")
 
 
-def test_results_lie_where_they_are_said_to() -> None:
-    folders = open_results("results/x")
-    assert folders.root == project_root() / "results/x"
-    assert (project_root() / "pyproject.toml").is_file()
-    assert folders.panel("d") == folders.root / "d" / "panel"
-    assert folders.model("d", "m") == folders.root / "d" / "models" / "m"
-    assert folders.predictions("d", "m") == folders.root / "d" / "predictions" / "m"
-    assert (folders.exhibits, folders.notebooks) == (folders.root / "exhibits", folders.root / "notebooks")
-    assert open_results("/elsewhere/x").root == Path("/elsewhere/x")
-
-
 def test_own_careers_are_converted_and_opened(
     results: Results, own: dict[str, str], panel: CareerPanel
 ) -> None:
@@ -61,15 +50,9 @@ def test_own_careers_are_converted_and_opened(
     assert splits == split_workers(panel, 5)
     manifest = verify(folder)
     assert manifest["inputs"] == {name: checksum_of(Path(path)) for name, path in own.items()}
-    assert manifest["parameters"] == {
-        "dataset": "own",
-        "survey": "ACME",
-        "label": "Our careers",
-        "split_seed": 5,
-    }
-
-
-def test_label_and_survey_are_the_short_name_if_not_given(results: Results, own: dict[str, str]) -> None:
+    said = {"dataset": "own", "survey": "ACME", "label": "Our careers", "split_seed": 5}
+    assert manifest["parameters"] == said
+    # Label and survey are the short name if they are not given.
     convert_dataset(results, "own", DatasetSource(**own))
     assert (open_dataset(results, "own")[0].survey, results.label("own")) == ("own", "own")
 
@@ -84,6 +67,8 @@ def test_a_data_set_that_is_not_packaged_needs_both_files(
     with pytest.raises(InputError, match=r"Give both of its files: panel \(careers\) and titles"):
         convert_dataset(results, dataset, DatasetSource(**{name: own[name] for name in given}))
     assert not results.root.exists()
+    with pytest.raises(InputError, match=r"'own' has not been converted\. Run notebooks/01_data_conversion"):
+        open_dataset(results, "own")
 
 
 def test_bad_input_leaves_the_earlier_panel(results: Results, own: dict[str, str]) -> None:
@@ -114,12 +99,19 @@ def test_a_split_has_as_many_workers_as_a_published_number_needs(
     assert not results.root.exists()
 
 
-def test_the_packaged_data_set_is_converted_when_it_is_first_opened(results: Results) -> None:
+def test_the_packaged_data_set_is_converted_when_it_is_first_opened_but_not_when_it_is_damaged(
+    results: Results,
+) -> None:
     (careers,), splits = open_datasets(results, ["wage_panel"])
     assert (len(careers.workers), careers.survey) == (545, "NLSY79")
     assert set(splits) == {"wage_panel"}
     assert len(splits["wage_panel"]) == 545
-    assert verify(results.panel("wage_panel"))["parameters"]["split_seed"] == 1
+    folder = results.panel("wage_panel")
+    assert verify(folder)["parameters"]["split_seed"] == 1
+    with open(folder / "panel.parquet", "ab") as file:
+        file.write(b"\0")
+    with pytest.raises(ArtefactError, match=r"panel\.parquet: [\d,]+ bytes found"):
+        open_dataset(results, "wage_panel")
 
 
 def test_the_same_persons_are_not_pooled_under_another_name_of_their_survey(
@@ -132,18 +124,3 @@ def test_the_same_persons_are_not_pooled_under_another_name_of_their_survey(
     convert_dataset(results, "own", DatasetSource(survey="ACME", **own))
     got = open_training_careers(results, "wage_panel", TrainingData(others=["own"], share=0.5))
     assert (got.own.survey, got.added[0].survey) == ("Young men", "ACME")
-
-
-def test_own_careers_that_were_not_converted_say_what_to_run(results: Results) -> None:
-    with pytest.raises(
-        InputError, match=r"the data set 'own' has not been converted\. Run notebooks/01_data_conver"
-    ):
-        open_dataset(results, "own")
-
-
-def test_a_damaged_panel_is_refused_rather_than_made_again(results: Results) -> None:
-    folder = convert_dataset(results, "wage_panel")
-    with open(folder / "panel.parquet", "ab") as file:
-        file.write(b"\0")
-    with pytest.raises(ArtefactError, match=r"panel\.parquet: [\d,]+ bytes found"):
-        open_dataset(results, "wage_panel")

@@ -46,48 +46,6 @@ def test_a_notebook_without_the_cell_declares_nothing():
     assert declared_parameters(nbf.new_notebook(cells=[nbf.new_code_cell("seed: int = 1")])) == {}
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        {},
-        {"seed": -3, "rate": 1, "verbose": True, "datasets": [], "shares": [1, 0.5]},
-        {"note": "x"},
-    ],
-)
-def test_fitting_values_pass(given):
-    assert checked_parameters(notebook(), given, "x.ipynb") == given
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ({"sed": 3}, "no parameter 'sed' (did you mean 'seed'?), it has seed, rate, verbose, dataset,"),
-        ({"zzz": 3}, "no parameter 'zzz', it has seed"),
-        ({"seed = 1; import os": 3}, "'seed = 1; import os' is not a parameter name"),
-        ({"seed": "3"}, "seed is int, not '3' (str)"),
-        ({"seed": True}, "seed is int, not True (bool)"),
-        ({"seed": 1.0}, "seed is int, not 1.0 (float)"),
-        ({"seed": None}, "seed is int, not None (NoneType)"),
-        ({"rate": float("nan")}, "rate is float, not nan (float)"),
-        ({"verbose": 1}, "verbose is bool, not 1 (int)"),
-        (
-            {"dataset": 79},
-            "dataset is str, not 79 (int), pass text that looks like a number by -r dataset 79",
-        ),
-        ({"note": 1e5}, "note is str, not 100000.0 (float), pass text that looks like a number by -r"),
-        ({"datasets": "psid"}, "pass a list by -y 'datasets: [psid]'"),
-        ({"datasets": ["psid", 1]}, "datasets is list[str], not ['psid', 1] (list)"),
-        ({"horizons": [True]}, "horizons is list[int], not [True] (list)"),
-    ],
-)
-def test_a_value_that_does_not_fit_is_refused(given, message):
-    with pytest.raises(InputError) as refused:
-        checked_parameters(notebook(), given, "notebooks/06_baselines.ipynb")
-
-    assert message in str(refused.value)
-    assert str(refused.value).startswith("notebooks/06_baselines.ipynb: ")
-
-
 GROUPED = """\
 dataset: str = "nlsy79"  # data set
 fine_tuning: dict = {"epochs": 1, "learning_rate": 2e-4}  # how the model is fine-tuned
@@ -96,85 +54,85 @@ resumes: dict = {}  # the form of the resumes
 
 
 @pytest.mark.parametrize(
-    ("given", "injected"),
+    ("source", "given", "injected"),
     [
-        ({}, {}),
-        ({"epochs": 3}, {"fine_tuning": {"epochs": 3, "learning_rate": 2e-4}}),
-        (
-            {"fine_tuning": {"epochs": 2}, "batch_size": 4},
-            {"fine_tuning": {"epochs": 2, "learning_rate": 2e-4, "batch_size": 4}},
-        ),
-        (
-            {"dataset": "psid", "resumes.seed": 7, "titles": "numeric"},
-            {"dataset": "psid", "resumes": {"seed": 7, "titles": "numeric"}},
-        ),
+        *((CELL, given, given) for given in (
+            {}, {"note": "x"},
+            {"seed": -3, "rate": 1, "verbose": True, "datasets": [], "shares": [1, 0.5]},
+        )),
+        # Settings are given one by one or as a group, and the others keep the notebook's defaults.
+        (GROUPED, {}, {}),
+        (GROUPED, {"epochs": 3}, {"fine_tuning": {"epochs": 3, "learning_rate": 2e-4}}),
+        (GROUPED, {"fine_tuning": {"epochs": 2}, "batch_size": 4},
+         {"fine_tuning": {"epochs": 2, "learning_rate": 2e-4, "batch_size": 4}}),
+        (GROUPED, {"dataset": "psid", "resumes.seed": 7, "titles": "numeric"},
+         {"dataset": "psid", "resumes": {"seed": 7, "titles": "numeric"}}),
     ],
-)
-def test_settings_are_given_one_by_one_or_as_a_group_and_the_others_keep_the_notebooks_defaults(
-    given, injected
-):
-    assert checked_parameters(notebook(GROUPED), given, "x.ipynb") == injected
+)  # fmt: skip
+def test_fitting_values_pass(source, given, injected):
+    assert checked_parameters(notebook(source), given, "x.ipynb") == injected
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("source", "given", "message"),
     [
-        ({"epochs": 0}, "fine_tuning.epochs: 0 should be greater than or equal to 1"),
-        ({"fine_tuning": {"epoch": 2}}, "fine_tuning.epoch: no such field; did you mean 'epochs'?"),
-        (
-            {"titles": "words"},
-            "resumes.titles: 'words' should be 'literal', 'numeric', 'perturbed' or 'shuffled'",
-        ),
-        (
-            {"seed": 2},
-            "seed is a setting of fine_tuning, resumes: give it as -p fine_tuning.seed or -p resumes.seed",
-        ),
-        ({"epochz": 2}, "no parameter 'epochz' (did you mean 'epochs'?)"),
-        ({"career.epochs": 2}, "no parameter 'career.epochs'"),
-        (
-            {"fine_tuning": 3},
-            "fine_tuning is a group of settings; give it by -y 'fine_tuning: {setting: value}'",
-        ),
+        *((CELL, *case) for case in (
+            ({"sed": 3}, "no parameter 'sed' (did you mean 'seed'?), it has seed, rate, verbose, dataset,"),
+            ({"zzz": 3}, "no parameter 'zzz', it has seed"),
+            ({"seed = 1; import os": 3}, "'seed = 1; import os' is not a parameter name"),
+            ({"seed": "3"}, "seed is int, not '3' (str)"),
+            ({"seed": True}, "seed is int, not True (bool)"),
+            ({"seed": 1.0}, "seed is int, not 1.0 (float)"),
+            ({"seed": None}, "seed is int, not None (NoneType)"),
+            ({"rate": float("nan")}, "rate is float, not nan (float)"),
+            ({"verbose": 1}, "verbose is bool, not 1 (int)"),
+            ({"dataset": 79}, "dataset is str, not 79 (int), pass text that looks like a number by -r dataset 79"),
+            ({"note": 1e5}, "note is str, not 100000.0 (float), pass text that looks like a number by -r"),
+            ({"datasets": "psid"}, "pass a list by -y 'datasets: [psid]'"),
+            ({"datasets": ["psid", 1]}, "datasets is list[str], not ['psid', 1] (list)"),
+            ({"horizons": [True]}, "horizons is list[int], not [True] (list)"),
+            # One message names every problem.
+            ({"sed": 3, "rate": "fast", "verbose": True}, "it has seed, rate, verbose, dataset, datasets, horizons, "
+             "shares, note; rate is float, not 'fast' (str). Nothing was run."),
+        )),
+        *((GROUPED, *case) for case in (
+            ({"epochs": 0}, "fine_tuning.epochs: 0 should be greater than or equal to 1"),
+            ({"fine_tuning": {"epoch": 2}}, "fine_tuning.epoch: no such field; did you mean 'epochs'?"),
+            ({"titles": "words"},
+             "resumes.titles: 'words' should be 'literal', 'numeric', 'perturbed' or 'shuffled'"),
+            ({"seed": 2},
+             "seed is a setting of fine_tuning, resumes: give it as -p fine_tuning.seed or -p resumes.seed"),
+            ({"epochz": 2}, "no parameter 'epochz' (did you mean 'epochs'?)"),
+            ({"career.epochs": 2}, "no parameter 'career.epochs'"),
+            ({"fine_tuning": 3}, "fine_tuning is a group of settings; give it by -y 'fine_tuning: {setting: value}'"),
+        )),
+        # A line that is no declaration.
+        *((line, {}, message) for line, message in (
+            ("seed = 1", "line 1: expected `name: type = default  # help`, found 'seed = 1'"),
+            ("import os", "line 1: expected `name"),
+            ("seed: int", "line 1: expected `name"),
+            ("seed: int = 1\nseed: int = 2", "line 2: 'seed' is declared twice"),
+            ("x: dict = {}", "x has the type 'dict', which is none of int, float"),
+            ("x: list[bool] = []", "x has the type 'list[bool]'"),
+            ("x: int | None = None", "x has the type 'int | None'"),
+            ("seed: int = 'one'", "the default of seed, 'one', is not of its type, int"),
+            ("seed: int = int(1)", "the default of seed, 'int(1)', is not a plain value"),
+            ("seed: int =", "line 1: not Python"),
+        )),
     ],
-)
-def test_a_setting_that_does_not_fit_is_refused(given, message):
+)  # fmt: skip
+def test_a_value_a_setting_or_a_line_that_does_not_fit_is_refused(source, given, message):
     with pytest.raises(InputError) as refused:
-        checked_parameters(notebook(GROUPED), given, "x.ipynb")
+        checked_parameters(notebook(source), given, "notebooks/06_baselines.ipynb")
 
     assert message in str(refused.value)
+    assert str(refused.value).startswith("notebooks/06_baselines.ipynb: ")
 
 
 @pytest.mark.parametrize("name", GROUPS)
 def test_every_field_of_a_group_says_what_it_is(name):
     for field, about in group_of_settings(name).model_fields.items():
         assert about.description, f"{name}.{field}"
-
-
-def test_one_message_names_every_problem():
-    with pytest.raises(InputError, match=r"(?s)'sed'.*rate is float.*Nothing was run"):
-        checked_parameters(notebook(), {"sed": 3, "rate": "fast", "verbose": True}, "x.ipynb")
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("seed = 1", "line 1: expected `name: type = default  # help`, found 'seed = 1'"),
-        ("import os", "line 1: expected `name"),
-        ("seed: int", "line 1: expected `name"),
-        ("seed: int = 1\nseed: int = 2", "line 2: 'seed' is declared twice"),
-        ("x: dict = {}", "x has the type 'dict', which is none of int, float"),
-        ("x: list[bool] = []", "x has the type 'list[bool]'"),
-        ("x: int | None = None", "x has the type 'int | None'"),
-        ("seed: int = 'one'", "the default of seed, 'one', is not of its type, int"),
-        ("seed: int = int(1)", "the default of seed, 'int(1)', is not a plain value"),
-        ("seed: int =", "line 1: not Python"),
-    ],
-)
-def test_a_line_that_is_no_declaration_is_refused(line, message):
-    with pytest.raises(InputError) as refused:
-        checked_parameters(notebook(line), {}, "x.ipynb")
-
-    assert message in str(refused.value)
 
 
 def test_the_cell_is_never_executed(tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -26,26 +26,15 @@ GOOD: dict[str, Any] = {
         "wage_panel": {"label": "NLSY79 men"},
         "own": {"label": "Ours", "survey": "ACME", "panel": "data/careers.csv", "titles": "data/titles.csv"},
         "survey": {
-            "label": "Survey",
-            "reader": "nlsy79",
-            "raw": "data/raw/x",
-            "crosswalks": "data/raw/crosswalks",
-            "column_map": "data/raw/map.csv",
-            "options": {"first_age": 16},
-            "other_crosswalks": True,
+            "label": "Survey", "reader": "nlsy79", "raw": "data/raw/x", "crosswalks": "data/raw/crosswalks",
+            "column_map": "data/raw/map.csv", "options": {"first_age": 16}, "other_crosswalks": True,
         },
-        "simulated": {
-            "label": "Simulated",
-            "reader": "psid",
-            "simulated_workers": 120,
-            "all_titles_workers": 11,
-        },
+        "simulated": {"label": "Simulated", "reader": "psid", "simulated_workers": 120, "all_titles_workers": 11},
     },
     "language_models": {
         "small": {"label": "Small", "base": "smollm2-135m-instruct", "all_titles_workers": 12},
         "small-fine-tuned": {
-            "label": "Small, fine-tuned",
-            "base": "smollm2-135m-instruct",
+            "label": "Small, fine-tuned", "base": "smollm2-135m-instruct",
             "fine_tuning": {"epochs": 2, "learning_rate": 5e-5, "precision": "float32"},
         },
     },
@@ -54,17 +43,43 @@ GOOD: dict[str, Any] = {
     "off_the_shelf": "small",
     "draws": 200,
     "bootstrap_seed": 3,
+}  # fmt: skip
+STUDIED = {
+    "language_models.numeric": {"label": "Numeric", "resumes": {"titles": "numeric", "seed": 7}},
+    "language_models.pooled": {
+        "label": "Pooled", "training": {"workers": 50, "others": ["survey"], "share": 0.5}
+    },
+    "language_models.early": {"label": "Early", "training": {"last_year": 1984}},
+    "language_models.told": {
+        "label": "Told", "fine_tuning": None, "prompt": {"form": "titles"}, "test_workers": 24
+    },
+}  # fmt: skip
+STUDIES = {
+    "titles": ["small-fine-tuned", "numeric"],
+    "pooled_data": ["small-fine-tuned", "pooled"],
+    "prompts": ["told"],
+    "last_year": 1984,
+    "until_last_year": {"early": "small-fine-tuned"},
 }
+# A model of other titles, one of other careers, one that stops early, and the chapters on them.
+VARIANTS = {
+    **{path: GOOD["language_models"]["small-fine-tuned"] | model for path, model in STUDIED.items()},
+    "studies": STUDIES,
+}
+SMALL, TUNED = "language_models.small", "language_models.small-fine-tuned"
 
-Change = Callable[[dict[str, Any]], object]
 
-
-def profile_file(folder: Path, change: Change | None = None, name: str = "mine.yaml") -> Path:
+def profile_file(folder: Path, changes: dict[str, Any] | None = None) -> Path:
+    """A good profile with other values at some paths, such as `datasets.own.panel`; those with None are left out."""
     content = copy.deepcopy(GOOD)
-    if change:
-        change(content)
-    (folder / name).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    return folder / name
+    for path, value in copy.deepcopy(changes or {}).items():
+        *groups, field = path.split(".")
+        group = functools.reduce(lambda inner, key: inner.setdefault(key, {}), groups, content)
+        group[field] = value
+        if value is None:
+            del group[field]
+    (folder / "mine.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return folder / "mine.yaml"
 
 
 def refusal(path: Path) -> str:
@@ -103,9 +118,8 @@ def test_every_run_passes_what_its_notebook_declares(profile: Profile) -> None:
         checked_parameters(nbformat.read(path, as_version=4), run.parameters, str(path))
     notebooks = {path.stem for path in (project_root() / "notebooks").glob("[0-9]*.ipynb")}
     left_out = notebooks - {run.notebook for run in runs}
-    assert left_out <= {"10_titles", "11_pooled_data", "15_structural_change"}, (
-        "these need models of their own"
-    )
+    # These need models of their own.
+    assert left_out <= {"10_titles", "11_pooled_data", "15_structural_change"}
     assert not left_out or profile.name != "demo", "the demo runs every notebook"
     assert len({run.name for run in runs}) == len(runs)
 
@@ -144,12 +158,8 @@ def test_a_chapter_waits_for_all_that_it_reads() -> None:
         }
 
     usual = needs({})
-    for chapter in (
-        "12_history_length-wage_panel",
-        "13_horizons-wage_panel",
-        "14_demographics",
-        "16_embeddings",
-    ):
+    chapters = "12_history_length-wage_panel", "13_horizons-wage_panel", "14_demographics", "16_embeddings"
+    for chapter in chapters:
         assert usual[chapter] >= {
             "wage_panel/panel", "wage_panel/models/career", "wage_panel/models/smollm2-fine-tuned",
             "wage_panel/predictions/smollm2-fine-tuned", "wage_panel/predictions/career",
@@ -162,22 +172,21 @@ def test_a_chapter_waits_for_all_that_it_reads() -> None:
 
 
 def test_a_run_that_is_told_otherwise_still_needs_the_files_of_its_user(tmp_path: Path) -> None:
-    told = {"01_data_conversion-own": {"split_seed": 9}}
+    told = {"parameters": {"01_data_conversion-own": {"split_seed": 9}}}
     usual, other = (
-        {run.name: run for run in notebook_runs(load_profile(str(profile_file(tmp_path, change))))}
-        for change in (None, lambda content: content.update(parameters=told))
+        {run.name: run for run in notebook_runs(load_profile(str(profile_file(tmp_path, changes))))}
+        for changes in ({}, told)
     )
     needed = usual["01_data_conversion-own"].needs
     assert needed
     assert set(other["01_data_conversion-own"].needs) >= set(needed)
 
 
-@pytest.mark.parametrize(("own", "cores", "threads"), [(None, 4, 4), (1, 4, 1), (2, 4, 2), (8, 4, 4)])
+@pytest.mark.parametrize(("own", "threads"), [(None, 4), (1, 1), (2, 2), (8, 4)])
 def test_a_run_takes_all_cores_unless_the_profile_says_how_many(
-    tmp_path: Path, own: int | None, cores: int, threads: int
+    tmp_path: Path, own: int, threads: int
 ) -> None:
-    profile = load_profile(str(profile_file(tmp_path, lambda content: content.update(cores_per_run=own))))
-    assert profile.threads(cores) == threads
+    assert load_profile(str(profile_file(tmp_path, {"cores_per_run": own}))).threads(4) == threads
 
 
 @pytest.mark.parametrize("notebook", ["04_fine_tuning", "05_next_job_scoring"])
@@ -206,42 +215,8 @@ def test_notebooks_alone_run_the_demo() -> None:
         assert values.get("bootstrap", bootstrap) == bootstrap, path
 
 
-def fine_tuning(**changes: object) -> Change:
-    return lambda content: content["language_models"]["small-fine-tuned"]["fine_tuning"].update(changes)
-
-
-def model(**changes: object) -> Change:
-    return lambda content: content["language_models"]["small"].update(changes)
-
-
-def field(**changes: object) -> Change:
-    return lambda content: content.update(changes)
-
-
-def variants(content: dict[str, Any]) -> None:
-    """Add a model of other titles, one of other careers, one that stops early, and the chapters on them."""
-    tuned = content["language_models"]["small-fine-tuned"]
-    content["language_models"] |= {
-        "numeric": {**tuned, "label": "Numeric", "resumes": {"titles": "numeric", "seed": 7}},
-        "pooled": {
-            **tuned,
-            "label": "Pooled",
-            "training": {"workers": 50, "others": ["survey"], "share": 0.5},
-        },
-        "early": {**tuned, "label": "Early", "training": {"last_year": 1984}},
-        "told": {"label": "Told", "base": tuned["base"], "prompt": {"form": "titles"}, "test_workers": 24},
-    }
-    content["studies"] = {
-        "titles": ["small-fine-tuned", "numeric"],
-        "pooled_data": ["small-fine-tuned", "pooled"],
-        "prompts": ["told"],
-        "last_year": 1984,
-        "until_last_year": {"early": "small-fine-tuned"},
-    }
-
-
 def test_models_of_a_study_are_run_and_compared_in_its_chapter_alone(tmp_path: Path) -> None:
-    got = load_profile(str(profile_file(tmp_path, variants)))
+    got = load_profile(str(profile_file(tmp_path, VARIANTS)))
     runs = {run.name: run.parameters for run in notebook_runs(got)}
 
     assert got.compared_models == ["small", "small-fine-tuned"]
@@ -260,204 +235,100 @@ def test_models_of_a_study_are_run_and_compared_in_its_chapter_alone(tmp_path: P
     assert {path.parent.parent.name for path in panels} == {"wage_panel", "survey"}
 
 
-def study(chapter: str, models: object) -> Change:
-    def change(content: dict[str, Any]) -> None:
-        variants(content)
-        content["studies"][chapter] = models
-
-    return change
-
-
-def early(**changes: object) -> Change:
-    def change(content: dict[str, Any]) -> None:
-        variants(content)
-        content["language_models"]["early"].update(changes)
-
-    return change
-
-
-@pytest.mark.parametrize(
-    ("change", "rule"),
-    [
-        (study("titles", ["small-fine-tuned", "absent"]), "'absent', which is not among language_models"),
-        (study("titles", ["small-fine-tuned"]), "studies.titles must name two models at least"),
-        (study("last_year", 1990), "training.last_year of early must be studies.last_year, 1990"),
-        (early(base="someone/model"), "as small-fine-tuned is; they differ in base"),
-        (early(training={"last_year": 1984, "seed": 2}), "as small-fine-tuned is; they differ in training"),
-        (early(resumes={"birth_year": False}, dtype="bfloat16"), "they differ in resumes, dtype"),
-        (early(prompt={"form": "titles"}), "they differ in prompt"),
-        (early(fine_tuning={"epochs": 1}), "they differ in fine_tuning"),
-        (
-            lambda content: (
-                variants(content),
-                content["language_models"]["small-fine-tuned"].update(training={"last_year": 1986}),
-            ),
-            "they differ in training",
-        ),
-        (model(datasets=["own"]), "language_models.small must be run on wage_panel, the first data set"),
-        (
-            lambda content: content["datasets"]["own"].update(language_models=["absent"]),
-            "datasets.own names 'absent'",
-        ),
-        (model(datasets=["elsewhere"]), "'elsewhere', which is not among datasets"),
-        (model(training={"workers": 50}), "training says what a model is fine-tuned on"),
-        (
-            model(test_workers=5),
-            "language_models.small.test_workers: 5 is too few; published numbers rest on 11 persons",
-        ),
-        (field(refitted=["small"]), "refitted names 'small', which is neither among baselines nor"),
-    ],
-)
-def test_studies_that_could_not_be_run_are_refused(tmp_path: Path, change: Change, rule: str) -> None:
-    assert rule in refusal(profile_file(tmp_path, change))
-
-
-def test_fields_taken_over_from_another_entry_may_be_given_anew(tmp_path: Path) -> None:
-    path = profile_file(tmp_path)
-    text = path.read_text(encoding="utf-8").replace("  small:\n", "  small: &small\n")
-    head, models = text.split("language_models:\n")
-    lines = models.split("\n  small-fine-tuned:")
-    path.write_text(head + "language_models:\n" + lines[0] + "\n  other:\n    <<: *small\n    label: Other\n"
-                    + "  small-fine-tuned:" + lines[1], encoding="utf-8")  # fmt: skip
-    assert load_profile(str(path)).language_models["other"].label == "Other"
-
-
-BAD_FIELDS = [
-    (field(drawss=100), "drawss", "no such field"),
-    (lambda content: content.pop("draws"), "draws", "is missing"),
-    (field(draws="200"), "draws", "integer"),
-    (field(draws=200.5), "draws", "integer"),
-    (field(draws=True), "draws", "integer"),
-    (field(draws=99), "draws", "100"),
-    (field(description=""), "description", "1 character"),
-    (field(split_seed="one"), "split_seed", "integer"),
-    (field(baselines="multinomial-logit"), "baselines", "list"),
-    (field(baselines=["logit"]), "baselines.0", "multinomial-logit"),
-    (field(datasets={}), "datasets", "at least 1"),
-    (field(datasets={"My Data": {"label": "x"}}), "datasets.My Data", "pattern"),
-    (field(datasets={1980: {"label": "x"}}), "datasets.1980", "string"),
-    (field(datasets={"own": {"label": "x"}}), "datasets.own", "so it needs files"),
-    (
-        field(datasets={"own": {"label": "x", "panel": "y"}}),
-        "datasets.own",
-        "both of its files: panel (careers) and titles",
-    ),
-    (field(datasets={"own": {"label": "x", "file": "y"}}), "datasets.own.file", "no such field"),
-    (field(fine_tuned="other"), "fine_tuned", "'other', which is not among language_models"),
-    (field(off_the_shelf="other"), "off_the_shelf", "'other', which is not among language_models"),
-    (
-        field(datasets={"wage_panel": {"label": "x", "all_titles_workers": 3}}),
-        "datasets.wage_panel.all_titles_workers",
-        "at least 11, -1 for all or 0 for none",
-    ),
-    (
-        field(datasets={"wage_panel": {"label": "x", "all_titles_workers": 0}}),
-        "datasets",
-        "all_titles_workers is 0 everywhere",
-    ),
-    (
-        field(datasets={"a": {"label": "x", "reader": "psid", "simulated_workers": 20}}),
-        "datasets.a.simulated_workers",
-        "give at least 110",
-    ),
-    (
-        field(datasets={"a": {"label": "x", "reader": "psid", "raw": "data/raw/psid"}}),
-        "datasets.a",
-        "needs raw and crosswalks",
-    ),
-    (
-        field(
-            datasets={"a": {"label": "x", "reader": "psid", "simulated_workers": 120, "options": {"aged": 3}}}
-        ),
-        "datasets.",
-        "'aged' is no option of psid",
-    ),
-    (model(all_titles_workers=-2), "language_models.small.all_titles_workers", "-1"),
-    (
-        lambda content: content["language_models"]["small-fine-tuned"].update(resumes={"birth_year": False}),
-        "fine_tuned",
-        "resumes of another form",
-    ),
-    (field(cores_per_run=0), "cores_per_run", "greater than or equal to 1"),
-    (model(line_ends="needed"), "language_models: line_ends must be the same for all", "compared"),
-    (model(memory_mib=0), "language_models.small.memory_mib", "1"),
-    (model(dtype="float16"), "language_models.small.dtype", "'float32' or 'bfloat16'"),
-    (model(quantization="2bit"), "language_models.small.quantization", "'8bit'"),
-    (model(base=7), "language_models.small.base", "string"),
-    (model(bsae="x"), "language_models.small.bsae", "no such field"),
-    (model(fine_tuning="full"), "language_models.small.fine_tuning", "dictionary"),
-    (fine_tuning(epoch=1), "fine_tuning", "epoch: no such field"),
-    (fine_tuning(method="adapter"), "method", "'full' or 'lora'"),
-    (fine_tuning(epochs=0), "epochs", "greater than or equal to 1"),
-    (fine_tuning(learning_rate=2.0), "learning_rate", "less than 1"),
+REFUSED = [
+    # Fields alone.
+    ({"drawss": 100}, "drawss", "no such field"),
+    ({"draws": None}, "draws", "is missing"),
+    ({"draws": "200"}, "draws", "integer"),
+    ({"draws": 200.5}, "draws", "integer"),
+    ({"draws": True}, "draws", "integer"),
+    ({"draws": 99}, "draws", "100"),
+    ({"description": ""}, "description", "1 character"),
+    ({"split_seed": "one"}, "split_seed", "integer"),
+    ({"cores_per_run": 0}, "cores_per_run", "greater than or equal to 1"),
+    ({"baselines": "multinomial-logit"}, "baselines", "list"),
+    ({"baselines": ["logit"]}, "baselines.0", "multinomial-logit"),
+    # The comparison of the landing page is with the best of them.
+    ({"baselines": []}, "baselines"),
+    ({"baselines": ["multinomial-logit", "multinomial-logit"]}, "baselines"),
+    ({"refitted": ["small"]}, "refitted names 'small', which is neither among baselines nor"),
+    # Data sets.
+    ({"datasets": {}}, "datasets", "at least 1"),
+    ({"datasets": {"My Data": {"label": "x"}}}, "datasets.My Data", "pattern"),
+    ({"datasets": {1980: {"label": "x"}}}, "datasets.1980", "string"),
+    ({"datasets.x": {"label": "x"}}, "datasets.x", "so it needs files"),
+    ({"datasets.own.titles": None}, "datasets.own", "both of its files: panel (careers) and titles"),
+    ({"datasets.own.file": "y"}, "datasets.own.file", "no such field"),
+    ({"datasets.own.language_models": ["absent"]}, "datasets.own names 'absent'"),
+    ({"datasets.own.all_titles_workers": 3}, "datasets.own.all_titles_workers", "at least 11, -1 for all or 0 for"),
+    ({"datasets": {"wage_panel": {"label": "x", "all_titles_workers": 0}}}, "datasets", "is 0 everywhere"),
+    ({"datasets.simulated.simulated_workers": 20}, "datasets.simulated.simulated_workers", "give at least 110"),
+    ({"datasets.survey.crosswalks": None}, "datasets.survey", "needs raw and crosswalks"),
+    ({"datasets.simulated.options": {"aged": 3}}, "datasets.", "'aged' is no option of psid"),
+    # Language models.
+    ({"fine_tuned": "other"}, "fine_tuned", "'other', which is not among language_models"),
+    ({"off_the_shelf": "other"}, "off_the_shelf", "'other', which is not among language_models"),
+    ({f"{SMALL}.all_titles_workers": -2}, f"{SMALL}.all_titles_workers", "-1"),
+    ({f"{SMALL}.line_ends": "needed"}, "language_models: line_ends must be the same for all", "compared"),
+    ({f"{SMALL}.memory_mib": 0}, f"{SMALL}.memory_mib", "1"),
+    ({f"{SMALL}.dtype": "float16"}, f"{SMALL}.dtype", "'float32' or 'bfloat16'"),
+    ({f"{SMALL}.quantization": "2bit"}, f"{SMALL}.quantization", "'8bit'"),
+    ({f"{SMALL}.bsae": "x"}, f"{SMALL}.bsae", "no such field"),
+    ({f"{SMALL}.base": 7}, f"{SMALL}.base", "string"),
+    # Neither packaged, nor a folder, nor of the form of a hub id.
+    ({f"{SMALL}.base": "smollm2-135m-instrct"}, f"{SMALL}.base", "'smollm2-135m-instrct'", "smollm2-135m-instruct"),
+    ({f"{SMALL}.test_workers": 5}, f"{SMALL}.test_workers: 5 is too few; published numbers rest on 11 persons"),
+    ({f"{SMALL}.training": {"workers": 50}}, "training says what a model is fine-tuned on"),
+    ({f"{SMALL}.datasets": ["own"]}, f"{SMALL} must be run on wage_panel, the first data set"),
+    ({f"{SMALL}.datasets": ["elsewhere"]}, "'elsewhere', which is not among datasets"),
+    ({f"{SMALL}.fine_tuning": "full"}, f"{SMALL}.fine_tuning", "dictionary"),
+    ({f"{TUNED}.fine_tuning.epoch": 1}, f"{TUNED}.fine_tuning.epoch: no such field"),
+    ({f"{TUNED}.fine_tuning.epochs": 0}, f"{TUNED}.fine_tuning.epochs", "greater than or equal to 1"),
+    ({f"{TUNED}.fine_tuning.epochs": True}, "epochs", "integer"),
+    ({f"{TUNED}.fine_tuning.method": "adapter"}, "method", "'full' or 'lora'"),
+    ({f"{TUNED}.fine_tuning.learning_rate": 2.0}, "learning_rate", "less than 1"),
     # YAML 1.1 reads 5e-5 without a point as text: the commonest slip of all.
-    (fine_tuning(learning_rate="5e-5"), "learning_rate", "number"),
-    (fine_tuning(epochs="three"), "epochs", "integer"),
-    (fine_tuning(epochs=1.5), "epochs", "integer"),
-    (fine_tuning(epochs=True), "epochs", "integer"),
-    (fine_tuning(weight_decay="none"), "weight_decay", "number"),
-    (fine_tuning(seed="x"), "seed", "integer"),
-    (fine_tuning(max_gradient_norm=None), "max_gradient_norm", "number"),
-    (fine_tuning(method=1), "method", "'full' or 'lora'"),
-]
+    ({f"{TUNED}.fine_tuning.learning_rate": "5e-5"}, "learning_rate", "number"),
+    # Predictions are stored by these names, so a language model would overwrite a baseline.
+    ({"language_models.empirical-transitions": {"label": "x", "base": "smollm2-135m-instruct"}},
+     "empirical-transitions"),
+    # Tables and bootstrap tell models by their labels.
+    ({f"{SMALL}.label": "Small, fine-tuned"}, "Small, fine-tuned"),
+    # The two models of the text: one base with and without fine-tuning.
+    ({f"{TUNED}.resumes": {"birth_year": False}}, "fine_tuned", "resumes of another form"),
+    ({"fine_tuned": "small", "off_the_shelf": "small-fine-tuned"}, "fine_tuned must name a model with fine_tuning"),
+    ({"fine_tuned": "small"}, "fine_tuned must name a model with fine_tuning"),
+    ({f"{SMALL}.base": "tests"}, "fine_tuned must name a model with fine_tuning"),
+    # Studies that could not be run.
+    (VARIANTS | {"studies.titles": ["small-fine-tuned", "absent"]}, "'absent', which is not among language_models"),
+    (VARIANTS | {"studies.titles": ["small-fine-tuned"]}, "studies.titles must name two models at least"),
+    (VARIANTS | {"studies.last_year": 1990}, "training.last_year of early must be studies.last_year, 1990"),
+    *((VARIANTS | {f"language_models.early.{field}": value}, "early must be", "as small-fine-tuned is; they differ in "
+       + field.split(".")[0]) for field, value in {
+        "base": "someone/model", "training.seed": 2, "resumes": {"birth_year": False}, "dtype": "bfloat16",
+        "prompt": {"form": "titles"}, "fine_tuning": {"epochs": 1},
+    }.items()),
+    (VARIANTS | {f"{TUNED}.training": {"last_year": 1986}}, "they differ in training"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("change", "name", "rule"), BAD_FIELDS, ids=[f"{case[1]} {case[2]}" for case in BAD_FIELDS]
+    ("changes", "parts"),
+    [(case[0], case[1:]) for case in REFUSED],
+    ids=[" ".join(case[1:]) for case in REFUSED],
 )
-def test_a_bad_field_is_named_with_its_rule(tmp_path: Path, change: Change, name: str, rule: str) -> None:
-    message = refusal(profile_file(tmp_path, change))
+def test_what_would_fail_or_mislead_is_refused_by_name(
+    tmp_path: Path, changes: dict[str, Any], parts: tuple[str, ...]
+) -> None:
+    message = refusal(profile_file(tmp_path, changes))
     assert message.startswith("mine.yaml")
-    assert name in message
-    assert rule in message
-
-
-def test_a_setting_of_fine_tuning_is_named_with_its_model(tmp_path: Path) -> None:
-    assert "language_models.small-fine-tuned.fine_tuning" in refusal(
-        profile_file(tmp_path, fine_tuning(epochs=0))
-    )
-
-
-def test_an_unknown_base_model_is_refused_before_anything_runs(tmp_path: Path) -> None:
-    """Neither packaged, nor a folder, nor of the form of a hub id."""
-    message = refusal(profile_file(tmp_path, model(base="smollm2-135m-instrct")))
-    assert message.startswith("mine.yaml")
-    assert "language_models.small.base" in message
-    assert "'smollm2-135m-instrct'" in message
-    assert "smollm2-135m-instruct" in message
+    assert [part for part in parts if part not in message] == []
 
 
 @pytest.mark.parametrize("base", ["meta-llama/Llama-2-7b-hf", "smollm2-135m-instruct", "tests"])
 def test_a_hub_id_a_packaged_model_and_a_folder_are_base_models(tmp_path: Path, base: str) -> None:
-    def both(content: dict[str, Any]) -> None:
-        for entry in content["language_models"].values():
-            entry["base"] = base
-
+    both = {f"{SMALL}.base": base, f"{TUNED}.base": base}
     assert load_profile(str(profile_file(tmp_path, both))).language_models["small"].base == base
-
-
-@pytest.mark.parametrize(
-    ("change", "name"),
-    [
-        # Predictions are stored by these names, so a language model would overwrite a baseline.
-        (
-            lambda content: content["language_models"].update(
-                {"empirical-transitions": {"label": "x", "base": "smollm2-135m-instruct"}}
-            ),
-            "empirical-transitions",
-        ),
-        (field(baselines=["multinomial-logit", "multinomial-logit"]), "baselines"),
-        # The comparison of the landing page is with the best of them.
-        (field(baselines=[]), "baselines"),
-        # Tables and bootstrap tell models by their labels.
-        (model(label="Small, fine-tuned"), "Small, fine-tuned"),
-    ],
-    ids=["model named as a baseline", "a baseline twice", "no baseline", "a label twice"],
-)
-def test_a_profile_that_would_fail_or_mislead_later_is_refused(
-    tmp_path: Path, change: Change, name: str
-) -> None:
-    assert name in refusal(profile_file(tmp_path, change))
 
 
 @pytest.mark.parametrize(
@@ -466,39 +337,24 @@ def test_a_profile_that_would_fail_or_mislead_later_is_refused(
         (b"", "expected `field: value` lines. Compare with the packaged demo profile."),
         (b"- a\n", "expected `field: value` lines"),
         (b"a: [\n", "not readable as YAML (while parsing"),
+        (b"draws: 200\ndraws: 300\n", "not readable as YAML (the field 'draws' stands twice"),
         (b"\xff\xfe", "not readable as YAML ('utf-8' codec"),
-        (
-            b"name: !!python/object/apply:os.getcwd []\n",
-            "not readable as YAML (could not determine a constructor",
-        ),
+        (b"x: !!python/object/apply:os.getcwd []\n", "not readable as YAML (could not determine a constructor"),
         (b"# " + b"x" * 2**20, "larger than 1,048,576 bytes, which no profile is."),
     ],
-)
+)  # fmt: skip
 def test_a_file_that_is_no_profile_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "mine.yaml"
     path.write_bytes(content)
     assert refusal(path).startswith(f"mine.yaml: {message}")
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        field(fine_tuned="small", off_the_shelf="small-fine-tuned"),
-        field(fine_tuned="small", off_the_shelf="small"),
-        model(base="tests"),
-    ],
-    ids=["swapped", "the same", "other bases"],
-)
-def test_the_two_models_of_the_text_are_one_base_with_and_without_fine_tuning(
-    tmp_path: Path, change: Change
-) -> None:
-    assert "fine_tuned must name a model with fine_tuning" in refusal(profile_file(tmp_path, change))
-
-
-def test_a_field_that_stands_twice_is_refused(tmp_path: Path) -> None:
+def test_fields_taken_over_from_another_entry_may_be_given_anew(tmp_path: Path) -> None:
     path = profile_file(tmp_path)
-    path.write_text(path.read_text() + "draws: 300\n")
-    assert "draws" in refusal(path)
+    text = path.read_text(encoding="utf-8").replace("  small:\n", "  small: &small\n")
+    other = "  other:\n    <<: *small\n    label: Other\n  small-fine-tuned:\n"
+    path.write_text(text.replace("  small-fine-tuned:\n", other), encoding="utf-8")
+    assert load_profile(str(path)).language_models["other"].label == "Other"
 
 
 @pytest.mark.parametrize("name", ["dmeo", "absent.yaml", "../profiles/demo/x"])

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import nbformat.v4
 import pandas as pd
+import papermill
 import pytest
 import typer.main
 import yaml
 from filelock import FileLock
+from jupyter_client import AsyncKernelManager
+from jupyter_core.utils import run_sync
 
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import read_panel
@@ -21,7 +26,6 @@ from labor_llm.commands.main import app
 from labor_llm.errors import BusyError, InputError, LaborLLMError
 from labor_llm.store.artefacts import verify
 from labor_llm.store.results import open_results, project_root
-from labor_llm.store.staleness import sources_of
 from labor_llm.workflow.book import build_book, stage_book
 from labor_llm.workflow.execution import execute_notebook, execute_unless_current
 from labor_llm.workflow.profile import Profile, load_profile
@@ -52,43 +56,37 @@ def small_profile(
     # Careers of a simulated survey are longer than the other tests'.
     (model / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 4096}))
     tiny = {"base": str(model), "datasets": ["own"]}
-    tuned = {
-        "fine_tuning": {"epochs": 2, "learning_rate": 5.0e-3, "batch_size": 8, "precision": "float32"},
-    }
+    tuned = {"fine_tuning": {"epochs": 2, "learning_rate": 5e-3, "batch_size": 8, "precision": "float32"}}
     small = {
         "description": "Invented careers and a tiny model",
         "results": str(folder / "results"),
         "split_seed": 1,
         "datasets": {
             "own": {
-                "label": "Careers of one's own",
-                "survey": "ACME",
-                "panel": str(folder / "careers.csv"),
-                "titles": str(folder / "titles.csv"),
+                "label": "Careers of one's own", "survey": "ACME",
+                "panel": str(folder / "careers.csv"), "titles": str(folder / "titles.csv"),
             },
             "simulated": {
-                "label": "Simulated PSID",
-                "reader": "psid",
-                "simulated_workers": 120,
-                "all_titles_workers": 0,
+                "label": "Simulated PSID", "reader": "psid", "simulated_workers": 120, "all_titles_workers": 0
             },
         },
         "language_models": {
             "tiny": {"label": "Tiny, off the shelf", **tiny, "all_titles_workers": 24},
             "tiny-fine-tuned": {"label": "Tiny, fine-tuned", **tiny, **tuned},
-            "tiny-numeric": {"label": "Tiny, numeric", **tiny, **tuned, "resumes": {"titles": "numeric"}},
-            "tiny-pooled": {
-                "label": "Tiny, pooled",
+            # In two chapters: other titles, and careers of two data sets.
+            "tiny-variant": {
+                "label": "Tiny, pooled and numeric",
                 **tiny,
                 **tuned,
+                "resumes": {"titles": "numeric"},
                 "training": {"others": ["simulated"], "share": 0.2},
             },
             "tiny-early": {"label": "Tiny, early", **tiny, **tuned, "training": {"last_year": 1982}},
             "tiny-told": {"label": "Tiny, told", **tiny, "titles": "realised", "prompt": {"form": "titles"}},
         },
         "studies": {
-            "titles": ["tiny-fine-tuned", "tiny-numeric"],
-            "pooled_data": ["tiny-fine-tuned", "tiny-pooled"],
+            "titles": ["tiny-fine-tuned", "tiny-variant"],
+            "pooled_data": ["tiny-fine-tuned", "tiny-variant"],
             "prompts": ["tiny-told"],
             "last_year": 1982,
             "until_last_year": {"tiny-early": "tiny-fine-tuned"},
@@ -106,13 +104,32 @@ def small_profile(
         "off_the_shelf": "tiny",
         "draws": 100,
         "bootstrap_seed": 1,
-    }
+    }  # fmt: skip
     (folder / "small.yaml").write_text(yaml.safe_dump(small), encoding="utf-8")
     return load_profile(str(folder / "small.yaml"))
 
 
+@pytest.fixture
+def one_kernel(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """All notebooks in one kernel, emptied in between: most of what a small one takes are its imports."""
+    kernel, execute = AsyncKernelManager(kernel_name="python3"), papermill.execute_notebook
+
+    def execute_in_it(*arguments: Any, **options: Any) -> nbformat.NotebookNode:
+        if kernel.has_kernel:
+            client = kernel.blocking_client()
+            client.start_channels()
+            client.execute("%reset -f", reply=True)
+            client.stop_channels()
+        return execute(*arguments, km=kernel, **options)
+
+    monkeypatch.setattr(papermill, "execute_notebook", execute_in_it)
+    yield
+    run_sync(kernel.shutdown_kernel)(now=True)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(2400)
+@pytest.mark.usefixtures("one_kernel")
 def test_every_notebook_runs_and_the_book_builds(small_profile: Profile, tmp_path: Path) -> None:
     results = open_results(small_profile.results)
     for run in notebook_runs(small_profile):
@@ -122,10 +139,8 @@ def test_every_notebook_runs_and_the_book_builds(small_profile: Profile, tmp_pat
     predictions = read_all_predictions(results, ["own"], ["tiny", "tiny-fine-tuned", "multinomial-logit"])
     off_the_shelf, fine_tuned, logit = (prediction.table["log_prob"].mean() for prediction in predictions)
     assert off_the_shelf < fine_tuned < logit + 3
-    _, splits = read_panel(results.panel("own"))
-    assert set(predictions[0].table["worker_id"]) == {
-        worker for worker, split in splits.items() if split == "test"
-    }
+    careers, splits = read_panel(results.panel("own"))
+    assert set(predictions[0].table["worker_id"]) == set(careers.split(splits, "test").workers)
     known, guessed = read_all_predictions(results, ["simulated"], ["oracle", "empirical-transitions"])
     assert known.table["log_prob"].mean() > guessed.table["log_prob"].mean()
     required = [run.name for run in notebook_runs(small_profile)]
@@ -141,14 +156,19 @@ def test_every_notebook_runs_and_the_book_builds(small_profile: Profile, tmp_pat
     assert "w017" not in published
 
 
+def written_again(profile: Profile, name: str, **fields: Any) -> Profile:
+    """Write a profile to the current folder with other values of some fields."""
+    text = Path(profile.results).with_name("small.yaml").read_text(encoding="utf-8")
+    Path(name).write_text(yaml.safe_dump(yaml.safe_load(text) | fields), encoding="utf-8")
+    return load_profile(name)
+
+
 def test_the_workflow_sees_every_run(
     small_profile: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    small = yaml.safe_load(Path(small_profile.results).with_name("small.yaml").read_text(encoding="utf-8"))
-    small["results"] = str(tmp_path / "results with a blank")
-    (tmp_path / "fresh.yaml").write_text(yaml.safe_dump(small), encoding="utf-8")
     monkeypatch.chdir(tmp_path)  # a relative path is taken from where the command is typed
-    replicate(load_profile("fresh.yaml"), "fresh.yaml", cores=1, dry_run=True)
+    fresh = written_again(small_profile, "fresh.yaml", results=str(tmp_path / "results with a blank"))
+    replicate(fresh, "fresh.yaml", cores=1, dry_run=True)
     said = capfd.readouterr()
     for run in notebook_runs(small_profile):
         assert f"{run.name}: about" in said.out + said.err
@@ -160,15 +180,13 @@ def test_what_a_failed_notebook_had_stored_is_used_by_the_next_run(
     small_profile: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first notebook stores the panel and then cannot write its table, as a folder stands in its place."""
-    small = yaml.safe_load(Path(small_profile.results).with_name("small.yaml").read_text(encoding="utf-8"))
-    small |= {"results": str(tmp_path / "results"), "cores_per_run": 1}
-    (tmp_path / "stopped.yaml").write_text(yaml.safe_dump(small), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
+    stopped = written_again(small_profile, "stopped.yaml", results=str(tmp_path / "results"), cores_per_run=1)
     results = open_results(str(tmp_path / "results"))
     obstacle = results.exhibits / "tab-splits-own.csv" / "in the way"
     obstacle.mkdir(parents=True)
     with pytest.raises(LaborLLMError, match="01_data_conversion"):
-        replicate(load_profile("stopped.yaml"), "stopped.yaml", cores=2)
+        replicate(stopped, "stopped.yaml", cores=2)
     panel, _ = read_panel(results.panel("own"))
     assert len(panel.workers) == 160
     # Of the two cores a run takes one.
@@ -195,18 +213,10 @@ def test_runs_come_after_what_they_need(small_profile: Profile) -> None:
     results = open_results(small_profile.results)
     made: set[Path] = set()
     for run in notebook_runs(small_profile):
-        # Files that a user holds, and the benchmarks that the repository does.
+        # Beside files that a user holds, and the benchmarks that the repository does.
         own_files = {path for path in run.needs if path.suffix == ".csv" or "benchmarks" in path.parts}
         assert set(run.needs) - own_files <= made, run.name
         made |= {*run.makes, results.notebooks / f"{run.name}.ipynb"}
-
-
-def test_a_change_of_the_bootstrap_does_not_ask_for_a_new_fine_tuning() -> None:
-    library = project_root() / "labor_llm"
-    bootstrap = library / "evaluation" / "perplexity.py"
-    assert bootstrap in sources_of(NOTEBOOKS / "07_main_comparison.py")
-    assert bootstrap not in sources_of(library / "finetuning" / "fit.py")
-    assert library / "store" / "checkpoints.py" in sources_of(library / "finetuning" / "fit.py")
 
 
 def test_a_run_is_made_again_when_anything_that_it_reads_has_changed_but_not_when_it_was_touched(

@@ -41,7 +41,7 @@ from labor_llm.store.artefacts import (
     verify,
     writing,
 )
-from labor_llm.store.results import only_run_into
+from labor_llm.store.results import work_into
 from labor_llm.store.staleness import code_checksum
 
 CURVE_FILE = "learning_curve.csv"
@@ -143,7 +143,7 @@ def fit_career(
     model = CareerTransformer(len(outcomes), levels, settings).to(device)
     if start is not None:
         transfer_weights(start, model, levels)
-    with only_run_into(folder, identity, "other careers, settings, start, thread count or code") as working:
+    with work_into(folder, identity, "other careers, settings, start, thread count or code") as working:
         run = CareerRun(model, careers, held_careers, settings, working)
         run.train()
         parameters = {"identity": identity, **settings.model_dump()}

@@ -21,7 +21,7 @@ from labor_llm.baselines.career.settings import CareerSettings
 from labor_llm.errors import NumericalError
 from labor_llm.finetuning.batches import batches
 from labor_llm.progress import progress
-from labor_llm.store.checkpoints import drop_unfinished, newest_state, save_state
+from labor_llm.store.checkpoints import newest_state, save_state
 
 _BETAS = (0.9, 0.98)
 _BEST = "best."
@@ -166,7 +166,6 @@ class CareerRun:
 
     def resume(self) -> None:
         """Go to the newest sound state, if there is one."""
-        drop_unfinished(self.folder)
         state = newest_state(self.folder)
         if state is None:
             return
