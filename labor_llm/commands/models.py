@@ -71,7 +71,7 @@ def score(
     from labor_llm.evaluation.perplexity import perplexity
     from labor_llm.models.loading import load_language_model
     from labor_llm.scoring.careers import score_panel
-    from labor_llm.scoring.checks import measured_error
+    from labor_llm.scoring.reference import error_sentence
 
     if "named" in settings.model_fields_set and settings.titles != "named":
         raise InputError("--named goes with --titles named.")
@@ -88,4 +88,4 @@ def score(
         mean = np.exp(predictions.table[named_column(name)]).mean()
         typer.echo(f"{name}: mean probability {mean:.3f}.")
     if (settings.dtype, settings.quantization) != ("float32", "none"):
-        typer.echo(measured_error(load(model, settings.dtype, settings.quantization), careers).sentence())
+        typer.echo(error_sentence(load(model, settings.dtype, settings.quantization), careers))

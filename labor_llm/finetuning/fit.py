@@ -1,8 +1,8 @@
 """Fine-tuning: next-token loss on the training workers' resumes, on all tokens or on the titles alone.
 
-One sequence a career, never one a transition. The checkpoint with the lowest validation loss is kept
-(paper, fine-tuning). A killed run continues from its newest sound checkpoint: the order of the batches
-is a function of the seed and the epoch alone, so that the end is the same as without the interruption.
+One sequence a career, never one a transition. The checkpoint with the lowest validation loss is kept (paper,
+fine-tuning). A killed run continues from its newest sound checkpoint: the order of the batches is a function of the
+seed and the epoch alone, so that the end is the same as without the interruption.
 
 `accelerate launch` runs it in several processes (`labor_llm.finetuning.processes`); all call the same function.
 """
@@ -42,7 +42,7 @@ from labor_llm.store.staleness import code_checksum
 from labor_llm.text.templates import resumes
 from labor_llm.text.tokenization import EncodedResume, encode_resume
 
-_MOMENTS = 2  # AdamW keeps two numbers a weight
+_COPIES = 13  # of the weights on disk: four checkpoints with AdamW's two numbers a weight, and the model
 _DIFFERENCES = (
     "another base model, other settings, careers, thread count, number or kind of processes, or code"
 )
@@ -69,18 +69,9 @@ def fine_tune_careers(
     inputs: dict[str, Path] | None = None,
     replace: bool = True,
 ) -> Path:
-    """Fine-tune on chosen careers, of one data set or of several (`labor_llm.careers.samples`).
+    """Fine-tune on chosen careers, of one data set or of several (`labor_llm.careers.samples`), as `fine_tune`.
 
-    Args:
-        base: the base model, as in `load_language_model`.
-        careers: those to train on, and those to choose the checkpoint on. What they are, in numbers, stands in the
-            manifest of the model.
-        settings: method, schedule and precision.
-        folder: where the model will stand.
-        inputs: artefacts that the panels come from, for the manifest.
-        replace: whether another stored result at `folder` may be replaced.
-
-    Returns, raises: as `fine_tune`.
+    What the careers are, in numbers, stands in the manifest of the model.
     """
     tokenizer = load_tokenizer(base)
     # A panel that counts several times is encoded once.
@@ -109,7 +100,7 @@ def fine_tune(
     Args:
         base: the base model, as in `load_language_model`.
         train: encoded resumes of the training workers, one career each.
-        validation: those of the validation workers.
+        validation: those of the validation workers, on whom the checkpoint is chosen.
         settings: method, schedule and precision.
         folder: where the model, its tokenizer and `learning_curve.csv` will stand. Beside it a hidden folder
             holds the state of an unfinished run, and its `learning_curve.csv` grows while it runs (`tail -f`).
@@ -158,10 +149,8 @@ def fine_tune(
         whole = processes.whole_model(run.model)
         with processes.together():
             if processes.is_main:
-                parameters = {
-                    "base": base, "identity": identity, **settings.model_dump(), **(described or {}),
-                }  # fmt: skip
-                with writing(folder, parameters, inputs) as aside:
+                made_by = {"base": base, "identity": identity, **settings.model_dump()}
+                with writing(folder, {**made_by, **(described or {})}, inputs) as aside:
                     run.model.save_pretrained(aside, state_dict=whole)
                     language_model.tokenizer.save_pretrained(aside)
                     if settings.method == "lora":
@@ -177,13 +166,13 @@ def read_learning_curve(folder: Path) -> pd.DataFrame:
 
 
 def check_space(folder: Path, model: torch.nn.Module) -> None:
-    """Refuse to begin where the checkpoints would not fit: four of weights and optimizer, and the model.
+    """Refuse to begin where the checkpoints and the model would not fit.
 
     Raises:
         ResourceError: naming the folder, the space needed and the space that is free.
     """
     trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
-    needed = 4 * trained * (4 * (1 + _MOMENTS) + 1)
+    needed = 4 * trained * _COPIES
     existing = next(parent for parent in folder.absolute().parents if parent.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:
@@ -205,11 +194,11 @@ def _identity(
     Equal hashes give the same weights to the last digit on the same machine; another make of processor or GPU, which
     the hash leaves out so that a result can be used elsewhere, may differ in the last digits.
     """
-    # Quantised weights are bitsandbytes' work; without them its version is no matter.
-    used = ["accelerate", *(["bitsandbytes"] if settings.quantization != "none" else [])]
-    versions = {**environment()["versions"], **{name: importlib.metadata.version(name) for name in used}}
-    digest = hashlib.sha256()
-    digest.update(json.dumps([weights_checksum(base), settings.model_dump(), versions]).encode())
+    versions = environment()["versions"] | {"accelerate": importlib.metadata.version("accelerate")}
+    if settings.quantization != "none":
+        versions["bitsandbytes"] = importlib.metadata.version("bitsandbytes")
+    described = [weights_checksum(base), settings.model_dump(), versions]
+    digest = hashlib.sha256(json.dumps(described).encode())
     digest.update(f"{torch.get_num_threads()} {code_checksum(__file__)} {len(train)}".encode())
     digest.update(f"{processes.kind} {processes.count} {processes.device.type}".encode())
     for resume in (*train, *validation):
@@ -247,8 +236,7 @@ def _check_careers(name: str, careers: Sequence[EncodedResume], language_model: 
     if not careers:
         raise InputError(f"Fine-tuning: the {name} split has no worker. Give a panel with more workers.")
     lengths = [len(resume.ids) for resume in careers]
-    too_long = sum(length > language_model.context for length in lengths)
-    if too_long:
+    if too_long := sum(length > language_model.context for length in lengths):
         raise InputError(
             f"Fine-tuning: {too_long:,} of {len(careers):,} {name} careers are longer than the "
             f"{language_model.context:,} tokens that {language_model.name} reads; the longest has {max(lengths):,} "

@@ -30,9 +30,11 @@ from torch import nn
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
+from transformers import PreTrainedModel
 
 from labor_llm.errors import InputError, LaborLLMError
-from labor_llm.finetuning.loss import NextTokenLoss, causal_model
+from labor_llm.finetuning.loss import NextTokenLoss
+from labor_llm.models.loading import causal_model
 from labor_llm.store.checkpoints import TrainingState
 
 _LAUNCH = "labor_llm/finetuning/launch"
@@ -54,11 +56,6 @@ def shares(lengths: Sequence[int], count: int) -> list[list[int]]:
         places[least].append(place)
         tokens[least] += lengths[place]
     return [sorted(some) for some in places]
-
-
-def _is_norm(module: nn.Module) -> bool:
-    own = list(module.parameters(recurse=False))
-    return bool(own) and all(weight.ndim == 1 for weight in own)
 
 
 class Processes:
@@ -105,10 +102,10 @@ class Processes:
                 forward_sync_buffers=False,
             )
         elif self.kind == "FSDP":
-            self._check_sharding(causal_model(loss.model))
-            self._shard(loss)
+            self._shard(loss, causal_model(loss.model))
 
-    def _check_sharding(self, model: nn.Module) -> None:
+    def _shard(self, loss: NextTokenLoss, model: PreTrainedModel) -> None:
+        """Shard every layer, and what lies outside of them, which the loss holds whole from its start to its end."""
         refused = ""
         if os.environ.get("FSDP_VERSION", "2") != "2":
             refused = f"set fsdp_version to 2 in accelerate's configuration, as {_LAUNCH}/fsdp.yaml does."
@@ -119,10 +116,6 @@ class Processes:
             )
         if refused:
             raise self.said_once(InputError(f"Fine-tuning: {refused}"))
-
-    def _shard(self, loss: NextTokenLoss) -> None:
-        """Shard every layer, and what lies outside of them, which the loss holds whole from its start to its end."""
-        model = causal_model(loss.model)
         wanted = FullyShardedDataParallelPlugin(fsdp_version=2)
         options = {
             "reshard_after_forward": wanted.reshard_after_forward,
@@ -137,8 +130,9 @@ class Processes:
         names = set(model._no_split_modules or ())
         for module in list(model.modules()):
             if type(module).__name__ in names:
-                # Norms compute in float32, as in one process.
-                norms = [part for part in module.modules() if _is_norm(part)]
+                # Norms, whose weights are vectors, compute in float32, as in one process.
+                weights = {part: list(part.parameters(recurse=False)) for part in module.modules()}
+                norms = [part for part, own in weights.items() if own and all(one.ndim == 1 for one in own)]
                 if norms:
                     fully_shard(norms, **options)
                 fully_shard(module, mp_policy=layers, **options)
@@ -181,10 +175,10 @@ class Processes:
             For each pass of this process the places of its careers; empty for a pass that it only attends: one under
             DDP if it has no careers, and under FSDP as many as the process with the most passes has.
         """
-        every = []
-        for share in shares(lengths, self.count):
-            divided = divide([lengths[place] for place in share]) if share else []
-            every.append([[share[place] for place in part] for part in divided])
+        every = [
+            [[share[place] for place in part] for part in divide([lengths[place] for place in share])]
+            for share in shares(lengths, self.count)
+        ]
         needed = max(map(len, every)) if self.kind == "FSDP" else 1
         own = every[self.number]
         # What is only attended comes first, so that the last pass of all is a real one for most.
@@ -258,9 +252,7 @@ class Processes:
     ) -> TrainingState | None:
         """Return the main process's state in all processes, each with its shares of the tensors.
 
-        Args:
-            state: in the main process; not read in the others.
-            weights: the trained weights as they lie in this process, in the optimizer's order.
+        The trained weights are given as they lie in this process, in the optimizer's order.
         """
         if self.kind == "one":
             return state

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -59,11 +58,9 @@ def refit_language_model(
     parameters = verify(model)["parameters"]
     if "base" not in parameters:
         raise InputError(f"{model}: was not fine-tuned by this package, so it cannot be fitted again.")
-    parts = [panel.split(splits, name) for name in ("train", "validation", "test")]
-    parts[2] = parts[2] if test is None else test
-    usual = {"others": {}, "last_year": 0, "own_repeats": 1, "own_workers": len(parts[0].workers)}
-    made_from = usual | parameters.get(MANIFEST_ENTRY, {})
-    if any(made_from[name] != value for name, value in usual.items()):
+    train, validation = (panel.split(splits, name) for name in ("train", "validation"))
+    usual = {"others": {}, "last_year": 0, "own_repeats": 1, "own_workers": len(train.workers)}
+    if not (usual | parameters.get(MANIFEST_ENTRY, {})).items() >= usual.items():
         raise InputError(
             f"{model}: was fine-tuned on other careers than those of all training workers, which refits resample. Ask "
             "for refits of a model without `training`."
@@ -93,10 +90,10 @@ def refit_language_model(
         fine_tune_panel(base, both, parts, settings, working)
         return Refitted()
 
-    made_by: dict[str, Any] = {
+    made_by = {
         "label": label, "base": weights_checksum(base), "settings": settings.model_dump(),
         "scoring": [scoring.dtype, scoring.quantization, scoring.too_long, scoring.line_ends],
-        "code": code_checksum(__file__),
-        **environment()["versions"],
+        "code": code_checksum(__file__), **environment()["versions"],
     }  # fmt: skip
-    return training_refits(fit, *parts, refits, folder, seed, made_by)
+    test = panel.split(splits, "test") if test is None else test
+    return training_refits(fit, train, validation, test, refits, folder, seed, made_by)

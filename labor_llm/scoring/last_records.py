@@ -22,11 +22,11 @@ from labor_llm.careers.histories import HistoryWindows, history_windows
 from labor_llm.careers.horizons import HorizonPair, compounded_predictions, direct_predictions, draw_questions
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import TRANSITION_COLUMNS, Predictions, read_predictions, write_predictions
-from labor_llm.models.loading import LanguageModel, load_language_model
+from labor_llm.models.loading import LanguageModel, causal_model, load_language_model
 from labor_llm.progress import progress
 from labor_llm.scoring.all_titles import all_title_log_probs
 from labor_llm.scoring.careers import in_shards, result_identity, score_panel
-from labor_llm.scoring.passes import PreparedCareers, bare_model, prepare_careers
+from labor_llm.scoring.passes import PreparedCareers, prepare_careers
 from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.scoring.title_trie import build_title_trie
 from labor_llm.store.results import stored
@@ -40,8 +40,7 @@ def score_windows(
     model: str,
     label: str,
     folder: Path,
-    dtype: str = "float32",
-    quantization: str = "none",
+    settings: ScoringSettings,
     inputs: Mapping[str, Path] | None = None,
 ) -> dict[int | None, Predictions]:
     """Return a language model's predictions of realised titles with each length of history, and with the whole one.
@@ -54,8 +53,7 @@ def score_windows(
         model: as in `load_language_model`.
         label: what tables call the model.
         folder: in which the predictions of each length are stored, an artefact each: `last-1`, ..., `all`.
-        dtype: as in `load_language_model`.
-        quantization: as in `load_language_model`.
+        settings: arithmetic, and how careers are read; with titles 'realised'.
         inputs: artefacts for the manifests.
 
     Returns:
@@ -64,16 +62,17 @@ def score_windows(
     Raises:
         As `predict_windows` and `labor_llm.scoring.careers.score_panel`.
     """
-    loading = {"dtype": dtype, "quantization": quantization}
     load = functools.cache(load_language_model)
+    loading = settings.model_dump(include={"dtype", "quantization"})
 
     def predictions_of(windows: HistoryWindows) -> Predictions:
         def make(unfinished: Path) -> tuple[Predictions, dict[str, object]]:
-            language_model = load(model, dtype, quantization)
-            made = _window_predictions(language_model, windows, label, Shards(unfinished, identity))
+            language_model = load(model, settings.dtype, settings.quantization)
+            prepared = prepare_careers(language_model, windows.panel, settings)
+            made = _window_predictions(prepared, windows, label, Shards(unfinished, identity))
             return made, {"base": model, "records": windows.records, **loading}
 
-        choices = {**loading, "targets": windows.targets.to_csv()}
+        choices = {**settings.model_dump(), "targets": windows.targets.to_csv()}
         identity = result_identity(windows.panel, model, label, choices, __file__)
         place = folder / f"last-{windows.records}"
         return stored(place, identity, make, read_predictions, write_predictions, inputs)
@@ -81,7 +80,6 @@ def score_windows(
     found: dict[int | None, Predictions] = {
         records: predictions_of(history_windows(panel, records)) for records in sorted(set(lengths))
     }
-    settings = ScoringSettings(titles="realised", **loading)
     found[None] = score_panel(panel, model, label, folder / "all", settings, inputs=inputs, load=load)
     return found
 
@@ -93,8 +91,11 @@ def last_log_probs(language_model: LanguageModel, texts: Sequence[EncodedResume]
         language_model: the model.
         texts: of one worker; the tokens that they all begin with are read once.
     """
-    model, device = bare_model(language_model), language_model.device
-    shared = _common_length(texts)
+    model, device = causal_model(language_model.model), language_model.device
+    # Short of the token before the first one to be predicted.
+    most = min(text.spans[-1][0] for text in texts) - 1
+    beginnings = np.stack([text.ids[:most] for text in texts])
+    shared = int(np.argmin([*(beginnings == beginnings[0]).all(axis=0), False]))
     cache = DynamicCache()
     with torch.inference_mode():
         beginning = torch.as_tensor(texts[0].ids[:shared], device=device)
@@ -113,27 +114,16 @@ def last_log_probs(language_model: LanguageModel, texts: Sequence[EncodedResume]
     return np.array(found)
 
 
-def _common_length(texts: Sequence[EncodedResume]) -> int:
-    """Return how many tokens all texts begin with, short of the token before the first one to be predicted."""
-    most = min(text.spans[-1][0] for text in texts) - 1
-    first = texts[0].ids[:most]
-    differs = np.zeros(most, dtype=bool)
-    for text in texts[1:]:
-        differs |= text.ids[:most] != first
-    return int(differs.argmax()) if differs.any() else most
-
-
 def _window_predictions(
-    language_model: LanguageModel, windows: HistoryWindows, label: str, shards: Shards
+    prepared: PreparedCareers, windows: HistoryWindows, label: str, shards: Shards
 ) -> Predictions:
-    prepared = prepare_careers(language_model, windows.panel)
     # A worker's windows stand together, in the order of the panel.
     workers = windows.targets["worker_id"].to_numpy()
     bounds = np.r_[0, np.flatnonzero(workers[1:] != workers[:-1]) + 1, len(workers)]
 
     def score(worker: int) -> Arrays:
         careers = prepared.careers[bounds[worker] : bounds[worker + 1]]
-        return {"last": last_log_probs(language_model, [career.parts[-1] for career in careers])}
+        return {"last": last_log_probs(prepared.language_model, [career.parts[-1] for career in careers])}
 
     name = f"scoring {label}, last {windows.records}"
     arrays = in_shards(name, len(bounds) - 1, "worker", shards, score)
@@ -171,7 +161,7 @@ class LastRecordScorer:
         Raises:
             As `labor_llm.scoring.passes.prepare_careers` and `labor_llm.scoring.all_titles.all_title_log_probs`.
         """
-        prepared = prepare_careers(self.language_model, panel)
+        prepared = prepare_careers(self.language_model, panel, ScoringSettings())
         if prepared.titles != self._titles:
             self._scored, self._titles = {}, prepared.titles
         trie = build_title_trie(prepared.titles)
@@ -199,11 +189,10 @@ def language_model_pair(
     model: str,
     label: str,
     folder: Path,
+    settings: ScoringSettings,
     paths: int,
     seed: int = 0,
     step: int = 1,
-    dtype: str = "float32",
-    quantization: str = "none",
     inputs: Mapping[str, Path] | None = None,
 ) -> list[HorizonPair]:
     """Return a language model's direct and compounded predictions of the same questions of one horizon.
@@ -219,11 +208,10 @@ def language_model_pair(
         model: as in `load_language_model`.
         label: what tables call the model.
         folder: in which the two artefacts `direct` and `compounded` stand.
+        settings: arithmetic; all titles are scored exactly.
         paths: how many paths of the records between are drawn for each question.
         seed: of the paths.
         step: years from one record to the next.
-        dtype: as in `load_language_model`.
-        quantization: as in `load_language_model`.
         inputs: artefacts for the manifests.
 
     Raises:
@@ -233,21 +221,22 @@ def language_model_pair(
         return []
     asked = draw_questions(questions, number, seed)
     careers = panel.restrict(set(asked["worker_id"]))
-    options = {
-        "paths": paths, "seed": seed, "step": step, "education": "observed",
-        "dtype": dtype, "quantization": quantization,
-    }  # fmt: skip
+    options = {"paths": paths, "seed": seed, "step": step, "education": "observed"}
+    options |= settings.model_dump(include={"dtype", "quantization"})
     choices = {"questions": asked[["worker_id", "year", "origin_year"]].to_csv(index=False), **options}
     identity = result_identity(careers, model, label, choices, __file__)
 
     @functools.cache
     def both() -> tuple[dict[str, Predictions], int]:
-        scorer = LastRecordScorer(load_language_model(model, dtype, quantization), label)
-        direct = direct_predictions(scorer, careers, asked, f"{label}: direct")
-        compounded = compounded_predictions(
-            scorer, careers, asked, paths, seed, step, name=f"{label}: compounded"
-        )
-        return {"direct": direct, "compounded": compounded}, scorer.prompts
+        language_model = load_language_model(model, settings.dtype, settings.quantization)
+        scorer = LastRecordScorer(language_model, label)
+        ways = {
+            "direct": direct_predictions(scorer, careers, asked, f"{label}: direct"),
+            "compounded": compounded_predictions(
+                scorer, careers, asked, paths, seed, step, name=f"{label}: compounded"
+            ),
+        }
+        return ways, scorer.prompts
 
     def predictions_of(way: str) -> Predictions:
         def make(_: Path) -> tuple[Predictions, dict[str, object]]:

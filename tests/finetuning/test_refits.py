@@ -10,9 +10,9 @@ import pytest
 
 from labor_llm.careers.panel import CareerPanel, split_workers
 from labor_llm.careers.refits import resampled_training
-from labor_llm.careers.samples import TrainingData, training_careers
+from labor_llm.careers.samples import MANIFEST_ENTRY, TrainingData, training_careers
 from labor_llm.errors import InputError
-from labor_llm.finetuning.fit import fine_tune_careers, fine_tune_panel
+from labor_llm.finetuning.fit import fine_tune_panel
 from labor_llm.finetuning.refits import refit_language_model
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.models.loading import load_language_model
@@ -48,18 +48,19 @@ def test_refits_are_fine_tuned_with_the_settings_of_the_model(
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "refits").rglob("*")} == places
 
 
-def test_a_model_of_other_careers_is_refused(
-    tiny_model_folder: Path, panel: CareerPanel, tmp_path: Path
+@pytest.mark.parametrize(
+    ("other_careers", "message"),
+    [
+        (False, "not fine-tuned by this package"),
+        (True, "other careers than those of all training workers"),
+    ],
+)
+def test_a_model_of_another_make_or_of_other_careers_is_refused(
+    panel: CareerPanel, tmp_path: Path, other_careers: bool, message: str
 ) -> None:
     splits = split_workers(panel, seed=1)
-    few = training_careers(panel, splits, TrainingData(workers=40))
-    model = fine_tune_careers(str(tiny_model_folder), few, QUICK, tmp_path / "model")
-    with pytest.raises(InputError, match="other careers than those of all training workers"):
-        refit_language_model(model, "x", panel, splits, 2, tmp_path / "r")
-
-
-def test_a_model_of_another_make_is_refused(panel: CareerPanel, tmp_path: Path) -> None:
-    with writing(tmp_path / "other"):
+    described = training_careers(panel, splits, TrainingData(workers=40)).described()
+    with writing(tmp_path / "m", {"base": "b", MANIFEST_ENTRY: described} if other_careers else {}):
         pass
-    with pytest.raises(InputError, match="not fine-tuned by this package"):
-        refit_language_model(tmp_path / "other", "x", panel, split_workers(panel, seed=1), 2, tmp_path / "r")
+    with pytest.raises(InputError, match=message):
+        refit_language_model(tmp_path / "m", "x", panel, splits, 2, tmp_path / "r")

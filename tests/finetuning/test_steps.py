@@ -27,46 +27,22 @@ QUICK = FineTuningSettings(
 HALF = QUICK.model_copy(update={"precision": "bfloat16"})
 FineTune = Callable[..., Path]
 
-_KILLED = """
-import os, signal
-from pathlib import Path
-import torch
-from labor_llm.careers.panel import read_panel
-from labor_llm.finetuning.fit import fine_tune_panel
-from labor_llm.finetuning.settings import FineTuningSettings
-from labor_llm.finetuning.steps import FineTuningRun
-from labor_llm.store import checkpoints
-
-torch.set_num_threads(threads)
-step, save_file, drop_old = FineTuningRun.take_step, checkpoints.save_file, checkpoints._drop_old
-
-def kill():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def killed_step(run):
-    if run.step == 8:
-        kill()
-    return step(run)
-
-def killed_write(tensors, path):
+BETWEEN_CHECKPOINTS = """
+step = FineTuningRun.take_step
+FineTuningRun.take_step = lambda run: kill() if run.step == 8 else step(run)
+"""
+WITHIN_A_CHECKPOINT = """
+save_file = checkpoints.save_file
+def half(tensors, path):
     if path.name == "optimizer.safetensors" and "state-00000006" in str(path):
         path.write_bytes(b"half")
         kill()
     save_file(tensors, path)
-
-def killed_removal(folder, step, best):
-    if step == 6:
-        kill()
-    drop_old(folder, step, best)
-
-if place == "between checkpoints":
-    FineTuningRun.take_step = killed_step
-elif place == "within a checkpoint":
-    checkpoints.save_file = killed_write
-else:
-    checkpoints._drop_old = killed_removal
-panel, splits = read_panel(Path(panel_folder))
-fine_tune_panel(model, panel, splits, FineTuningSettings(**settings), Path(folder))
+checkpoints.save_file = half
+"""
+AFTER_A_CHECKPOINT = """
+drop_old = checkpoints._drop_old
+checkpoints._drop_old = lambda folder, step, best: kill() if step == 6 else drop_old(folder, step, best)
 """
 
 
@@ -92,25 +68,17 @@ def same_weights(one: Path, two: Path) -> bool:
 @pytest.mark.parametrize(
     ("place", "settings", "left"),
     [
-        ("between checkpoints", HALF, ["state-00000003", "state-00000006"]),
-        ("within a checkpoint", QUICK, ["state-00000003"]),
-        ("after a checkpoint", QUICK, ["state-00000003", "state-00000006"]),
+        (BETWEEN_CHECKPOINTS, HALF, ["state-00000003", "state-00000006"]),
+        (WITHIN_A_CHECKPOINT, QUICK, ["state-00000003"]),
+        (AFTER_A_CHECKPOINT, QUICK, ["state-00000003", "state-00000006"]),
     ],
+    ids=["between checkpoints", "within a checkpoint", "after a checkpoint"],
 )
 def test_a_killed_run_ends_with_the_same_weights(
-    started, tiny_model_folder: Path, few_stored: Path, tmp_path: Path, fine_tune: FineTune, whole: Path,
-    place: str, settings: FineTuningSettings, left: list[str],
+    launch, tmp_path: Path, fine_tune: FineTune, whole: Path, place: str, settings: FineTuningSettings, left: list[str]
 ) -> None:  # fmt: skip
     expected = whole if settings is QUICK else fine_tune(tmp_path / "whole", settings)
-    killed = started(
-        _KILLED,
-        {
-            "panel_folder": str(few_stored), "model": str(tiny_model_folder), "folder": str(tmp_path / "killed"),
-            "threads": torch.get_num_threads(), "settings": settings.model_dump(), "place": place,
-        },
-    )  # fmt: skip
-    killed.join()
-    assert killed.exitcode == -signal.SIGKILL
+    assert launch({tmp_path / "killed": settings}, spoil=place) == [-signal.SIGKILL]
     assert not (tmp_path / "killed").exists()
     unfinished = tmp_path / ".killed.unfinished"
     assert sorted(path.name for path in unfinished.glob("state-*")) == left

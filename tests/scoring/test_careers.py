@@ -16,13 +16,14 @@ from labor_llm.careers.predictions import read_predictions, write_predictions
 from labor_llm.errors import InputError
 from labor_llm.models.loading import LanguageModel, load_language_model
 from labor_llm.scoring import careers
-from labor_llm.scoring.careers import result_identity, score_careers, score_panel
+from labor_llm.scoring.careers import check_names, result_identity, score_careers, score_panel
 from labor_llm.scoring.settings import ScoringSettings
+from labor_llm.scoring.title_trie import TitleTrie
 from labor_llm.store.artefacts import verify
 from labor_llm.text.templates import resumes
 from labor_llm.text.tokenization import EncodedResume, encode_resume
 
-REALISED = ScoringSettings(titles="realised")
+REALISED, NAMED = ScoringSettings(titles="realised"), ScoringSettings(titles="named")
 
 
 def realised_columns(panel: CareerPanel) -> tuple[np.ndarray, np.ndarray]:
@@ -139,6 +140,64 @@ def test_no_career_is_refused_and_one_record_is_scored(tiny_model: LanguageModel
     assert predictions.log_probs is not None
     realised = predictions.log_probs[realised_columns(one)]
     assert abs(realised - predictions.table["log_prob"]).max() < 1e-4
+    # It has nothing to stay in.
+    table = score_careers(tiny_model, one, "tiny", NAMED).table
+    assert table["log_prob"].notna().all() and table["log_prob_stay"].isna().all()
+
+
+def test_named_titles_are_those_of_all_titles(tiny_model: LanguageModel, panel: CareerPanel) -> None:
+    some = panel.restrict(panel.workers[:12])
+    full = score_careers(tiny_model, some, "tiny", ScoringSettings())
+    settings = ScoringSettings(titles="named", named=["stay", "006", "007"])
+    named = score_careers(tiny_model, some, "tiny", settings)
+    assert full.log_probs is not None and named.log_probs is None
+    assert np.abs(named.table["log_prob"] - full.table["log_prob"]).max() == 0
+    for code in ("006", "007"):
+        expected = full.log_probs[:, some.outcomes.index(code)]
+        assert np.abs(named.table[f"log_prob_{code}"] - expected).max() < 1e-4
+    previous = some.frame.groupby("worker_id")["occupation"].shift()
+    stay = named.table["log_prob_stay"]
+    assert stay.isna().equals(previous.isna())
+    rows = np.flatnonzero(previous.notna())
+    expected = full.log_probs[rows, some.outcomes.indices(previous.dropna())]
+    assert np.abs(stay.iloc[rows] - expected).max() < 1e-4
+    assert named.table["log_valid_mass"].isna().all()
+
+
+def test_only_what_is_not_known_is_run(
+    tiny_model: LanguageModel, panel: CareerPanel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker who stays needs no tree; one who moves, a tree of the titles that he left."""
+    runs: list[tuple[int, int]] = []
+    unpatched = careers.all_title_log_probs
+
+    def counting(model: LanguageModel, resume: EncodedResume, trie: TitleTrie, memory: int) -> np.ndarray:
+        runs.append((len(resume.spans), len(trie.title_edges)))
+        return unpatched(model, resume, trie, memory)
+
+    monkeypatch.setattr(careers, "all_title_log_probs", counting)
+    frame = panel.frame[panel.frame["worker_id"] == "w004"].copy()
+    for jobs, expected in (("000000", []), ("000110", [(2, 2)]), ("012345", [(5, 5)])):
+        frame["occupation"] = [f"00{job}" for job in jobs]
+        runs.clear()
+        score_careers(tiny_model, CareerPanel(frame, panel.outcomes, "x"), "tiny", NAMED)
+        assert runs == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "codes", "message"),
+    [
+        (["retired"], (), "'retired' is no title that can be asked for"),
+        (["stay", "stay"], (), "name each once"),
+        (["stay"], ("stay",), "rename the code"),
+    ],
+)
+def test_names_that_cannot_be_asked_for_are_refused(
+    panel: CareerPanel, names: list[str], codes: tuple[str, ...], message: str
+) -> None:
+    space = OutcomeSpace((*codes, *panel.outcomes.codes[len(codes) :]), panel.outcomes.titles)
+    with pytest.raises(InputError, match=message):
+        check_names(names, space)
 
 
 def test_a_run_that_was_stopped_goes_on_and_ends_alike(
