@@ -40,11 +40,12 @@ def finetune(
     """Fine-tune a model on the training workers of a panel; the best validation checkpoint is kept."""
     from accelerate import PartialState
 
-    from labor_llm.finetuning.fit import fine_tune_panel
+    from labor_llm.careers.samples import training_careers
+    from labor_llm.finetuning.fit import fine_tune
 
     check_out(out, model, panel)
     careers, splits = open_panel(panel, title_file, survey, split_seed)
-    folder = fine_tune_panel(model, careers, splits, settings, out, replace=replace)
+    folder = fine_tune(model, training_careers(careers, splits), settings, out, replace=replace)
     # `accelerate launch` runs this command in several processes.
     if PartialState().is_main_process:
         typer.echo(f"{folder}: fine-tuned model stored.")

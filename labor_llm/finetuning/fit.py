@@ -15,16 +15,14 @@ import hashlib
 import importlib.metadata
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
 from accelerate.utils import set_seed
 
-from labor_llm.careers.panel import CareerPanel
-from labor_llm.careers.samples import MANIFEST_ENTRY, TrainingCareers, training_careers
+from labor_llm.careers.samples import MANIFEST_ENTRY, TrainingCareers
 from labor_llm.errors import InputError, ResourceError
 from labor_llm.finetuning.processes import Processes
 from labor_llm.finetuning.settings import FineTuningSettings
@@ -48,20 +46,7 @@ _DIFFERENCES = (
 )
 
 
-def fine_tune_panel(
-    base: str,
-    panel: CareerPanel,
-    splits: Mapping[str, str],
-    settings: FineTuningSettings,
-    folder: Path,
-    inputs: dict[str, Path] | None = None,
-    replace: bool = True,
-) -> Path:
-    """Fine-tune on the training workers of a panel, as `fine_tune_careers`; `splits` tells the split of each worker."""
-    return fine_tune_careers(base, training_careers(panel, splits), settings, folder, inputs, replace)
-
-
-def fine_tune_careers(
+def fine_tune(
     base: str,
     careers: TrainingCareers,
     settings: FineTuningSettings,
@@ -69,44 +54,17 @@ def fine_tune_careers(
     inputs: dict[str, Path] | None = None,
     replace: bool = True,
 ) -> Path:
-    """Fine-tune on chosen careers, of one data set or of several (`labor_llm.careers.samples`), as `fine_tune`.
-
-    What the careers are, in numbers, stands in the manifest of the model.
-    """
-    tokenizer = load_tokenizer(base)
-    # A panel that counts several times is encoded once.
-    encoded = {
-        id(panel): [encode_resume(tokenizer, resume) for resume in resumes(panel)]
-        for panel in (careers.own, *careers.added, careers.validation)
-    }
-    train = [resume for panel in careers.panels for resume in encoded[id(panel)]]
-    validation = encoded[id(careers.validation)]
-    described = {MANIFEST_ENTRY: careers.described()}
-    return fine_tune(base, train, validation, settings, folder, inputs, replace, described)
-
-
-def fine_tune(
-    base: str,
-    train: Sequence[EncodedResume],
-    validation: Sequence[EncodedResume],
-    settings: FineTuningSettings,
-    folder: Path,
-    inputs: dict[str, Path] | None = None,
-    replace: bool = True,
-    described: Mapping[str, Any] | None = None,
-) -> Path:
-    """Fine-tune a language model on resumes and store it as the artefact `folder`.
+    """Fine-tune a language model on careers and store it as the artefact `folder`.
 
     Args:
         base: the base model, as in `load_language_model`.
-        train: encoded resumes of the training workers, one career each.
-        validation: those of the validation workers, on whom the checkpoint is chosen.
+        careers: those to train on, of one data set or of several, and those to choose the checkpoint on. What they
+            are, in numbers, stands in the manifest of the model.
         settings: method, schedule and precision.
         folder: where the model, its tokenizer and `learning_curve.csv` will stand. Beside it a hidden folder
             holds the state of an unfinished run, and its `learning_curve.csv` grows while it runs (`tail -f`).
-        inputs: artefacts that the resumes come from, for the manifest.
+        inputs: artefacts that the panels come from, for the manifest.
         replace: whether another stored result at `folder` may be replaced.
-        described: what the manifest says of the careers; nothing of a person.
 
     Returns:
         The folder; at once, if it holds the result of the same weights, settings, careers, thread count and
@@ -123,6 +81,14 @@ def fine_tune(
         ArtefactError: if the best checkpoint was damaged while the run went on.
         ResourceError: if there is no space for a checkpoint.
     """
+    tokenizer = load_tokenizer(base)
+    # A panel that counts several times is encoded once.
+    encoded = {
+        id(panel): [encode_resume(tokenizer, resume) for resume in resumes(panel)]
+        for panel in (careers.own, *careers.added, careers.validation)
+    }
+    train = [resume for panel in careers.panels for resume in encoded[id(panel)]]
+    validation = encoded[id(careers.validation)]
     processes = Processes(settings.precision)
     say_if_bfloat16_is_emulated(settings.precision)
     with processes.together():
@@ -139,8 +105,8 @@ def fine_tune(
             if processes.is_main:
                 held.enter_context(only_run_into(folder, identity, _DIFFERENCES))
             language_model = _prepared_model(base, settings)
-            for name, careers in (("training", train), ("validation", validation)):
-                _check_careers(name, careers, language_model)
+            for name, some in (("training", train), ("validation", validation)):
+                _check_careers(name, some, language_model)
             if processes.is_main:
                 check_space(working, language_model.model)
         run = FineTuningRun(language_model, settings, train, validation, working, processes)
@@ -149,8 +115,9 @@ def fine_tune(
         whole = processes.whole_model(run.model)
         with processes.together():
             if processes.is_main:
-                made_by = {"base": base, "identity": identity, **settings.model_dump()}
-                with writing(folder, {**made_by, **(described or {})}, inputs) as aside:
+                parameters = {"base": base, "identity": identity, **settings.model_dump()}
+                parameters[MANIFEST_ENTRY] = careers.described()
+                with writing(folder, parameters, inputs) as aside:
                     run.model.save_pretrained(aside, state_dict=whole)
                     language_model.tokenizer.save_pretrained(aside)
                     if settings.method == "lora":

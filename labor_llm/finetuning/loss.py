@@ -38,32 +38,19 @@ _OPENING = 4  # tokens at the beginning of a career: a short convolution looks n
 
 
 def packed_attention(
-    module: torch.nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
+    module: torch.nn.Module,  # not used
+    query: torch.Tensor,  # [1, heads, tokens, width]
+    key: torch.Tensor,  # [1, key heads, tokens, width]; consecutive query heads share a key head
+    value: torch.Tensor,  # as `key`, in the precision of the computation
     attention_mask: torch.Tensor | None,
-    scaling: float | None = None,
+    scaling: float | None = None,  # of the products of query and key; one over the root of the width if None
     dropout: float = 0.0,
-    cu_seq_lens_q: torch.Tensor | None = None,
-    max_length_q: int = 0,
-    sliding_window: int | None = None,
+    cu_seq_lens_q: torch.Tensor | None = None,  # where careers begin and end, int32 [careers + 1]
+    max_length_q: int = 0,  # tokens of the longest career
+    sliding_window: int | None = None,  # the furthest that a token looks back
     **others: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attend within careers; an attention function as transformers calls it.
-
-    Args:
-        module: the attention layer, not used.
-        query: [1, heads, tokens, width].
-        key: [1, key heads, tokens, width]; consecutive query heads share a key head.
-        value: as `key`, in the precision of the computation.
-        attention_mask: must be None.
-        scaling: factor on the products of query and key; one over the root of the width if None.
-        dropout: must be zero.
-        cu_seq_lens_q: where careers begin and end, int32 [careers + 1].
-        max_length_q: tokens of the longest career.
-        sliding_window: the furthest that a token looks back, no less than the longest career.
-        **others: what else transformers hands over.
 
     Returns:
         [1, tokens, heads, width], and None for the weights.

@@ -6,12 +6,10 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-import pandas as pd
-
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions
 from labor_llm.careers.refits import training_refits
-from labor_llm.careers.samples import MANIFEST_ENTRY
+from labor_llm.careers.samples import MANIFEST_ENTRY, TrainingCareers, TrainingData
 from labor_llm.errors import InputError
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.models.folders import weights_checksum
@@ -39,7 +37,7 @@ def refit_language_model(
     within a refit. Each refit takes as long as the fine-tuning itself.
 
     Args:
-        model: folder of the fine-tuned model, as `labor_llm.finetuning.fit.fine_tune_panel` made it.
+        model: folder of the fine-tuned model, as `labor_llm.finetuning.fit.fine_tune` made it.
         label: what tables call it.
         panel: all workers, in the form that the model was fine-tuned on.
         splits: the split of each worker.
@@ -71,7 +69,7 @@ def refit_language_model(
     base, working = parameters["base"], Path(folder).with_name(f".{Path(folder).name}.refit")
 
     # What fine-tuning rests on takes seconds to import, and most who score ask for no refit.
-    from labor_llm.finetuning.fit import fine_tune_panel
+    from labor_llm.finetuning.fit import fine_tune
 
     class Refitted:
         """A fine-tuned model as `training_refits` asks for it."""
@@ -84,10 +82,7 @@ def refit_language_model(
             return predictions
 
     def fit(train: CareerPanel, validation: CareerPanel) -> Refitted:
-        frame = pd.concat([train.frame, validation.frame], ignore_index=True)
-        both = CareerPanel(frame, train.outcomes, train.survey)
-        parts = dict.fromkeys(train.workers, "train") | dict.fromkeys(validation.workers, "validation")
-        fine_tune_panel(base, both, parts, settings, working)
+        fine_tune(base, TrainingCareers(train, (), validation, TrainingData()), settings, working)
         return Refitted()
 
     made_by = {

@@ -22,7 +22,8 @@ os.environ.update(environment)
 import torch
 from labor_llm.careers.panel import read_panel
 from labor_llm.errors import LaborLLMError
-from labor_llm.finetuning.fit import fine_tune_panel
+from labor_llm.careers.samples import training_careers
+from labor_llm.finetuning.fit import fine_tune
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.finetuning.steps import FineTuningRun
 from labor_llm.store import checkpoints
@@ -35,7 +36,7 @@ exec(spoil, globals())
 panel, splits = read_panel(Path(panel_folder))
 for folder, settings in runs.items():
     try:
-        fine_tune_panel(model, panel, splits, FineTuningSettings(**settings), Path(folder))
+        fine_tune(model, training_careers(panel, splits), FineTuningSettings(**settings), Path(folder))
     except LaborLLMError as error:
         Path(f"{folder}.error-{environment['RANK']}").write_text(json.dumps([str(error), error.said_elsewhere]))
         sys.exit(error.exit_code)

@@ -13,8 +13,10 @@ import torch
 from safetensors.torch import load_file
 
 from labor_llm.careers.panel import CareerPanel, split_workers
+from labor_llm.careers.samples import training_careers
 from labor_llm.errors import ArtefactError, NumericalError
-from labor_llm.finetuning.fit import fine_tune_panel, read_learning_curve
+from labor_llm.finetuning.fit import fine_tune as fine_tune_careers
+from labor_llm.finetuning.fit import read_learning_curve
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.finetuning.steps import FineTuningRun, evaluation_steps
 from labor_llm.store.results import only_run
@@ -48,8 +50,10 @@ checkpoints._drop_old = lambda folder, step, best: kill() if step == 6 else drop
 
 @pytest.fixture(scope="module")
 def fine_tune(tiny_model_folder: Path, few: CareerPanel) -> FineTune:
+    careers = training_careers(few, split_workers(few, seed=1))
+
     def run(folder: Path, settings: FineTuningSettings = QUICK) -> Path:
-        return fine_tune_panel(str(tiny_model_folder), few, split_workers(few, seed=1), settings, folder)
+        return fine_tune_careers(str(tiny_model_folder), careers, settings, folder)
 
     return run
 
