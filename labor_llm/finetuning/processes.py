@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -33,6 +33,7 @@ from torch.nn.parallel import DistributedDataParallel
 from transformers import PreTrainedModel
 
 from labor_llm.errors import InputError, LaborLLMError
+from labor_llm.finetuning.batches import passes
 from labor_llm.finetuning.loss import NextTokenLoss
 from labor_llm.models.loading import causal_model
 from labor_llm.store.checkpoints import TrainingState
@@ -166,17 +167,18 @@ class Processes:
         norm = self._accelerator.clip_grad_norm_(weights, largest_norm)
         return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
-    def own_passes(
-        self, lengths: Sequence[int], divide: Callable[[Sequence[int]], list[list[int]]]
-    ) -> list[list[int]]:
-        """Divide careers over the processes, and this one's over passes, as `divide` does it for some lengths.
+    def own_passes(self, lengths: Sequence[int], tokens_at_once: int, layout: str) -> list[list[int]]:
+        """Divide careers of some lengths over the processes, and this one's over passes, as `batches.passes` does.
 
         Returns:
             For each pass of this process the places of its careers; empty for a pass that it only attends: one under
             DDP if it has no careers, and under FSDP as many as the process with the most passes has.
         """
         every = [
-            [[share[place] for place in part] for part in divide([lengths[place] for place in share])]
+            [
+                [share[place] for place in part]
+                for part in passes([lengths[place] for place in share], tokens_at_once, layout)
+            ]
             for share in shares(lengths, self.count)
         ]
         needed = max(map(len, every)) if self.kind == "FSDP" else 1

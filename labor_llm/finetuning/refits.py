@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions
@@ -71,19 +72,16 @@ def refit_language_model(
     # What fine-tuning rests on takes seconds to import, and most who score ask for no refit.
     from labor_llm.finetuning.fit import fine_tune
 
-    class Refitted:
-        """A fine-tuned model as `training_refits` asks for it."""
+    def predict(panel: CareerPanel) -> Predictions:
+        language_model = load_language_model(working, scoring.dtype, scoring.quantization)
+        predictions = score_careers(language_model, panel, label, realised)
+        # A checkpoint takes gigabytes; what is kept of a refit are its predictions.
+        shutil.rmtree(working)
+        return predictions
 
-        def predict(self, panel: CareerPanel) -> Predictions:
-            language_model = load_language_model(working, scoring.dtype, scoring.quantization)
-            predictions = score_careers(language_model, panel, label, realised)
-            # A checkpoint takes gigabytes; what is kept of a refit are its predictions.
-            shutil.rmtree(working)
-            return predictions
-
-    def fit(train: CareerPanel, validation: CareerPanel) -> Refitted:
+    def fit(train: CareerPanel, validation: CareerPanel) -> SimpleNamespace:
         fine_tune(base, TrainingCareers(train, (), validation, TrainingData()), settings, working)
-        return Refitted()
+        return SimpleNamespace(predict=predict)
 
     made_by = {
         "label": label, "base": weights_checksum(base), "settings": settings.model_dump(),

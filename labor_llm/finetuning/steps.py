@@ -15,15 +15,7 @@ from accelerate.utils import set_seed
 from transformers import get_linear_schedule_with_warmup
 
 from labor_llm.errors import NumericalError
-from labor_llm.finetuning.batches import (
-    IGNORED,
-    TrainingCareer,
-    batches,
-    packed,
-    padded,
-    passes,
-    training_career,
-)
+from labor_llm.finetuning.batches import IGNORED, TrainingCareer, batches, packed, padded, training_career
 from labor_llm.finetuning.loss import NextTokenLoss, pack_careers
 from labor_llm.finetuning.processes import Processes
 from labor_llm.finetuning.settings import FineTuningSettings
@@ -162,9 +154,8 @@ class FineTuningRun:
 
     def _own_passes(self, careers: Sequence[TrainingCareer]) -> list[list[int]]:
         """Return the places of the careers in each pass of this process; an empty pass is only attended."""
-        tokens, layout = self.settings.tokens_at_once, self.settings.layout
         lengths = [len(career.ids) for career in careers]
-        return self.processes.own_passes(lengths, lambda share: passes(share, tokens, layout))
+        return self.processes.own_passes(lengths, self.settings.tokens_at_once, self.settings.layout)
 
     def _summed_loss(self, careers: Sequence[TrainingCareer]) -> torch.Tensor:
         layout = packed if self.settings.layout == "packed" else padded

@@ -31,7 +31,7 @@ GIB = 2**30
 USABLE_GIB_OF_80_GB = 79.0 - 3.0  # what such a card shows, less what is needed on top
 # bitsandbytes: int8 with a float32 scale a row; NF4 in blocks of 64 with 8-bit scales, themselves scaled by 256.
 _QUANTIZED_BYTES = {"8bit": 1.0, "4bit": 0.5 + 1 / 64 + 4 / (64 * 256)}
-_BYTES = 2
+_BYTES = 2  # a number
 _WORKING = GIB  # of the pass over the titles, as `memory` of `all_title_log_probs`
 _RECORD_TOKENS = 20  # of a career: one record every so many
 _RANK = 16  # of the adapter
@@ -54,19 +54,14 @@ class Llama:
         return self.layers * (4 * self.width**2 + 3 * self.width * self.inner)
 
     @property
-    def outside(self) -> int:
-        """Weights of the embedding, the output layer and the last norm."""
-        return (2 * self.vocabulary + 1) * self.width
-
-    @property
     def layer(self) -> int:
         """Weights of one layer, its two norms included."""
         return self.linear // self.layers + 2 * self.width
 
     @property
     def weights(self) -> int:
-        """All weights."""
-        return self.layers * self.layer + self.outside
+        """All weights; outside of the layers are the embedding, the output layer and the last norm."""
+        return self.layers * self.layer + (2 * self.vocabulary + 1) * self.width
 
 
 LLAMA_2 = {"7b": Llama(4096, 32, 11008), "13b": Llama(5120, 40, 13824)}
@@ -120,11 +115,10 @@ def fine_tuning_need(
         expanded = _BYTES * width * inner if quantization != "none" else 0
         weights = _frozen_weights(model, quantization) + 4 * trained + expanded
         return {"weights": weights, "gradients": 4 * trained, "optimizer": 8 * trained, **passing}
-    shared = 4 * model.weights / gpus
     # The copies to compute with; under FSDP of two layers, and of the gradient of one, at a time.
-    copies = (
-        (2 * model.layer + model.outside, model.layer + model.outside) if gpus > 1 else (model.weights, 0)
-    )
+    outside = model.weights - model.layers * model.layer
+    copies = (2 * model.layer + outside, model.layer + outside) if gpus > 1 else (model.weights, 0)
+    shared = 4 * model.weights / gpus
     weights, gradients = (shared + _BYTES * number for number in copies)
     return {"weights": weights, "gradients": gradients, "optimizer": 2 * shared, **passing}
 

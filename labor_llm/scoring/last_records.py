@@ -1,9 +1,9 @@
 """The last record of each career alone: histories of several lengths, and predictions over several years.
 
 Both ask a language model about many made-up careers that begin alike. All windows of a worker begin with the same
-lines about the worker: these are read once, and their keys and values serve all of the windows, whose text after them
-is short. Compounding over several years makes many prompts that are one and the same, because paths often go through
-the same titles: each is scored once.
+lines: these are read once, and their keys and values serve all of the windows, whose text after them is short.
+Compounding over several years makes many prompts that are one and the same, because paths often go through the same
+titles: each is scored once.
 """
 
 from __future__ import annotations
@@ -147,8 +147,7 @@ class LastRecordScorer:
 
     def __init__(self, language_model: LanguageModel, name: str) -> None:
         self.language_model, self.name = language_model, name
-        self._scored: dict[bytes, np.ndarray] = {}
-        self._titles: tuple[tuple[int, ...], ...] = ()
+        self._scored: dict[object, np.ndarray] = {}  # by titles and prompt
 
     @property
     def prompts(self) -> int:
@@ -162,18 +161,16 @@ class LastRecordScorer:
             As `labor_llm.scoring.passes.prepare_careers` and `labor_llm.scoring.all_titles.all_title_log_probs`.
         """
         prepared = prepare_careers(self.language_model, panel, ScoringSettings())
-        if prepared.titles != self._titles:
-            self._scored, self._titles = {}, prepared.titles
         trie = build_title_trie(prepared.titles)
         matrix = np.empty((len(prepared.careers), len(prepared.titles)))
         with progress(f"scoring {self.name}", len(prepared.careers), "prompt") as advance:
             for row, career in enumerate(prepared.careers):
                 text = career.parts[-1]
                 last = replace(text, spans=text.spans[-1:])
-                prompt = text.ids[: last.spans[0][0]].tobytes()
-                if prompt not in self._scored:
-                    self._scored[prompt] = all_title_log_probs(self.language_model, last, trie)[0]
-                matrix[row] = self._scored[prompt]
+                asked = prepared.titles, text.ids[: last.spans[0][0]].tobytes()
+                if asked not in self._scored:
+                    self._scored[asked] = all_title_log_probs(self.language_model, last, trie)[0]
+                matrix[row] = self._scored[asked]
                 advance(1, "")
         table = _last_records(prepared)
         realised = [occupations[-1] for occupations in prepared.occupations]

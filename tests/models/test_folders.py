@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -52,11 +50,6 @@ def test_a_packaged_file_that_is_missing_or_another_is_refused(
     monkeypatch.setattr("platformdirs.user_cache_path", lambda _: tmp_path)
     with pytest.raises(error, match=message):
         model_source(PACKAGED)
-
-
-def test_a_name_is_looked_up_without_the_libraries_of_models() -> None:
-    code = "import sys, labor_llm.models.folders; assert not {'torch', 'transformers'} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def noting(function: Callable[[Path], object], read: list[str]) -> Callable[[Path], object]:
