@@ -59,6 +59,10 @@ def shares(lengths: Sequence[int], count: int) -> list[list[int]]:
     return [sorted(some) for some in places]
 
 
+def _full(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
 class Processes:
     """The processes of this run and the part that this one plays; also where there is only one.
 
@@ -145,17 +149,14 @@ class Processes:
         with self._accelerator.autocast():
             return self._computed(**batch)  # type: ignore[misc]
 
-    @contextlib.contextmanager
-    def passing(self, is_last: bool) -> Iterator[None]:
+    def passing(self, is_last: bool) -> contextlib.AbstractContextManager[None]:
         """Hold for one pass of a step, forwards and backwards; after the last one the gradients are added up.
 
         Under FSDP they are added up after every pass, as a process would else hold them whole.
         """
         if self.kind == "DDP" and not is_last:
-            with self._computed.no_sync():  # type: ignore[union-attr,operator]
-                yield
-        else:
-            yield
+            return self._computed.no_sync()  # type: ignore[union-attr,operator,no-any-return]
+        return contextlib.nullcontext()
 
     def backward(self, loss: torch.Tensor) -> None:
         """Add the gradient of this process's part of the loss to those of the step."""
@@ -164,8 +165,7 @@ class Processes:
 
     def clip(self, weights: Sequence[nn.Parameter], largest_norm: float) -> torch.Tensor:
         """Scale all gradients down to a norm and return what their norm was, the same in all processes."""
-        norm = self._accelerator.clip_grad_norm_(weights, largest_norm)
-        return norm.full_tensor() if isinstance(norm, DTensor) else norm
+        return _full(self._accelerator.clip_grad_norm_(weights, largest_norm))
 
     def own_passes(self, lengths: Sequence[int], tokens_at_once: int, layout: str) -> list[list[int]]:
         """Divide careers of some lengths over the processes, and this one's over passes, as `batches.passes` does.
@@ -174,13 +174,10 @@ class Processes:
             For each pass of this process the places of its careers; empty for a pass that it only attends: one under
             DDP if it has no careers, and under FSDP as many as the process with the most passes has.
         """
-        every = [
-            [
-                [share[place] for place in part]
-                for part in passes([lengths[place] for place in share], tokens_at_once, layout)
-            ]
-            for share in shares(lengths, self.count)
-        ]
+        every = []
+        for share in shares(lengths, self.count):
+            divided = passes([lengths[place] for place in share], tokens_at_once, layout)
+            every.append([[share[place] for place in part] for part in divided])
         needed = max(map(len, every)) if self.kind == "FSDP" else 1
         own = every[self.number]
         # What is only attended comes first, so that the last pass of all is a real one for most.
@@ -232,8 +229,7 @@ class Processes:
             return tensors
         put_together = {}
         for name, tensor in tensors.items():
-            tensor = tensor.detach()
-            full = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+            full = _full(tensor.detach())
             if self.is_main:
                 put_together[name] = full.cpu()
         return put_together
