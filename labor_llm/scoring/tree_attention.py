@@ -1,8 +1,7 @@
 """Attention of a tree's nodes to a shared prompt and to their own ancestors, inside any transformer.
 
 transformers lets a model's attention be replaced by a registered function, and hands keyword arguments of the forward
-call on to it. So the tree travels with the call, nothing of the model is changed but the name of its attention while
-the call lasts, and a call without a tree gets the library's own attention.
+call on to it. So the tree travels with the call, and only the name of the model's attention is changed while it lasts.
 
 A packed tree is run at once: each bin of nodes holds their ancestors, and its keys stand before those of the prompt. A
 growing tree is opened bit by bit, and the keys and values of opened nodes are kept:
@@ -15,17 +14,14 @@ growing tree is opened bit by bit, and the keys and values of opened nodes are k
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from labor_llm.scoring.passes import CareerPass
@@ -37,8 +33,6 @@ _HARMLESS = {
     "cache_position", "cu_seq_lens_q", "cu_seq_lens_k", "dropout", "is_causal", "max_length_q", "max_length_k",
     "output_attentions", "output_hidden_states", "position_ids", "return_dict", "use_cache",
 }  # fmt: skip
-# The name of a model's attention belongs to the model, not to a call: one call at a time may change it.
-_SWITCH = threading.RLock()
 
 
 class DoesNotFitError(Exception):
@@ -76,7 +70,9 @@ def run_tree(model: PreTrainedModel, tokens: Tensor, positions: Tensor, attend: 
         layers.append(layer)
         return attend(layer, *others)
 
-    with _tree_attention(model):
+    before = model.config._attn_implementation
+    model.set_attn_implementation(_NAME)
+    try:
         output = model.base_model(
             input_ids=tokens[None],
             position_ids=positions[None],
@@ -85,35 +81,22 @@ def run_tree(model: PreTrainedModel, tokens: Tensor, positions: Tensor, attend: 
             use_cache=False,
             tree=noted,
         )
+    finally:
+        model.set_attn_implementation(before)
     if len(layers) != model.config.get_text_config().num_hidden_layers:
         raise DoesNotFitError(f"{type(model).__name__}: a layer attends in another way.")
     return output.last_hidden_state[0]
 
 
-@contextlib.contextmanager
-def _tree_attention(model: PreTrainedModel) -> Iterator[None]:
-    with _SWITCH:
-        before = model.config._attn_implementation
-        model.set_attn_implementation(_NAME)
-        try:
-            yield
-        finally:
-            model.set_attn_implementation(before)
-
-
 def _attention(
     module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None,
-    scaling: float | None = None, sliding_window: int | None = None, tree: Callable[..., Tensor] | None = None,
-    **others: object
+    scaling: float | None = None, sliding_window: int | None = None, tree: Attend | None = None, **others: object
 ) -> tuple[Tensor, None]:  # fmt: skip
-    """The registered function; a call from elsewhere, without a tree, is sdpa's."""
-    if tree is None:
-        others |= {"scaling": scaling, "sliding_window": sliding_window}
-        return sdpa_attention_forward(module, query, key, value, attention_mask, **others)
+    """The registered function; a layer that is given no tree, or more than is known here, does not fit."""
     strange = [name for name, given in others.items() if given is not None and name not in _HARMLESS]
     layer = getattr(module, "layer_idx", None)
-    if strange or layer is None:
-        raise DoesNotFitError(f"{type(module).__name__}: {', '.join(strange) or 'layers without numbers'}.")
+    if strange or layer is None or tree is None:
+        raise DoesNotFitError(f"{type(module).__name__}: its attention is of another kind.")
     return tree(layer, query, key, value, scaling, sliding_window), None
 
 
