@@ -13,7 +13,7 @@ from scoring_workload import Career, Workload
 from labor_llm.errors import MismatchError
 from labor_llm.scoring.all_titles import all_title_log_probs
 from labor_llm.scoring.bounded import BoundedScores, bounded_title_log_probs
-from labor_llm.scoring.realised import realised_log_probs
+from labor_llm.scoring.passes import realised_log_probs
 from labor_llm.scoring.reference import reference_log_prob
 
 TOLERANCES = (1e-2, 1e-3)

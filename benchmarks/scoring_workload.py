@@ -13,9 +13,10 @@ from measurement import interleaved
 
 from labor_llm.careers.occupations import outcome_space
 from labor_llm.careers.panel import CareerPanel, career_panel
+from labor_llm.careers.samples import TrainingCareers, TrainingData
 from labor_llm.finetuning.fit import fine_tune
 from labor_llm.finetuning.settings import FineTuningSettings
-from labor_llm.models.loading import LanguageModel, load_language_model, load_tokenizer
+from labor_llm.models.loading import LanguageModel, load_language_model
 from labor_llm.scoring.title_trie import TitleTrie, build_title_trie
 from labor_llm.simulation.careers import SCHEDULES, simulate_careers
 from labor_llm.simulation.market import Market
@@ -178,14 +179,10 @@ def fine_tuned(base: str, careers: int, folder: Path) -> Path:
         careers: how many; an eighth as many are for validation.
         folder: where it will stand.
     """
-    tokenizer = load_tokenizer(base)
     train, validation = (
-        [
-            encode_resume(tokenizer, resume)
-            for resume in resumes(simulated_panel([5 + number % 21 for number in range(count)], seed))
-        ]
+        simulated_panel([5 + number % 21 for number in range(count)], seed)
         for count, seed in ((careers, TRAINING), (max(1, careers // 8), VALIDATION))
     )
     # What the demo takes for this model.
     settings = FineTuningSettings(epochs=1, learning_rate=2e-4, batch_size=2)
-    return fine_tune(base, train, validation, settings, folder)
+    return fine_tune(base, TrainingCareers(train, (), validation, TrainingData()), settings, folder)

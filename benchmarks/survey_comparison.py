@@ -29,9 +29,10 @@ from labor_llm.baselines.career.settings import CareerSettings
 from labor_llm.baselines.registry import BASELINES, Baseline, new_baseline
 from labor_llm.careers.panel import CareerPanel, read_panel, split_workers, write_panel
 from labor_llm.careers.predictions import Predictions, read_predictions, write_predictions
+from labor_llm.careers.samples import training_careers
 from labor_llm.errors import InputError, LaborLLMError, MismatchError
 from labor_llm.exhibits.report import StoredComparison, store_comparison
-from labor_llm.finetuning.fit import fine_tune_panel
+from labor_llm.finetuning.fit import fine_tune
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.scoring.careers import score_panel
 from labor_llm.scoring.settings import ScoringSettings
@@ -132,7 +133,8 @@ def all_predictions(arguments: argparse.Namespace) -> list[Predictions]:
         evaluations_per_epoch=4, seed=1,
     )  # fmt: skip
     inputs = {"panel": work / "panel"}
-    tuned = fine_tune_panel(arguments.base, panel, splits, settings, work / "fine_tuned", inputs)
+    careers = training_careers(panel, splits)
+    tuned = fine_tune(arguments.base, careers, settings, work / "fine_tuned", inputs)
     test = panel.split(splits, "test")
     results.append(
         score_panel(

@@ -68,7 +68,7 @@ show.text(careers.sentence(), persons=workers)
 
 # %%
 inputs = {"panel": folders.panel(dataset)} | {other: folders.panel(other) for other in chosen.training.others}
-folder = fit.fine_tune_careers(model, careers, chosen.fine_tuning, folders.model(dataset, name), inputs)
+folder = fit.fine_tune(model, careers, chosen.fine_tuning, folders.model(dataset, name), inputs)
 
 # %%
 curve = fit.read_learning_curve(folder)

@@ -51,7 +51,7 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 from labor_llm.careers.histories import workers_with_history
 from labor_llm.evaluation import history_length
 from labor_llm.exhibits import figures, publishing, studies
-from labor_llm.scoring.last_records import score_windows
+from labor_llm.scoring import last_records, settings
 from labor_llm.workflow.datasets import open_dataset
 
 folders, show = publishing.open_chapter(results, dataset, **bootstrap)
@@ -62,8 +62,9 @@ test = workers_with_history(careers.split(splits, "test"), max(lengths), workers
 # The language model scores the titles that occurred. What it has scored is stored, and read when the chapter is run again.
 
 # %%
-scored = score_windows(test, lengths, model, label, folders.history(dataset, name), dtype, quantization,
-                       inputs={"panel": folders.panel(dataset)})
+realised = settings.ScoringSettings(titles="realised", dtype=dtype, quantization=quantization)
+scored = last_records.score_windows(test, lengths, model, label, folders.history(dataset, name), realised,
+                                    inputs={"panel": folders.panel(dataset)})
 others = history_length.baselines_by_length(baselines, careers, splits, folders, test, lengths)
 predictions = {label: scored} | others
 

@@ -61,7 +61,7 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 from labor_llm.careers.horizons import drawn_questions
 from labor_llm.evaluation.horizons import agreement_by_model, baseline_pairs, stay_bins, truth_by_model
 from labor_llm.exhibits import figures, publishing, studies
-from labor_llm.scoring.last_records import language_model_pair
+from labor_llm.scoring import last_records, settings
 from labor_llm.workflow.datasets import open_dataset
 
 # %%
@@ -76,10 +76,10 @@ asked = drawn_questions(test, horizons, questions, bootstrap["seed"], step)
 # answered is stored. Its perplexity is among valid titles, and as its questions are others, comparable within its row alone.
 
 # %%
-answered = language_model_pair(
+answered = last_records.language_model_pair(
     test, asked[horizons[0]], language_model_questions, language_model, label, folders.horizons(dataset, name),
-    paths=language_model_paths, seed=bootstrap["seed"], step=step, dtype=dtype, quantization=quantization,
-    inputs={"panel": folders.panel(dataset)},
+    settings.ScoringSettings(dtype=dtype, quantization=quantization), paths=language_model_paths,
+    seed=bootstrap["seed"], step=step, inputs={"panel": folders.panel(dataset)},
 )
 
 # %%

@@ -111,11 +111,12 @@ def finetune(
     """Fine-tune a model on the training workers of a panel; the best validation checkpoint is kept."""
     from accelerate import PartialState
 
-    from labor_llm.finetuning.fit import fine_tune_panel
+    from labor_llm.careers.samples import training_careers
+    from labor_llm.finetuning.fit import fine_tune
 
     _check_out(out, model, panel)
     careers, splits = _open_panel(panel, title_file, survey, split_seed)
-    folder = fine_tune_panel(model, careers, splits, settings, out, replace=replace)
+    folder = fine_tune(model, training_careers(careers, splits), settings, out, replace=replace)
     # `accelerate launch` runs this command in several processes.
     if PartialState().is_main_process:
         typer.echo(f"{folder}: fine-tuned model stored.")
@@ -142,7 +143,7 @@ def score(
     from labor_llm.evaluation.perplexity import perplexity
     from labor_llm.models.loading import load_language_model
     from labor_llm.scoring.careers import score_panel
-    from labor_llm.scoring.checks import measured_error
+    from labor_llm.scoring.reference import error_sentence
 
     if "named" in settings.model_fields_set and settings.titles != "named":
         raise InputError("--named goes with --titles named.")
@@ -159,7 +160,7 @@ def score(
         mean = np.exp(predictions.table[named_column(name)]).mean()
         typer.echo(f"{name}: mean probability {mean:.3f}.")
     if (settings.dtype, settings.quantization) != ("float32", "none"):
-        typer.echo(measured_error(load(model, settings.dtype, settings.quantization), careers).sentence())
+        typer.echo(error_sentence(load(model, settings.dtype, settings.quantization), careers))
 
 
 def _check_out(out: Path, *inputs: str | Path) -> None:

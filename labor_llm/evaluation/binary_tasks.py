@@ -8,7 +8,7 @@ changes occupations or stays in the labor force"):
 
 Transitions are those with a record before them. Probabilities are normalised over the valid titles where every
 title was scored: unnormalised ones mix the mass on text that is no title into the ranking. Where only named titles
-were scored (`labor_llm.scoring.realised`) they are unnormalised.
+were scored (`labor_llm.scoring.careers`) they are unnormalised.
 
 A data set may lack the state that a task asks for, and a language model may have scored every title for some workers
 only, or the realised titles alone. What can be compared is compared on the same transitions; what cannot is left out

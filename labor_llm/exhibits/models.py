@@ -147,11 +147,11 @@ def scoring_checks(scorer: LanguageModel, panel: CareerPanel) -> DisplayText:
         scorer: the model that scores.
         panel: its outcome space and the form of its careers are used, none of its workers.
     """
-    from labor_llm.scoring.checks import largest_disagreement, measured_error
+    from labor_llm.scoring.reference import error_sentence, largest_disagreement
 
     difference = format_value(largest_disagreement(scorer, panel), ".1e")
     words = f"The largest difference between the two is {difference} nats."
-    return DisplayText(f"{words} {measured_error(scorer, panel).sentence()}", "none")
+    return DisplayText(f"{words} {error_sentence(scorer, panel)}", "none")
 
 
 def _fewest_workers(part: pd.DataFrame) -> int:

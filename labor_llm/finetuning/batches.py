@@ -38,15 +38,15 @@ class TrainingCareer:
         """The number of tokens that count in the loss."""
         return int((self.targets != IGNORED).sum())
 
-
-def whole_career(ids: torch.Tensor) -> TrainingCareer:
-    """Return a career of which all tokens but the first count."""
-    return TrainingCareer(ids, torch.cat([ids[1:], ids.new_full((1,), IGNORED)]))
+    @classmethod
+    def whole(cls, ids: torch.Tensor) -> TrainingCareer:
+        """Return a career of which all tokens but the first count."""
+        return cls(ids, torch.cat([ids[1:], ids.new_full((1,), IGNORED)]))
 
 
 def training_career(resume: EncodedResume, loss: str) -> TrainingCareer:
     """Return a career of which 'all tokens' count, or those of the 'titles' with their end of line."""
-    whole = whole_career(torch.as_tensor(resume.ids))
+    whole = TrainingCareer.whole(torch.as_tensor(resume.ids))
     if loss != "titles":
         return whole
     counts = torch.zeros(len(whole.ids), dtype=torch.bool)
@@ -58,18 +58,15 @@ def training_career(resume: EncodedResume, loss: str) -> TrainingCareer:
 def batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
     """Return one epoch's batches of career numbers, careers of similar length together.
 
-    Careers are shuffled, sorted by length within blocks of sixteen batches (little padding, yet no
-    fixed order), and the batches shuffled. The result depends on the arguments alone.
+    Careers are shuffled, sorted by length within blocks of sixteen batches (little padding, yet no fixed order), and
+    the batches shuffled. The result depends on the arguments alone.
     """
     generator = np.random.default_rng([seed, epoch])
-    order = generator.permutation(len(lengths))
-    block = batch_size * _BATCHES_SORTED_TOGETHER
-    sorted_blocks = [
-        sorted(order[start : start + block], key=lambda career: lengths[career])
-        for start in range(0, len(order), block)
-    ]
-    careers = np.concatenate([np.asarray(block, dtype=np.int64) for block in sorted_blocks])
-    groups = [careers[start : start + batch_size] for start in range(0, len(careers), batch_size)]
+    order, block = generator.permutation(len(lengths)), batch_size * _BATCHES_SORTED_TOGETHER
+    careers: list[int] = []
+    for start in range(0, len(order), block):
+        careers += sorted(order[start : start + block].tolist(), key=lambda career: lengths[career])
+    groups = [np.array(careers[start : start + batch_size]) for start in range(0, len(careers), batch_size)]
     return [groups[number] for number in generator.permutation(len(groups))]
 
 
@@ -85,7 +82,7 @@ def passes(lengths: Sequence[int], tokens_at_once: int, layout: str) -> list[lis
         For each pass the places of its careers in the batch, shortest first.
     """
     divided: list[list[int]] = []
-    for career in sorted(range(len(lengths)), key=lambda career: lengths[career]):
+    for career in sorted(range(len(lengths)), key=lengths.__getitem__):
         together = [*divided[-1], career] if divided else []
         # Sorted, so that the career in hand is the longest of its pass, to which the others are padded.
         width = {"packed": sum(lengths[one] for one in together), "padded": len(together) * lengths[career]}
@@ -106,10 +103,8 @@ def packed(careers: Sequence[TrainingCareer], device: torch.device) -> dict[str,
         "targets": torch.cat([career.targets for career in careers])[None].to(device),
         "position_ids": positions[None].to(device),
         # The names under which transformers hands the ends of packed sequences to an attention function.
-        "cu_seq_lens_q": ends,
-        "cu_seq_lens_k": ends,
-        "max_length_q": max(lengths),
-        "max_length_k": max(lengths),
+        **dict.fromkeys(("cu_seq_lens_q", "cu_seq_lens_k"), ends),
+        **dict.fromkeys(("max_length_q", "max_length_k"), max(lengths)),
     }
 
 

@@ -1,8 +1,8 @@
 """Fine-tuning: next-token loss on the training workers' resumes, on all tokens or on the titles alone.
 
-One sequence a career, never one a transition. The checkpoint with the lowest validation loss is kept
-(paper, fine-tuning). A killed run continues from its newest sound checkpoint: the order of the batches
-is a function of the seed and the epoch alone, so that the end is the same as without the interruption.
+One sequence a career, never one a transition. The checkpoint with the lowest validation loss is kept (paper,
+fine-tuning). A killed run continues from its newest sound checkpoint: the order of the batches is a function of the
+seed and the epoch alone, so that the end is the same as without the interruption.
 
 `accelerate launch` runs it in several processes (`labor_llm.finetuning.processes`); all call the same function.
 """
@@ -15,16 +15,14 @@ import hashlib
 import importlib.metadata
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
 from accelerate.utils import set_seed
 
-from labor_llm.careers.panel import CareerPanel
-from labor_llm.careers.samples import MANIFEST_ENTRY, TrainingCareers, training_careers
+from labor_llm.careers.samples import MANIFEST_ENTRY, TrainingCareers
 from labor_llm.errors import InputError, ResourceError
 from labor_llm.finetuning.processes import Processes
 from labor_llm.finetuning.settings import FineTuningSettings
@@ -42,26 +40,13 @@ from labor_llm.store.staleness import code_checksum
 from labor_llm.text.templates import resumes
 from labor_llm.text.tokenization import EncodedResume, encode_resume
 
-_MOMENTS = 2  # AdamW keeps two numbers a weight
+_COPIES = 13  # of the weights on disk: four checkpoints with AdamW's two numbers a weight, and the model
 _DIFFERENCES = (
     "another base model, other settings, careers, thread count, number or kind of processes, or code"
 )
 
 
-def fine_tune_panel(
-    base: str,
-    panel: CareerPanel,
-    splits: Mapping[str, str],
-    settings: FineTuningSettings,
-    folder: Path,
-    inputs: dict[str, Path] | None = None,
-    replace: bool = True,
-) -> Path:
-    """Fine-tune on the training workers of a panel, as `fine_tune_careers`; `splits` tells the split of each worker."""
-    return fine_tune_careers(base, training_careers(panel, splits), settings, folder, inputs, replace)
-
-
-def fine_tune_careers(
+def fine_tune(
     base: str,
     careers: TrainingCareers,
     settings: FineTuningSettings,
@@ -69,53 +54,17 @@ def fine_tune_careers(
     inputs: dict[str, Path] | None = None,
     replace: bool = True,
 ) -> Path:
-    """Fine-tune on chosen careers, of one data set or of several (`labor_llm.careers.samples`).
+    """Fine-tune a language model on careers and store it as the artefact `folder`.
 
     Args:
         base: the base model, as in `load_language_model`.
-        careers: those to train on, and those to choose the checkpoint on. What they are, in numbers, stands in the
-            manifest of the model.
-        settings: method, schedule and precision.
-        folder: where the model will stand.
-        inputs: artefacts that the panels come from, for the manifest.
-        replace: whether another stored result at `folder` may be replaced.
-
-    Returns, raises: as `fine_tune`.
-    """
-    tokenizer = load_tokenizer(base)
-    # A panel that counts several times is encoded once.
-    encoded = {
-        id(panel): [encode_resume(tokenizer, resume) for resume in resumes(panel)]
-        for panel in (careers.own, *careers.added, careers.validation)
-    }
-    train = [resume for panel in careers.panels for resume in encoded[id(panel)]]
-    validation = encoded[id(careers.validation)]
-    described = {MANIFEST_ENTRY: careers.described()}
-    return fine_tune(base, train, validation, settings, folder, inputs, replace, described)
-
-
-def fine_tune(
-    base: str,
-    train: Sequence[EncodedResume],
-    validation: Sequence[EncodedResume],
-    settings: FineTuningSettings,
-    folder: Path,
-    inputs: dict[str, Path] | None = None,
-    replace: bool = True,
-    described: Mapping[str, Any] | None = None,
-) -> Path:
-    """Fine-tune a language model on resumes and store it as the artefact `folder`.
-
-    Args:
-        base: the base model, as in `load_language_model`.
-        train: encoded resumes of the training workers, one career each.
-        validation: those of the validation workers.
+        careers: those to train on, of one data set or of several, and those to choose the checkpoint on. What they
+            are, in numbers, stands in the manifest of the model.
         settings: method, schedule and precision.
         folder: where the model, its tokenizer and `learning_curve.csv` will stand. Beside it a hidden folder
             holds the state of an unfinished run, and its `learning_curve.csv` grows while it runs (`tail -f`).
-        inputs: artefacts that the resumes come from, for the manifest.
+        inputs: artefacts that the panels come from, for the manifest.
         replace: whether another stored result at `folder` may be replaced.
-        described: what the manifest says of the careers; nothing of a person.
 
     Returns:
         The folder; at once, if it holds the result of the same weights, settings, careers, thread count and
@@ -132,6 +81,14 @@ def fine_tune(
         ArtefactError: if the best checkpoint was damaged while the run went on.
         ResourceError: if there is no space for a checkpoint.
     """
+    tokenizer = load_tokenizer(base)
+    # A panel that counts several times is encoded once.
+    encoded = {
+        id(panel): [encode_resume(tokenizer, resume) for resume in resumes(panel)]
+        for panel in (careers.own, *careers.added, careers.validation)
+    }
+    train = [resume for panel in careers.panels for resume in encoded[id(panel)]]
+    validation = encoded[id(careers.validation)]
     processes = Processes(settings.precision)
     say_if_bfloat16_is_emulated(settings.precision)
     with processes.together():
@@ -148,8 +105,8 @@ def fine_tune(
             if processes.is_main:
                 held.enter_context(work_into(folder, identity, _DIFFERENCES))
             language_model = _prepared_model(base, settings)
-            for name, careers in (("training", train), ("validation", validation)):
-                _check_careers(name, careers, language_model)
+            for name, some in (("training", train), ("validation", validation)):
+                _check_careers(name, some, language_model)
             if processes.is_main:
                 check_space(working, language_model.model)
         run = FineTuningRun(language_model, settings, train, validation, working, processes)
@@ -158,9 +115,8 @@ def fine_tune(
         whole = processes.whole_model(run.model)
         with processes.together():
             if processes.is_main:
-                parameters = {
-                    "base": base, "identity": identity, **settings.model_dump(), **(described or {}),
-                }  # fmt: skip
+                parameters = {"base": base, "identity": identity, **settings.model_dump()}
+                parameters[MANIFEST_ENTRY] = careers.described()
                 with writing(folder, parameters, inputs) as aside:
                     run.model.save_pretrained(aside, state_dict=whole)
                     language_model.tokenizer.save_pretrained(aside)
@@ -177,13 +133,13 @@ def read_learning_curve(folder: Path) -> pd.DataFrame:
 
 
 def check_space(folder: Path, model: torch.nn.Module) -> None:
-    """Refuse to begin where the checkpoints would not fit: four of weights and optimizer, and the model.
+    """Refuse to begin where the checkpoints and the model would not fit.
 
     Raises:
         ResourceError: naming the folder, the space needed and the space that is free.
     """
     trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
-    needed = 4 * trained * (4 * (1 + _MOMENTS) + 1)
+    needed = 4 * trained * _COPIES
     existing = next(parent for parent in folder.absolute().parents if parent.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:
@@ -205,11 +161,11 @@ def _identity(
     Equal hashes give the same weights to the last digit on the same machine; another make of processor or GPU, which
     the hash leaves out so that a result can be used elsewhere, may differ in the last digits.
     """
-    # Quantised weights are bitsandbytes' work; without them its version is no matter.
-    used = ["accelerate", *(["bitsandbytes"] if settings.quantization != "none" else [])]
-    versions = {**environment()["versions"], **{name: importlib.metadata.version(name) for name in used}}
-    digest = hashlib.sha256()
-    digest.update(json.dumps([weights_checksum(base), settings.model_dump(), versions]).encode())
+    versions = environment()["versions"] | {"accelerate": importlib.metadata.version("accelerate")}
+    if settings.quantization != "none":
+        versions["bitsandbytes"] = importlib.metadata.version("bitsandbytes")
+    described = [weights_checksum(base), settings.model_dump(), versions]
+    digest = hashlib.sha256(json.dumps(described).encode())
     digest.update(f"{torch.get_num_threads()} {code_checksum(__file__)} {len(train)}".encode())
     digest.update(f"{processes.kind} {processes.count} {processes.device.type}".encode())
     for resume in (*train, *validation):
@@ -247,8 +203,7 @@ def _check_careers(name: str, careers: Sequence[EncodedResume], language_model: 
     if not careers:
         raise InputError(f"Fine-tuning: the {name} split has no worker. Give a panel with more workers.")
     lengths = [len(resume.ids) for resume in careers]
-    too_long = sum(length > language_model.context for length in lengths)
-    if too_long:
+    if too_long := sum(length > language_model.context for length in lengths):
         raise InputError(
             f"Fine-tuning: {too_long:,} of {len(careers):,} {name} careers are longer than the "
             f"{language_model.context:,} tokens that {language_model.name} reads; the longest has {max(lengths):,} "

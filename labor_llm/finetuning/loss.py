@@ -20,47 +20,37 @@ from torch.nn import functional
 from transformers import AttentionInterface, PreTrainedModel
 
 from labor_llm.errors import MismatchError
-from labor_llm.finetuning.batches import IGNORED, TrainingCareer, packed, padded, whole_career
+from labor_llm.finetuning.batches import IGNORED, TrainingCareer, packed, padded
+from labor_llm.models.loading import causal_model
 
 PACKED_ATTENTION = "labor_llm_packed"
 _ROWS = 256  # of a block of attention
 _LOGIT_BYTES = 2**28
 _LOGIT_ROWS = 64  # on a CPU, few enough to stay in its cache
 _AGREEMENT = 1e-4  # of float32 sums, which agree to 1e-6
-# Quantised weights in bfloat16 agree to 1e-3; capped or scaled logits are off by far more.
-_ROUNDED_AGREEMENT = 1e-2
-# 8-bit products round by what else is in the row; another career changes the states far more.
-_INT8_STATES = 0.1
+_ROUNDED_AGREEMENT = (
+    1e-2  # quantised weights in bfloat16 agree to 1e-3; capped or scaled logits are off by far more
+)
+_INT8_STATES = (
+    0.1  # 8-bit products round by what else is in the row; another career changes the states far more
+)
 _OPENING = 4  # tokens at the beginning of a career: a short convolution looks no further back
 
 
 def packed_attention(
-    module: torch.nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
+    module: torch.nn.Module,  # not used
+    query: torch.Tensor,  # [1, heads, tokens, width]
+    key: torch.Tensor,  # [1, key heads, tokens, width]; consecutive query heads share a key head
+    value: torch.Tensor,  # as `key`, in the precision of the computation
     attention_mask: torch.Tensor | None,
-    scaling: float | None = None,
+    scaling: float | None = None,  # of the products of query and key; one over the root of the width if None
     dropout: float = 0.0,
-    cu_seq_lens_q: torch.Tensor | None = None,
-    max_length_q: int = 0,
-    sliding_window: int | None = None,
+    cu_seq_lens_q: torch.Tensor | None = None,  # where careers begin and end, int32 [careers + 1]
+    max_length_q: int = 0,  # tokens of the longest career
+    sliding_window: int | None = None,  # the furthest that a token looks back
     **others: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attend within careers; an attention function as transformers calls it.
-
-    Args:
-        module: the attention layer, not used.
-        query: [1, heads, tokens, width].
-        key: [1, key heads, tokens, width]; consecutive query heads share a key head.
-        value: as `key`, in the precision of the computation.
-        attention_mask: must be None.
-        scaling: factor on the products of query and key; one over the root of the width if None.
-        dropout: must be zero.
-        cu_seq_lens_q: where careers begin and end, int32 [careers + 1].
-        max_length_q: tokens of the longest career.
-        sliding_window: the furthest that a token looks back, if the model limits it; no less than the longest career.
-        **others: what else transformers hands over.
 
     Returns:
         [1, tokens, heads, width], and None for the weights.
@@ -152,11 +142,7 @@ def _weights(q: torch.Tensor, k: torch.Tensor, scale: float) -> torch.Tensor:
 
 
 class NextTokenLoss(nn.Module):
-    """The summed loss of a language model on careers, packed or padded.
-
-    Attributes:
-        model: the language model, with or without an adapter.
-    """
+    """The summed loss of a language model, with or without an adapter, on careers, packed or padded."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -182,11 +168,6 @@ class NextTokenLoss(nn.Module):
         return linear_cross_entropy(hidden[counted], model.get_output_embeddings().weight, targets[counted])
 
 
-def causal_model(model: nn.Module) -> PreTrainedModel:
-    """Return the transformers model with its head, from under an adapter if there is one."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator,return-value]
-
-
 @torch.no_grad()
 def pack_careers(model: nn.Module, career: TrainingCareer) -> None:
     """Let a model attend within packed careers, after checking on two that their loss stays what it was.
@@ -206,7 +187,7 @@ def pack_careers(model: nn.Module, career: TrainingCareer) -> None:
     dtypes = {weight.dtype for weight in model.parameters()}
     agreement = _AGREEMENT if dtypes == {torch.float32} else _ROUNDED_AGREEMENT
     # All tokens count here, whatever the run learns.
-    one, other = (whole_career(ids) for ids in (career.ids, career.ids.flip(0)))
+    one, other = map(TrainingCareer.whole, (career.ids, career.ids.flip(0)))
     model.eval()
     own = loss(**padded([other], device)) + loss(**padded([one], device))
     try:
@@ -214,7 +195,7 @@ def pack_careers(model: nn.Module, career: TrainingCareer) -> None:
         together = loss(**packed([other, one], device))
         # Rows of the same length, so that without a leak what rounding does is the same too.
         behind_other, behind_itself = (
-            _states(model, [first, one])[:, len(one.ids) :][:, :_OPENING].float() for first in (other, one)
+            _states(causal, [first, one])[:, len(one.ids) :][:, :_OPENING].float() for first in (other, one)
         )
     except (ValueError, KeyError) as error:
         raise _unpackable(str(error)) from error
@@ -239,15 +220,15 @@ def _unpackable(why: str) -> MismatchError:
     return MismatchError(f"Fine-tuning: {why} Set layout to 'padded'.")
 
 
-def _states(model: nn.Module, careers: Sequence[TrainingCareer]) -> torch.Tensor:
+def _states(model: PreTrainedModel, careers: Sequence[TrainingCareer]) -> torch.Tensor:
     """Return what the last layer gives for packed careers, [1, tokens, width]."""
-    batch = packed(careers, causal_model(model).device)
+    batch = packed(careers, model.device)
     del batch["targets"]
-    return causal_model(model).base_model(use_cache=False, **batch).last_hidden_state
+    return model.base_model(use_cache=False, **batch).last_hidden_state
 
 
 def linear_cross_entropy(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Return the summed cross-entropy of `hidden @ weight.T` without holding all its logits.
+    """Return the cross-entropy of `hidden @ weight.T`, summed over tokens (nats), without holding all its logits.
 
     Under autocast the products are computed in its precision; the softmax is float32 either way.
 
@@ -255,9 +236,6 @@ def linear_cross_entropy(hidden: torch.Tensor, weight: torch.Tensor, targets: to
         hidden: [tokens, width].
         weight: of the output layer, [vocabulary, width].
         targets: int64 [tokens].
-
-    Returns:
-        The sum over tokens, nats; float32 scalar.
     """
     device = hidden.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
@@ -296,12 +274,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         d_hidden, d_weight = ctx.saved_tensors
         (g,) = gradients
-        return (
-            None if d_hidden is None else d_hidden * g,
-            None if d_weight is None else d_weight.mul_(g),
-            None,
-            None,
-        )
+        by_hidden = None if d_hidden is None else d_hidden * g
+        return by_hidden, None if d_weight is None else d_weight.mul_(g), None, None
 
 
 def _losses_and_gradients(logits: torch.Tensor, targets: torch.Tensor, gradient: bool) -> torch.Tensor:

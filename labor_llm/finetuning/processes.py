@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -30,9 +30,12 @@ from torch import nn
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
+from transformers import PreTrainedModel
 
 from labor_llm.errors import InputError, LaborLLMError
-from labor_llm.finetuning.loss import NextTokenLoss, causal_model
+from labor_llm.finetuning.batches import passes
+from labor_llm.finetuning.loss import NextTokenLoss
+from labor_llm.models.loading import causal_model
 from labor_llm.store.checkpoints import TrainingState
 
 _LAUNCH = "labor_llm/finetuning/launch"
@@ -56,9 +59,8 @@ def shares(lengths: Sequence[int], count: int) -> list[list[int]]:
     return [sorted(some) for some in places]
 
 
-def _is_norm(module: nn.Module) -> bool:
-    own = list(module.parameters(recurse=False))
-    return bool(own) and all(weight.ndim == 1 for weight in own)
+def _full(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 class Processes:
@@ -105,10 +107,10 @@ class Processes:
                 forward_sync_buffers=False,
             )
         elif self.kind == "FSDP":
-            self._check_sharding(causal_model(loss.model))
-            self._shard(loss)
+            self._shard(loss, causal_model(loss.model))
 
-    def _check_sharding(self, model: nn.Module) -> None:
+    def _shard(self, loss: NextTokenLoss, model: PreTrainedModel) -> None:
+        """Shard every layer, and what lies outside of them, which the loss holds whole from its start to its end."""
         refused = ""
         if os.environ.get("FSDP_VERSION", "2") != "2":
             refused = f"set fsdp_version to 2 in accelerate's configuration, as {_LAUNCH}/fsdp.yaml does."
@@ -119,10 +121,6 @@ class Processes:
             )
         if refused:
             raise self.said_once(InputError(f"Fine-tuning: {refused}"))
-
-    def _shard(self, loss: NextTokenLoss) -> None:
-        """Shard every layer, and what lies outside of them, which the loss holds whole from its start to its end."""
-        model = causal_model(loss.model)
         wanted = FullyShardedDataParallelPlugin(fsdp_version=2)
         options = {
             "reshard_after_forward": wanted.reshard_after_forward,
@@ -137,8 +135,9 @@ class Processes:
         names = set(model._no_split_modules or ())
         for module in list(model.modules()):
             if type(module).__name__ in names:
-                # Norms compute in float32, as in one process.
-                norms = [part for part in module.modules() if _is_norm(part)]
+                # Norms, whose weights are vectors, compute in float32, as in one process.
+                weights = {part: list(part.parameters(recurse=False)) for part in module.modules()}
+                norms = [part for part, own in weights.items() if own and all(one.ndim == 1 for one in own)]
                 if norms:
                     fully_shard(norms, **options)
                 fully_shard(module, mp_policy=layers, **options)
@@ -150,17 +149,14 @@ class Processes:
         with self._accelerator.autocast():
             return self._computed(**batch)  # type: ignore[misc]
 
-    @contextlib.contextmanager
-    def passing(self, is_last: bool) -> Iterator[None]:
+    def passing(self, is_last: bool) -> contextlib.AbstractContextManager[None]:
         """Hold for one pass of a step, forwards and backwards; after the last one the gradients are added up.
 
         Under FSDP they are added up after every pass, as a process would else hold them whole.
         """
         if self.kind == "DDP" and not is_last:
-            with self._computed.no_sync():  # type: ignore[union-attr,operator]
-                yield
-        else:
-            yield
+            return self._computed.no_sync()  # type: ignore[union-attr,operator,no-any-return]
+        return contextlib.nullcontext()
 
     def backward(self, loss: torch.Tensor) -> None:
         """Add the gradient of this process's part of the loss to those of the step."""
@@ -169,13 +165,10 @@ class Processes:
 
     def clip(self, weights: Sequence[nn.Parameter], largest_norm: float) -> torch.Tensor:
         """Scale all gradients down to a norm and return what their norm was, the same in all processes."""
-        norm = self._accelerator.clip_grad_norm_(weights, largest_norm)
-        return norm.full_tensor() if isinstance(norm, DTensor) else norm
+        return _full(self._accelerator.clip_grad_norm_(weights, largest_norm))
 
-    def own_passes(
-        self, lengths: Sequence[int], divide: Callable[[Sequence[int]], list[list[int]]]
-    ) -> list[list[int]]:
-        """Divide careers over the processes, and this one's over passes, as `divide` does it for some lengths.
+    def own_passes(self, lengths: Sequence[int], tokens_at_once: int, layout: str) -> list[list[int]]:
+        """Divide careers of some lengths over the processes, and this one's over passes, as `batches.passes` does.
 
         Returns:
             For each pass of this process the places of its careers; empty for a pass that it only attends: one under
@@ -183,7 +176,7 @@ class Processes:
         """
         every = []
         for share in shares(lengths, self.count):
-            divided = divide([lengths[place] for place in share]) if share else []
+            divided = passes([lengths[place] for place in share], tokens_at_once, layout)
             every.append([[share[place] for place in part] for part in divided])
         needed = max(map(len, every)) if self.kind == "FSDP" else 1
         own = every[self.number]
@@ -236,8 +229,7 @@ class Processes:
             return tensors
         put_together = {}
         for name, tensor in tensors.items():
-            tensor = tensor.detach()
-            full = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+            full = _full(tensor.detach())
             if self.is_main:
                 put_together[name] = full.cpu()
         return put_together
@@ -258,9 +250,7 @@ class Processes:
     ) -> TrainingState | None:
         """Return the main process's state in all processes, each with its shares of the tensors.
 
-        Args:
-            state: in the main process; not read in the others.
-            weights: the trained weights as they lie in this process, in the optimizer's order.
+        The trained weights are given as they lie in this process, in the optimizer's order.
         """
         if self.kind == "one":
             return state

@@ -5,14 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from types import SimpleNamespace
 
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions
 from labor_llm.careers.refits import training_refits
-from labor_llm.careers.samples import MANIFEST_ENTRY
+from labor_llm.careers.samples import MANIFEST_ENTRY, TrainingCareers, TrainingData
 from labor_llm.errors import InputError
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.models.folders import weights_checksum
@@ -40,7 +38,7 @@ def refit_language_model(
     within a refit. Each refit takes as long as the fine-tuning itself.
 
     Args:
-        model: folder of the fine-tuned model, as `labor_llm.finetuning.fit.fine_tune_panel` made it.
+        model: folder of the fine-tuned model, as `labor_llm.finetuning.fit.fine_tune` made it.
         label: what tables call it.
         panel: all workers, in the form that the model was fine-tuned on.
         splits: the split of each worker.
@@ -59,11 +57,9 @@ def refit_language_model(
     parameters = verify(model)["parameters"]
     if "base" not in parameters:
         raise InputError(f"{model}: was not fine-tuned by this package, so it cannot be fitted again.")
-    parts = [panel.split(splits, name) for name in ("train", "validation", "test")]
-    parts[2] = parts[2] if test is None else test
-    usual = {"others": {}, "last_year": 0, "own_repeats": 1, "own_workers": len(parts[0].workers)}
-    made_from = usual | parameters.get(MANIFEST_ENTRY, {})
-    if any(made_from[name] != value for name, value in usual.items()):
+    train, validation = (panel.split(splits, name) for name in ("train", "validation"))
+    usual = {"others": {}, "last_year": 0, "own_repeats": 1, "own_workers": len(train.workers)}
+    if not (usual | parameters.get(MANIFEST_ENTRY, {})).items() >= usual.items():
         raise InputError(
             f"{model}: was fine-tuned on other careers than those of all training workers, which refits resample. Ask "
             "for refits of a model without `training`."
@@ -74,29 +70,23 @@ def refit_language_model(
     base, working = parameters["base"], Path(folder).with_name(f".{Path(folder).name}.refit")
 
     # What fine-tuning rests on takes seconds to import, and most who score ask for no refit.
-    from labor_llm.finetuning.fit import fine_tune_panel
+    from labor_llm.finetuning.fit import fine_tune
 
-    class Refitted:
-        """A fine-tuned model as `training_refits` asks for it."""
+    def predict(panel: CareerPanel) -> Predictions:
+        language_model = load_language_model(working, scoring.dtype, scoring.quantization)
+        predictions = score_careers(language_model, panel, label, realised)
+        # A checkpoint takes gigabytes; what is kept of a refit are its predictions.
+        shutil.rmtree(working)
+        return predictions
 
-        def predict(self, panel: CareerPanel) -> Predictions:
-            language_model = load_language_model(working, scoring.dtype, scoring.quantization)
-            predictions = score_careers(language_model, panel, label, realised)
-            # A checkpoint takes gigabytes; what is kept of a refit are its predictions.
-            shutil.rmtree(working)
-            return predictions
+    def fit(train: CareerPanel, validation: CareerPanel) -> SimpleNamespace:
+        fine_tune(base, TrainingCareers(train, (), validation, TrainingData()), settings, working)
+        return SimpleNamespace(predict=predict)
 
-    def fit(train: CareerPanel, validation: CareerPanel) -> Refitted:
-        frame = pd.concat([train.frame, validation.frame], ignore_index=True)
-        both = CareerPanel(frame, train.outcomes, train.survey)
-        parts = dict.fromkeys(train.workers, "train") | dict.fromkeys(validation.workers, "validation")
-        fine_tune_panel(base, both, parts, settings, working)
-        return Refitted()
-
-    made_by: dict[str, Any] = {
+    made_by = {
         "label": label, "base": weights_checksum(base), "settings": settings.model_dump(),
         "scoring": [scoring.dtype, scoring.quantization, scoring.too_long, scoring.line_ends],
-        "code": code_checksum(__file__),
-        **environment()["versions"],
+        "code": code_checksum(__file__), **environment()["versions"],
     }  # fmt: skip
-    return training_refits(fit, *parts, refits, folder, seed, made_by)
+    test = panel.split(splits, "test") if test is None else test
+    return training_refits(fit, train, validation, test, refits, folder, seed, made_by)

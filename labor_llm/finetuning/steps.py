@@ -15,15 +15,7 @@ from accelerate.utils import set_seed
 from transformers import get_linear_schedule_with_warmup
 
 from labor_llm.errors import NumericalError
-from labor_llm.finetuning.batches import (
-    IGNORED,
-    TrainingCareer,
-    batches,
-    packed,
-    padded,
-    passes,
-    training_career,
-)
+from labor_llm.finetuning.batches import IGNORED, TrainingCareer, batches, packed, padded, training_career
 from labor_llm.finetuning.loss import NextTokenLoss, pack_careers
 from labor_llm.finetuning.processes import Processes
 from labor_llm.finetuning.settings import FineTuningSettings
@@ -70,14 +62,13 @@ class FineTuningRun:
         self.loss = NextTokenLoss(self.model)
         self.processes.wrap(self.loss)
         self.optimizer = torch.optim.AdamW(
-            self._trained_weights().values(),
+            self._trained().values(),
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
             fused=True,
         )
-        self.schedule = get_linear_schedule_with_warmup(
-            self.optimizer, round(settings.warmup_share * self.total), self.total
-        )
+        warmup = round(settings.warmup_share * self.total)
+        self.schedule = get_linear_schedule_with_warmup(self.optimizer, warmup, self.total)
         self.step, self.best = 0, float("inf")
         self.best_step: int | None = None  # of the lowest validation loss so far
         self.kept: int | None = None  # the step whose weights were put back at the end
@@ -140,7 +131,7 @@ class FineTuningRun:
             failed[part] = not torch.isfinite(loss)
         total, *failed = self.processes.summed([total, *failed])
         self._check_finite("loss", total, numbers[np.asarray(failed) > 0])
-        norm = self.processes.clip(list(self._trained_weights().values()), self.settings.max_gradient_norm)
+        norm = self.processes.clip(list(self._trained().values()), self.settings.max_gradient_norm)
         self._check_finite("norm of the gradient", norm.item(), numbers)
         self.optimizer.step()
         self.schedule.step()
@@ -154,19 +145,17 @@ class FineTuningRun:
             return
         epoch, position = divmod(self.step, self.steps_per_epoch)
         places = ", ".join(str(number + 1) for number in sorted(numbers))
-        raise self.processes.said_once(
-            NumericalError(
-                f"Fine-tuning stopped: the {what} is {value} at step {self.step + 1} of {self.total} "
-                f"(epoch {epoch + 1}, batch {position + 1}; in the order of the training split, careers {places}). "
-                "Lower the learning rate, or use float32."
-            )
+        message = (
+            f"Fine-tuning stopped: the {what} is {value} at step {self.step + 1} of {self.total} (epoch {epoch + 1}, "
+            f"batch {position + 1}; in the order of the training split, careers {places}). Lower the learning rate, or "
+            "use float32."
         )
+        raise self.processes.said_once(NumericalError(message))
 
     def _own_passes(self, careers: Sequence[TrainingCareer]) -> list[list[int]]:
         """Return the places of the careers in each pass of this process; an empty pass is only attended."""
-        tokens, layout = self.settings.tokens_at_once, self.settings.layout
         lengths = [len(career.ids) for career in careers]
-        return self.processes.own_passes(lengths, lambda share: passes(share, tokens, layout))
+        return self.processes.own_passes(lengths, self.settings.tokens_at_once, self.settings.layout)
 
     def _summed_loss(self, careers: Sequence[TrainingCareer]) -> torch.Tensor:
         layout = packed if self.settings.layout == "packed" else padded
@@ -191,9 +180,9 @@ class FineTuningRun:
         self._store()
 
     def _note(self, split: str, loss: float) -> None:
-        point = {"step": self.step, "epoch": self.step / self.steps_per_epoch, "split": split, "loss": loss}
-        self.curve.append(point)
-        self._show([point], "a")
+        epoch = self.step / self.steps_per_epoch
+        self.curve.append({"step": self.step, "epoch": epoch, "split": split, "loss": loss})
+        self._show(self.curve[-1:], "a")
 
     def _show(self, points: list[dict[str, Any]], mode: str) -> None:
         """Write points of the learning curve where they can be watched while the run goes on."""
@@ -210,10 +199,9 @@ class FineTuningRun:
             "curve": self.curve,
             "losses": self._losses,
         }
-        weights, optimizer = self.processes.whole(self._trained_weights()), self.optimizer.state_dict()
-        optimizer["state"] = {
-            number: self.processes.whole(values) for number, values in optimizer["state"].items()
-        }
+        whole, optimizer = self.processes.whole, self.optimizer.state_dict()
+        weights = whole(self._trained())
+        optimizer["state"] = {number: whole(values) for number, values in optimizer["state"].items()}
         with self.processes.together():
             if self.processes.is_main:
                 save_state(self.folder, self.step, weights, optimizer, notes)
@@ -225,7 +213,7 @@ class FineTuningRun:
         with self.processes.together():
             if self.processes.is_main:
                 state = newest_state(self.folder) if step is None else state_after(self.folder, step)
-        return self.processes.spread_state(state, self._trained_weights())
+        return self.processes.spread_state(state, self._trained())
 
     def _resume(self) -> None:
         state = self._stored_state()
@@ -256,10 +244,10 @@ class FineTuningRun:
         frame = pd.DataFrame(self.curve)
         return frame.assign(kept=frame["step"] == self.kept)
 
-    def _trained_weights(self) -> dict[str, torch.nn.Parameter]:
+    def _trained(self) -> dict[str, torch.nn.Parameter]:
         return {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
 
     @torch.no_grad()
     def _load_trained_weights(self, weights: dict[str, torch.Tensor]) -> None:
-        for name, weight in self._trained_weights().items():
+        for name, weight in self._trained().items():
             weight.copy_(weights[name])

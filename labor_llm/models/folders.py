@@ -18,8 +18,10 @@ import io
 import logging
 import time
 import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 from filelock import FileLock
@@ -32,30 +34,25 @@ from labor_llm.store.results import project_root
 
 ADAPTER_FILE = "adapter_config.json"
 BASE_FILE = "base_model.json"
+NOT_LOADED = "the model could not be loaded"
+MODEL_REMEDY = (
+    "A folder needs config.json, safetensors weights and the tokenizer; a hub id needs the network."
+)
 _SETTLED_SECONDS = 5.0
-_State = tuple[tuple[str, int, int, int], ...]
-_checksums: dict[_State, str] = {}
-_sound: set[_State] = set()
+_found: dict[tuple[object, ...], Any] = {}
 
 
 @dataclass(frozen=True)
 class PackagedModel:
-    """A GGUF file inside a Python package.
+    """A GGUF file inside a Python package."""
 
-    Attributes:
-        distribution: what to install.
-        module: the import name, which is looked up but never imported.
-        file: the GGUF file in the module's folder.
-        sha256: checksum of the one file that is accepted.
-        layers: how many of the model's layers are kept, from the first on; None for all. Half a model predicts poorly
-            until it is fine-tuned, and costs a part of the time.
-    """
-
-    distribution: str
-    module: str
-    file: str
-    sha256: str
+    distribution: str  # what to install
+    module: str  # the import name, which is looked up but never imported
+    file: str  # in the module's folder
+    sha256: str  # of the one file that is accepted
     layers: int | None = None
+    """How many of the model's layers are kept, from the first on; None for all. Half a model predicts poorly until it
+    is fine-tuned, and costs a part of the time."""
 
 
 _SMOLLM2 = PackagedModel(
@@ -79,11 +76,12 @@ def model_source(name: str | Path) -> Path | str:
     """Return the folder that a name stands for, checked, or the hub id itself.
 
     Raises:
-        InputError: if the name is neither packaged, nor a usable folder, nor of the form of a hub id.
-        ArtefactError: if the folder is an artefact that was changed.
+        InputError: if the name is neither packaged, nor a usable folder, nor of the form of a hub id; or if the
+            package of a packaged model is not installed.
+        ArtefactError: if the folder is an artefact that was changed, or the package's file is not the known one.
     """
     if str(name) in PACKAGED_MODELS:
-        return packaged_model_folder(str(name))
+        return _packaged_folder(str(name))
     folder = _folder(name)
     if folder.is_dir():
         _check_folder(folder)
@@ -106,27 +104,18 @@ def weights_checksum(name: str | Path) -> str:
     if isinstance(source, str):
         return f"{source}@{_hub_revision(source)}"
     files = sorted([*source.glob("*.safetensors"), *source.glob("*.json")])
-    return "-".join(file_checksum(path)[:16] for path in files if path.name != MANIFEST)
+    sums = (_while_unchanged(path, [path], sha256) for path in files if path.name != MANIFEST)
+    return "-".join(checksum[:16] for checksum in sums)
 
 
-def packaged_model_folder(name: str, cache: Path | None = None) -> Path:
-    """Return the folder of a packaged model in safetensors form, converting it on first use (about 30 s).
-
-    Args:
-        name: a key of `PACKAGED_MODELS`.
-        cache: where converted models are kept; the user's cache folder if not given.
-
-    Raises:
-        InputError: if the package is not installed.
-        ArtefactError: if the package's file is not the one that is known here.
-    """
-    packaged = PACKAGED_MODELS[name]
-    cache = cache or platformdirs.user_cache_path("labor_llm") / "models"
+def _packaged_folder(name: str) -> Path:
+    """Return the folder of a packaged model in safetensors form, converting it on first use (about 30 s)."""
+    packaged, cache = PACKAGED_MODELS[name], platformdirs.user_cache_path("labor_llm") / "models"
     folder = cache / f"{name}-{packaged.sha256[:12]}"
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / f"{folder.name}.lock"):
         try:
-            verify_model(folder)
+            _verify_model(folder)
         except ArtefactError:
             # It is not there or damaged, and the package still holds the original.
             _convert(name, packaged, folder)
@@ -149,28 +138,18 @@ def _convert(name: str, packaged: PackagedModel, folder: Path) -> None:
         config = loaded.config
         # The loaded model counts as quantised and refuses to be saved; the same weights under a plain config do not.
         del config.quantization_config
-        weights = loaded.state_dict()
         if packaged.layers is not None:
             config.num_hidden_layers = packaged.layers
-            weights = {key: value for key, value in weights.items() if _layer(key) < packaged.layers}
         plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-        plain.load_state_dict(weights)
+        weights = loaded.state_dict()
+        plain.load_state_dict({key: weights[key] for key in plain.state_dict()})
         plain.save_pretrained(aside)
         tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
         # SmolLM2 splits numbers into digits, which transformers' conversion of GGUF leaves out.
-        tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-            [
-                pre_tokenizers.Digits(individual_digits=True),
-                pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
-            ]
-        )
+        digits = pre_tokenizers.Digits(individual_digits=True)
+        words = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+        tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, words])
         tokenizer.save_pretrained(aside)
-
-
-def _layer(key: str) -> int:
-    """Return the number of the layer that a weight belongs to; -1 for one outside of the layers."""
-    _, _, within = key.partition(".layers.")
-    return int(within.split(".")[0]) if within else -1
 
 
 def _packaged_file(packaged: PackagedModel) -> Path:
@@ -197,20 +176,18 @@ def _is_hub_id(name: str) -> bool:
 def _check_folder(folder: Path) -> None:
     """Refuse a folder that lacks a part of a model, before anything is loaded."""
     if (folder / MANIFEST).is_file():
-        verify_model(folder)
-    adapter = (folder / ADAPTER_FILE).is_file()
+        _verify_model(folder)
+    adapter, lacks = (folder / ADAPTER_FILE).is_file(), ""
     if not adapter and not (folder / "config.json").is_file():
-        raise InputError(f"{folder}: no config.json, so this is not the folder of a model.")
-    if not list(folder.glob("*.safetensors")):
-        raise InputError(
-            f"{folder}: no safetensors weights; other formats are not read. Convert the weights to safetensors."
-        )
-    if not adapter and not (folder / "tokenizer.json").is_file():
-        raise InputError(
-            f"{folder}: no tokenizer.json. Copy the tokenizer's files of the same model into the folder."
-        )
-    if adapter and not (folder / BASE_FILE).is_file():
-        raise InputError(f"{folder}: no {BASE_FILE}, so the base model of the adapter is not known.")
+        lacks = "no config.json, so this is not the folder of a model."
+    elif not list(folder.glob("*.safetensors")):
+        lacks = "no safetensors weights; other formats are not read. Convert the weights to safetensors."
+    elif not adapter and not (folder / "tokenizer.json").is_file():
+        lacks = "no tokenizer.json. Copy the tokenizer's files of the same model into the folder."
+    elif adapter and not (folder / BASE_FILE).is_file():
+        lacks = f"no {BASE_FILE}, so the base model of the adapter is not known."
+    if lacks:
+        raise InputError(f"{folder}: {lacks}")
 
 
 def _hub_revision(name: str) -> str:
@@ -218,25 +195,20 @@ def _hub_revision(name: str) -> str:
     from transformers import AutoConfig
 
     quiet_libraries()
-    try:
+    with refusing(f"{name}: {NOT_LOADED}", MODEL_REMEDY):
         config = AutoConfig.from_pretrained(name, trust_remote_code=False)
-    except Exception as error:
-        raise InputError(not_loaded(name, error)) from error
     return str(getattr(config, "_commit_hash", None) or "unknown revision")
 
 
-def not_loaded(source: Path | str, error: Exception) -> str:
-    """Return the message that a model could not be loaded."""
-    return (
-        f"{source}: the model could not be loaded ({named(error)}). "
-        "A folder needs config.json, safetensors weights and the tokenizer; a hub id needs the network."
-    )
-
-
-def named(error: Exception) -> str:
-    """Return an error's type and the first line that it says; the text alone can be a bare key."""
-    text = str(error).strip()
-    return f"{type(error).__name__}: {text.splitlines()[0][:200] if text else 'no message'}"
+@contextlib.contextmanager
+def refusing(what: str, remedy: str) -> Iterator[None]:
+    """Raise InputError if another library fails in the block: what is wrong, its error, and the remedy."""
+    try:
+        yield
+    except Exception as error:
+        text = str(error).strip()  # can be a bare key, so the type is named too
+        said = f"{type(error).__name__}: {text.splitlines()[0][:200] if text else 'no message'}"
+        raise InputError(f"{what} ({said}). {remedy}") from error
 
 
 def quiet_libraries() -> None:
@@ -250,33 +222,16 @@ def quiet_libraries() -> None:
     warnings.filterwarnings("ignore", module=r"(accelerate|bitsandbytes|peft|torch|transformers)\b")
 
 
-def file_checksum(path: Path) -> str:
-    """Return the sha256 of a file, remembered while the file does not change."""
-    state = _state([path])
-    if state not in _checksums or not _settled(state):
-        _checksums[state] = sha256(path)
-    return _checksums[state]
+def _verify_model(folder: Path) -> None:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    _while_unchanged(folder, files, verify)
 
 
-def verify_model(folder: Path) -> None:
-    """Check a model that was stored as an artefact against its checksums, once a process while nothing changes.
-
-    Raises:
-        ArtefactError: if a file is missing or was altered; names it.
-    """
-    state = _state(sorted(path for path in folder.rglob("*") if path.is_file()))
-    if state not in _sound or not _settled(state):
-        verify(folder)
-        _sound.add(state)
-
-
-def _state(paths: list[Path]) -> _State:
-    found = []
-    for path in paths:
-        status = path.stat()
-        found.append((str(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ino))
-    return tuple(found)
-
-
-def _settled(state: _State) -> bool:
-    return all(time.time() - changed / 1e9 > _SETTLED_SECONDS for _, _, changed, _ in state)
+def _while_unchanged(path: Path, files: list[Path], read: Callable[[Path], Any]) -> Any:
+    """Return what `read` gives for a path, read once while these files, the path itself or in it, do not change."""
+    states = [(file, file.stat()) for file in files]
+    key = (path, *((file.resolve(), one.st_size, one.st_mtime_ns, one.st_ino) for file, one in states))
+    settled = all(time.time() - state.st_mtime > _SETTLED_SECONDS for _, state in states)
+    if key not in _found or not settled:
+        _found[key] = read(path)
+    return _found[key]

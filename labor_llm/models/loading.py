@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
-import time
-from collections.abc import Mapping, Sequence
+import timeit
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,10 +28,11 @@ from labor_llm.errors import InputError, MismatchError, NumericalError
 from labor_llm.models.folders import (
     ADAPTER_FILE,
     BASE_FILE,
+    MODEL_REMEDY,
+    NOT_LOADED,
     model_source,
-    named,
-    not_loaded,
     quiet_libraries,
+    refusing,
     weights_checksum,
 )
 from labor_llm.text.tokenization import check_vocabulary
@@ -58,13 +59,11 @@ class LanguageModel:
         name: what it was asked for by.
         model: the transformer in evaluation mode, or in training mode while it is fine-tuned.
         tokenizer: its fast tokenizer.
-        base: name of the base model that an adapter sits on; the model's own name otherwise.
     """
 
     name: str
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
-    base: str
 
     @property
     def device(self) -> torch.device:
@@ -75,6 +74,11 @@ class LanguageModel:
     def context(self) -> int:
         """The longest text that the model can read, tokens."""
         return int(getattr(self.model.config.get_text_config(), "max_position_embeddings", 2**31))
+
+
+def causal_model(model: torch.nn.Module) -> PreTrainedModel:
+    """Return the transformers model with its head; an adapter that was not merged works inside its layers."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator,return-value]
 
 
 def load_language_model(
@@ -94,17 +98,20 @@ def load_language_model(
         NumericalError: if a weight is not a finite number.
         ArtefactError: if a stored model was changed since it was written.
     """
-    _check_choice("dtype", dtype, DTYPES)
-    _check_choice("quantization", quantization, QUANTIZATIONS)
+    for option, value, choices in (
+        ("dtype", dtype, list(DTYPES)), ("quantization", quantization, QUANTIZATIONS),
+    ):  # fmt: skip
+        if value not in choices:
+            raise InputError(f"{option} is {value!r}; choose one of {', '.join(choices)}.")
     quiet_libraries()
     say_if_bfloat16_is_emulated(dtype)
     source = model_source(name)
     if isinstance(source, Path) and (source / ADAPTER_FILE).is_file():
         return _load_adapted(str(name), source, dtype, quantization)
-    model = _load_weights(source, dtype, quantization)
+    model = _load_weights(source, DTYPES[dtype], quantization)
     tokenizer = load_tokenizer(name)
     check_vocabulary(tokenizer, model.get_input_embeddings().num_embeddings, str(source))
-    return LanguageModel(str(name), model.eval(), tokenizer, str(name))
+    return LanguageModel(str(name), model.eval(), tokenizer)
 
 
 def say_if_bfloat16_is_emulated(dtype: str) -> None:
@@ -114,14 +121,9 @@ def say_if_bfloat16_is_emulated(dtype: str) -> None:
     """
     if dtype != "bfloat16" or torch.cuda.is_available():
         return
-    seconds = {}
-    for tried in (torch.float32, torch.bfloat16):
-        matrix = torch.ones(256, 256, dtype=tried)
-        matrix @ matrix
-        began = time.perf_counter()
-        matrix @ matrix
-        seconds[tried] = time.perf_counter() - began
-    slower = seconds[torch.bfloat16] / seconds[torch.float32]
+    matrices = (torch.ones(256, 256, dtype=tried) for tried in (torch.float32, torch.bfloat16))
+    fine, coarse = (timeit.repeat(lambda m=m: m @ m, number=1, repeat=2)[1] for m in matrices)
+    slower = coarse / fine
     if slower > _EMULATED:
         _log.warning(
             "bfloat16 has no units on this processor: it takes about %.0f times as long as float32. Choose float32 "
@@ -137,19 +139,55 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
     """
     source = model_source(name)
     quiet_libraries()
-    try:
+    remedy = (
+        "If its tokenizer.json was cut or changed, copy the tokenizer's files of the same model again; a hub id needs "
+        "the network."
+    )
+    with refusing(f"{source}: no tokenizer could be loaded", remedy):
         return AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    except Exception as error:
-        raise InputError(
-            f"{source}: no tokenizer could be loaded ({named(error)}). If its tokenizer.json was cut or changed, copy "
-            "the tokenizer's files of the same model again; a hub id needs the network."
-        ) from error
+
+
+def _load_weights(source: Path | str, dtype: torch.dtype, quantization: str) -> PreTrainedModel:
+    kinds = {"8bit": {"load_in_8bit": True}, "4bit": {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}}
+    kinds["4bit"] |= {"bnb_4bit_use_double_quant": True, "bnb_4bit_compute_dtype": dtype}
+    with refusing(f"{source}: {NOT_LOADED}", MODEL_REMEDY):
+        model, found = AutoModelForCausalLM.from_pretrained(
+            source,
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            quantization_config=kinds.get(quantization) and BitsAndBytesConfig(**kinds[quantization]),
+        )
+    # What the files lack, transformers fills in at random.
+    lacking = sorted(str(name) for kind in ("missing_keys", "mismatched_keys") for name in found[kind])
+    if lacking:
+        raise MismatchError(
+            f"{source}: the weight files lack {len(lacking):,} of the weights that config.json describes, or hold "
+            f"them in another shape ({lacking[0]}). They belong to different models, or a file is incomplete: "
+            "copy the model again."
+        )
+    _check_finite(source, dict(model.named_parameters()))
+    return model.to("cuda") if quantization == "none" and torch.cuda.is_available() else model
+
+
+def _check_finite(source: Path | str, weights: Mapping[str, torch.Tensor]) -> None:
+    for name, weight in weights.items():
+        if weight.is_floating_point() and not bool(torch.isfinite(weight).all()):
+            raise NumericalError(
+                f"{source}: the weight {name} holds values that are not finite. The file was altered, or the model "
+                "was damaged in training: copy it again, or take an earlier checkpoint."
+            )
 
 
 def _load_adapted(name: str, folder: Path, dtype: str, quantization: str) -> LanguageModel:
     """Load the base of a LoRA adapter and the adapter on it; merged where the base is not quantised."""
-    made_on = _read_object(folder / BASE_FILE, ("name", "checksum"))
-    weights = _read_adapter(folder)
+    # All that can be known of the adapter before half a minute goes into its base.
+    made_on = _read_object(folder / BASE_FILE, "name", "checksum")
+    _read_object(folder / ADAPTER_FILE, "peft_type")
+    with refusing(f"{folder / _ADAPTER_WEIGHTS}: not readable", _ADAPTER_REMEDY):
+        weights = load_file(folder / _ADAPTER_WEIGHTS)
+    _check_finite(folder / _ADAPTER_WEIGHTS, weights)
     base = load_language_model(made_on["name"], dtype, quantization)
     found = weights_checksum(made_on["name"])
     if found != made_on["checksum"]:
@@ -159,43 +197,24 @@ def _load_adapted(name: str, folder: Path, dtype: str, quantization: str) -> Lan
         )
     adapted = _with_adapter(base.model, folder, weights)
     model = adapted.merge_and_unload() if quantization == "none" else adapted
-    return LanguageModel(name, model.eval(), base.tokenizer, made_on["name"])
+    return LanguageModel(name, model.eval(), base.tokenizer)
 
 
-def _read_object(path: Path, texts: Sequence[str]) -> dict[str, Any]:
+def _read_object(path: Path, *texts: str) -> dict[str, Any]:
     """Return the object in a JSON file, which must hold some texts."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+    with refusing(f"{path}: not readable", _ADAPTER_REMEDY):
+        found = dict(json.loads(path.read_text(encoding="utf-8")))
         if lacking := [name for name in texts if not isinstance(found[name], str)]:
             raise TypeError(f"{lacking[0]} is no text")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: not readable ({named(error)}). {_ADAPTER_REMEDY}") from error
-    return dict(found)
-
-
-def _read_adapter(folder: Path) -> dict[str, torch.Tensor]:
-    """Return the weights of an adapter, before half a minute goes into its base; its configuration is read too."""
-    _read_object(folder / ADAPTER_FILE, ("peft_type",))
-    path = folder / _ADAPTER_WEIGHTS
-    try:
-        weights = load_file(path)
-    except Exception as error:
-        raise InputError(f"{path}: not readable ({named(error)}). {_ADAPTER_REMEDY}") from error
-    for name, weight in weights.items():
-        _check_finite(path, name, weight)
-    return weights
+        return found
 
 
 def _with_adapter(model: PreTrainedModel, folder: Path, weights: Mapping[str, torch.Tensor]) -> PeftModel:
     """Return a model with an adapter on it; peft itself fills in at random what the file lacks, and goes on."""
     from peft import PeftModel, get_peft_model_state_dict
 
-    try:
+    with refusing(f"{folder}: the adapter could not be put on its base", _ADAPTER_REMEDY):
         adapted = PeftModel.from_pretrained(model, folder)
-    except Exception as error:
-        raise InputError(
-            f"{folder}: the adapter could not be put on its base ({named(error)}). {_ADAPTER_REMEDY}"
-        ) from error
     described = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
     lacking = sorted(described - set(weights))
     # An adapter may bring embeddings of its own, which are weights of the base.
@@ -207,61 +226,3 @@ def _with_adapter(model: PreTrainedModel, folder: Path, weights: Mapping[str, to
                 f"({len(names):,}, such as {names[0]}). {_ADAPTER_REMEDY}"
             )
     return adapted
-
-
-def _load_weights(source: Path | str, dtype: str, quantization: str) -> PreTrainedModel:
-    options: dict[str, object] = {}
-    if quantization != "none":
-        options["quantization_config"] = _quantization_config(quantization, DTYPES[dtype])
-    try:
-        model, found = AutoModelForCausalLM.from_pretrained(
-            source,
-            dtype=DTYPES[dtype],
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-            **options,
-        )
-    except Exception as error:
-        raise InputError(not_loaded(source, error)) from error
-    _check_weights(source, model, found)
-    if quantization == "none" and torch.cuda.is_available():
-        model = model.to("cuda")
-    return model
-
-
-def _check_weights(source: Path | str, model: PreTrainedModel, found: dict[str, object]) -> None:
-    """Refuse weights that were filled in at random because the files lack them, and such as are no numbers."""
-    lacking = sorted(str(name) for kind in ("missing_keys", "mismatched_keys") for name in found[kind])  # type: ignore[attr-defined]
-    if lacking:
-        raise MismatchError(
-            f"{source}: the weight files lack {len(lacking):,} of the weights that config.json describes, or hold "
-            f"them in another shape ({lacking[0]}). They belong to different models, or a file is incomplete: "
-            "copy the model again."
-        )
-    for name, weight in model.named_parameters():
-        _check_finite(source, name, weight)
-
-
-def _check_finite(source: Path | str, name: str, weight: torch.Tensor) -> None:
-    if weight.is_floating_point() and not bool(torch.isfinite(weight).all()):
-        raise NumericalError(
-            f"{source}: the weight {name} holds values that are not finite. The file was altered, or the model "
-            "was damaged in training: copy it again, or take an earlier checkpoint."
-        )
-
-
-def _quantization_config(quantization: str, compute: torch.dtype) -> BitsAndBytesConfig:
-    if quantization == "8bit":
-        return BitsAndBytesConfig(load_in_8bit=True)
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=compute,
-    )
-
-
-def _check_choice(parameter: str, value: str, choices: object) -> None:
-    if value not in choices:  # type: ignore[operator]
-        raise InputError(f"{parameter} is {value!r}; choose one of {', '.join(choices)}.")  # type: ignore[call-overload]

@@ -1,12 +1,12 @@
 """Log-probability of every title as the next job, for every record of a career, exactly.
 
-The career is read once; its keys and values serve all records. The tree of titles hangs on each
-record's prompt: its inner nodes are run once, each seeing the prompt and its own ancestors only.
-Several records, or parts of the tree, are run together, as many as positions and memory allow.
+The career is read once; its keys and values serve all records. The tree of titles hangs on each record's prompt: its
+inner nodes are run once, each seeing the prompt and its own ancestors only. Several records, or parts of the tree, are
+run together, as many as positions and memory allow.
 
-Attention to prompt and ancestors is computed as `tree_attention` says. A model that it does not fit
-gets a dense mask over prompt and tree, which is slower. Either way the log-probabilities along the last
-record's realised title are compared with those that the pass over the career itself gave.
+Attention to prompt and ancestors is computed as `tree_attention` says. A model that it does not fit gets a dense mask
+over prompt and tree, which is slower. Either way the log-probabilities along the last record's realised title are
+compared with those that the pass over the career itself gave.
 
 The logits of the whole vocabulary at all positions are never there at once:
 
@@ -59,8 +59,8 @@ def token_log_probs(
 
 def log_normalisers(head: torch.nn.Linear, hidden: torch.Tensor) -> torch.Tensor:
     """Return the logarithm of the sum of the exponentials of all logits at each position, float32 [positions]."""
-    found = [hidden.new_empty(0, dtype=torch.float32)]
-    for rows in hidden.split(_ROWS) if len(hidden) else ():
+    found = []
+    for rows in hidden.split(_ROWS):
         largest = hidden.new_full((len(rows),), -torch.inf, dtype=torch.float32)
         total = torch.zeros_like(largest)
         for start in range(0, head.out_features, COLUMNS):
@@ -76,16 +76,13 @@ def log_normalisers(head: torch.nn.Linear, hidden: torch.Tensor) -> torch.Tensor
 
 @torch.inference_mode()
 def all_title_log_probs(
-    language_model: LanguageModel,
-    resume: EncodedResume,
-    trie: TitleTrie,
-    memory: int = MEMORY,
+    language_model: LanguageModel, resume: EncodedResume, trie: TitleTrie, memory: int = MEMORY
 ) -> np.ndarray:
     """Return the log-probability of every title for every record, float64 [records, titles], nats.
 
     Args:
         language_model: the model.
-        resume: the career.
+        resume: a career of at least one record.
         trie: the tree of titles.
         memory: bytes that the positions run at once may take beside the model and the career's keys and values; a
             bin of the tree under one record is the least that is run.
@@ -93,17 +90,11 @@ def all_title_log_probs(
     Raises:
         MismatchError: if the model is of a kind whose attention cannot be shared between titles.
     """
-    if not resume.spans:
-        return np.empty((0, len(trie.title_edges)))
-    career = read_career(language_model, resume, trie)
-    return title_log_probs(edge_log_probs(career, trie, memory), trie)
+    return title_log_probs(edge_log_probs(read_career(language_model, resume, trie), trie, memory), trie)
 
 
 def edge_log_probs(career: CareerPass, trie: TitleTrie, memory: int) -> np.ndarray:
-    """Return the log-probability of every edge of the tree for every record, float64 [records, edges].
-
-    Args, raises: as `all_title_log_probs`.
-    """
+    """Return the log-probability of every edge of the tree, float64 [records, edges]; as `all_title_log_probs`."""
     edges = np.empty((len(career.starts), len(trie.edge_nodes)))
     edges[:, trie.edge_nodes == 0] = career.root
     if not len(trie):
@@ -126,25 +117,15 @@ def title_log_probs(edges: np.ndarray, trie: TitleTrie) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Part:
-    """Some bins of the tree under some records, run together.
+    """Some bins of the tree under some records, run together."""
 
-    Attributes:
-        starts: lengths of the records' prompts, ascending.
-        tokens: token in each slot, int64 [bins, size].
-        depths: depth of each slot's node, int64 [bins, size].
-        seen: which slots of its bin a slot sees, bool [bins, size, size].
-        edges: the edges that begin in these bins, int64 [edges].
-        edge_slots: flat slot that each begins in, int64 [edges].
-        edge_tokens: token that each leads to, int64 [edges].
-    """
-
-    starts: list[int]
-    tokens: torch.Tensor
-    depths: torch.Tensor
-    seen: torch.Tensor
-    edges: np.ndarray
-    edge_slots: torch.Tensor
-    edge_tokens: torch.Tensor
+    starts: list[int]  # lengths of the records' prompts, ascending
+    tokens: torch.Tensor  # in each slot, int64 [bins, size]
+    depths: torch.Tensor  # of each slot's node, int64 [bins, size]
+    seen: torch.Tensor  # which slots of its bin a slot sees, bool [bins, size, size]
+    edges: np.ndarray  # that begin in these bins, int64 [edges]
+    edge_slots: torch.Tensor  # flat slot that each begins in, int64 [edges]
+    edge_tokens: torch.Tensor  # that each leads to, int64 [edges]
 
 
 _Run = Callable[[CareerPass, _Part], torch.Tensor]
@@ -196,9 +177,7 @@ def _groups(number: int, at_once: int) -> list[np.ndarray]:
 
 def _parts(career: CareerPass, trie: TitleTrie, rows: np.ndarray, at_once: int) -> Iterator[_Part]:
     """Yield the tree's bins for some records, `at_once` at a time."""
-    device = career.keys[0].device
-    packed = trie.bins
-    below = np.flatnonzero(trie.edge_nodes)
+    device, packed, below = career.keys[0].device, trie.bins, np.flatnonzero(trie.edge_nodes)
     slots = packed.slots[trie.edge_nodes[below] - 1]
     size = packed.nodes.shape[1]
     for bins in _groups(len(packed.nodes), at_once):
@@ -218,13 +197,11 @@ def _parts(career: CareerPass, trie: TitleTrie, rows: np.ndarray, at_once: int) 
 def _run_tree_attention(career: CareerPass, part: _Part) -> torch.Tensor:
     """Return the edges' log-probabilities [records, edges]; raises DoesNotFitError."""
     if career.head is None:
-        raise DoesNotFitError(
-            f"{type(career.model).__name__}: its logits are not those of a plain output layer."
-        )
-    tree = PackedTree(career.keys, career.values, part.starts, part.depths, part.seen)
+        raise DoesNotFitError(f"{type(career.model).__name__}: its logits come from no plain output layer.")
+    tree = PackedTree(career, part.starts, part.depths, part.seen)
     starts = torch.tensor(part.starts, device=part.tokens.device)
     places = (starts[:, None] + part.depths.flatten() - 1).flatten()
-    hidden = run_tree(career.model, part.tokens.flatten().repeat(len(starts)), places, tree)
+    hidden = run_tree(career.model, part.tokens.flatten().repeat(len(starts)), places, tree.attend)
     offsets = torch.arange(len(starts), device=starts.device)[:, None] * part.tokens.numel()
     rows = (offsets + part.edge_slots).flatten()
     found = token_log_probs(career.head, hidden, rows, part.edge_tokens.repeat(len(starts)))

@@ -1,16 +1,16 @@
 """Bounds on the log-probability of every title: the tree is followed where the mass is, and no further.
 
-A title is at most as probable as any of its beginnings. So the tree is opened best first until the
-beginnings that were not opened have no more than a stated mass between them:
+A title is at most as probable as any of its beginnings. So the tree is opened best first until the beginnings that were
+not opened have no more than a stated mass between them:
 
     root -- " Cook"  0.30, opened --- "s"  0.29, opened --- "\\n"     title known exactly
          |                          `- ","  0.0004, closed            its titles: at most 0.0004
          `- " Denti" 0.0006, closed                                   its titles: at most 0.0006
 
-For every record the closed beginnings are the least probable ones, as many as the tolerance leaves room for.
-Opening the others only adds to the small ones, so a beginning that the tolerance has no room for now has none
-later: all such beginnings, of all records, are opened at once, and no node is opened that opening the most
-probable one at a time would leave closed. (Weighing mass by the nodes still to come below it saved nothing.)
+For every record the closed beginnings are the least probable ones, as many as the tolerance leaves room for. Opening
+the others only adds to the small ones, so a beginning that the tolerance has no room for now has none later: all such
+beginnings, of all records, are opened at once, and no node is opened that opening the most probable one at a time would
+leave closed. (Weighing mass by the nodes still to come below it saved nothing.)
 
 Beside these, the path of the last record's realised title is always opened: the pass over the career itself gave its
 log-probabilities, so that they tell whether the model's attention is one that prompts can be shared under.
@@ -25,7 +25,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from labor_llm.errors import InputError
 from labor_llm.models.loading import LanguageModel
 from labor_llm.scoring.all_titles import MEMORY, edge_log_probs, title_log_probs, token_log_probs
 from labor_llm.scoring.passes import CareerPass, read_career
@@ -42,11 +41,10 @@ class BoundedScores:
     """Bounds on the log-probability of every title for some records.
 
     Attributes:
-        lower: float64 [records, titles], nats: the log-probability where it is known, else -inf.
-        upper: float64 [records, titles], nats: the log-probability where it is known, else that of the
-            longest beginning of the title that is known.
-        unresolved: float64 [records]: the probabilities of all titles that are not known add up to this at most.
-        nodes: int64 [records]: nodes of the tree that were run.
+        lower: the log-probability where it is known, else -inf; float64 [records, titles], nats.
+        upper: the same, else that of the longest beginning of the title that is known.
+        unresolved: the probabilities of all titles that are not known add up to this at most; float64 [records].
+        nodes: nodes of the tree that were run, int64 [records].
     """
 
     lower: np.ndarray
@@ -88,25 +86,19 @@ def bounded_title_log_probs(
         language_model: the model; one that tree attention does not fit is scored exactly.
         resume: the career.
         trie: the tree of titles.
-        tolerance: probability that may remain unresolved in a record; 0 for exact scoring.
+        tolerance: probability that may remain unresolved in a record, between 0 and 1.
         memory: bytes that the keys and values of opened nodes may take; records that need more are scored
             exactly. Also as in `all_title_log_probs`.
 
     Raises:
-        InputError: if the tolerance is not in [0, 1).
         MismatchError: as `all_title_log_probs`.
     """
-    if not 0 <= tolerance < 1:
-        raise InputError(f"The tolerance is {tolerance}; give a probability of at least 0 and below 1.")
-    if not resume.spans:
-        return _Search(np.empty((0, int((trie.edge_nodes == 0).sum()))), trie).scores()
     career = read_career(language_model, resume, trie)
     # The nodes at which the edges begin that `career.agrees` compares.
-    search = _Search(career.root, trie, always=trie.edge_nodes[career.checked] - 1)
-    if len(trie):
-        left = _open(career, search, tolerance, memory) if tolerance else np.arange(len(career.starts))
-        if len(left):
-            search.set_exact(left, edge_log_probs(career.only(left), trie, memory))
+    search = _Search(career.root, trie, trie.edge_nodes[career.checked] - 1)
+    left = _open(career, search, tolerance, memory)
+    if len(left):
+        search.set_exact(left, edge_log_probs(career.only(left), trie, memory))
     return search.scores()
 
 
@@ -125,7 +117,7 @@ def rounded_up(upper: np.ndarray) -> np.ndarray:
 class _Search:
     """What is known of the tree for every record of a career."""
 
-    def __init__(self, root: np.ndarray, trie: TitleTrie, always: np.ndarray | None = None) -> None:
+    def __init__(self, root: np.ndarray, trie: TitleTrie, always: np.ndarray) -> None:
         """Begin at the root.
 
         Args:
@@ -135,8 +127,7 @@ class _Search:
         """
         self.trie = trie
         self._always = np.zeros((len(root), len(trie)), dtype=bool)
-        if always is not None:
-            self._always[-1, always] = True
+        self._always[-1, always] = True
         self.edges = np.full((len(root), len(trie.edge_nodes)), np.nan)
         self.nodes = np.zeros(len(root), dtype=np.int64)
         # Log-probability of the beginnings that end in inner nodes, and which of them wait to be opened.
@@ -188,7 +179,7 @@ def _open(career: CareerPass, search: _Search, tolerance: float, memory: int) ->
     everything = np.arange(len(career.starts))
     if career.head is None:
         return everything
-    tree = GrowingTree(career.keys, career.values, np.asarray(career.starts), search.trie, memory)
+    tree = GrowingTree(career, search.trie, memory)
     left = everything[:0]
     while len(pairs := search.to_open(tolerance)):
         if len(pairs) > tree.room:
@@ -209,12 +200,8 @@ def _open_nodes(career: CareerPass, search: _Search, tree: GrowingTree, pairs: n
     records, nodes = pairs.T
     tree.open(records, nodes)
     places = np.asarray(career.starts)[records] + trie.depths[nodes] - 1
-    hidden = run_tree(
-        career.model,
-        torch.as_tensor(trie.tokens[nodes], device=device),
-        torch.as_tensor(places, device=device),
-        tree,
-    )
+    tokens, places = (torch.as_tensor(each, device=device) for each in (trie.tokens[nodes], places))
+    hidden = run_tree(career.model, tokens, places, tree.attend)
     edges = [trie.node_edges[node] for node in nodes]
     numbers = [len(of_node) for of_node in edges]
     rows = torch.as_tensor(np.repeat(np.arange(len(nodes)), numbers), device=device)

@@ -18,8 +18,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import (
+    STAY,
     TRANSITION_COLUMNS,
     UNRESOLVED,
     Predictions,
@@ -27,21 +29,24 @@ from labor_llm.careers.predictions import (
     read_predictions,
     write_predictions,
 )
-from labor_llm.models.loading import LanguageModel, load_language_model, weights_checksum
+from labor_llm.errors import InputError
+from labor_llm.models.folders import weights_checksum
+from labor_llm.models.loading import LanguageModel, load_language_model
 from labor_llm.progress import progress
 from labor_llm.scoring.all_titles import all_title_log_probs
 from labor_llm.scoring.bounded import bounded_title_log_probs, concatenated, rounded_up
-from labor_llm.scoring.passes import PreparedCareers, prepare_careers
-from labor_llm.scoring.realised import check_names, named_title_log_probs, realised_log_probs
+from labor_llm.scoring.passes import PreparedCareers, prepare_careers, realised_log_probs
 from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.scoring.title_trie import TitleTrie, build_title_trie
 from labor_llm.store.artefacts import environment
 from labor_llm.store.results import Arrays, collect_shards, stored
 from labor_llm.store.staleness import code_checksum
 from labor_llm.text.prompts import Preamble
+from labor_llm.text.tokenization import EncodedResume
 
 _A_SHARD = 20
 _MIB = 2**20
+_NONE = -1
 _log = logging.getLogger(__name__)
 
 
@@ -77,8 +82,8 @@ def score_careers(
         NumericalError: if the model gives something that is no probability.
     """
     question = _asked(panel, settings, seed)
-    prepared = prepare_careers(language_model, panel, settings.too_long, settings.line_ends, preamble)
-    return _score(language_model, prepared, name, settings, question, None)
+    prepared = prepare_careers(language_model, panel, settings, preamble)
+    return _score(prepared, name, settings, question, None)
 
 
 def score_panel(
@@ -122,19 +127,18 @@ def score_panel(
     options: dict[str, object] = settings.model_dump(
         include={"dtype", "quantization", "too_long", "line_ends", "memory_mib"}
     )
-    before = ""
-    if preamble is not None and preamble.text:
-        before = preamble.text
+    before = preamble.text if preamble is not None else ""
+    if before:
         options["preamble"] = preamble.described
     identity = result_identity(panel, model, label, {**options, **question}, __file__)
 
     def make(unfinished: Path) -> tuple[Predictions, dict[str, object]]:
         language_model = load(model, settings.dtype, settings.quantization)
-        prepared = prepare_careers(language_model, panel, settings.too_long, settings.line_ends, before)
-        predictions = _score(language_model, prepared, label, settings, question, unfinished / identity)
-        shortened = dataclasses.asdict(prepared.shortened)
+        prepared = prepare_careers(language_model, panel, settings, before)
+        predictions = _score(prepared, label, settings, question, unfinished / identity)
         asked = {**question, "all_titles_workers": len(question["in_full"])}
         del asked["in_full"]
+        shortened = dataclasses.asdict(prepared.shortened)
         return predictions, {"base": model, **options, **asked, "shortened": shortened, "seed": seed}
 
     return stored(folder, identity, make, read_predictions, write_predictions, inputs, replace)
@@ -210,8 +214,26 @@ def _asked(panel: CareerPanel, settings: ScoringSettings, seed: int) -> dict[str
     return {"ask": settings.titles, "named": named, "in_full": in_full, "tolerance": settings.tolerance}
 
 
+def check_names(names: Sequence[str], outcomes: OutcomeSpace) -> None:
+    """Refuse a name that is neither 'stay' nor an occupation code.
+
+    Raises:
+        InputError: if a name is not known, or stands twice.
+    """
+    if STAY in names and STAY in outcomes.codes:
+        raise InputError(
+            f"{STAY!r} is an occupation code of this panel and the name of the previous title too; rename the code."
+        )
+    for name in names:
+        if name != STAY and name not in outcomes.codes:
+            raise InputError(
+                f"{name!r} is no title that can be asked for: give {STAY!r} or an occupation code."
+            )
+    if len(set(names)) < len(names):
+        raise InputError(f"The named titles are {', '.join(names)}; name each once.")
+
+
 def _score(
-    language_model: LanguageModel,
     prepared: PreparedCareers,
     name: str,
     settings: ScoringSettings,
@@ -223,10 +245,8 @@ def _score(
     trie, in_full = build_title_trie(prepared.titles), set(question["in_full"])
 
     def score(row: int) -> Arrays:
-        in_this = prepared.careers[row].worker_id in in_full
-        return _career_scores(
-            language_model, prepared, row, settings, question["named"], trie if in_this else None
-        )
+        wanted = trie if prepared.careers[row].worker_id in in_full else None
+        return _career_scores(prepared, row, settings, question["named"], wanted)
 
     arrays = in_shards(f"scoring {name}", len(prepared.careers), "career", shards, score)
     table = prepared.table[list(TRANSITION_COLUMNS)].assign(
@@ -246,7 +266,6 @@ def _score(
 
 
 def _career_scores(
-    language_model: LanguageModel,
     prepared: PreparedCareers,
     row: int,
     settings: ScoringSettings,
@@ -259,18 +278,53 @@ def _career_scores(
         `realised` [records] and `named` [records, names]; with a tree of all titles, `matrix` [records, titles], and
         where it holds bounds, `upper` [records, titles] and `unresolved` [records].
     """
-    career, memory = prepared.careers[row], settings.memory_mib * _MIB
-    happened = np.concatenate([realised_log_probs(language_model, part) for part in career.parts])
-    of_named = named_title_log_probs(language_model, prepared, row, named, happened, memory)
-    scores = {"realised": happened, "named": of_named}
+    language_model, parts = prepared.language_model, prepared.careers[row].parts
+    memory = settings.memory_mib * _MIB
+    happened = np.concatenate([realised_log_probs(language_model, part) for part in parts])
+    scores = {"realised": happened, "named": _named_log_probs(prepared, row, named, happened, memory)}
     if trie is not None and not settings.tolerance:
-        exact = [all_title_log_probs(language_model, part, trie, memory) for part in career.parts]
+        exact = [all_title_log_probs(language_model, part, trie, memory) for part in parts]
         scores["matrix"] = np.concatenate(exact)
     elif trie is not None:
-        parts = [
-            bounded_title_log_probs(language_model, part, trie, settings.tolerance, memory)
-            for part in career.parts
-        ]
-        bounds = concatenated(parts).with_known(np.asarray(prepared.occupations[row]), happened)
+        bounds = concatenated(
+            [
+                bounded_title_log_probs(language_model, part, trie, settings.tolerance, memory)
+                for part in parts
+            ]
+        ).with_known(np.asarray(prepared.occupations[row]), happened)
         scores |= {"matrix": bounds.lower, "upper": bounds.upper, "unresolved": bounds.unresolved}
     return scores
+
+
+def _named_log_probs(
+    prepared: PreparedCareers, row: int, names: Sequence[str], realised: np.ndarray, memory: int
+) -> np.ndarray:
+    """Return the log-probability of named titles of a career [records, names]; NaN where there is none.
+
+    They are the same numbers as among all titles, for a small part of the work. A named title that occurred is known
+    already. The others of a text make one tree, which hangs on the records that lack some of them.
+    """
+    occupations = np.asarray(prepared.occupations[row])
+    wanted = np.full((len(occupations), len(names)), _NONE, dtype=np.int64)
+    for column, name in enumerate(names):
+        if name == STAY:
+            wanted[1:, column] = occupations[:-1]
+        else:
+            wanted[:, column] = prepared.outcomes.index(name)
+    happened = wanted == occupations[:, None]
+    log_probs = np.where(happened, realised[:, None], np.nan)
+    unknown = (wanted != _NONE) & ~happened
+    begin = 0
+    for part in prepared.careers[row].parts:
+        end = begin + len(part.spans)
+        rows = begin + np.flatnonzero(unknown[begin:end].any(axis=1))
+        if len(rows):
+            columns = np.unique(wanted[rows][unknown[rows]])
+            trie = build_title_trie([prepared.titles[column] for column in columns])
+            asked = EncodedResume(part.worker_id, part.ids, tuple(part.spans[row - begin] for row in rows))
+            matrix = all_title_log_probs(prepared.language_model, asked, trie, memory)
+            row_numbers, name_numbers = np.nonzero(unknown[rows])
+            found = np.searchsorted(columns, wanted[rows[row_numbers], name_numbers])
+            log_probs[rows[row_numbers], name_numbers] = matrix[row_numbers, found]
+        begin = end
+    return log_probs

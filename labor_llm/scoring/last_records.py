@@ -1,9 +1,9 @@
 """The last record of each career alone: histories of several lengths, and predictions over several years.
 
 Both ask a language model about many made-up careers that begin alike. All windows of a worker begin with the same
-lines about the worker: these are read once, and their keys and values serve all of the windows, whose text after them
-is short. Compounding over several years makes many prompts that are one and the same, because paths often go through
-the same titles: each is scored once.
+lines: these are read once, and their keys and values serve all of the windows, whose text after them is short.
+Compounding over several years makes many prompts that are one and the same, because paths often go through the same
+titles: each is scored once.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from labor_llm.careers.histories import HistoryWindows, history_windows
 from labor_llm.careers.horizons import HorizonPair, compounded_predictions, direct_predictions, draw_questions
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import TRANSITION_COLUMNS, Predictions, read_predictions, write_predictions
-from labor_llm.models.loading import LanguageModel, load_language_model
+from labor_llm.models.loading import LanguageModel, causal_model, load_language_model
 from labor_llm.progress import progress
 from labor_llm.scoring.all_titles import all_title_log_probs
 from labor_llm.scoring.careers import in_shards, result_identity, score_panel
-from labor_llm.scoring.passes import PreparedCareers, bare_model, prepare_careers
+from labor_llm.scoring.passes import PreparedCareers, prepare_careers
 from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.scoring.title_trie import build_title_trie
 from labor_llm.store.results import Arrays, stored
@@ -39,8 +39,7 @@ def score_windows(
     model: str,
     label: str,
     folder: Path,
-    dtype: str = "float32",
-    quantization: str = "none",
+    settings: ScoringSettings,
     inputs: Mapping[str, Path] | None = None,
 ) -> dict[int | None, Predictions]:
     """Return a language model's predictions of realised titles with each length of history, and with the whole one.
@@ -53,8 +52,7 @@ def score_windows(
         model: as in `load_language_model`.
         label: what tables call the model.
         folder: in which the predictions of each length are stored, an artefact each: `last-1`, ..., `all`.
-        dtype: as in `load_language_model`.
-        quantization: as in `load_language_model`.
+        settings: arithmetic, and how careers are read; with titles 'realised'.
         inputs: artefacts for the manifests.
 
     Returns:
@@ -63,16 +61,17 @@ def score_windows(
     Raises:
         As `predict_windows` and `labor_llm.scoring.careers.score_panel`.
     """
-    loading = {"dtype": dtype, "quantization": quantization}
     load = functools.cache(load_language_model)
+    loading = settings.model_dump(include={"dtype", "quantization"})
 
     def predictions_of(windows: HistoryWindows) -> Predictions:
         def make(unfinished: Path) -> tuple[Predictions, dict[str, object]]:
-            language_model = load(model, dtype, quantization)
-            made = _window_predictions(language_model, windows, label, unfinished / identity)
+            language_model = load(model, settings.dtype, settings.quantization)
+            prepared = prepare_careers(language_model, windows.panel, settings)
+            made = _window_predictions(prepared, windows, label, unfinished / identity)
             return made, {"base": model, "records": windows.records, **loading}
 
-        choices = {**loading, "targets": windows.targets.to_csv()}
+        choices = {**settings.model_dump(), "targets": windows.targets.to_csv()}
         identity = result_identity(windows.panel, model, label, choices, __file__)
         place = folder / f"last-{windows.records}"
         return stored(place, identity, make, read_predictions, write_predictions, inputs)
@@ -80,7 +79,6 @@ def score_windows(
     found: dict[int | None, Predictions] = {
         records: predictions_of(history_windows(panel, records)) for records in sorted(set(lengths))
     }
-    settings = ScoringSettings(titles="realised", **loading)
     found[None] = score_panel(panel, model, label, folder / "all", settings, inputs=inputs, load=load)
     return found
 
@@ -92,8 +90,11 @@ def last_log_probs(language_model: LanguageModel, texts: Sequence[EncodedResume]
         language_model: the model.
         texts: of one worker; the tokens that they all begin with are read once.
     """
-    model, device = bare_model(language_model), language_model.device
-    shared = _common_length(texts)
+    model, device = causal_model(language_model.model), language_model.device
+    # Short of the token before the first one to be predicted.
+    most = min(text.spans[-1][0] for text in texts) - 1
+    beginnings = np.stack([text.ids[:most] for text in texts])
+    shared = int(np.argmin([*(beginnings == beginnings[0]).all(axis=0), False]))
     cache = DynamicCache()
     with torch.inference_mode():
         beginning = torch.as_tensor(texts[0].ids[:shared], device=device)
@@ -112,27 +113,16 @@ def last_log_probs(language_model: LanguageModel, texts: Sequence[EncodedResume]
     return np.array(found)
 
 
-def _common_length(texts: Sequence[EncodedResume]) -> int:
-    """Return how many tokens all texts begin with, short of the token before the first one to be predicted."""
-    most = min(text.spans[-1][0] for text in texts) - 1
-    first = texts[0].ids[:most]
-    differs = np.zeros(most, dtype=bool)
-    for text in texts[1:]:
-        differs |= text.ids[:most] != first
-    return int(differs.argmax()) if differs.any() else most
-
-
 def _window_predictions(
-    language_model: LanguageModel, windows: HistoryWindows, label: str, shards: Path | None
+    prepared: PreparedCareers, windows: HistoryWindows, label: str, shards: Path | None
 ) -> Predictions:
-    prepared = prepare_careers(language_model, windows.panel)
     # A worker's windows stand together, in the order of the panel.
     workers = windows.targets["worker_id"].to_numpy()
     bounds = np.r_[0, np.flatnonzero(workers[1:] != workers[:-1]) + 1, len(workers)]
 
     def score(worker: int) -> Arrays:
         careers = prepared.careers[bounds[worker] : bounds[worker + 1]]
-        return {"last": last_log_probs(language_model, [career.parts[-1] for career in careers])}
+        return {"last": last_log_probs(prepared.language_model, [career.parts[-1] for career in careers])}
 
     name = f"scoring {label}, last {windows.records}"
     arrays = in_shards(name, len(bounds) - 1, "worker", shards, score)
@@ -156,8 +146,7 @@ class LastRecordScorer:
 
     def __init__(self, language_model: LanguageModel, name: str) -> None:
         self.language_model, self.name = language_model, name
-        self._scored: dict[bytes, np.ndarray] = {}
-        self._titles: tuple[tuple[int, ...], ...] = ()
+        self._scored: dict[object, np.ndarray] = {}  # by titles and prompt
 
     @property
     def prompts(self) -> int:
@@ -170,19 +159,17 @@ class LastRecordScorer:
         Raises:
             As `labor_llm.scoring.passes.prepare_careers` and `labor_llm.scoring.all_titles.all_title_log_probs`.
         """
-        prepared = prepare_careers(self.language_model, panel)
-        if prepared.titles != self._titles:
-            self._scored, self._titles = {}, prepared.titles
+        prepared = prepare_careers(self.language_model, panel, ScoringSettings())
         trie = build_title_trie(prepared.titles)
         matrix = np.empty((len(prepared.careers), len(prepared.titles)))
         with progress(f"scoring {self.name}", len(prepared.careers), "prompt") as advance:
             for row, career in enumerate(prepared.careers):
                 text = career.parts[-1]
                 last = replace(text, spans=text.spans[-1:])
-                prompt = text.ids[: last.spans[0][0]].tobytes()
-                if prompt not in self._scored:
-                    self._scored[prompt] = all_title_log_probs(self.language_model, last, trie)[0]
-                matrix[row] = self._scored[prompt]
+                asked = prepared.titles, text.ids[: last.spans[0][0]].tobytes()
+                if asked not in self._scored:
+                    self._scored[asked] = all_title_log_probs(self.language_model, last, trie)[0]
+                matrix[row] = self._scored[asked]
                 advance(1, "")
         table = _last_records(prepared)
         realised = [occupations[-1] for occupations in prepared.occupations]
@@ -198,11 +185,10 @@ def language_model_pair(
     model: str,
     label: str,
     folder: Path,
+    settings: ScoringSettings,
     paths: int,
     seed: int = 0,
     step: int = 1,
-    dtype: str = "float32",
-    quantization: str = "none",
     inputs: Mapping[str, Path] | None = None,
 ) -> list[HorizonPair]:
     """Return a language model's direct and compounded predictions of the same questions of one horizon.
@@ -218,11 +204,10 @@ def language_model_pair(
         model: as in `load_language_model`.
         label: what tables call the model.
         folder: in which the two artefacts `direct` and `compounded` stand.
+        settings: arithmetic; all titles are scored exactly.
         paths: how many paths of the records between are drawn for each question.
         seed: of the paths.
         step: years from one record to the next.
-        dtype: as in `load_language_model`.
-        quantization: as in `load_language_model`.
         inputs: artefacts for the manifests.
 
     Raises:
@@ -232,21 +217,22 @@ def language_model_pair(
         return []
     asked = draw_questions(questions, number, seed)
     careers = panel.restrict(set(asked["worker_id"]))
-    options = {
-        "paths": paths, "seed": seed, "step": step, "education": "observed",
-        "dtype": dtype, "quantization": quantization,
-    }  # fmt: skip
+    options = {"paths": paths, "seed": seed, "step": step, "education": "observed"}
+    options |= settings.model_dump(include={"dtype", "quantization"})
     choices = {"questions": asked[["worker_id", "year", "origin_year"]].to_csv(index=False), **options}
     identity = result_identity(careers, model, label, choices, __file__)
 
     @functools.cache
     def both() -> tuple[dict[str, Predictions], int]:
-        scorer = LastRecordScorer(load_language_model(model, dtype, quantization), label)
-        direct = direct_predictions(scorer, careers, asked, f"{label}: direct")
-        compounded = compounded_predictions(
-            scorer, careers, asked, paths, seed, step, name=f"{label}: compounded"
-        )
-        return {"direct": direct, "compounded": compounded}, scorer.prompts
+        language_model = load_language_model(model, settings.dtype, settings.quantization)
+        scorer = LastRecordScorer(language_model, label)
+        ways = {
+            "direct": direct_predictions(scorer, careers, asked, f"{label}: direct"),
+            "compounded": compounded_predictions(
+                scorer, careers, asked, paths, seed, step, name=f"{label}: compounded"
+            ),
+        }
+        return ways, scorer.prompts
 
     def predictions_of(way: str) -> Predictions:
         def make(_: Path) -> tuple[Predictions, dict[str, object]]:

@@ -1,7 +1,8 @@
 """A panel made ready for a language model, and one forward pass over each of its careers.
 
-Texts, tokens and titles are checked before anything is scored. The prompts of a career are prefixes of one text, so one
-pass over it gives what all its records need: what the tree of titles hangs on, or the last hidden state of each prompt.
+Texts, tokens and titles are checked before anything is scored. The prompts of a career are prefixes of one text, and a
+causal model's output at a token depends on what precedes it alone, so one pass over a career gives what all its records
+need: the log-probability of each realised title, what the tree of titles hangs on, or the last state of each prompt.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from transformers import DynamicCache, PreTrainedModel
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel, transitions
 from labor_llm.errors import InputError, MismatchError
-from labor_llm.models.loading import LanguageModel
+from labor_llm.models.loading import LanguageModel, causal_model
 from labor_llm.progress import progress
+from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.scoring.title_trie import TitleTrie
 from labor_llm.text.shortening import ReadableCareer, Shortened, readable_career
 from labor_llm.text.templates import resumes
@@ -27,21 +29,14 @@ from labor_llm.text.tokenization import EncodedResume, check_split, encode_title
 
 @dataclass(frozen=True)
 class PreparedCareers:
-    """What is to be scored.
+    """What is to be scored, and by which model."""
 
-    Attributes:
-        outcomes: the outcome space.
-        table: rows of `labor_llm.careers.panel.transitions`, in the order of the careers.
-        careers: the careers as texts that the model can read.
-        occupations: for each career, the column of each record's title in the outcome space.
-        titles: token ids of every title, as far as they are scored.
-    """
-
+    language_model: LanguageModel
     outcomes: OutcomeSpace
-    table: pd.DataFrame
-    careers: tuple[ReadableCareer, ...]
-    occupations: tuple[tuple[int, ...], ...]
-    titles: tuple[tuple[int, ...], ...]
+    table: pd.DataFrame  # rows of `labor_llm.careers.panel.transitions`, in the order of the careers
+    careers: tuple[ReadableCareer, ...]  # as texts that the model can read
+    occupations: tuple[tuple[int, ...], ...]  # for each career, the column of each record's title
+    titles: tuple[tuple[int, ...], ...]  # token ids of every title, as far as they are scored
 
     @property
     def shortened(self) -> Shortened:
@@ -50,19 +45,14 @@ class PreparedCareers:
 
 
 def prepare_careers(
-    language_model: LanguageModel,
-    panel: CareerPanel,
-    too_long: str = "shorten",
-    line_ends: str = "all",
-    preamble: str = "",
+    language_model: LanguageModel, panel: CareerPanel, settings: ScoringSettings, preamble: str = ""
 ) -> PreparedCareers:
     """Return the careers of a panel as the model reads them.
 
     Args:
         language_model: the model.
         panel: the workers.
-        too_long: as in `labor_llm.scoring.settings.ScoringSettings`.
-        line_ends: likewise; see `labor_llm.text.tokenization.without_needless_line_ends`.
+        settings: whether long careers are shortened, and which ends of lines are scored.
         preamble: text before each resume.
 
     Raises:
@@ -79,7 +69,7 @@ def prepare_careers(
     check_split(tokenizer, next(resumes(panel, preamble)), titles, panel.outcomes.titles)
     longest = max(map(len, titles))
     careers = tuple(
-        readable_career(tokenizer, resume, language_model.context, longest, too_long)
+        readable_career(tokenizer, resume, language_model.context, longest, settings.too_long)
         for resume in resumes(panel, preamble)
     )
     table = transitions(panel)
@@ -94,23 +84,37 @@ def prepare_careers(
                     "differently from one line to another, so one tree of titles cannot serve all records. Use "
                     "another tokenizer."
                 )
-    if line_ends == "needed":
+    if settings.line_ends == "needed":
         titles = without_needless_line_ends(tokenizer, titles)
         careers = tuple(
-            _ending_with(career, of, titles) for career, of in zip(careers, occupations, strict=True)
+            _ending_with(career, [len(titles[title]) for title in realised])
+            for career, realised in zip(careers, occupations, strict=True)
         )
-    return PreparedCareers(panel.outcomes, table, careers, occupations, tuple(titles))
+    return PreparedCareers(language_model, panel.outcomes, table, careers, occupations, tuple(titles))
 
 
-def _ending_with(
-    career: ReadableCareer, occupations: Sequence[int], titles: Sequence[tuple[int, ...]]
-) -> ReadableCareer:
-    """Return a career whose spans end with the scored tokens of the realised titles."""
-    ends = iter([len(titles[occupation]) for occupation in occupations])
+def _ending_with(career: ReadableCareer, lengths: Sequence[int]) -> ReadableCareer:
+    """Return a career of whose realised titles so many tokens are scored."""
+    left = iter(lengths)
     parts = (
-        replace(part, spans=tuple((at, at + next(ends)) for at, _ in part.spans)) for part in career.parts
+        replace(part, spans=tuple((start, start + next(left)) for start, _ in part.spans))
+        for part in career.parts
     )
     return replace(career, parts=tuple(parts))
+
+
+@torch.inference_mode()
+def realised_log_probs(language_model: LanguageModel, resume: EncodedResume) -> np.ndarray:
+    """Return the log-probability of each record's realised title, float64 [records], nats."""
+    last = resume.spans[-1][1]  # what follows the last title, and its own last token, need no pass
+    ids = torch.as_tensor(resume.ids[:last], device=language_model.device)
+    title_tokens = torch.cat([torch.arange(start, end) for start, end in resume.spans]).to(ids.device)
+    # Logits are taken only where the next token belongs to a title: the vocabulary is most of the cost.
+    output = language_model.model(input_ids=ids[None, :-1], use_cache=False, logits_to_keep=title_tokens - 1)
+    logits = output.logits[0].float()
+    per_token = logits.gather(1, ids[title_tokens, None])[:, 0] - logits.logsumexp(dim=-1)
+    lengths = [end - start for start, end in resume.spans]
+    return np.add.reduceat(per_token.double().cpu().numpy(), np.concatenate([[0], np.cumsum(lengths)[:-1]]))
 
 
 # Two ways to the same log-probability of a token, nats: float32 rounding, and that of coarser numbers.
@@ -120,27 +124,16 @@ _COARSE_TOLERANCE = 1.0
 
 @dataclass(frozen=True)
 class CareerPass:
-    """What one pass over a career gives.
+    """What one pass over a career gives."""
 
-    Attributes:
-        model: the transformer with its head, out of any adapter's wrapper.
-        starts: length of each record's prompt, ascending.
-        keys: per layer the keys of the career [key heads, tokens, width].
-        values: per layer the values, likewise.
-        root: log-probability of the edges at the root, float64 [records, edges at the root].
-        head: the output layer if the logits are its output and no more, else None.
-        checked: edges below the root that spell the last record's realised title, as far as the tree goes.
-        expected: their log-probabilities by this pass, float64 [checked].
-    """
-
-    model: PreTrainedModel
-    starts: list[int]
-    keys: list[torch.Tensor]
-    values: list[torch.Tensor]
-    root: np.ndarray
-    head: torch.nn.Linear | None
-    checked: list[int]
-    expected: np.ndarray
+    model: PreTrainedModel  # with its head, out of any adapter's wrapper
+    starts: list[int]  # length of each record's prompt, ascending
+    keys: list[torch.Tensor]  # of the career, per layer [key heads, tokens, width]
+    values: list[torch.Tensor]  # likewise
+    root: np.ndarray  # log-probability of the edges at the root, float64 [records, edges at the root]
+    head: torch.nn.Linear | None  # the output layer, if the logits are its output and no more
+    checked: list[int]  # edges below the root that spell the last realised title, as far as the tree goes
+    expected: np.ndarray  # their log-probabilities by this pass, float64 [checked]
 
     def only(self, rows: np.ndarray) -> CareerPass:
         """Return the same for some of the records, ascending."""
@@ -171,7 +164,7 @@ def read_career(language_model: LanguageModel, resume: EncodedResume, trie: Titl
         resume: a career of at least one record.
         trie: the tree of titles.
     """
-    model = bare_model(language_model)
+    model = causal_model(language_model.model)
     starts = [start for start, _ in resume.spans]
     checked = trie.path_edges(resume.continuation_ids(len(starts) - 1))[1:]
     # Logits where a title begins, and along the last title.
@@ -200,12 +193,6 @@ def read_career(language_model: LanguageModel, resume: EncodedResume, trie: Titl
     )
 
 
-def bare_model(language_model: LanguageModel) -> PreTrainedModel:
-    """Return the transformer itself: an adapter that was not merged works inside its layers."""
-    model = language_model.model
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
-
-
 def _plain_head(model: PreTrainedModel, hidden: torch.Tensor, logits: torch.Tensor) -> torch.nn.Linear | None:
     """Return the output layer if it alone leads from the last hidden states [1, width] to the logits."""
     head = model.get_output_embeddings()
@@ -226,9 +213,9 @@ def history_embeddings(language_model: LanguageModel, panel: CareerPanel) -> np.
     Raises:
         As `prepare_careers`.
     """
-    prepared, found = prepare_careers(language_model, panel), []
+    prepared, found = prepare_careers(language_model, panel, ScoringSettings()), []
     # The transformer without its output layer: the vocabulary is most of the cost, and is not needed.
-    body = bare_model(language_model).base_model
+    body = causal_model(language_model.model).base_model
     with progress("embedding histories", len(prepared.careers), "career") as advance:
         for career in prepared.careers:
             for part in career.parts:

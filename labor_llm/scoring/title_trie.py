@@ -1,7 +1,7 @@
 """The titles as a tree of tokens, in which titles that begin alike share their beginning.
 
-The root is the prompt. An inner node is a proper beginning of a title, and the model must be run on it;
-the last token of a title is a leaf, and needs no run, as its probability is read off its parent.
+The root is the prompt. An inner node is a proper beginning of a title, and the model must be run on it; the last token
+of a title is a leaf, and needs no run, as its probability is read off its parent.
 """
 
 from __future__ import annotations
@@ -19,41 +19,30 @@ _BIN_SIZES = range(48, 97)
 
 @dataclass(frozen=True)
 class TitleTrie:
-    """Inner nodes and edges of the tree of titles.
+    """Inner nodes and edges of the tree of titles, int64.
 
     Inner nodes are in lexicographic order of their paths, so every subtree is a range of numbers.
-
-    Attributes:
-        tokens: token of each inner node, int64 [nodes].
-        depths: tokens from the root to the node, 1 for a title's first token, int64 [nodes].
-        ancestors: bool [nodes, nodes], true where the column is the row's ancestor or the row itself.
-        edge_nodes: where each edge starts: 0 for the root, n + 1 for inner node n, int64 [edges].
-        edge_tokens: the token that each edge leads to, int64 [edges].
-        title_edges: the edges of each title, filled up with `len(edge_nodes)`, int64 [titles, longest].
     """
 
-    tokens: np.ndarray
-    depths: np.ndarray
-    ancestors: np.ndarray
-    edge_nodes: np.ndarray
-    edge_tokens: np.ndarray
-    title_edges: np.ndarray
+    tokens: np.ndarray  # of each inner node [nodes]
+    depths: np.ndarray  # tokens from the root to the node, 1 for a title's first token [nodes]
+    ancestors: (
+        np.ndarray
+    )  # bool [nodes, nodes], true where the column is the row's ancestor or the row itself
+    edge_nodes: np.ndarray  # where each edge starts: 0 for the root, n + 1 for inner node n [edges]
+    edge_tokens: np.ndarray  # that each edge leads to [edges]
+    title_edges: np.ndarray  # of each title, filled up with `len(edge_nodes)` [titles, longest]
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     @cached_property
-    def subtree_sizes(self) -> np.ndarray:
-        """Inner nodes below each inner node, itself included, int64 [nodes]."""
-        return self.ancestors.sum(axis=0)
-
-    @cached_property
     def edge_targets(self) -> np.ndarray:
         """The inner node that each edge leads to, -1 where it leads to a leaf, int64 [edges]."""
+        edges, following = self.title_edges[:, :-1], self.title_edges[:, 1:]
+        goes_on = following < len(self.edge_nodes)
         targets = np.full(len(self.edge_nodes), -1, dtype=np.int64)
-        for edges in self.title_edges:
-            path = edges[edges < len(self.edge_nodes)]
-            targets[path[:-1]] = self.edge_nodes[path[1:]] - 1
+        targets[edges[goes_on]] = self.edge_nodes[following[goes_on]] - 1
         return targets
 
     @cached_property
@@ -62,22 +51,16 @@ class TitleTrie:
         order = np.argsort(self.edge_nodes, kind="stable")
         return np.split(order, np.searchsorted(self.edge_nodes[order], np.arange(1, len(self) + 1)))[1:]
 
-    @cached_property
-    def _edge_numbers(self) -> dict[tuple[int, int], int]:
-        pairs = zip(self.edge_nodes.tolist(), self.edge_tokens.tolist(), strict=True)
-        return {pair: edge for edge, pair in enumerate(pairs)}
-
     def path_edges(self, tokens: Sequence[int]) -> list[int]:
         """Return the edges that spell `tokens` from the root on, as far as the tree goes."""
         node, edges = 0, []
         for token in tokens:
-            edge = self._edge_numbers.get((node, int(token)))
-            if edge is None:
+            found = np.flatnonzero((self.edge_nodes == node) & (self.edge_tokens == token))
+            if not len(found):
                 break
-            edges.append(edge)
-            node = int(self.edge_targets[edge]) + 1
-            if node == 0:
-                break
+            edges.append(int(found[0]))
+            target = self.edge_targets[edges[-1]]
+            node = target + 1 if target >= 0 else -1  # nothing begins at a leaf
         return edges
 
     @cached_property
@@ -90,31 +73,27 @@ class TitleTrie:
 class TrieBins:
     """Inner nodes in bins of one size, so that a node's ancestors all lie in its own bin.
 
-    Whole subtrees are put together; a subtree larger than a bin is cut, and the ancestors at the cut
-    stand in each of its parts.
-
-    Attributes:
-        nodes: the inner node in each slot, int64 [bins, size]; a filler slot repeats node 0.
-        seen: bool [bins, size, size], true where the row's slot sees the column's: ancestors and itself.
-        slots: where each inner node's result is read off, int64 [nodes], a flat index into `nodes`.
+    Whole subtrees are put together; a subtree larger than a bin is cut, and the ancestors at the cut stand in each of
+    its parts.
     """
 
-    nodes: np.ndarray
-    seen: np.ndarray
-    slots: np.ndarray
+    nodes: np.ndarray  # in each slot, int64 [bins, size]; a filler slot repeats node 0
+    seen: (
+        np.ndarray
+    )  # bool [bins, size, size], true where the row's slot sees the column's: ancestors and itself
+    slots: np.ndarray  # where each inner node's result is read off, a flat index into `nodes`, int64 [nodes]
 
 
 def build_title_trie(titles: Sequence[Sequence[int]]) -> TitleTrie:
     """Return the tree of titles that are given as token ids (none the beginning of another)."""
     inner = sorted({tuple(title[:length]) for title in titles for length in range(1, len(title))})
-    number = {(): 0} | {path: position for position, path in enumerate(inner, start=1)}
-    edges = sorted({tuple(title[:length]) for title in titles for length in range(1, len(title) + 1)})
+    edges = sorted({*inner, *map(tuple, titles)})
+    number = {path: position for position, path in enumerate([(), *inner])}
     edge_number = {path: position for position, path in enumerate(edges)}
     title_edges = np.full((len(titles), max(map(len, titles))), len(edges), dtype=np.int64)
     for row, title in enumerate(titles):
-        title_edges[row, : len(title)] = [
-            edge_number[tuple(title[:length])] for length in range(1, len(title) + 1)
-        ]
+        path = [edge_number[tuple(title[:length])] for length in range(1, len(title) + 1)]
+        title_edges[row, : len(title)] = path
     ancestors = np.zeros((len(inner), len(inner)), dtype=bool)
     for row, path in enumerate(inner):
         ancestors[row, [number[path[:length]] - 1 for length in range(1, len(path) + 1)]] = True
@@ -151,7 +130,7 @@ def _pieces(trie: TitleTrie, size: int) -> list[list[int]]:
     pieces = []
     for first in np.flatnonzero(trie.depths == 1):
         piece: list[int] = []
-        for node in range(first, first + int(trie.subtree_sizes[first])):
+        for node in range(first, first + int(trie.ancestors[:, first].sum())):
             if len(piece) == size:
                 pieces.append(piece)
                 piece = np.flatnonzero(trie.ancestors[node])[:-1].tolist()
@@ -166,7 +145,6 @@ def _first_fit(pieces: list[list[int]], size: int) -> list[list[int]]:
     for piece in sorted(pieces, key=len, reverse=True):
         room = next((contents for contents in bins if len(contents) + len(piece) <= size), None)
         if room is None:
-            bins.append(list(piece))
-        else:
-            room.extend(piece)
+            bins.append(room := [])
+        room += piece
     return bins

@@ -1,8 +1,7 @@
 """Attention of a tree's nodes to a shared prompt and to their own ancestors, inside any transformer.
 
-transformers lets a model's attention be replaced by a registered function, and hands keyword arguments
-of the forward call on to it. So the tree travels with the call, nothing of the model is changed but the
-name of its attention while the call lasts, and a call without a tree gets the library's own attention.
+transformers lets a model's attention be replaced by a registered function, and hands keyword arguments of the forward
+call on to it. So the tree travels with the call, and only the name of the model's attention is changed while it lasts.
 
 A packed tree is run at once: each bin of nodes holds their ancestors, and its keys stand before those of the prompt. A
 growing tree is opened bit by bit, and the keys and values of opened nodes are kept:
@@ -15,21 +14,18 @@ growing tree is opened bit by bit, and the keys and values of opened nodes are k
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-import threading
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-if TYPE_CHECKING:
-    from labor_llm.scoring.title_trie import TitleTrie
+from labor_llm.scoring.passes import CareerPass
+from labor_llm.scoring.title_trie import TitleTrie
 
 _NAME = "labor_llm_tree"
 # What a model may pass to its attention without a change of the result in evaluation mode.
@@ -37,32 +33,25 @@ _HARMLESS = {
     "cache_position", "cu_seq_lens_q", "cu_seq_lens_k", "dropout", "is_causal", "max_length_q", "max_length_k",
     "output_attentions", "output_hidden_states", "position_ids", "return_dict", "use_cache",
 }  # fmt: skip
-# The name of a model's attention belongs to the model, not to a call: one call at a time may change it.
-_SWITCH = threading.RLock()
 
 
 class DoesNotFitError(Exception):
     """A model's attention is not the plain one that this module computes; the caller takes another way."""
 
 
-class Tree(Protocol):
-    """Nodes of one forward pass, and what they see."""
-
-    def attend(
-        self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float | None, window: int | None
-    ) -> Tensor:
-        """Return attention's output [1, nodes, heads, width] from query, key and value [1, heads, nodes, width]."""
-        ...
+Attend = Callable[[int, Tensor, Tensor, Tensor, float | None, int | None], Tensor]
+"""Attention of the nodes of one forward pass: (number of the layer, query, key and value [1, heads, nodes, width],
+factor of the products, how far back the layer looks) to [1, nodes, heads, width]."""
 
 
-def run_tree(model: PreTrainedModel, tokens: Tensor, positions: Tensor, tree: Tree) -> Tensor:
+def run_tree(model: PreTrainedModel, tokens: Tensor, positions: Tensor, attend: Attend) -> Tensor:
     """Run a tree's nodes through the body of a causal language model.
 
     Args:
         model: the model with its head, not wrapped.
         tokens: the nodes' tokens, int64 [nodes].
         positions: their places in the text, int64 [nodes].
-        tree: what they see.
+        attend: what they see.
 
     Returns:
         The last hidden states [nodes, width].
@@ -77,52 +66,37 @@ def run_tree(model: PreTrainedModel, tokens: Tensor, positions: Tensor, tree: Tr
         raise DoesNotFitError(f"{type(model).__name__}: its attention cannot be replaced.")
     layers = []
 
-    def attend(layer: int, *others: object) -> Tensor:
+    def noted(layer: int, *others: object) -> Tensor:
         layers.append(layer)
-        return tree.attend(layer, *others)
+        return attend(layer, *others)
 
-    with _tree_attention(model):
+    before = model.config._attn_implementation
+    model.set_attn_implementation(_NAME)
+    try:
         output = model.base_model(
             input_ids=tokens[None],
             position_ids=positions[None],
             # A mask of four dimensions is handed on as it is: none is computed.
             attention_mask=torch.zeros(1, 1, 1, 1, dtype=model.dtype, device=tokens.device),
             use_cache=False,
-            tree=attend,
+            tree=noted,
         )
+    finally:
+        model.set_attn_implementation(before)
     if len(layers) != model.config.get_text_config().num_hidden_layers:
-        raise DoesNotFitError(
-            f"{type(model).__name__}: not every layer attends through transformers' interface."
-        )
+        raise DoesNotFitError(f"{type(model).__name__}: a layer attends in another way.")
     return output.last_hidden_state[0]
-
-
-@contextlib.contextmanager
-def _tree_attention(model: PreTrainedModel) -> Iterator[None]:
-    with _SWITCH:
-        before = model.config._attn_implementation
-        model.set_attn_implementation(_NAME)
-        try:
-            yield
-        finally:
-            model.set_attn_implementation(before)
 
 
 def _attention(
     module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None,
-    scaling: float | None = None, sliding_window: int | None = None, tree: Callable[..., Tensor] | None = None,
-    **others: object
+    scaling: float | None = None, sliding_window: int | None = None, tree: Attend | None = None, **others: object
 ) -> tuple[Tensor, None]:  # fmt: skip
-    """The registered function; a call from elsewhere, without a tree, is sdpa's."""
-    if tree is None:
-        others |= {"scaling": scaling, "sliding_window": sliding_window}
-        return sdpa_attention_forward(module, query, key, value, attention_mask, **others)
+    """The registered function; a layer that is given no tree, or more than is known here, does not fit."""
     strange = [name for name, given in others.items() if given is not None and name not in _HARMLESS]
     layer = getattr(module, "layer_idx", None)
-    if strange or layer is None:
-        raise DoesNotFitError(
-            f"{type(module).__name__}: attention with {', '.join(strange) or 'unnumbered layers'}."
-        )
+    if strange or layer is None or tree is None:
+        raise DoesNotFitError(f"{type(module).__name__}: its attention is of another kind.")
     return tree(layer, query, key, value, scaling, sliding_window), None
 
 
@@ -139,15 +113,8 @@ def additive_mask(seen: Tensor, dtype: torch.dtype) -> Tensor:
 def _attend_grouped(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float | None) -> Tensor:
     """Return softmax attention where several query heads share a key head, without repeating the keys.
 
-    Args:
-        query: [bins, heads, rows, width].
-        key: [bins, key heads, columns, width].
-        value: [bins, key heads, columns, value width].
-        mask: what is added to the products, [bins or 1, 1, rows, columns].
-        scaling: factor of the products.
-
-    Returns:
-        [bins, rows, heads, value width], heads in the order of `query`.
+    query [bins, heads, rows, width], key and value [bins, key heads, columns, width], mask (what is added to the
+    products) [bins or 1, 1, rows, columns] to [bins, rows, heads, value width], heads in the order of `query`.
     """
     bins, heads, rows, _ = query.shape
     group = heads // key.shape[1]
@@ -160,44 +127,33 @@ def _attend_grouped(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, sca
     return output
 
 
+@dataclass(frozen=True)
 class PackedTree:
-    """Every bin of some of a trie's bins under every prompt of some records of a career."""
+    """Some of a trie's bins under every prompt of some records; nodes are in the order records, bins, slots."""
 
-    def __init__(
-        self, keys: list[Tensor], values: list[Tensor], starts: list[int], depths: Tensor, seen: Tensor
-    ) -> None:
-        """Prepare the pass; nodes are in the order records, bins, slots.
-
-        Args:
-            keys: per layer the career's keys [key heads, tokens, width].
-            values: per layer the values.
-            starts: lengths of the records' prompts, ascending.
-            depths: depth of each slot's node, int64 [bins, size].
-            seen: which slots of its bin a slot sees, bool [bins, size, size].
-        """
-        self._career, self._starts = (keys, values), starts
-        self._depths, self._seen = depths, seen
-        self._masks: dict[tuple[int, int | None], Tensor] = {}
+    career: CareerPass
+    starts: list[int]  # lengths of the records' prompts, ascending
+    depths: Tensor  # of each slot's node, int64 [bins, size]
+    seen: Tensor  # which slots of its bin a slot sees, bool [bins, size, size]
+    _masks: dict[tuple[int, int | None], Tensor] = field(default_factory=dict)
 
     def attend(
         self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float | None, window: int | None
     ) -> Tensor:
-        """See `Tree.attend`."""
-        records, (bins, size) = len(self._starts), self._depths.shape
+        """See `Attend`."""
+        records, (bins, size) = len(self.starts), self.depths.shape
         query, key, value = (
             part[0].unflatten(1, (records, bins, size)).permute(1, 2, 0, 3, 4) for part in (query, key, value)
         )
         # One buffer serves all records: that of a shorter prompt is the beginning of that of a longer one.
-        buffers = [
-            part.new_empty(bins, part.shape[2], size + self._starts[-1], part.shape[-1])
-            for part in (key, value)
-        ]
+        longest, career = size + self.starts[-1], (self.career.keys[layer], self.career.values[layer])
+        buffers = [part.new_empty(bins, part.shape[2], longest, part.shape[-1]) for part in (key, value)]
         output = query.new_empty(records, bins, size, query.shape[2], value.shape[-1])
         filled = 0
-        for record, start in enumerate(self._starts):
-            for buffer, part, career in zip(buffers, (key, value), self._career, strict=True):
+        for record, start in enumerate(self.starts):
+            for buffer, part, kept in zip(buffers, (key, value), career, strict=True):
                 buffer[:, :, :size] = part[record]
-                buffer[:, :, size + filled : size + start] = career[layer][:, filled:start]
+                buffer[:, :, size + filled : size + start] = kept[:, filled:start]
             filled = start
             keys, values = (buffer[:, :, : size + start] for buffer in buffers)
             mask = self._mask(start, window, query.dtype)
@@ -207,9 +163,9 @@ class PackedTree:
     def _mask(self, start: int, window: int | None, dtype: torch.dtype) -> Tensor:
         """Return what is added to the products under a prompt of `start` tokens, [bins, 1, size, size + start]."""
         if (start, window) not in self._masks:
-            seen = torch.nn.functional.pad(self._seen, (0, start), value=True)
+            seen = torch.nn.functional.pad(self.seen, (0, start), value=True)
             if window is not None:
-                places = self._depths + start - 1
+                places = self.depths + start - 1
                 columns = torch.arange(start, device=places.device).expand(len(places), -1)
                 columns = torch.cat([places, columns], dim=1)
                 seen = seen & (places[:, :, None] - columns[:, None] < window)
@@ -220,21 +176,17 @@ class PackedTree:
 class GrowingTree:
     """A tree under the prompts of a career that is opened bit by bit, the nodes of several records at once."""
 
-    def __init__(
-        self, keys: list[Tensor], values: list[Tensor], starts: np.ndarray, trie: TitleTrie, memory: int
-    ) -> None:
-        """Make room for nodes; memory that is never written is never taken on a CPU.
+    def __init__(self, career: CareerPass, trie: TitleTrie, memory: int) -> None:
+        """Make room for nodes, whose keys and values may take so many bytes.
 
-        Args:
-            keys: per layer the career's keys [key heads, tokens, width].
-            values: per layer the values.
-            starts: lengths of the records' prompts, int64 [records].
-            trie: the tree of titles.
-            memory: bytes that the keys and values of nodes may take.
+        Memory that is never written is never taken on a CPU.
         """
-        self._career, self._starts, self._trie = (keys, values), starts, trie
-        a_node = sum(part.element_size() * part.shape[0] * part.shape[2] for part in (*keys, *values))
-        self._capacity = min(len(starts) * len(trie), memory // a_node)
+        self._career, self._trie = (career.keys, career.values), trie
+        self._starts = np.asarray(career.starts)
+        a_node = sum(
+            part.element_size() * part.shape[0] * part.shape[2] for part in (*career.keys, *career.values)
+        )
+        self._capacity = min(len(career.starts) * len(trie), memory // a_node)
         self._kept = tuple(
             [part.new_empty(part.shape[0], self._capacity, part.shape[2]) for part in parts]
             for parts in self._career
@@ -272,7 +224,7 @@ class GrowingTree:
     def attend(
         self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float | None, window: int | None
     ) -> Tensor:
-        """See `Tree.attend`."""
+        """See `Attend`."""
         together = []
         for new, kept, career in zip((key[0], value[0]), self._kept, self._career, strict=True):
             kept[layer][:, self._new] = new

@@ -20,7 +20,7 @@ from labor_llm.careers.samples import (
     training_careers,
 )
 from labor_llm.errors import InputError
-from labor_llm.finetuning.fit import fine_tune_careers, fine_tune_panel
+from labor_llm.finetuning.fit import fine_tune
 from labor_llm.finetuning.settings import FineTuningSettings
 
 QUICK = FineTuningSettings(epochs=1, learning_rate=1e-3, batch_size=64, precision="float32")
@@ -180,11 +180,11 @@ def test_the_model_says_what_it_was_trained_on(
     tmp_path: Path,
 ) -> None:
     base = str(tiny_model_folder)
-    plain = fine_tune_panel(base, panel, splits, QUICK, tmp_path / "plain")
+    plain = fine_tune(base, training_careers(panel, splits), QUICK, tmp_path / "plain")
     chosen = training_careers(
         panel, splits, TrainingData(workers=11, others=["other"], share=0.5, own_repeats=2), [other]
     )
-    pooled = fine_tune_careers(base, chosen, QUICK, tmp_path / "pooled")
+    pooled = fine_tune(base, chosen, QUICK, tmp_path / "pooled")
     plain_weights, pooled_weights = ((made / "model.safetensors").read_bytes() for made in (plain, pooled))
     assert pooled_weights != plain_weights
     got = stored_training_data(pooled)

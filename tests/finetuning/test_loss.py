@@ -13,8 +13,7 @@ from transformers import Lfm2Config, Lfm2ForCausalLM
 
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import MismatchError
-from labor_llm.finetuning import loss as finetuning_attention
-from labor_llm.finetuning import loss as finetuning_loss
+from labor_llm.finetuning import loss as module
 from labor_llm.finetuning.batches import TrainingCareer, packed, padded, training_career
 from labor_llm.finetuning.loss import (
     PACKED_ATTENTION,
@@ -47,13 +46,11 @@ def careers(
 
 def plain_loss(model: torch.nn.Module, careers: list[TrainingCareer]) -> torch.Tensor:
     """Career by career, with all logits, as transformers computes it."""
-    return torch.stack(
-        [
-            model(input_ids=career.ids[None], shift_labels=career.targets[None], labels=career.ids[None]).loss
-            * career.predicted
-            for career in careers
-        ]
-    ).sum()
+    total = torch.zeros(())
+    for career in careers:
+        ids, targets = career.ids[None], career.targets[None]
+        total = total + model(input_ids=ids, shift_labels=targets, labels=ids).loss * career.predicted
+    return total
 
 
 def gradients(model: torch.nn.Module, loss: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -67,9 +64,8 @@ def test_loss_and_gradient_are_those_of_the_plain_form(
     language_model: torch.nn.Module, careers: list[TrainingCareer], layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Many blocks of attention a career, and many of logits.
-    monkeypatch.setattr(finetuning_attention, "_ROWS", 16)
-    monkeypatch.setattr(finetuning_loss, "_LOGIT_BYTES", 100_000)
-    monkeypatch.setattr(finetuning_loss, "_ROWS", 7)
+    for name, value in (("_ROWS", 16), ("_LOGIT_BYTES", 100_000), ("_LOGIT_ROWS", 7)):
+        monkeypatch.setattr(module, name, value)
     expected = plain_loss(language_model, careers)
     expected_gradients = gradients(language_model, expected)
     if layout is packed:
@@ -129,28 +125,22 @@ def test_extreme_logits_give_finite_losses() -> None:
     assert hidden.grad.flatten().tolist() == [1.0, -1.0]
 
 
+@pytest.mark.parametrize(
+    ("scale", "bias", "message"),
+    [
+        (0.5, False, "the model's loss is not its own"),
+        (0.999, False, "the model's loss is not its own"),
+        # A bias of zero, as in a new model, changes no loss, but would never learn.
+        (1.0, True, "output layer has a bias"),
+    ],
+)
 def test_a_model_that_does_more_after_its_last_layer_cannot_be_packed(
-    language_model: torch.nn.Module, careers: list[TrainingCareer]
+    language_model: torch.nn.Module, careers: list[TrainingCareer], scale: float, bias: bool, message: str
 ) -> None:
-    language_model.lm_head.register_forward_hook(lambda head, inputs, logits: 0.5 * logits)
-    with pytest.raises(MismatchError, match="Set layout to 'padded'"):
-        pack_careers(language_model, careers[0])
-
-
-def test_a_head_with_a_bias_cannot_be_packed(
-    language_model: torch.nn.Module, careers: list[TrainingCareer]
-) -> None:
-    """A bias of zero, as in a new model, changes no loss, but would never learn."""
-    language_model.lm_head.bias = torch.nn.Parameter(torch.zeros(language_model.config.vocab_size))
-    with pytest.raises(MismatchError, match=r"output layer has a bias.*Set layout to 'padded'"):
-        pack_careers(language_model, careers[0])
-
-
-def test_a_loss_that_is_off_by_a_thousandth_cannot_be_packed(
-    language_model: torch.nn.Module, careers: list[TrainingCareer]
-) -> None:
-    language_model.lm_head.register_forward_hook(lambda head, inputs, logits: 0.999 * logits)
-    with pytest.raises(MismatchError, match="the model's loss is not its own"):
+    head = language_model.lm_head
+    head.register_forward_hook(lambda head, inputs, logits: scale * logits)
+    head.bias = torch.nn.Parameter(torch.zeros(head.out_features)) if bias else None
+    with pytest.raises(MismatchError, match=f"{message}.*Set layout to 'padded'"):
         pack_careers(language_model, careers[0])
 
 

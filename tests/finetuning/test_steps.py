@@ -13,8 +13,10 @@ import torch
 from safetensors.torch import load_file
 
 from labor_llm.careers.panel import CareerPanel, split_workers
+from labor_llm.careers.samples import training_careers
 from labor_llm.errors import ArtefactError, NumericalError
-from labor_llm.finetuning.fit import fine_tune_panel, read_learning_curve
+from labor_llm.finetuning.fit import fine_tune as fine_tune_careers
+from labor_llm.finetuning.fit import read_learning_curve
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.finetuning.steps import FineTuningRun, evaluation_steps
 from labor_llm.store.results import only_run
@@ -27,53 +29,31 @@ QUICK = FineTuningSettings(
 HALF = QUICK.model_copy(update={"precision": "bfloat16"})
 FineTune = Callable[..., Path]
 
-_KILLED = """
-import os, signal
-from pathlib import Path
-import torch
-from labor_llm.careers.panel import read_panel
-from labor_llm.finetuning.fit import fine_tune_panel
-from labor_llm.finetuning.settings import FineTuningSettings
-from labor_llm.finetuning.steps import FineTuningRun
-from labor_llm.store import checkpoints
-
-torch.set_num_threads(threads)
-step, save_file, drop_old = FineTuningRun.take_step, checkpoints.save_file, checkpoints._drop_old
-
-def kill():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def killed_step(run):
-    if run.step == 8:
-        kill()
-    return step(run)
-
-def killed_write(tensors, path):
+BETWEEN_CHECKPOINTS = """
+step = FineTuningRun.take_step
+FineTuningRun.take_step = lambda run: kill() if run.step == 8 else step(run)
+"""
+WITHIN_A_CHECKPOINT = """
+save_file = checkpoints.save_file
+def half(tensors, path):
     if path.name == "optimizer.safetensors" and "state-00000006" in str(path):
         path.write_bytes(b"half")
         kill()
     save_file(tensors, path)
-
-def killed_removal(folder, step, best):
-    if step == 6:
-        kill()
-    drop_old(folder, step, best)
-
-if place == "between checkpoints":
-    FineTuningRun.take_step = killed_step
-elif place == "within a checkpoint":
-    checkpoints.save_file = killed_write
-else:
-    checkpoints._drop_old = killed_removal
-panel, splits = read_panel(Path(panel_folder))
-fine_tune_panel(model, panel, splits, FineTuningSettings(**settings), Path(folder))
+checkpoints.save_file = half
+"""
+AFTER_A_CHECKPOINT = """
+drop_old = checkpoints._drop_old
+checkpoints._drop_old = lambda folder, step, best: kill() if step == 6 else drop_old(folder, step, best)
 """
 
 
 @pytest.fixture(scope="module")
 def fine_tune(tiny_model_folder: Path, few: CareerPanel) -> FineTune:
+    careers = training_careers(few, split_workers(few, seed=1))
+
     def run(folder: Path, settings: FineTuningSettings = QUICK) -> Path:
-        return fine_tune_panel(str(tiny_model_folder), few, split_workers(few, seed=1), settings, folder)
+        return fine_tune_careers(str(tiny_model_folder), careers, settings, folder)
 
     return run
 
@@ -92,25 +72,17 @@ def same_weights(one: Path, two: Path) -> bool:
 @pytest.mark.parametrize(
     ("place", "settings", "left"),
     [
-        ("between checkpoints", HALF, ["state-00000003", "state-00000006"]),
-        ("within a checkpoint", QUICK, ["state-00000003"]),
-        ("after a checkpoint", QUICK, ["state-00000003", "state-00000006"]),
+        (BETWEEN_CHECKPOINTS, HALF, ["state-00000003", "state-00000006"]),
+        (WITHIN_A_CHECKPOINT, QUICK, ["state-00000003"]),
+        (AFTER_A_CHECKPOINT, QUICK, ["state-00000003", "state-00000006"]),
     ],
+    ids=["between checkpoints", "within a checkpoint", "after a checkpoint"],
 )
 def test_a_killed_run_ends_with_the_same_weights(
-    started, tiny_model_folder: Path, few_stored: Path, tmp_path: Path, fine_tune: FineTune, whole: Path,
-    place: str, settings: FineTuningSettings, left: list[str],
+    launch, tmp_path: Path, fine_tune: FineTune, whole: Path, place: str, settings: FineTuningSettings, left: list[str]
 ) -> None:  # fmt: skip
     expected = whole if settings is QUICK else fine_tune(tmp_path / "whole", settings)
-    killed = started(
-        _KILLED,
-        {
-            "panel_folder": str(few_stored), "model": str(tiny_model_folder), "folder": str(tmp_path / "killed"),
-            "threads": torch.get_num_threads(), "settings": settings.model_dump(), "place": place,
-        },
-    )  # fmt: skip
-    killed.join()
-    assert killed.exitcode == -signal.SIGKILL
+    assert launch({tmp_path / "killed": settings}, spoil=place) == [-signal.SIGKILL]
     assert not (tmp_path / "killed").exists()
     unfinished = tmp_path / ".killed.unfinished"
     assert sorted(path.name for path in unfinished.glob("state-*")) == left
@@ -138,41 +110,17 @@ def stopped_at(step: int, fine_tune: FineTune, *arguments: object) -> None:
         fine_tune(*arguments)
 
 
-def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(
-    fine_tune: FineTune, tmp_path: Path, whole: Path, caplog: pytest.LogCaptureFixture
+def test_checkpoints_by_the_clock_change_nothing(
+    fine_tune: FineTune, tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stopped_at(8, fine_tune, tmp_path / "m")
-    (tmp_path / ".m.unfinished" / "state-00000006" / "state.json").write_bytes(b"{")
-    resumed = fine_tune(tmp_path / "m")
-    assert "left out: state-00000006. Fine-tuning goes on from step 3." in caplog.text
-    assert same_weights(whole, resumed)
-
-
-@pytest.mark.parametrize("damaged", [True, False])
-def test_checkpoints_by_the_clock_change_nothing_unless_the_best_is_damaged(
-    fine_tune: FineTune,
-    tmp_path: Path,
-    whole: Path,
-    damaged: bool,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """One after every step, so that the run goes on in the middle of an average of the learning curve.
-
-    Where the best is damaged, the states after it are sound, but the model at the end may be the best one.
-    """
+    """One after every step, so that the run goes on in the middle of an average of the learning curve."""
     monkeypatch.setattr("labor_llm.finetuning.steps._SECONDS_BETWEEN_STATES", 0.0)
     monkeypatch.setattr("labor_llm.finetuning.steps._TRAIN_LOSSES", 4)
     stopped_at(8, fine_tune, tmp_path / "m")
     # The two newest, and the best of those that were validated.
     states = sorted(path.name for path in (tmp_path / ".m.unfinished").glob("state-*"))
     assert states == ["state-00000006", "state-00000007", "state-00000008"]
-    if damaged:
-        weights = tmp_path / ".m.unfinished" / "state-00000006" / "weights.safetensors"
-        content = weights.read_bytes()
-        weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     resumed = fine_tune(tmp_path / "m")
-    assert ("left out: state-00000006. Fine-tuning starts anew." in caplog.text) == damaged
     assert same_weights(whole, resumed)
     # Means of three steps are the means of the usual curve, which has every step.
     curve, usual = (read_learning_curve(folder).query("split == 'train'") for folder in (resumed, whole))

@@ -19,7 +19,8 @@ def whole_adapter(tiny_model_folder: Path, tmp_path_factory: pytest.TempPathFact
     """An adapter without a manifest, as somebody may hand it on."""
     from peft import LoraConfig, get_peft_model
 
-    from labor_llm.models.loading import load_language_model, weights_checksum
+    from labor_llm.models.folders import weights_checksum
+    from labor_llm.models.loading import load_language_model
 
     folder = tmp_path_factory.mktemp("adapters") / "adapter"
     config = LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM")

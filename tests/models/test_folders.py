@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import subprocess
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from labor_llm.errors import ArtefactError, InputError
 from labor_llm.models import folders
-from labor_llm.models.folders import (
-    PACKAGED_MODELS,
-    file_checksum,
-    model_source,
-    packaged_model_folder,
-    verify_model,
-    weights_checksum,
-)
+from labor_llm.models.folders import PACKAGED_MODELS, model_source, weights_checksum
 from labor_llm.store.artefacts import sha256, writing
 
 PACKAGED = "smollm2-135m-instruct"
@@ -55,13 +47,17 @@ def test_a_packaged_file_that_is_missing_or_another_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, change: dict, error: type[Exception], message: str
 ) -> None:
     monkeypatch.setitem(PACKAGED_MODELS, PACKAGED, dataclasses.replace(PACKAGED_MODELS[PACKAGED], **change))
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda _: tmp_path)
     with pytest.raises(error, match=message):
-        packaged_model_folder(PACKAGED, cache=tmp_path)
+        model_source(PACKAGED)
 
 
-def test_a_name_is_looked_up_without_the_libraries_of_models() -> None:
-    code = "import sys, labor_llm.models.folders; assert not {'torch', 'transformers'} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
+def noting(function: Callable[[Path], object], read: list[str]) -> Callable[[Path], object]:
+    def called(path: Path) -> object:
+        read.append(path.name)
+        return function(path)
+
+    return called
 
 
 def settle(path: Path, seconds: float = 60) -> None:
@@ -69,48 +65,42 @@ def settle(path: Path, seconds: float = 60) -> None:
     os.utime(path, (then, then))
 
 
-def test_a_settled_file_is_read_once_and_again_when_it_has_changed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read: list[Path] = []
-    monkeypatch.setattr(folders, "sha256", lambda path: read.append(path) or sha256(path))
-    path = tmp_path / "weights"
-    path.write_bytes(b"one")
-    settle(path)
-    first = file_checksum(path)
-    assert first == file_checksum(path) == sha256(path)
-    assert read == [path]
-    path.write_bytes(b"two")  # of the same size
-    assert file_checksum(path) != first
-    settle(path, 30)
-    assert file_checksum(path) == sha256(path)
-
-
-def test_a_file_that_was_just_written_is_always_read(tmp_path: Path) -> None:
-    """Two writes within a tick of the clock leave the same size and time."""
-    path = tmp_path / "weights"
-    path.write_bytes(b"one")
-    state = path.stat()
-    first = file_checksum(path)
-    path.write_bytes(b"two")
-    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
-    assert file_checksum(path) != first
-
-
-def test_a_model_is_verified_once_until_a_file_changes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    verified: list[Path] = []
-    verify = folders.verify
-    monkeypatch.setattr(folders, "verify", lambda folder: verified.append(folder) or verify(folder))
-    folder = tmp_path / "model"
-    with writing(folder) as aside:
-        (aside / "weights").write_bytes(b"one")
-    for path in folder.iterdir():
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A stored model of one weight file, written a while ago."""
+    with writing(tmp_path / "model") as aside:
+        for name in ("model.safetensors", "config.json", "tokenizer.json"):
+            (aside / name).write_bytes(b"one")
+    for path in (tmp_path / "model").iterdir():
         settle(path)
-    verify_model(folder)
-    verify_model(folder)
-    assert verified == [folder]
-    (folder / "weights").write_bytes(b"two")
+    return tmp_path / "model"
+
+
+def test_a_model_is_read_once_and_again_when_it_has_changed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    for name in ("verify", "sha256"):
+        monkeypatch.setattr(folders, name, noting(getattr(folders, name), read))
+    first = weights_checksum(folder)
+    assert weights_checksum(folder) == first == "-".join([sha256(folder / "config.json")[:16]] * 3)
+    assert read == ["model", "config.json", "model.safetensors", "tokenizer.json"]
+    (folder / "model.safetensors").write_bytes(b"two")  # of the same size
     with pytest.raises(ArtefactError, match="its sha256 differs"):
-        verify_model(folder)
+        weights_checksum(folder)
+    (folder / "manifest.json").unlink()
+    assert weights_checksum(folder) != first
+    settle(folder / "model.safetensors", 30)
+    assert weights_checksum(folder) != first
+
+
+def test_a_file_that_was_just_written_is_always_read(folder: Path) -> None:
+    """Two writes within a tick of the clock leave the same size and time."""
+    (folder / "manifest.json").unlink()
+    path = folder / "model.safetensors"
+    path.write_bytes(b"two")
+    state = path.stat()
+    first = weights_checksum(folder)
+    path.write_bytes(b"six")
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert weights_checksum(folder) != first

@@ -8,21 +8,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel
-from labor_llm.careers.predictions import read_predictions, write_predictions
+from labor_llm.careers.predictions import Predictions, read_predictions, write_predictions
 from labor_llm.errors import InputError
 from labor_llm.models.loading import LanguageModel, load_language_model
 from labor_llm.scoring import careers
-from labor_llm.scoring.careers import result_identity, score_careers, score_panel
+from labor_llm.scoring.careers import check_names, result_identity, score_careers, score_panel
+from labor_llm.scoring.reference import text_log_prob
 from labor_llm.scoring.settings import ScoringSettings
+from labor_llm.scoring.title_trie import TitleTrie
 from labor_llm.store.artefacts import verify
 from labor_llm.text.templates import resumes
-from labor_llm.text.tokenization import EncodedResume, encode_resume
+from labor_llm.text.tokenization import EncodedResume
 
-REALISED = ScoringSettings(titles="realised")
+REALISED, NAMED = ScoringSettings(titles="realised"), ScoringSettings(titles="named")
 
 
 def realised_columns(panel: CareerPanel) -> tuple[np.ndarray, np.ndarray]:
@@ -30,30 +31,35 @@ def realised_columns(panel: CareerPanel) -> tuple[np.ndarray, np.ndarray]:
     return np.arange(len(columns)), columns
 
 
+@pytest.fixture(scope="module")
+def some(panel: CareerPanel) -> CareerPanel:
+    return panel.restrict(panel.workers[:13])
+
+
+@pytest.fixture(scope="module")
+def exact(tiny_model: LanguageModel, some: CareerPanel) -> Predictions:
+    """Every title of every record."""
+    return score_careers(tiny_model, some, "tiny", ScoringSettings())
+
+
 def test_predictions_have_a_row_a_record_and_a_matrix_for_the_workers_in_full(
-    tiny_model: LanguageModel, panel: CareerPanel
+    tiny_model: LanguageModel, some: CareerPanel, exact: Predictions
 ) -> None:
-    some = panel.restrict(panel.workers[:13])
     predictions = score_careers(tiny_model, some, "tiny", ScoringSettings(all_titles_workers=11), seed=3)
     table = predictions.table
     assert table["worker_id"].tolist() == some.frame["worker_id"].tolist()
     in_full = table["log_valid_mass"].notna()
     assert table.loc[in_full, "worker_id"].nunique() == 11
     assert not table.loc[~in_full, "worker_id"].isin(table.loc[in_full, "worker_id"]).any()
-    assert predictions.log_probs is not None
-    assert predictions.log_probs.shape == (in_full.sum(), len(panel.outcomes))
-    columns = panel.outcomes.indices(table.loc[in_full, "occupation"])
-    realised = predictions.log_probs[np.arange(len(columns)), columns]
-    assert np.abs(realised - table.loc[in_full, "log_prob"]).max() < 1e-4
+    assert np.array_equal(predictions.log_probs, exact.log_probs[in_full])
+    realised = exact.log_probs[realised_columns(some)]
+    assert np.abs(realised - table["log_prob"]).max() < 1e-4
 
 
 def test_a_tolerance_gives_bounds_that_hold_the_exact_scores(
-    tiny_model: LanguageModel, panel: CareerPanel, tmp_path: Path
+    tiny_model: LanguageModel, some: CareerPanel, exact: Predictions, tmp_path: Path
 ) -> None:
-    some = panel.restrict(panel.workers[:3])
-    exact = score_careers(tiny_model, some, "tiny", ScoringSettings())
     bounded = score_careers(tiny_model, some, "tiny", ScoringSettings(tolerance=0.2))
-    assert exact.log_probs is not None and bounded.log_probs is not None and bounded.upper is not None
     assert exact.upper is None and "unresolved" not in exact.table
     known = np.isfinite(bounded.log_probs)
     assert not known.all() and np.abs(bounded.log_probs - exact.log_probs)[known].max() < 1e-4
@@ -74,29 +80,22 @@ def test_a_tolerance_gives_bounds_that_hold_the_exact_scores(
 def test_line_ends_are_left_out_where_they_are_not_needed(
     tiny_model: LanguageModel, panel: CareerPanel, titles: str
 ) -> None:
-    some = panel.restrict(panel.workers[:2])
+    two = panel.restrict(panel.workers[:2])
     every, needed = (
-        score_careers(tiny_model, some, "tiny", ScoringSettings(titles=titles, line_ends=line_ends))
+        score_careers(tiny_model, two, "tiny", ScoringSettings(titles=titles, line_ends=line_ends))
         for line_ends in ("all", "needed")
     )
     # The probability of the line end, given prompt and title, is what the two differ by.
     ends = []
-    for resume in resumes(some):
-        encoded = encode_resume(tiny_model.tokenizer, resume)
-        with torch.inference_mode():
-            logits = tiny_model.model(input_ids=torch.as_tensor(encoded.ids)[None]).logits[0]
-        log_probs = torch.log_softmax(logits.double(), dim=-1)
-        for (start, stop), (_, end) in zip(resume.spans, encoded.spans, strict=True):
-            title = resume.text[start + 1 : stop - 1]
-            begins_another = any(
-                other != title and other.startswith(title) for other in panel.outcomes.titles
-            )
-            ends.append(0.0 if begins_another else float(log_probs[end - 2, encoded.ids[end - 1]]))
+    for resume in resumes(two):
+        for start, end in resume.spans:
+            title = resume.text[start + 1 : end - 1]
+            needless = sum(other.startswith(title) for other in panel.outcomes.titles) == 1
+            ends.append(text_log_prob(tiny_model, resume.text[: end - 1], "\n") if needless else 0.0)
     assert min(ends) < -1
     assert np.abs(every.table["log_prob"] - needed.table["log_prob"] - ends).max() < 1e-4
     if titles == "all":
-        assert every.log_probs is not None and needed.log_probs is not None
-        realised = needed.log_probs[realised_columns(some)]
+        realised = needed.log_probs[realised_columns(two)]
         assert np.abs(realised - needed.table["log_prob"]).max() < 1e-4
         assert (needed.log_probs >= every.log_probs - 1e-4).all()
         assert (needed.table["log_valid_mass"] <= 1e-6).all()
@@ -105,20 +104,16 @@ def test_line_ends_are_left_out_where_they_are_not_needed(
 
 
 def test_scores_do_not_depend_on_the_order_or_the_company_of_careers(
-    tiny_model: LanguageModel, panel: CareerPanel
+    tiny_model: LanguageModel, some: CareerPanel, exact: Predictions
 ) -> None:
-    five, one = panel.restrict(panel.workers[:5]), panel.restrict(panel.workers[3:4])
-    by_worker = dict(list(five.frame.groupby("worker_id")))
-    frame = pd.concat([by_worker[worker] for worker in reversed(five.workers)], ignore_index=True)
-    turned = CareerPanel(frame, five.outcomes, five.survey)
-    first, alone, other = (
-        score_careers(tiny_model, some, "x", ScoringSettings()).table.set_index(["worker_id", "year"])
-        for some in (five, one, turned)
-    )
-    for table in (alone, other):
-        both = first.loc[table.index]
-        assert np.abs(both["log_prob"] - table["log_prob"]).max() < 1e-5
-        assert np.abs(both["log_valid_mass"] - table["log_valid_mass"]).max() < 1e-5
+    by_worker = dict(list(some.frame.groupby("worker_id")))
+    first = exact.table.set_index(["worker_id", "year"])[["log_prob", "log_valid_mass"]]
+    for workers in ([some.workers[3]], some.workers[4::-1]):
+        frame = pd.concat([by_worker[worker] for worker in workers], ignore_index=True)
+        turned = CareerPanel(frame, some.outcomes, some.survey)
+        table = score_careers(tiny_model, turned, "x", ScoringSettings()).table
+        table = table.set_index(["worker_id", "year"])[["log_prob", "log_valid_mass"]]
+        assert (first.loc[table.index] - table).abs().to_numpy().max() < 1e-5
 
 
 def test_a_career_longer_than_the_context_is_refused(
@@ -136,17 +131,69 @@ def test_no_career_is_refused_and_one_record_is_scored(tiny_model: LanguageModel
     one = CareerPanel(panel.frame.iloc[:1], panel.outcomes, panel.survey)
     predictions = score_careers(tiny_model, one, "tiny", ScoringSettings())
     assert predictions.table["transition_type"].tolist() == ["first"]
-    assert predictions.log_probs is not None
     realised = predictions.log_probs[realised_columns(one)]
     assert abs(realised - predictions.table["log_prob"]).max() < 1e-4
+    # It has nothing to stay in.
+    table = score_careers(tiny_model, one, "tiny", NAMED).table
+    assert table["log_prob"].notna().all() and table["log_prob_stay"].isna().all()
+
+
+def test_named_titles_are_those_of_all_titles(
+    tiny_model: LanguageModel, some: CareerPanel, exact: Predictions
+) -> None:
+    settings = ScoringSettings(titles="named", named=["stay", "006", "007"])
+    named = score_careers(tiny_model, some, "tiny", settings)
+    assert np.abs(named.table["log_prob"] - exact.table["log_prob"]).max() == 0
+    for code in ("006", "007"):
+        expected = exact.log_probs[:, some.outcomes.index(code)]
+        assert np.abs(named.table[f"log_prob_{code}"] - expected).max() < 1e-4
+    previous = some.frame.groupby("worker_id")["occupation"].shift()
+    stay = named.table["log_prob_stay"]
+    assert stay.isna().equals(previous.isna())
+    rows = np.flatnonzero(previous.notna())
+    expected = exact.log_probs[rows, some.outcomes.indices(previous.dropna())]
+    assert np.abs(stay.iloc[rows] - expected).max() < 1e-4
+    assert named.log_probs is None and named.table["log_valid_mass"].isna().all()
+
+
+def test_only_what_is_not_known_is_run(
+    tiny_model: LanguageModel, panel: CareerPanel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker who stays needs no tree; one who moves, a tree of the titles that he left."""
+    runs: list[tuple[int, int]] = []
+    unpatched = careers.all_title_log_probs
+
+    def counting(model: LanguageModel, resume: EncodedResume, trie: TitleTrie, memory: int) -> np.ndarray:
+        runs.append((len(resume.spans), len(trie.title_edges)))
+        return unpatched(model, resume, trie, memory)
+
+    monkeypatch.setattr(careers, "all_title_log_probs", counting)
+    frame = panel.frame[panel.frame["worker_id"] == "w004"].copy()
+    for jobs, expected in (("000000", []), ("000110", [(2, 2)]), ("012345", [(5, 5)])):
+        frame["occupation"] = [f"00{job}" for job in jobs]
+        runs.clear()
+        score_careers(tiny_model, CareerPanel(frame, panel.outcomes, "x"), "tiny", NAMED)
+        assert runs == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "codes", "message"),
+    [
+        (["retired"], (), "'retired' is no title that can be asked for"),
+        (["stay", "stay"], (), "name each once"),
+        (["stay"], ("stay",), "rename the code"),
+    ],
+)
+def test_names_that_cannot_be_asked_for_are_refused(
+    panel: CareerPanel, names: list[str], codes: tuple[str, ...], message: str
+) -> None:
+    space = OutcomeSpace((*codes, *panel.outcomes.codes[len(codes) :]), panel.outcomes.titles)
+    with pytest.raises(InputError, match=message):
+        check_names(names, space)
 
 
 def test_a_run_that_was_stopped_goes_on_and_ends_alike(
-    tiny_model_folder: Path,
-    tiny_model: LanguageModel,
-    panel: CareerPanel,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    tiny_model_folder: Path, tiny_model: LanguageModel, panel: CareerPanel, tmp_path: Path, monkeypatch
 ) -> None:
     some = panel.restrict(panel.workers[:45])
     expected = score_careers(tiny_model, some, "Tiny", REALISED).table

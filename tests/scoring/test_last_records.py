@@ -30,7 +30,7 @@ def test_windows_score_as_prompts_of_the_last_records(
     panel: CareerPanel, tiny_model: LanguageModel, tiny_model_folder: Path, tmp_path: Path
 ) -> None:
     some = panel.restrict(panel.workers[3:5])
-    got = score_windows(some, [2, 1], str(tiny_model_folder), "tiny", tmp_path)
+    got = score_windows(some, [2, 1], str(tiny_model_folder), "tiny", tmp_path, REALISED)
     expected = predict_windows(
         lambda careers: score_careers(tiny_model, careers, "tiny", REALISED), some, [1, 2]
     )
@@ -47,10 +47,10 @@ def test_windows_score_as_prompts_of_the_last_records(
 
 def test_what_is_stored_is_read(panel: CareerPanel, tiny_model_folder: Path, tmp_path: Path) -> None:
     some = panel.restrict(panel.workers[3:5])
-    first = score_windows(some, [1], str(tiny_model_folder), "tiny", tmp_path)
+    first = score_windows(some, [1], str(tiny_model_folder), "tiny", tmp_path, REALISED)
     made = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("manifest.json")}
     assert sorted(path.parent.name for path in made) == ["all", "last-1"]
-    again = score_windows(some, [1, 2], str(tiny_model_folder), "tiny", tmp_path)
+    again = score_windows(some, [1, 2], str(tiny_model_folder), "tiny", tmp_path, REALISED)
     assert {path: path.stat().st_mtime_ns for path in made} == made
     assert again[1].table.equals(first[1].table)
     assert (tmp_path / "last-2" / "manifest.json").is_file()
@@ -85,15 +85,15 @@ def test_the_last_records_score_as_in_whole_careers(panel: CareerPanel, tiny_mod
 
 def test_a_horizon_is_stored_and_read(panel: CareerPanel, tiny_model_folder: Path, tmp_path: Path) -> None:
     some = panel.restrict(panel.workers[:40])
-    arguments = (some, horizon_questions(some, 2), 30, str(tiny_model_folder), "tiny", tmp_path, 3, 1)
-    (pair,) = language_model_pair(*arguments)
+    arguments = (some, horizon_questions(some, 2), 30, str(tiny_model_folder), "tiny", tmp_path)
+    (pair,) = language_model_pair(*arguments, ScoringSettings(), paths=3, seed=1)
     assert (pair.model, pair.years, pair.exact) == ("tiny", 2, False)
     assert [pair.direct.model, pair.compounded.model] == ["tiny: direct", "tiny: compounded"]
     assert (pair.compounded.table["probability_se"] >= 0).all()
     np.testing.assert_allclose(np.exp(pair.compounded.log_probs.astype(float)).sum(axis=1), 1.0, atol=1e-5)
     made = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("manifest.json")}
-    (again,) = language_model_pair(*arguments)
+    (again,) = language_model_pair(*arguments, ScoringSettings(), paths=3, seed=1)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("manifest.json")} == made
     np.testing.assert_array_equal(again.direct.log_probs, pair.direct.log_probs)
     np.testing.assert_array_equal(again.compounded.log_probs, pair.compounded.log_probs)
-    assert language_model_pair(some, arguments[1], 0, "nothing", "tiny", tmp_path, paths=3) == []
+    assert language_model_pair(some, arguments[1], 0, "nothing", "tiny", tmp_path, REALISED, paths=3) == []

@@ -1,4 +1,4 @@
-"""What can be chosen about scoring: defaults, refusals that name field and remedy, and no model library loaded."""
+"""What can be chosen about scoring: refusals that name field and remedy, and no model library loaded."""
 
 from __future__ import annotations
 
@@ -9,13 +9,6 @@ import pytest
 
 from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.settings import SettingError
-
-
-def test_the_defaults_are_exact_scoring_of_all_titles_of_everybody() -> None:
-    assert ScoringSettings().model_dump() == {
-        "test_workers": -1, "titles": "all", "named": ["stay"], "all_titles_workers": -1, "tolerance": 0.0,
-        "dtype": "float32", "quantization": "none", "too_long": "shorten", "line_ends": "all", "memory_mib": 1024,
-    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -44,7 +37,7 @@ def test_what_cannot_be_is_refused(given: dict[str, object], field: str, rule: s
     assert refused.value.field == field
 
 
-def test_settings_are_read_without_the_libraries_of_models() -> None:
-    modules = "labor_llm.scoring.settings, labor_llm.text.prompts, labor_llm.text.variants"
+def test_settings_and_names_are_read_without_the_libraries_of_models() -> None:
+    modules = "labor_llm.scoring.settings, labor_llm.models.folders, labor_llm.text.prompts, labor_llm.text.variants"
     code = f"import sys, {modules}; sys.exit(bool({{'torch', 'transformers', 'sklearn'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -20,7 +20,6 @@ def test_shared_beginnings_are_one_node_and_last_tokens_are_none() -> None:
     # They lead to nodes 0 and 1, a leaf, 2, a leaf, 3, a leaf.
     assert trie.edge_targets.tolist() == [0, 1, -1, 2, -1, 3, -1]
     assert [edges.tolist() for edges in trie.node_edges] == [[1, 3], [2], [4], [6]]
-    assert trie.subtree_sizes.tolist() == [3, 1, 1, 1]
 
 
 def test_a_path_is_followed_as_far_as_the_tree_goes() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 import pytest
 import torch
@@ -69,7 +67,7 @@ def career() -> EncodedResume:
 
 def _model(config: PreTrainedConfig) -> LanguageModel:
     torch.manual_seed(1)
-    return LanguageModel("random", AutoModelForCausalLM.from_config(config).eval(), None, "random")
+    return LanguageModel("random", AutoModelForCausalLM.from_config(config).eval(), None)
 
 
 @torch.inference_mode()
@@ -126,13 +124,6 @@ def test_capped_logits_are_left_to_the_dense_mask(career: EncodedResume, trie: T
     assert np.abs(got - _expected(model.model, career)).max() < TOLERANCE
 
 
-class _Attending:
-    """A tree that hands its call to a function."""
-
-    def __init__(self, function: object) -> None:
-        self.attend = function
-
-
 def _fails(*arguments: object) -> torch.Tensor:
     raise ArithmeticError
 
@@ -142,33 +133,11 @@ def test_the_model_is_left_as_it_was_after_an_error(implementation: str) -> None
     model = _model(PLAIN["llama"]).model
     model.set_attn_implementation(implementation)
     with pytest.raises(ArithmeticError):
-        run_tree(model, torch.tensor([1]), torch.tensor([0]), _Attending(_fails))
+        run_tree(model, torch.tensor([1]), torch.tensor([0]), _fails)
     assert model.config._attn_implementation == implementation
-
-
-def test_another_thread_may_use_the_model_meanwhile(career: EncodedResume) -> None:
-    model = _model(PLAIN["llama"]).model
-    ids = torch.as_tensor(career.ids)[None]
-    outputs = []
-
-    @torch.inference_mode()
-    def ordinary_call() -> None:
-        outputs.append(model(input_ids=ids, use_cache=False).logits)
-
-    def attend(layer: int, query: torch.Tensor, *others: object) -> torch.Tensor:
-        thread = threading.Thread(target=ordinary_call)
-        thread.start()
-        thread.join()
-        return query.transpose(1, 2)
-
-    with torch.inference_mode():
-        run_tree(model, torch.tensor([1]), torch.tensor([0]), _Attending(attend))
-    ordinary_call()
-    assert len(outputs) == 3  # one in each layer, one afterwards
-    assert all(torch.allclose(output, outputs[-1], atol=1e-5) for output in outputs)
 
 
 def test_a_model_in_training_is_refused() -> None:
     model = _model(PLAIN["llama"]).model.train()
     with pytest.raises(DoesNotFitError):
-        run_tree(model, torch.tensor([1]), torch.tensor([0]), _Attending(_fails))
+        run_tree(model, torch.tensor([1]), torch.tensor([0]), _fails)
