@@ -34,7 +34,6 @@ from labor_llm.surveys.psid.waves import (
     SURVEY,
     WAVES,
     check_psid,
-    codes,
     file_of,
     heads_and_spouses,
     in_words,
@@ -102,7 +101,7 @@ def psid_persons(raw: RawSurvey, records: pd.DataFrame) -> pd.DataFrame:
     """
     rows = np.unique(records["row"].to_numpy())
     persons = pd.DataFrame(index=pd.Index(raw.values.index.to_numpy("int64")[rows], name="person"))
-    sex = pd.Series(codes(raw, "sex", "person")[rows], index=persons.index)
+    sex = pd.Series(raw.codes("sex", role="person")[rows], index=persons.index)
     ethnicity = most_frequent(records["person"], records["year"], ethnicities(records))
     region = records["region"].map(REGIONS).groupby(records["person"]).first()
     for name, known in (("gender", sex.map(GENDERS)), ("ethnicity", ethnicity), ("region", region)):
@@ -135,14 +134,14 @@ def _birth_years(raw: RawSurvey, rows: np.ndarray) -> pd.arrays.IntegerArray:
     """Return the year of birth of some rows of the raw values, `Int64`."""
     stated = []
     for wave in (wave for wave in WAVES if wave >= _FIRST_BIRTH_YEAR_WAVE):
-        found = codes(raw, "birth_year", "person", wave)[rows]
+        found = raw.codes("birth_year", wave, "person")[rows]
         plausible = (found >= _BIRTH_YEARS_FROM) & (found <= wave)
         stated.append(pd.DataFrame({"person": rows, "year": wave, "value": found})[plausible])
     stated = pd.concat(stated)
     mode = most_frequent(stated["person"], stated["year"], stated["value"]).reindex(rows)
     births = mode.to_numpy("float64", na_value=np.nan, copy=True)
     for wave in WAVES:
-        age = codes(raw, "age", "person", wave)[rows]
+        age = raw.codes("age", wave, "person")[rows]
         derived = np.isnan(births) & (age >= _AGES[0]) & (age <= _AGES[1])
         births[derived] = wave - age[derived]
     return pd.array(births, dtype="Float64").astype("Int64")
@@ -168,36 +167,31 @@ def check_agreement(raw: RawSurvey, waves: Sequence[int], spouses: bool = True) 
             occupation (0, inapplicable).
     """
     for year in waves:
-        of_role = dict(zip(("head", "spouse"), heads_and_spouses(raw, year), strict=True))
-        for role in ("head", "spouse") if spouses else ("head",):
-            _check_status(raw, year, role, of_role[role])
-            _check_occupation(raw, year, role, of_role[role])
-
-
-def _check_status(raw: RawSurvey, year: int, role: str, members: np.ndarray) -> None:
-    own, of_family = (codes(raw, _STATUS, of, year)[members] for of in ("person", role))
-    both = np.isin(own, _KNOWN) & np.isin(of_family, _KNOWN)
-    stated, equal = int(both.sum()), int((both & (own == of_family)).sum())
-    if stated >= FEWEST and equal < LOWEST_AGREEMENT * stated:
-        person, family = psid_variable(_STATUS, "person", year), psid_variable(_STATUS, role, year)
-        raise InputError(
-            f"{SURVEY} {year}: {_named(raw, person)} and {_named(raw, family)} are the same for {equal:,} of "
-            f"{stated:,} {role}s only, though both come from one interview. {_remedy(person, family)}"
-        )
-
-
-def _check_occupation(raw: RawSurvey, year: int, role: str, members: np.ndarray) -> None:
-    # The individual file stands in where the status of spouses is not there.
-    stated_by = role if (_STATUS, role, year) in raw.values.columns else "person"
-    concept, _ = occupation_of_wave(year)
-    works = codes(raw, _STATUS, stated_by, year)[members] == _WORKING
-    without = int((codes(raw, concept, role, year)[members][works] <= 0).sum())
-    if works.sum() >= FEWEST and without > MOST_WITHOUT_OCCUPATION * works.sum():
-        occupation, status = psid_variable(concept, role, year), psid_variable(_STATUS, stated_by, year)
-        raise InputError(
-            f"{SURVEY} {year}: {_named(raw, occupation)} is 0, inapplicable, for {without:,} of the {works.sum():,} "
-            f"{role}s who work by {_named(raw, status)}. {_remedy(status, occupation)}"
-        )
+        concept, _ = occupation_of_wave(year)
+        for role, members in heads_and_spouses(raw, year).items():
+            if role == "spouse" and not spouses:
+                continue
+            of_family = psid_variable(_STATUS, role, year)
+            own, status = (raw.codes(_STATUS, year, of)[members] for of in ("person", role))
+            both = np.isin(own, _KNOWN) & np.isin(status, _KNOWN)
+            stated, equal = int(both.sum()), int((both & (own == status)).sum())
+            if stated >= FEWEST and equal < LOWEST_AGREEMENT * stated:
+                person = psid_variable(_STATUS, "person", year)
+                raise InputError(
+                    f"{SURVEY} {year}: {_named(raw, person)} and {_named(raw, of_family)} are the same for {equal:,} "
+                    f"of {stated:,} {role}s only, though both come from one interview. {_remedy(person, of_family)}"
+                )
+            # The individual file stands in where the status of spouses is not there.
+            if not raw.has(_STATUS, year, role):
+                of_family, status = psid_variable(_STATUS, "person", year), own
+            works = status == _WORKING
+            without = int((raw.codes(concept, year, role)[members][works] <= 0).sum())
+            if works.sum() >= FEWEST and without > MOST_WITHOUT_OCCUPATION * works.sum():
+                occupation = psid_variable(concept, role, year)
+                raise InputError(
+                    f"{SURVEY} {year}: {_named(raw, occupation)} is 0, inapplicable, for {without:,} of the "
+                    f"{works.sum():,} {role}s who work by {_named(raw, of_family)}. {_remedy(of_family, occupation)}"
+                )
 
 
 def _named(raw: RawSurvey, variable: Variable) -> str:
@@ -272,32 +266,30 @@ def is_occupation(frame: str, occupation: np.ndarray) -> np.ndarray:
 
 def _records(raw: RawSurvey, wave: int, spouses: bool) -> pd.DataFrame:
     """Return a wave's heads and spouses with their codes, int64 and -1 where there is none; plus `frame`."""
-    head, spouse = heads_and_spouses(raw, wave)
-    rows = np.flatnonzero(head | spouse if spouses else head)
-    is_head = head[rows]
+    of_role = heads_and_spouses(raw, wave)
+    rows = np.flatnonzero(of_role["head"] | of_role["spouse"] if spouses else of_role["head"])
+    is_head = of_role["head"][rows]
+
+    def of(role: str, concept: str) -> np.ndarray:
+        return raw.codes(concept, wave, role)[rows]
 
     def own(concept: str) -> np.ndarray:
-        of_head, of_spouse = (codes(raw, concept, role, wave)[rows] for role in ("head", "spouse"))
-        return np.where(is_head, of_head, of_spouse)
+        return np.where(is_head, of("head", concept), of("spouse", concept))
 
     occupation, frame = occupation_of_wave(wave)
-    status = own("employment_status")
-    stand_in = codes(raw, "employment_status", "person", wave)[rows]
-    status = np.where(~is_head & ~np.isin(status, range(1, 9)), stand_in, status)
-    grades = own("schooling")
-    stand_in = codes(raw, "schooling", "person", wave)[rows]
+    status, grades = own(_STATUS), own("schooling")
     return pd.DataFrame(
         {
             "row": rows,
             "person": raw.values.index.to_numpy("int64")[rows],
             "year": np.int64(wave),
-            "status": status,
+            "status": np.where(is_head | np.isin(status, _KNOWN), status, of("person", _STATUS)),
             "frame": frame,
             "occupation": own(occupation),
-            "schooling": np.where(_is_grade(grades), grades, stand_in),
+            "schooling": np.where(_is_grade(grades), grades, of("person", "schooling")),
             "race": own("race"),
             "hispanic": own("hispanic"),
-            "region": codes(raw, "region", "family", wave)[rows],
+            "region": of("family", "region"),
         }
     )
 

@@ -13,7 +13,7 @@ import io
 import re
 import warnings
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,14 @@ import numpy as np
 import pyarrow as pa
 
 from labor_llm.errors import InputError
-from labor_llm.surveys.psid.layouts import LAYOUT_ENDINGS, Layout, read_fixed_width, read_layout
+from labor_llm.surveys.psid.layouts import LAYOUT_ENDINGS, read_fixed_width, read_layout
 from labor_llm.surveys.psid.waves import INDIVIDUAL_FILE, WAVES, family_file
 from labor_llm.surveys.sources import (
     NotATableError,
     SourceFile,
+    code_columns,
     files_below,
     some,
-    text_columns,
     whole_numbers,
 )
 from labor_llm.surveys.variables import NO_VALUE, JoinedColumns, RawSurvey, Variable
@@ -80,7 +80,8 @@ def read_psid(raw: Path, variables: Sequence[Variable]) -> RawSurvey:
     for table in families:
         _add_family_file(joined, table, by_name)
     used = [file for table in (*persons, *families) for file in (table.source, table.layout_file) if file]
-    return joined.survey(variables, (file.on_disk for file in used), (file.path for file in others))
+    skipped = (file.path for file in others)
+    return joined.survey(variables, read=(file.on_disk for file in used), skipped=skipped)
 
 
 class _Table:
@@ -88,17 +89,16 @@ class _Table:
 
     def __init__(self, source: SourceFile, layout_file: SourceFile | None = None) -> None:
         self.source, self.layout_file = source, layout_file
-        self._layout: Layout | None = None
         if layout_file is not None:
             with layout_file.open() as stream:
                 # Labels may hold letters of any code page; names and columns are ASCII.
                 self._layout = read_layout(stream.read().decode("latin-1"), layout_file.path)
-            self._header = list(self._layout.columns)
+            header = self._layout.columns
         elif source.ending == ".xlsx":
-            header = next(_excel_rows(source), ())
-            self._header = ["" if cell is None else str(cell).strip().upper() for cell in header]
+            header = next(iter(_excel_rows(source)), ())
         else:
-            self._header = self._csv_header()
+            header = self._csv_header()
+        self._header = ["" if cell is None else str(cell).strip().upper() for cell in header]
         self.names = frozenset(self._header)
 
     def _csv_header(self) -> list[str]:
@@ -108,10 +108,9 @@ class _Table:
         self._delimiter = max(",;\t", key=lambda sign: line.count(sign.encode()))
         text = line.decode("utf-8-sig", errors="replace")
         try:
-            cells = next(csv.reader([text], delimiter=self._delimiter), [])
+            return next(csv.reader([text], delimiter=self._delimiter), [])
         except csv.Error:
             raise self._no_table() from None
-        return [cell.strip().upper() for cell in cells]
 
     def read(self, names: Iterable[str]) -> dict[str, np.ndarray]:
         """Return some of its variables: int32, `NO_VALUE` where blank, one entry a row of the file.
@@ -120,22 +119,30 @@ class _Table:
             InputError: if the file is damaged or cut, its layout does not belong to it, or a value is no whole
                 number; names the file, the row (a header is row 1) and the variable, never the value.
         """
-        names = list(dict.fromkeys(names))
-        if self._layout is not None:
+        path, names = self.source.path, list(dict.fromkeys(names))
+        if self.layout_file is not None:
             with self.source.open() as stream:
-                return read_fixed_width(stream, self._layout, names, self.source.path)
+                return read_fixed_width(stream, self._layout, names, path)
         if twice := [name for name in names if self._header.count(name) > 1]:
-            raise InputError(
-                f"{self.source.path}: row 1: column {twice[0]} is there twice. Download it again."
-            )
+            raise InputError(f"{path}: row 1: column {twice[0]} is there twice. Download it again.")
         positions = [self._header.index(name) for name in names]
-        columns = self._excel_columns(positions) if self.source.ending == ".xlsx" else self._csv(positions)
-        return {name: self._codes(name, column) for name, column in zip(names, columns, strict=True)}
+        if self.source.ending == ".xlsx":
+            codes, wrong = self._excel(positions)
+        else:
+            codes, wrong = self._csv(positions)
+        for name, rows in zip(names, wrong, strict=True):
+            if len(rows):
+                raise InputError(
+                    f"{path}: row {rows[0] + 2}, {name}: not a code but something else, such as a value label. Order "
+                    "the job again with codes in place of labels, or as fixed-width text (ASCII) with its SAS, SPSS or "
+                    "Stata statements."
+                )
+        return dict(zip(names, codes, strict=True))
 
-    def _csv(self, positions: list[int]) -> list[pa.ChunkedArray]:
+    def _csv(self, positions: list[int]) -> tuple[list[np.ndarray], list[np.ndarray]]:
         try:
             with self.source.open() as stream:
-                parts = list(text_columns(stream, len(self._header), positions, self._delimiter, 1))
+                return code_columns(stream, len(self._header), positions, self._delimiter, 1)
         except NotATableError as error:
             if error.row is None:
                 raise self._no_table() from None
@@ -143,27 +150,13 @@ class _Table:
                 f"{self.source.path}: row {error.row.number} has {error.row.actual_columns} columns, its header "
                 f"{len(self._header)}: the file is cut or edited. Download it again."
             ) from None
-        return (
-            pa.concat_tables(parts).columns
-            if parts
-            else [pa.chunked_array([[]], pa.string())] * len(positions)
-        )
 
-    def _excel_columns(self, positions: list[int]) -> list[pa.ChunkedArray]:
+    def _excel(self, positions: list[int]) -> tuple[list[np.ndarray], list[np.ndarray]]:
         rows = [row for row in _excel_rows(self.source) if any(cell is not None for cell in row)][1:]
         columns = ([row[place] if place < len(row) else None for row in rows] for place in positions)
         texts = ([None if cell in (None, "", ".") else str(cell) for cell in column] for column in columns)
-        return [pa.chunked_array([text], pa.string()) for text in texts]
-
-    def _codes(self, name: str, column: pa.ChunkedArray) -> np.ndarray:
-        numbers, wrong = whole_numbers(column)
-        if wrong.any():
-            raise InputError(
-                f"{self.source.path}: row {int(np.argmax(wrong)) + 2}, {name}: not a code but something else, such as "
-                "a value label. Order the job again with codes in place of labels, or as fixed-width text (ASCII) with "
-                "its SAS, SPSS or Stata statements."
-            )
-        return numbers
+        read = [whole_numbers(pa.chunked_array([text], pa.string())) for text in texts]
+        return [codes for codes, _ in read], [np.flatnonzero(wrong) for _, wrong in read]
 
     def _no_table(self) -> InputError:
         return InputError(
@@ -172,7 +165,7 @@ class _Table:
         )
 
 
-def _excel_rows(source: SourceFile) -> Iterator[tuple[Any, ...]]:
+def _excel_rows(source: SourceFile) -> Iterable[tuple[Any, ...]]:
     # Imported here: only those who have such a file wait for it.
     import openpyxl
     from openpyxl.utils.exceptions import InvalidFileException
@@ -198,10 +191,10 @@ def _find_tables(raw: Path) -> tuple[list[_Table], list[SourceFile]]:
         InputError: if a file cannot be read, or one of fixed width has no layout.
     """
     found = files_below(raw)
-    files = [file for file in found if not file.leads_out]
-    by_name = {(file.path.parent, file.path.stem.lower(), file.ending): file for file in files}
     tables: list[_Table] = []
     others = [file for file in found if file.leads_out]
+    files = [file for file in found if not file.leads_out]
+    by_name = {(file.path.parent, file.path.stem.lower(), file.ending): file for file in files}
     for file in files:
         if raw.is_file() and file.on_disk != raw:
             continue  # beside a single data file, for its layout
@@ -255,9 +248,7 @@ def _kinds(
 def _join_persons(tables: Sequence[_Table], by_name: dict[str, list[Variable]]) -> JoinedColumns:
     """Join the files that have a row a person."""
     contents = [(table.source.path, *_read_persons(table, by_name)) for table in tables]
-    joined = JoinedColumns()
-    for _, persons, _ in contents:
-        joined.add_persons(persons)
+    joined = JoinedColumns(persons for _, persons, _ in contents)
     # The persons' own variables first: they tell who was in a family at all.
     for of_family in (False, True):
         for path, persons, columns in contents:
