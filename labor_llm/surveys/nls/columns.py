@@ -98,7 +98,7 @@ class Extract:
         header_rows: rows of the file above the data.
         layout: the file that gave the columns of a .dat; None for a .csv and a .dct.
         respondent: position of the respondent's number.
-        references: position of a column by reference number.
+        references: position of a column by reference number, of those that no column map names.
         stated: comparable question and year by position, from the names of the columns or a column map; the
             year is None where the name states none.
         mapped: the row of the column map by position.
@@ -131,12 +131,11 @@ class Extract:
         return "," if self.data.ending == ".csv" else " "
 
     def described(self) -> Names:
-        """Return comparable question and year by position as codebooks have them, of columns that no map names."""
+        """Return comparable question and year by position, as the codebooks have them."""
         return {
             position: (comparable(entry.question), entry.year)
             for number, position in self.references.items()
             if (entry := self.codebook.get(number)) is not None and entry.question
-            if position not in self.mapped
         }
 
     def unnamed(self) -> list[str]:
@@ -144,9 +143,7 @@ class Extract:
         return [
             name
             for position, name in enumerate(self.columns)
-            if position != self.respondent
-            and position not in self.mapped
-            and self.stated.get(position, ("", 0))[1] is None
+            if position != self.respondent and self.stated.get(position, ("", 0))[1] is None
         ]
 
     def nothing_wanted(self) -> str:
@@ -231,19 +228,18 @@ def _apply(column_map: Iterable[MappedColumn], extract: Extract) -> None:
             )
         extract.mapped[position] = row
         extract.stated[position] = (comparable(row.question), row.year)
+    numbers = extract.references.items()
+    extract.references = {name: position for name, position in numbers if position not in extract.mapped}
 
 
 def _respondent(extract: Extract) -> int:
     """Return the position of the respondent's number."""
-    for position, row in extract.mapped.items():
-        if comparable(row.question) in RESPONDENT_QUESTIONS:
-            return position
-    if extract.references.get(RESPONDENT, -1) not in (-1, *extract.mapped):
-        return extract.references[RESPONDENT]
-    for position, (question, _) in extract.stated.items():
-        if question in RESPONDENT_QUESTIONS:
-            return position
-    raise NotAnExtractError(f"no column {RESPONDENT} (CASEID or PUBID)")
+    named = [place for place, (question, _) in extract.stated.items() if question in RESPONDENT_QUESTIONS]
+    mapped = [position for position in named if position in extract.mapped]
+    numbered = [extract.references[RESPONDENT]] if RESPONDENT in extract.references else []
+    if not (found := [*mapped, *numbered, *named]):
+        raise NotAnExtractError(f"no column {RESPONDENT} (CASEID or PUBID)")
+    return found[0]
 
 
 def _add_codebooks(extract: Extract, group: FileGroup, books: CodebookReader) -> None:
@@ -279,7 +275,7 @@ def find_columns(extracts: Sequence[Extract], variables: Iterable[Variable]) -> 
         positions = {}
         for variable in variables:
             position = _find(variable, mapped, extract)
-            if position is None and extract.references.get(variable.name) not in extract.mapped:
+            if position is None:
                 position = extract.references.get(variable.name)
             if position is None:
                 position = _find(variable, stated, extract)

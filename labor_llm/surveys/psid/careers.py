@@ -259,11 +259,6 @@ def psid_interviews(raw: RawSurvey, options: PsidOptions | None = None) -> Surve
     return SurveyInterviews(SURVEY, psid_persons(raw, records), _interviews(records, options))
 
 
-def is_occupation(frame: str, occupation: np.ndarray) -> np.ndarray:
-    """Tell which codes of a frame are civilian occupations in the PSID: not missing, wild or the armed forces."""
-    return (occupation > 0) & ~np.isin(occupation, (*NO_OCCUPATION[frame], *MILITARY[frame]))
-
-
 def _records(raw: RawSurvey, wave: int, spouses: bool) -> pd.DataFrame:
     """Return a wave's heads and spouses with their codes, int64 and -1 where there is none; plus `frame`."""
     of_role = heads_and_spouses(raw, wave)
@@ -299,10 +294,11 @@ def _interviews(records: pd.DataFrame, options: PsidOptions) -> pd.DataFrame:
     employment = records["status"].map(meaning).astype(object).fillna("unknown")
     occupation = records["occupation"].to_numpy()
     coded, military = np.zeros(len(records), bool), np.zeros(len(records), bool)
-    for frame in NO_OCCUPATION:
+    for frame, none in NO_OCCUPATION.items():
         inside = (records["frame"] == frame).to_numpy()
-        coded |= inside & is_occupation(frame, occupation)
-        military |= inside & np.isin(occupation, MILITARY[frame])
+        soldiers = np.isin(occupation, MILITARY[frame])
+        coded |= inside & (occupation > 0) & ~np.isin(occupation, none) & ~soldiers
+        military |= inside & soldiers
     employment = employment.mask((employment == "working") & military, "military")
     working = employment == "working"
     known = records["status"].isin(meaning)
