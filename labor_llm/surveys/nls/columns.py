@@ -37,7 +37,8 @@ _LONGEST_HEADER = 1 << 26
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 # `read_codebook`, or one that remembers what it has read.
 CodebookReader = Callable[[SourceFile], dict[str, Entry]]
-Names = dict[int, tuple[str, int | None]]
+# Year and position of columns by their comparable question.
+Places = dict[str, list[tuple[int | None, int]]]
 
 
 class NotAnExtractError(Exception):
@@ -99,8 +100,8 @@ class Extract:
         layout: the file that gave the columns of a .dat; None for a .csv and a .dct.
         respondent: position of the respondent's number.
         references: position of a column by reference number, of those that no column map names.
-        stated: comparable question and year by position, from the names of the columns or a column map; the
-            year is None where the name states none.
+        questions: comparable question and year by position, from a column map or the names of the columns (the year
+            is None where a name states none), of numbered columns from the codebooks.
         mapped: the row of the column map by position.
         codebook: what codebooks say, by reference number; `codebooks` are those that say it, and `described_by_own`
             tells whether they have the extract's own name.
@@ -113,7 +114,7 @@ class Extract:
     layout: SourceFile | None = None
     respondent: int = -1
     references: dict[str, int] = field(default_factory=dict)
-    stated: Names = field(default_factory=dict)
+    questions: dict[int, tuple[str, int | None]] = field(default_factory=dict)
     mapped: dict[int, MappedColumn] = field(default_factory=dict)
     codebook: dict[str, Entry] = field(default_factory=dict)
     described_by_own: bool = False
@@ -130,20 +131,12 @@ class Extract:
         """What stands between the cells."""
         return "," if self.data.ending == ".csv" else " "
 
-    def described(self) -> Names:
-        """Return comparable question and year by position, as the codebooks have them."""
-        return {
-            position: (comparable(entry.question), entry.year)
-            for number, position in self.references.items()
-            if (entry := self.codebook.get(number)) is not None and entry.question
-        }
-
     def unnamed(self) -> list[str]:
         """Return the columns of which nothing tells the question: neither number, name, column map nor codebook."""
         return [
             name
             for position, name in enumerate(self.columns)
-            if position != self.respondent and self.stated.get(position, ("", 0))[1] is None
+            if position != self.respondent and self.questions.get(position, ("", 0))[1] is None
         ]
 
     def nothing_wanted(self) -> str:
@@ -175,7 +168,7 @@ def open_extract(
         if number:
             extract.references[number] = position
         else:
-            extract.stated[position] = question_and_year(name)
+            extract.questions[position] = question_and_year(name)
     _apply(column_map, extract)
     extract.respondent = _respondent(extract)
     _add_codebooks(extract, group, books)
@@ -227,14 +220,14 @@ def _apply(column_map: Iterable[MappedColumn], extract: Extract) -> None:
                 f"{extract.mapped[position].row} too; a column is one question of one year, so leave one row."
             )
         extract.mapped[position] = row
-        extract.stated[position] = (comparable(row.question), row.year)
+        extract.questions[position] = (comparable(row.question), row.year)
     numbers = extract.references.items()
     extract.references = {name: position for name, position in numbers if position not in extract.mapped}
 
 
 def _respondent(extract: Extract) -> int:
     """Return the position of the respondent's number."""
-    named = [place for place, (question, _) in extract.stated.items() if question in RESPONDENT_QUESTIONS]
+    named = [place for place, (question, _) in extract.questions.items() if question in RESPONDENT_QUESTIONS]
     mapped = [position for position in named if position in extract.mapped]
     numbered = [extract.references[RESPONDENT]] if RESPONDENT in extract.references else []
     if not (found := [*mapped, *numbered, *named]):
@@ -253,6 +246,9 @@ def _add_codebooks(extract: Extract, group: FileGroup, books: CodebookReader) ->
             entries = {number: known[book][number] for number in extract.references if number in shared[book]}
             extract.codebook = entries | extract.codebook
             extract.codebooks.append(book)
+    for number, entry in extract.codebook.items():
+        if entry.question:
+            extract.questions[extract.references[number]] = (comparable(entry.question), entry.year)
 
 
 def find_columns(extracts: Sequence[Extract], variables: Iterable[Variable]) -> list[dict[Variable, int]]:
@@ -269,16 +265,18 @@ def find_columns(extracts: Sequence[Extract], variables: Iterable[Variable]) -> 
     everywhere = {number for extract in extracts for number in extract.references}
     found = []
     for extract in extracts:
-        mapped = _by_question({position: extract.stated[position] for position in extract.mapped})
-        stated = _by_question(extract.stated)
-        described = _by_question(extract.described())
+        numbered = {*extract.references.values()}
+        mapped, named, described = ({}, {}, {})
+        for position, (question, year) in extract.questions.items():
+            places = mapped if position in extract.mapped else described if position in numbered else named
+            places.setdefault(question, []).append((year, position))
         positions = {}
         for variable in variables:
             position = _find(variable, mapped, extract)
             if position is None:
                 position = extract.references.get(variable.name)
             if position is None:
-                position = _find(variable, stated, extract)
+                position = _find(variable, named, extract)
             if position is None and variable.name not in everywhere:
                 position = _find(variable, described, extract)
             if position is not None:
@@ -287,17 +285,7 @@ def find_columns(extracts: Sequence[Extract], variables: Iterable[Variable]) -> 
     return found
 
 
-def _by_question(names: Names) -> dict[str, list[tuple[int | None, int]]]:
-    """Return year and position of every column by question."""
-    by_question: dict[str, list[tuple[int | None, int]]] = {}
-    for position, (question, year) in names.items():
-        by_question.setdefault(question, []).append((year, position))
-    return by_question
-
-
-def _find(
-    variable: Variable, by_question: dict[str, list[tuple[int | None, int]]], extract: Extract
-) -> int | None:
+def _find(variable: Variable, by_question: Places, extract: Extract) -> int | None:
     """Return the position of the one column with a variable's question and year; None if there is none."""
     places = by_question.get(comparable(variable.question), []) if variable.question else []
     year = CROSS_ROUND if variable.of_no_year else variable.year

@@ -245,8 +245,9 @@ def _evidence(extract: Extract, cohort: str, variables: Iterable[Variable]) -> t
     entry = extract.codebook.get(RESPONDENT)
     # A codebook of another name may be of another file; it must describe every column to count.
     theirs = extract.described_by_own or extract.references.keys() <= extract.codebook.keys()
+    is_numbered = extract.references.get(RESPONDENT) == extract.respondent
     for question, found in RESPONDENT_QUESTIONS.items():
-        if extract.stated.get(extract.respondent, ("",))[0] == question:
+        if not is_numbered and extract.questions[extract.respondent][0] == question:
             return found, f"its column of respondents is {question}"
         if entry and theirs and comparable(entry.question) == question:
             return found, f"{extract.codebooks[0].path.name} calls {RESPONDENT} {question}"
@@ -274,7 +275,7 @@ def _other_cohort(extract: Extract, found: str, cohort: str, reason: str) -> Inp
 
 def _release_column(extract: Extract) -> dict[int, str]:
     """Return the column that tells an extract's release: its question name, which may be unknown, by position."""
-    for position, (question, _) in {**extract.described(), **extract.stated}.items():
+    for position, (question, _) in extract.questions.items():
         if is_release(question):
             return {position: question}
     if _RELEASE_NUMBER in extract.references:

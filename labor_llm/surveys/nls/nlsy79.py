@@ -221,25 +221,33 @@ def _employment(raw: RawSurvey, year: int, answer: pd.Series) -> np.ndarray:
 
 
 def _interview_months(raw: RawSurvey, year: int) -> np.ndarray:
-    """Return the calendar month of each interview [persons] as year x 12 + month - 1; -1 where it is not known."""
+    """Return the calendar month (datetime64[M]) of each interview [persons]; NaT where it is not known."""
     month, stated = raw.codes("interview_month", year), raw.codes("interview_year", year)
     # Rounds of the 1990s may write 93 for 1993.
     stated = np.where((stated >= 0) & (stated < 100), stated + 1900, stated)
     spilled = (year >= _AUTUMN_ROUNDS) & (month < _AUTUMN)
     calendar_year = np.where(np.isin(stated - year, _YEARS_OF_ROUND), stated, year + spilled)
-    return np.where((month >= 1) & (month <= 12), calendar_year * 12 + month - 1, -1)
+    months = ((calendar_year - 1970) * 12 + month - 1).astype("datetime64[M]")
+    return np.where((month >= 1) & (month <= 12), months, np.datetime64("NaT"))
 
 
 def _weekly_employment(raw: RawSurvey, year: int) -> np.ndarray:
     """Return the most frequent status over the weeks of the interview's month, or what stands in for it."""
-    weeks, ends = _weeks_near(raw, year)
-    if not weeks:
+    months = _interview_months(raw, year)
+    weeks = np.array(raw.years(WEEKLY), dtype=np.int64)
+    ends = np.datetime64(_LAST_DAY_OF_WEEK_1, "D") + 7 * (weeks - 1)
+    # Only the weeks that some interview of the round may need are looked at.
+    possible = np.append(
+        months[~np.isnat(months)], [np.datetime64(f"{year}-{month}") for month in ("01", "12")]
+    )
+    near = (ends >= _first_day(possible.min()) - _DAYS_BEFORE) & (ends < _first_day(possible.max() + 1))
+    if not near.any():
         return np.full(len(raw.values), "unknown", dtype=object)
-    codes = np.stack([raw.codes(WEEKLY, week) for week in weeks], axis=1)  # [persons, weeks]
+    codes = np.stack([raw.codes(WEEKLY, week) for week in weeks[near].tolist()], axis=1)  # [persons, weeks]
     status = np.where(codes >= FIRST_JOB_CODE, _JOB, codes)
-    counted = _counted_weeks(np.isin(status, list(WEEKLY_STATUS)), ends, _interview_months(raw, year), year)
+    counted = _counted_weeks(np.isin(status, list(WEEKLY_STATUS)), ends[near], months, year)
     # A later week weighs a little more, so that it decides a tie and nothing else.
-    weights = 1 + np.arange(len(weeks)) / (1000 * len(weeks))
+    weights = 1 + np.arange(near.sum()) / (1000 * near.sum())
     votes = np.stack(
         [((status == code) & counted) @ weights for code in WEEKLY_STATUS], axis=1
     )  # [persons, codes]
@@ -247,19 +255,8 @@ def _weekly_employment(raw: RawSurvey, year: int) -> np.ndarray:
     return np.where(votes.any(axis=1), words, "unknown")
 
 
-def _weeks_near(raw: RawSurvey, year: int) -> tuple[list[int], np.ndarray]:
-    """Return the weeks at hand that a round's interviews may need, and the days that end them (datetime64[D])."""
-    months = _interview_months(raw, year)
-    months = np.append(months[months >= 0], [year * 12, year * 12 + 11])
-    first, last = _first_days(np.array([months.min(), months.max() + 1]))
-    weeks = np.array(raw.years(WEEKLY), dtype=np.int64)
-    ends = np.datetime64(_LAST_DAY_OF_WEEK_1, "D") + 7 * (weeks - 1)
-    near = (ends >= first - _DAYS_BEFORE) & (ends < last)
-    return weeks[near].tolist(), ends[near]
-
-
 def _counted_weeks(known: np.ndarray, ends: np.ndarray, months: np.ndarray, year: int) -> np.ndarray:
-    """Return which weeks tell the employment at the interview [persons, weeks].
+    """Return which weeks, of those with information, tell the employment at the interview [persons, weeks].
 
     Args:
         known: where a week has information [persons, weeks].
@@ -267,19 +264,19 @@ def _counted_weeks(known: np.ndarray, ends: np.ndarray, months: np.ndarray, year
         months: as `_interview_months` gives them.
         year: survey year, whose weeks count where the month is not known.
     """
-    month_of_week = ends.astype("datetime64[M]").astype(np.int64) + 1970 * 12
-    in_month = known & (month_of_week == months[:, None])
-    first_day = _first_days(months)[:, None]
-    before = known & (ends < first_day) & (ends >= first_day - _DAYS_BEFORE)
+    in_month = known & (ends.astype("datetime64[M]") == months[:, None])
+    before = (
+        known & (ends < _first_day(months)[:, None]) & (ends >= _first_day(months)[:, None] - _DAYS_BEFORE)
+    )
     # The latest alone.
     before &= np.cumsum(before[:, ::-1], axis=1)[:, ::-1] == 1
-    in_year = known & (month_of_week // 12 == year)
-    return np.where((months < 0)[:, None], in_year, np.where(in_month.any(axis=1)[:, None], in_month, before))
+    in_year = known & (ends.astype("datetime64[Y]") == np.datetime64(str(year)))
+    told = np.where(in_month.any(axis=1)[:, None], in_month, before)
+    return np.where(np.isnat(months)[:, None], in_year, told)
 
 
-def _first_days(months: np.ndarray) -> np.ndarray:
-    """Return the first day (datetime64[D]) of months given as year x 12 + month - 1."""
-    return (months - 1970 * 12).astype("datetime64[M]").astype("datetime64[D]")
+def _first_day(months: np.ndarray) -> np.ndarray:
+    return months.astype("datetime64[D]")
 
 
 def date_of_week(week: int) -> datetime.date:

@@ -44,7 +44,6 @@ from labor_llm.surveys.psid.waves import (
 from labor_llm.surveys.rules import SurveyInterviews
 from labor_llm.surveys.variables import RawSurvey, Variable
 
-UNKNOWN = "unknown"
 GENDERS = {1: "male", 2: "female"}
 # Below this share of equal statuses, or above this one of workers without an occupation, files are mixed up; fewer
 # heads (or spouses) than these prove nothing.
@@ -63,7 +62,6 @@ RACES = {
 }
 # Mexican, Mexican American, Chicano, Puerto Rican, Cuban, combination, other Spanish; 0 is none of these.
 HISPANIC_ORIGINS = range(1, 8)
-_FIRST_BIRTH_YEAR_WAVE = 1983
 _BIRTH_YEARS_FROM = 1850
 # Age 1 stands for newborns too.
 _AGES = (2, 120)
@@ -95,30 +93,31 @@ def psid_persons(raw: RawSurvey, records: pd.DataFrame) -> pd.DataFrame:
     * `family`: the interview number of 1968 (ER30001), the sampled family from which the person's family stems.
 
     Args:
-        raw: the files' variables.
+        raw: what was read from the files.
         records: one row a record, sorted by person and year, with `row` (the person's position in `raw.values`),
             `person`, `year`, and the codes `race`, `hispanic` and `region` of that wave (-1 where there is none).
     """
     rows = np.unique(records["row"].to_numpy())
     persons = pd.DataFrame(index=pd.Index(raw.values.index.to_numpy("int64")[rows], name="person"))
     sex = pd.Series(raw.codes("sex", role="person")[rows], index=persons.index)
-    ethnicity = most_frequent(records["person"], records["year"], ethnicities(records))
-    region = records["region"].map(REGIONS).groupby(records["person"]).first()
-    for name, known in (("gender", sex.map(GENDERS)), ("ethnicity", ethnicity), ("region", region)):
-        persons[name] = known.reindex(persons.index).astype(object).fillna(UNKNOWN)
+    known = {
+        "gender": sex.map(GENDERS),
+        "ethnicity": most_frequent(records["person"], records["year"], _ethnicities(records)),
+        "region": records["region"].map(REGIONS).groupby(records["person"]).first(),
+    }
+    for name, words in known.items():
+        persons[name] = words.reindex(persons.index).astype(object).fillna("unknown")
     persons["birth_year"] = _birth_years(raw, rows)
     persons["family"] = persons.index.to_numpy() // 1000
     return persons
 
 
-def ethnicities(records: pd.DataFrame) -> pd.Series:
+def _ethnicities(records: pd.DataFrame) -> pd.Series:
     """Return the ethnicity that each record's wave states, NA where it states none."""
-    starts = list(RACES)
-    list_of_answers = np.searchsorted(starts, records["year"].to_numpy(), side="right") - 1
     words = pd.Series(None, index=records.index, dtype=object)
-    for position, start in enumerate(starts):
-        asked = list_of_answers == position
-        words[asked] = records["race"][asked].map(RACES[start])
+    for start, meanings in RACES.items():
+        asked = records["year"] >= start
+        words[asked] = records["race"][asked].map(meanings)
     return words.mask(records["hispanic"].isin(HISPANIC_ORIGINS), "hispanic")
 
 
@@ -133,13 +132,12 @@ def most_frequent(person: pd.Series, year: pd.Series, value: pd.Series) -> pd.Se
 def _birth_years(raw: RawSurvey, rows: np.ndarray) -> pd.arrays.IntegerArray:
     """Return the year of birth of some rows of the raw values, `Int64`."""
     stated = []
-    for wave in (wave for wave in WAVES if wave >= _FIRST_BIRTH_YEAR_WAVE):
+    for wave in WAVES:
         found = raw.codes("birth_year", wave, "person")[rows]
         plausible = (found >= _BIRTH_YEARS_FROM) & (found <= wave)
         stated.append(pd.DataFrame({"person": rows, "year": wave, "value": found})[plausible])
-    stated = pd.concat(stated)
-    mode = most_frequent(stated["person"], stated["year"], stated["value"]).reindex(rows)
-    births = mode.to_numpy("float64", na_value=np.nan, copy=True)
+    births = most_frequent(*(column for _, column in pd.concat(stated).items())).reindex(rows)
+    births = births.to_numpy("float64", na_value=np.nan, copy=True)
     for wave in WAVES:
         age = raw.codes("age", wave, "person")[rows]
         derived = np.isnan(births) & (age >= _AGES[0]) & (age <= _AGES[1])
@@ -155,11 +153,6 @@ def check_agreement(raw: RawSurvey, waves: Sequence[int], spouses: bool = True) 
     8. They may still differ where several were mentioned or one was edited later; mixed-up files agree by chance, for
     half to two thirds of their heads. The main job's occupation is asked of whoever works. The thresholds lie between;
     they were set without genuine files, and can be switched off (`PsidOptions.consistency`).
-
-    Args:
-        raw: the files' variables.
-        waves: those to be checked, which have what `present_waves` asks for.
-        spouses: whether those of spouses are checked too.
 
     Raises:
         InputError: naming wave, variables and files, if of at least 50 heads or spouses whose status both files
@@ -233,10 +226,6 @@ def psid_interviews(raw: RawSurvey, options: PsidOptions | None = None) -> Surve
     Waves that the files lack have no interviews: see `missing_waves`. `code` and `frame` are given where
     `employment` is 'working'. `enrolled` is True of students, False of any other known status (the question takes
     a person's main status: a student who works counts as working).
-
-    Args:
-        raw: the variables of `variables_of("psid")` that the files have, family variables beside each person.
-        options: the rules that can be chosen.
 
     Raises:
         InputError: naming variable, wave and file, if a wave lacks a variable without which it has no records, if

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from labor_llm.errors import InputError
@@ -37,7 +38,6 @@ from labor_llm.surveys.variables import NO_VALUE, JoinedColumns, RawSurvey, Vari
 FAMILY_OF_1968, PERSON_IN_1968 = "ER30001", "ER30002"
 # A person's interview number of a wave, and the family file's own.
 INDIVIDUAL_NUMBER, FAMILY_NUMBER = "ind_interview_number", "fam_interview_number"
-_FAMILY_ROLES = ("head", "spouse", "family")
 _LOWEST_SHARE_MATCHED = 0.95
 _DOWNLOADS = (
     "Download from the PSID's Data Center either the packaged cross-year individual file (such as "
@@ -185,11 +185,7 @@ def _excel_rows(source: SourceFile) -> Iterable[tuple[Any, ...]]:
 
 
 def _find_tables(raw: Path) -> tuple[list[_Table], list[SourceFile]]:
-    """Return the data files, sorted by name, and the files that are no data of the PSID.
-
-    Raises:
-        InputError: if a file cannot be read, or one of fixed width has no layout.
-    """
+    """Return the data files, sorted by name, and the files that are no data of the PSID."""
     found = files_below(raw)
     tables: list[_Table] = []
     others = [file for file in found if file.leads_out]
@@ -230,18 +226,15 @@ def _kinds(
     """Return the files with a row a person, those with a row a family, and those without a wanted variable."""
     persons, families, unused = [], [], []
     for table in tables:
-        wanted = [variable for name in table.names & by_name.keys() for variable in by_name[name]]
+        roles = {variable.role for name in table.names & by_name.keys() for variable in by_name[name]}
         absent = [name for name in (FAMILY_OF_1968, PERSON_IN_1968) if name not in table.names]
-        if not absent:
-            persons.append(table)
-        elif len(absent) == 1 or any(variable.role not in _FAMILY_ROLES for variable in wanted):
+        if len(absent) == 1 or (absent and "person" in roles):
             raise InputError(
                 f"{table.source.path}: holds variables of persons, but not {' and '.join(absent)}; persons are "
                 f"numbered by {FAMILY_OF_1968} and {PERSON_IN_1968}. Order the job again as 'All Individuals Data' "
                 "with both, or download the individual file and its layout again."
             )
-        else:
-            (families if wanted else unused).append(table)
+        (families if absent and roles else unused if absent else persons).append(table)
     return persons, families, unused
 
 
@@ -255,7 +248,7 @@ def _join_persons(tables: Sequence[_Table], by_name: dict[str, list[Variable]]) 
             rows = np.searchsorted(joined.persons, persons)
             for name, codes in columns.items():
                 for variable in by_name.get(name, ()):
-                    if (variable.role in _FAMILY_ROLES) != of_family:
+                    if (variable.role != "person") != of_family:
                         continue
                     own = joined.columns.get((INDIVIDUAL_NUMBER, "person", variable.year))
                     outside = of_family and own is not None and own[rows] == 0
@@ -289,8 +282,7 @@ def _read_persons(
 def _add_family_file(joined: JoinedColumns, table: _Table, by_name: dict[str, list[Variable]]) -> None:
     """Give each person the answers of the family that they were in."""
     path = table.source.path
-    names = sorted(table.names & by_name.keys())
-    wanted = [variable for name in names for variable in by_name[name] if variable.role in _FAMILY_ROLES]
+    wanted = [variable for name in sorted(table.names & by_name.keys()) for variable in by_name[name]]
     number = _interview_number(table, wanted)
     key = (INDIVIDUAL_NUMBER, "person", number.year)
     own = joined.columns.get(key)
@@ -300,15 +292,13 @@ def _add_family_file(joined: JoinedColumns, table: _Table, by_name: dict[str, li
             "would be joined to persons. Download the individual file of the latest release."
         )
     values = table.read(variable.name.upper() for variable in wanted)
-    numbers = values[number.name.upper()]
-    order = np.argsort(numbers, kind="stable")
-    ordered = numbers[order]
-    if twice := int(np.count_nonzero(ordered[1:] == ordered[:-1])):
+    numbers = pd.Index(values[number.name.upper()])
+    if twice := int(numbers.duplicated().sum()):
         raise InputError(
             f"{path}: {number.name} should tell its families apart, but {twice:,} rows repeat one. Download it again."
         )
-    place = np.minimum(np.searchsorted(ordered, own), len(ordered) - 1)
-    matched = (ordered[place] == own) & (own > 0)
+    place = numbers.get_indexer(own)
+    matched = (place >= 0) & (own > 0)
     found, in_family = np.count_nonzero(matched), np.count_nonzero(own > 0)
     if found < _LOWEST_SHARE_MATCHED * in_family:
         raise InputError(
@@ -317,7 +307,7 @@ def _add_family_file(joined: JoinedColumns, table: _Table, by_name: dict[str, li
         )
     for variable in wanted:
         if variable.year in (number.year, 0):
-            codes = np.where(matched, values[variable.name.upper()][order[place]], np.int32(NO_VALUE))
+            codes = np.where(matched, values[variable.name.upper()][place], np.int32(NO_VALUE))
             joined.add(variable, joined.persons, codes, path)
 
 
@@ -341,10 +331,10 @@ def _interview_number(table: _Table, wanted: Sequence[Variable]) -> Variable:
 
 def _nothing_usable(raw: Path, families: Sequence[_Table], others: Sequence[SourceFile]) -> InputError:
     if families:
+        number = f"{len(families)} family file{'s' if len(families) > 1 else ''}"
         return InputError(
-            f"{raw}: holds {len(families)} family file{'s' if len(families) > 1 else ''} "
-            f"({families[0].source.path.name} first), but no individual file, by which families are joined to "
-            f"persons. {_DOWNLOADS}."
+            f"{raw}: holds {number} ({families[0].source.path.name} first), but no individual file, by which families "
+            f"are joined to persons. {_DOWNLOADS}."
         )
     listed = f"It has {some([file.path.name for file in others])}. " if others else ""
     if outside := [file for file in others if file.leads_out]:

@@ -51,6 +51,9 @@ _DICTIONARY_COLUMN = re.compile(
 _DICTIONARY_SETTING = re.compile(r"_(?:lrecl|lines|line|firstlineoffile)\(?[^\s)]*\)?", re.IGNORECASE)
 _LINE_LENGTH = re.compile(r"LRECL\s*[=(]\s*(\d+)|MAX_REC_LENGTH\s*:\s*(\d+)", re.IGNORECASE)
 _RECORDS = re.compile(r"^\W*(?:Rows|N_OF_OBSERVATIONS)\s*:\s*(\d[\d,]*)", re.IGNORECASE | re.MULTILINE)
+_BLOCK_BYTES, _LONGEST_LINE = 8 << 20, 1 << 20
+# Columns of a field; no code is as wide.
+_WIDEST = 18
 
 
 @dataclass(frozen=True)
@@ -116,13 +119,11 @@ def _columns(
             raise _refused(shown, text, position, f"{piece!r} is not of the form NAME first - last")
         name, first = found["name"].upper(), int(found["first"])
         last = first + int(found["width"]) - 1 if in_dictionary else int(found["last"] or first)
-        problem = ""
-        if not 1 <= first <= last:
-            problem = f"{name} cannot reach from column {first} to column {last}"
-        elif name in columns:
-            problem = f"{name} is there twice"
-        if problem:
-            raise _refused(shown, text, found.start("name"), problem)
+        if name in columns or not 1 <= first <= last:
+            wrong = (
+                "is there twice" if name in columns else f"cannot reach from column {first} to column {last}"
+            )
+            raise _refused(shown, text, found.start("name"), f"{name} {wrong}")
         columns[name] = (first, last)
         position = found.end()
     return columns
@@ -130,12 +131,8 @@ def _columns(
 
 def _without_comments(text: str) -> str:
     """Blank out /* comments */, keeping every line where it was."""
-    return re.sub(
-        r"/\*.*?\*/",
-        lambda found: re.sub(r"[^\n]", " ", found[0]),
-        text.replace("\r\n", "\n"),
-        flags=re.DOTALL,
-    )
+    text = text.replace("\r\n", "\n")
+    return re.sub(r"/\*.*?\*/", lambda found: re.sub(r"[^\n]", " ", found[0]), text, flags=re.DOTALL)
 
 
 def _number(pattern: re.Pattern[str], text: str) -> int | None:
@@ -148,11 +145,6 @@ def _refused(shown: Path, text: str, position: int, problem: str) -> InputError:
     return InputError(
         f"{shown}: line {line}: {problem}. Download the file again, or take its layout of another form."
     )
-
-
-_BLOCK_BYTES = 8 << 20
-_LONGEST_LINE = 1 << 20
-_WIDEST = 18
 
 
 def read_fixed_width(

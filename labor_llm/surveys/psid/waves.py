@@ -29,11 +29,10 @@ _RELATIONS = {
     False: (10, 20, 22, 30, 33, 35, 37, 38, 40, 47, 48, 50, 57, 58, 60, *range(65, 76), 83, 88, 90, 92,
             *range(95, 99)),
 }  # fmt: skip
-# Members of the family at the interview; higher numbers are in institutions, moved out or died.
-IN_FAMILY = (1, 20)
-_ABSENT = (*range(51, 60), *range(71, 90))
+# Sequence numbers of members of the family at the interview; higher ones are in institutions, moved out or died.
+_IN_FAMILY = range(1, 21)
 _DOCUMENTED: dict[str, tuple[int, ...]] = {
-    "sequence_number": (*range(1, 21), *_ABSENT),
+    "sequence_number": (*_IN_FAMILY, *range(51, 60), *range(71, 90)),
     "age": (*range(1, 126), 999),
     "birth_year": (*range(1850, 2025), 9999),
     "employment_status": (*range(1, 10), 22, 32, 35, 98, 99),
@@ -91,8 +90,8 @@ def missing_waves(raw: RawSurvey) -> list[str]:
     absent = [
         psid_variable(*number, year)
         for year, present in _presence(raw).items()
-        for number, there in zip(numbers, present, strict=True)
-        if not there
+        for number, is_there in zip(numbers, present, strict=True)
+        if not is_there
     ]
     return [
         f"{SURVEY} {variable.year}: {variable.name} is in no file; download {file_of(variable)} ({_DATA_CENTER})"
@@ -149,7 +148,10 @@ def check_psid(raw: RawSurvey) -> None:
             or families with several: a column was renamed or shifted, or a layout belongs to another file.
     """
     for variable in variables_of("psid"):
-        if variable.key in raw.values.columns and (allowed := _documented(variable)) is not None:
+        allowed = _DOCUMENTED.get(variable.concept)
+        if variable.concept == "relation_to_head":
+            allowed = _RELATIONS[variable.year <= LAST_ONE_DIGIT_WAVE]
+        if allowed is not None and variable.key in raw.values.columns:
             found = raw.codes(variable.concept, variable.year, variable.role)
             found = found[found > 0]
             _refuse(variable, "codes that the PSID does not document", ~np.isin(found, allowed))
@@ -158,16 +160,14 @@ def check_psid(raw: RawSurvey) -> None:
             _check_families(raw, year)
 
 
-def in_family(raw: RawSurvey, year: int) -> np.ndarray:
-    """Tell for each respondent whether the wave's interview found him or her in the family."""
-    sequence = raw.codes("sequence_number", year, "person")
-    return (sequence >= IN_FAMILY[0]) & (sequence <= IN_FAMILY[1])
+def _in_family(raw: RawSurvey, year: int) -> np.ndarray:
+    return np.isin(raw.codes("sequence_number", year, "person"), _IN_FAMILY)
 
 
 def heads_and_spouses(raw: RawSurvey, year: int) -> dict[str, np.ndarray]:
     """Tell which respondents the wave's interview found as `head`, and which as `spouse` (or partner)."""
     one_digit = year <= LAST_ONE_DIGIT_WAVE
-    relation, inside = raw.codes("relation_to_head", year, "person"), in_family(raw, year)
+    relation, inside = raw.codes("relation_to_head", year, "person"), _in_family(raw, year)
     return {
         "head": (relation == HEAD[one_digit]) & inside,
         "spouse": np.isin(relation, SPOUSES[one_digit]) & inside,
@@ -211,26 +211,15 @@ def _require_any(raw: RawSurvey, what: str, enough: list[Key]) -> None:
     )
 
 
-def _documented(variable: Variable) -> tuple[int, ...] | range | None:
-    if variable.concept == "relation_to_head":
-        return _RELATIONS[variable.year <= LAST_ONE_DIGIT_WAVE]
-    return _DOCUMENTED.get(variable.concept)
-
-
 def _check_families(raw: RawSurvey, year: int) -> None:
     relation = psid_variable("relation_to_head", "person", year)
-    if relation.key not in raw.values.columns:
-        return
+    of_family = psid_variable("fam_interview_number", "family", year)
     number = raw.codes("ind_interview_number", year, "person")
     family = raw.codes("fam_interview_number", year, "family")
     differing = (family != number)[family != -1]
-    _refuse(
-        psid_variable("fam_interview_number", "family", year),
-        "interview numbers that differ from the person's",
-        differing,
-    )
+    _refuse(of_family, "interview numbers that differ from the person's", differing)
     heads = number[heads_and_spouses(raw, year)["head"] & (number > 0)]
-    if in_family(raw, year).sum() >= _TOLERATED_ROWS and not heads.size:
+    if _in_family(raw, year).sum() >= _TOLERATED_ROWS and not heads.size:
         raise _shifted(relation, "holds no head of a family")
     _refuse(relation, "heads of a family that has another", pd.Series(heads).duplicated().to_numpy())
 

@@ -55,16 +55,17 @@ def read(
     return nlsy97_interviews(raw(*answers), options)
 
 
-def interview(changes: dict[tuple[str, int], int | None], options: Nlsy97Options | None = None) -> pd.Series:
-    """The one interview of `ANSWERS` with some of them set anew; None takes a variable out of the files."""
-    changed = {key: value for key, value in {**ANSWERS, **changes}.items() if value is not None}
-    interviews = read(changed, options=options).interviews
-    assert len(interviews) == 1
-    return interviews.iloc[0]
+def interviews(*changes: dict[tuple[str, int], int | None], **options: str) -> pd.DataFrame:
+    """An interview a person: that of `ANSWERS` with some of them set anew; None takes one out of the files."""
+    answers = [
+        {key: value for key, value in {**ANSWERS, **change}.items() if value is not None}
+        for change in changes
+    ]
+    return read(*answers, options=Nlsy97Options(**options)).interviews
 
 
-def employment(changes: dict[tuple[str, int], int | None], options: Nlsy97Options | None = None) -> str:
-    return interview(changes, options)["employment"]
+def employment(*changes: dict[tuple[str, int], int | None], **options: str) -> list[str]:
+    return interviews(*changes, **options)["employment"].tolist()
 
 
 def week(number: int, status: int | None) -> dict[tuple[str, int], int | None]:
@@ -85,89 +86,64 @@ def test_one_interview_worked_by_hand() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("status", "expected"),
-    [
-        (9701, "working"), (201909, "working"), (1, "out of the labor force"), (2, "not working"), (3, "working"),
-        (4, "unemployed"), (5, "out of the labor force"), (6, "military"),
-    ],
-)  # fmt: skip
-def test_the_week_of_the_interview_tells_employment(status: int, expected: str) -> None:
-    assert employment(week(200543, status)) == expected
+OUT = "out of the labor force"
 
 
-def test_undetermined_weeks_are_read_as_the_options_say() -> None:
-    options = Nlsy97Options(not_searching="unknown", gap_unknown="not working")
-    assert employment(week(200543, 3), options) == "not working"
-    # An unknown status leaves it to the occupation.
-    assert employment(week(200543, 1), options) == "working"
+def test_the_week_of_the_interview_tells_employment() -> None:
+    cases = {9701: "working", 201909: "working", 1: OUT, 2: "not working", 3: "working", 4: "unemployed", 5: OUT,
+             6: "military"}  # fmt: skip
+    assert employment(*(week(200543, status) for status in cases)) == list(cases.values())
+    # Undetermined weeks are read as the options say; an unknown status leaves it to the occupation.
+    options = {"not_searching": "unknown", "gap_unknown": "not working"}
+    assert employment(week(200543, 3), week(200543, 1), **options) == ["not working", "working"]
 
 
 def test_a_week_without_information_leaves_it_to_the_latest_of_twelve_weeks_before() -> None:
     nothing = {**week(200543, 0), **week(200544, 5)}
-    assert employment({**nothing, **week(200542, -4), **week(200531, 4)}) == "unemployed"
-    assert employment({**nothing, **week(200530, 4)}) == "working"  # the occupation
+    told, too_early = {**nothing, **week(200542, -4), **week(200531, 4)}, {**nothing, **week(200530, 4)}
+    assert employment(told, too_early) == ["unemployed", "working"]  # by the occupation
 
 
 def test_the_week_follows_from_month_and_day_or_the_15th_or_the_end_of_the_year() -> None:
-    weeks = {**week(200540, 4), **week(200542, 5), **week(200543, 6)}
-    year_end = {**weeks, **week(200553, 4), **week(200601, 5)}
+    weeks = {**week(200540, 4), **week(200542, 5), **week(200543, 6), **week(200553, 4), **week(200601, 5)}
     month, day = ("interview_month_number", 2005), ("interview_day", 2005)
-    # 1, 15 and 20 October 2005 lie in weeks 40, 42 and 43.
-    assert employment({**weeks, day: 1}) == "unemployed"
-    assert employment({**weeks, day: -3}) == employment({**weeks, day: None}) == "out of the labor force"
-    assert employment({**year_end, month: -3}) == "unemployed"
-    # A round goes on into the next year: January 2006 is month 313.
-    assert employment({**year_end, month: 313, day: 3}) == "out of the labor force"
+    # 1, 15 and 20 October 2005 lie in weeks 40, 42 and 43; a round goes on into January 2006, month 313.
+    dates = [{day: 1}, {day: -3}, {day: None}, {month: -3}, {month: 313, day: 3}]
+    expected = ["unemployed", OUT, OUT, "unemployed", OUT]
+    assert employment(*({**weeks, **date} for date in dates)) == expected
 
 
-@pytest.mark.parametrize(
-    ("answer", "expected", "code"),
-    [
-        (10, "working", 10), (9750, "working", 9750), (9800, "military", 9800), (9840, "military", 9840),
-        (9920, "unknown", None),  # no recent job
-        (9990, "unknown", None), (0, "unknown", None), (-4, "not working", None), (-3, "unknown", None),
-        (-1, "unknown", None),
-    ],
-)  # fmt: skip
-def test_without_a_week_the_occupation_tells_employment(answer: int, expected: str, code: int | None) -> None:
-    got = interview({("occupation_2002_job01", 2005): answer, **week(200543, None)})
-    assert got["employment"] == expected
-    assert got["code"] == code if code else pd.isna(got["code"])
-
-
-def test_a_civilian_employer_in_the_array_does_not_hide_a_military_occupation() -> None:
-    military = {("occupation_2002_job01", 2005): 9820}
-    assert employment(military) == "military"
-    assert employment({**military, **week(200543, 4)}) == "unemployed"
+def test_without_a_week_the_occupation_tells_employment() -> None:
+    cases = {
+        10: ("working", 10), 9750: ("working", 9750), 9800: ("military", 9800), 9840: ("military", 9840),
+        9920: ("unknown", 0),  # no recent job
+        9990: ("unknown", 0), 0: ("unknown", 0), -4: ("not working", 0), -3: ("unknown", 0), -1: ("unknown", 0),
+    }  # fmt: skip
+    job = ("occupation_2002_job01", 2005)
+    got = interviews(*({job: answer, **week(200543, None)} for answer in cases))
+    assert [*zip(got["employment"], got["code"].fillna(0), strict=True)] == list(cases.values())
+    # A civilian employer in the array does not hide a military occupation.
+    assert employment({job: 9820}, {job: 9820, **week(200543, 4)}) == ["military", "unemployed"]
 
 
 def test_the_flag_names_the_main_job() -> None:
     jobs = {("occupation_2002_job02", 2005): 800, ("occupation_2002_job03", 2005): 5000}
 
-    def code(flag: int | None, options: Nlsy97Options | None = None) -> int:
-        return interview({**jobs, ("main_job_flag", 2005): flag}, options)["code"]
+    def codes(*flags: int | None, **options: str) -> list[int]:
+        changes = ({**jobs, ("main_job_flag", 2005): flag} for flag in flags)
+        return interviews(*changes, **options)["code"].fillna(0).tolist()
 
-    assert [code(flag) for flag in (3, 1, -3, None)] == [5000, 4020, 4020, 4020]
-    assert code(3, Nlsy97Options(main_job="first")) == 4020
-    # The main job is not among those read, or there is none: not another job's occupation in its place.
-    assert all(pd.isna(code(flag)) for flag in (5, 11, -4))
+    # Where the main job is not among those read, or there is none: not another job's occupation in its place.
+    assert codes(3, 1, -3, 5, 11, -4) == [5000, 4020, 4020, 0, 0, 0]
+    assert codes(None) == codes(3, main_job="first") == [4020]
 
 
-@pytest.mark.parametrize(
-    ("question", "answer", "column", "expected"),
-    [
-        *(("enrollment", status, "enrolled", expected) for status, expected in
-          ((1, False), (7, False), (8, True), (11, True), (-3, None), (0, None))),
-        *(("schooling", grade, "schooling", expected) for grade, expected in
-          ((0, 0), (20, 20), (95, None), (-2, None))),
-    ],
-)  # fmt: skip
-def test_enrollment_and_schooling_have_an_unknown(
-    question: str, answer: int, column: str, expected: int | None
-) -> None:
-    got = interview({(question, 2005): answer})[column]
-    assert pd.isna(got) if expected is None else got == expected
+def test_enrollment_and_schooling_have_an_unknown() -> None:
+    statuses = {1: False, 7: False, 8: True, 11: True, -3: None, 0: None}
+    enrolled = interviews(*({("enrollment", 2005): status} for status in statuses))["enrolled"]
+    assert enrolled.astype(object).where(enrolled.notna(), None).tolist() == list(statuses.values())
+    grades = interviews(*({("schooling", 2005): grade} for grade in (0, 20, 95, -2)))["schooling"]
+    assert grades.fillna(-1).tolist() == [0, 20, -1, -1]
 
 
 def test_non_interviews_have_minus_five_everywhere() -> None:
@@ -242,7 +218,7 @@ def test_missing_and_foreign_variables_are_refused(
     changes: dict[tuple[str, int], int | None], message: str
 ) -> None:
     with pytest.raises(InputError) as refused:
-        interview(changes)
+        interviews(changes)
     assert message in str(refused.value)
     if "no file" in message:
         assert "labor-llm variables nlsy97" in str(refused.value)

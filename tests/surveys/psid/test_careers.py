@@ -26,6 +26,7 @@ from labor_llm.surveys.psid.careers import (
 )
 from labor_llm.surveys.psid.files import read_psid
 from labor_llm.surveys.psid.waves import occupation_of_wave, psid_variable
+from labor_llm.surveys.rules import SurveyInterviews
 from labor_llm.surveys.variables import RawSurvey, variables_of
 
 OUT = "out of the labor force"
@@ -55,17 +56,15 @@ def family(year: int, number: int) -> Answers:
     }
 
 
-def raw_survey(people: Mapping[int, list[Answers]], sex: int = 1) -> RawSurvey:
-    """Persons with their waves; each is a family alone unless an interview number is given."""
+def raw_survey(people: Mapping[int, list[Answers]]) -> RawSurvey:
+    """Men with their waves; each is a family alone unless an interview number is given."""
     rows = {}
     for number, (person, waves) in enumerate(people.items(), start=1):
-        row: Answers = {("sex", "person", 0): sex}
+        rows[person] = {("sex", "person", 0): 1}
         for answers in waves:
             year = next(iter(answers))[2]
-            row |= (
-                answers if answers["ind_interview_number", "person", year] else answers | family(year, number)
-            )
-        rows[person] = row
+            alone = {} if answers["ind_interview_number", "person", year] else family(year, number)
+            rows[person] |= answers | alone
     return raw_of(pd.DataFrame.from_dict(rows, orient="index").astype("Int32").sort_index())
 
 
@@ -78,15 +77,16 @@ def records(raw: RawSurvey, **options: str) -> pd.DataFrame:
     return psid_interviews(raw, PsidOptions(**options)).interviews
 
 
-def person(*waves: Answers, sex: int = 1) -> pd.Series:
-    """What is said of a single person with these waves."""
-    return psid_interviews(raw_survey({1001: list(waves)}, sex)).persons.iloc[0]
+def read(*people: list[Answers], **options: str) -> SurveyInterviews:
+    """What is said of persons 1001, 2001, ... with these waves."""
+    raw = raw_survey({1000 * number + 1: waves for number, waves in enumerate(people, start=1)})
+    return psid_interviews(raw, PsidOptions(**options))
 
 
-def one(*waves: Answers, **options: str) -> dict[str, object]:
-    """The first interview of a single person with these waves, missing values as None."""
-    row = records(raw_survey({1001: list(waves)}), **options).iloc[0]
-    return {name: None if pd.isna(value) else value for name, value in row.items()}
+def cells(table: pd.DataFrame, *columns: str) -> list[tuple[object, ...]]:
+    """Rows of a table, missing values as None."""
+    table = table[list(columns)].astype(object)
+    return [tuple(row) for row in table.where(table.notna(), None).itertuples(index=False, name=None)]
 
 
 def test_a_couple_worked_by_hand() -> None:
@@ -106,11 +106,10 @@ def test_a_couple_worked_by_hand() -> None:
     got = psid_interviews(raw)
 
     assert got.survey == "PSID"
-    interviews = got.interviews.astype(object).where(got.interviews.notna(), None)
-    assert interviews.to_numpy().tolist() == [
-        [4003, 1983, "working", False, "census1970", 245, 12],
-        [4170, 1983, "unemployed", False, None, None, 11],
-        [4170, 1985, OUT, True, None, None, 12],
+    assert cells(got.interviews, *got.interviews) == [
+        (4003, 1983, "working", False, "census1970", 245, 12),
+        (4170, 1983, "unemployed", False, None, None, 11),
+        (4170, 1985, OUT, True, None, None, 12),
     ]
     kinds = {name: str(kind) for name, kind in got.interviews.dtypes.items() if str(kind) != "object"}
     assert kinds == {
@@ -141,36 +140,39 @@ def test_heads_and_spouses_in_the_family_have_records(
 
 
 @pytest.mark.parametrize(
-    ("status", "options", "employment", "enrolled"),
+    ("options", "cases"),
     [
-        (1, {}, "working", False), (2, {}, "working", False), (2, {"laid_off": "unemployed"}, "unemployed", False),
-        (2, {"laid_off": OUT}, OUT, False), (3, {}, "unemployed", False), (7, {}, OUT, True),
-        (8, {"other_status": "unknown"}, "unknown", False), *((status, {}, OUT, False) for status in (4, 5, 6, 8)),
-        *((status, {}, "unknown", None) for status in (0, 9, 22, 98, 99)),
+        ({}, [(1, "working", False), (2, "working", False), (3, "unemployed", False), (7, OUT, True),
+              *((status, OUT, False) for status in (4, 5, 6, 8)),
+              *((status, "unknown", None) for status in (0, 9, 22, 98, 99))]),
+        ({"laid_off": "unemployed", "other_status": "unknown"}, [(2, "unemployed", False), (8, "unknown", False)]),
+        ({"laid_off": OUT}, [(2, OUT, False)]),
     ],
 )  # fmt: skip
 def test_a_status_is_an_employment(
-    status: int, options: dict[str, str], employment: str, enrolled: bool | None
+    options: dict[str, str], cases: list[tuple[int, str, bool | None]]
 ) -> None:
-    got = one(at(1990, status=status, own_status=1, occupation=10), **options)
-    assert (got["employment"], got["enrolled"]) == (employment, enrolled)
-    assert (got["frame"], got["code"]) == (("census1970", 10) if employment == "working" else (None, None))
+    people = [[at(1990, status=status, own_status=1, occupation=10)] for status, _, _ in cases]
+    got = cells(read(*people, **options).interviews, "employment", "enrolled", "frame", "code")
+    works = {True: ("census1970", 10), False: (None, None)}
+    assert got == [
+        (employment, enrolled, *works[employment == "working"]) for _, employment, enrolled in cases
+    ]
 
 
-@pytest.mark.parametrize(
-    ("status", "own", "employment"), [(0, 3, "unemployed"), (35, 1, "working"), (3, 1, "unemployed")]
-)
-def test_the_individual_file_stands_in_for_a_spouses_status(status: int, own: int, employment: str) -> None:
-    spouse = at(1990, 20, 2, status=status, own_status=own, occupation=10)
-    assert one(spouse)["employment"] == employment
-    raw = raw_survey({1001: [spouse]})
+def test_the_individual_file_stands_in_for_a_spouses_status() -> None:
+    people = {
+        1000 * number + 1: [at(1990, 20, 2, status=status, own_status=own, occupation=10)]
+        for number, (status, own) in enumerate([(0, 3), (35, 1), (3, 1)], start=1)
+    }
+    raw = raw_survey(people)
+    assert records(raw)["employment"].tolist() == ["unemployed", "working", "unemployed"]
     del raw.values["employment_status", "spouse", 1990]
-    assert records(raw)["employment"].tolist() == [{1: "working", 3: "unemployed"}[own]]
+    assert records(raw)["employment"].tolist() == ["unemployed", "working", "working"]
 
 
-@pytest.mark.parametrize(
-    ("year", "status", "occupation", "employment", "frame", "code"),
-    [
+def test_an_occupation_counts_in_its_frame_and_of_those_who_work() -> None:
+    cases = [
         (1981, 1, 984, "working", "census1970", 984), (2001, 1, 1, "working", "census1970", 1),
         *((1997, 1, none, "working", "census1970", None) for none in (0, 810, 997, 998, 999)),
         (1997, 1, 600, "military", None, None), (1997, 1, 580, "military", None, None),
@@ -182,45 +184,37 @@ def test_the_individual_file_stands_in_for_a_spouses_status(status: int, own: in
         (2017, 1, 4020, "working", "census2010", 4020), (2017, 1, 999, "working", "census2010", 999),
         *((2023, 1, none, "working", "census2010", None) for none in (0, 9999)),
         (2023, 1, 9830, "military", None, None),
-    ],
-)  # fmt: skip
-def test_an_occupation_counts_in_its_frame_and_of_those_who_work(
-    year: int, status: int, occupation: int, employment: str, frame: str | None, code: int | None
-) -> None:
-    got = one(at(year, status=status, occupation=occupation))
-    assert (got["employment"], got["frame"], got["code"]) == (employment, frame, code)
+    ]  # fmt: skip
+    got = read(*([at(year, status=status, occupation=code)] for year, status, code, *_ in cases)).interviews
+    assert cells(got, "employment", "frame", "code") == [tuple(expected) for _, _, _, *expected in cases]
 
 
-@pytest.mark.parametrize(
-    ("of_role", "own", "schooling"),
-    [(16, 12, 16), (0, 12, 12), (99, 17, 17), (98, 98, None), (0, 0, None), (18, 0, None)],
-)
-def test_schooling_is_the_roles_and_otherwise_ones_own(of_role: int, own: int, schooling: int | None) -> None:
-    assert one(at(1991, status=1, schooling=of_role, own_schooling=own))["schooling"] == schooling
-    assert one(at(1991, 20, 2, status=1, schooling=of_role, own_schooling=own))["schooling"] == schooling
+@pytest.mark.parametrize("role", [{}, {"relation": 20, "sequence": 2}])
+def test_schooling_is_the_roles_and_otherwise_ones_own(role: dict[str, int]) -> None:
+    cases = [(16, 12, 16), (0, 12, 12), (99, 17, 17), (98, 98, None), (0, 0, None), (18, 0, None)]
+    people = [[at(1991, **role, status=1, schooling=of_role, own_schooling=own)] for of_role, own, _ in cases]
+    assert cells(read(*people).interviews, "schooling") == [(expected,) for *_, expected in cases]
 
 
-@pytest.mark.parametrize(
-    ("year", "race", "hispanic", "expected"),
-    [
+def test_race_and_origin_are_read_by_the_list_of_their_wave() -> None:
+    cases = [
         (1984, 1, None, "white"), (1984, 2, None, "black or african american"), (1984, 3, None, "hispanic"),
         (1984, 4, None, "unknown"), (1984, 7, None, "other"), (1984, 9, None, "unknown"),
         (1985, 3, 0, "american indian"), (1985, 4, 0, "asian"), (1990, 5, 0, "hispanic"), (1990, 6, 0, "other"),
         (1985, 8, 0, "other"), (1999, 5, None, "hispanic"), (1999, 8, None, "unknown"), (2005, 5, 0, "asian"),
         (2005, 6, 0, "unknown"), (2005, 7, 0, "other"), (2005, 1, 1, "hispanic"), (2005, 2, 7, "hispanic"),
         (2005, 9, 3, "hispanic"), (2005, 1, 9, "white"), (2005, 1, 8, "white"), (2005, 0, 0, "unknown"),
-    ],
-)  # fmt: skip
-def test_race_and_origin_are_read_by_the_list_of_their_wave(
-    year: int, race: int, hispanic: int | None, expected: str
-) -> None:
-    answers = {"race": race} | ({} if hispanic is None else {"hispanic": hispanic})
-    assert person(at(year, **answers))["ethnicity"] == expected
+    ]  # fmt: skip
+    people = [
+        [at(year, race=race, **({} if hispanic is None else {"hispanic": hispanic}))]
+        for year, race, hispanic, _ in cases
+    ]
+    assert read(*people).persons["ethnicity"].tolist() == [expected for *_, expected in cases]
 
 
 def test_the_most_frequent_ethnicity_counts_and_of_equals_the_earliest() -> None:
     black, white = ({"race": 2, "hispanic": 0}, {"race": 1, "hispanic": 0})
-    for waves, expected in (
+    cases = [
         ([at(1985, **black), at(1986, **white), at(1987, **white)], "white"),
         ([at(1985, **black), at(1986, **white)], "black or african american"),
         # As a child of the family in 1985 the head's race is not the person's own.
@@ -228,8 +222,8 @@ def test_the_most_frequent_ethnicity_counts_and_of_equals_the_earliest() -> None
         # Nobody asked for a spouse's race before 1985.
         ([at(1984, 20, 2)], "unknown"),
         ([at(1984, 20, 2), at(1985, 20, 2, **black)], "black or african american"),
-    ):
-        assert person(*waves)["ethnicity"] == expected
+    ]
+    assert read(*(waves for waves, _ in cases)).persons["ethnicity"].tolist() == [word for _, word in cases]
 
 
 @settings(max_examples=50, deadline=None)
@@ -245,21 +239,19 @@ def test_most_frequent_agrees_with_counting(answers: list[tuple[int, str]]) -> N
     assert got.to_dict() == expected
 
 
-@pytest.mark.parametrize(
-    ("regions", "expected"),
-    [
+def test_the_region_is_the_first_known() -> None:
+    cases = [
         ([1], "northeast"), ([5], "alaska or hawaii"), ([6, 9, 0, 4, 1], "west"), ([6], "unknown"),
         ([2, 3], "northcentral"),
-    ],
-)  # fmt: skip
-def test_the_region_is_the_first_known(regions: list[int], expected: str) -> None:
-    waves = [at(1981 + number, region=region) for number, region in enumerate(regions)]
-    assert person(*waves)["region"] == expected
+    ]  # fmt: skip
+    people = [
+        [at(1981 + number, region=region) for number, region in enumerate(regions)] for regions, _ in cases
+    ]
+    assert read(*people).persons["region"].tolist() == [expected for _, expected in cases]
 
 
-@pytest.mark.parametrize(
-    ("waves", "expected"),
-    [
+def test_the_year_of_birth_is_the_most_frequent_or_follows_from_age() -> None:
+    cases = [
         ([at(1983, birth_year=1950), at(1984, birth_year=1951), at(1985, birth_year=1951)], 1951),
         ([at(1983, birth_year=1950), at(1984, birth_year=1951)], 1950),
         ([at(1981, age=40), at(1983, birth_year=1950)], 1950),
@@ -268,18 +260,15 @@ def test_the_region_is_the_first_known(regions: list[int], expected: str) -> Non
         ([at(1981, age=0), at(1982, age=1), at(1983, birth_year=0, age=30)], 1953),
         ([at(1983, birth_year=1984, age=25)], 1958),
         ([at(1981, age=999)], None),
-    ],
-)
-def test_the_year_of_birth_is_the_most_frequent_or_follows_from_age(
-    waves: list[Answers], expected: int | None
-) -> None:
-    found = person(*waves)["birth_year"]
-    assert (None if pd.isna(found) else found) == expected
+    ]
+    got = read(*(waves for waves, _ in cases)).persons
+    assert cells(got, "birth_year") == [(expected,) for _, expected in cases]
 
 
-@pytest.mark.parametrize(("sex", "gender"), [(1, "male"), (2, "female"), (9, "unknown")])
-def test_gender_is_sex(sex: int, gender: str) -> None:
-    assert person(at(1981), sex=sex)["gender"] == gender
+def test_gender_is_sex() -> None:
+    raw = raw_survey({person: [at(1981)] for person in (1001, 2001, 3001)})
+    raw.values["sex", "person", 0] = pd.array([1, 2, 9], dtype="Int32")
+    assert psid_interviews(raw).persons["gender"].tolist() == ["male", "female", "unknown"]
 
 
 def test_variables_that_one_wave_lacks_are_taken_from_the_others() -> None:
