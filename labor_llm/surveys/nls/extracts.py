@@ -53,6 +53,7 @@ COHORT_SIZES = {"nlsy79": (12_686, 12_686), "nlsy97": (8_984, 9_022)}
 INVESTIGATOR = "https://www.nlsinfo.org/investigator"
 NON_INTERVIEW = -5
 _MISSING_VALUES = range(-5, 0)
+_OTHER = {"nlsy79": "nlsy97", "nlsy97": "nlsy79"}
 _QUESTIONS = {cohort: question for question, cohort in RESPONDENT_QUESTIONS.items()}
 # Respondents on whom two variables of a year may disagree, as a share of those that both have. Genuine files: none.
 _TOLERATED = 0.01
@@ -216,17 +217,16 @@ def _not_regular(extract: Extract, error: NotATableError) -> str:
 def _check_cohort(extract: Extract, cohort: str, variables: Iterable[Variable]) -> bool:
     """Refuse an extract that is of the other cohort by what `_evidence` tells; say whether it tells anything."""
     found, reason = _evidence(extract, cohort, variables)
-    if found not in ("", cohort):
-        raise _other_cohort(extract, found, cohort, reason)
+    if found == _OTHER[cohort]:
+        raise _other_cohort(extract, cohort, reason)
     return bool(found)
 
 
 def _check_respondents(extract: Extract, cohort: str, persons: np.ndarray, is_told: bool) -> None:
     """Refuse respondents (numbers, ascending) that are all those of the other cohort, or that this one has not."""
     size = (len(persons), int(persons[-1]))
-    other = _other(cohort)
-    if size == COHORT_SIZES[other] and not is_told:
-        raise _other_cohort(extract, other, cohort, f"it has the {size[0]:,} respondents of that cohort")
+    if size == COHORT_SIZES[_OTHER[cohort]] and not is_told:
+        raise _other_cohort(extract, cohort, f"it has the {size[0]:,} respondents of that cohort")
     highest = COHORT_SIZES[cohort][1]
     if above := int((persons > highest).sum()):
         raise InputError(
@@ -253,7 +253,7 @@ def _evidence(extract: Extract, cohort: str, variables: Iterable[Variable]) -> t
             return found, f"{extract.codebooks[0].path.name} calls {RESPONDENT} {question}"
     if extract.tagset:
         return extract.tagset, "the tagset of the same name ends so"
-    other = _other(cohort)
+    other = _OTHER[cohort]
     own = {variable.name for variable in (*variables_of(cohort), *variables)}
     only_theirs = {variable.name for variable in variables_of(other)} - own - {RESPONDENT}
     only_theirs &= extract.references.keys()
@@ -262,14 +262,10 @@ def _evidence(extract: Extract, cohort: str, variables: Iterable[Variable]) -> t
     return "", ""
 
 
-def _other(cohort: str) -> str:
-    return next(name for name in COHORT_SIZES if name != cohort)
-
-
-def _other_cohort(extract: Extract, found: str, cohort: str, reason: str) -> InputError:
+def _other_cohort(extract: Extract, cohort: str, reason: str) -> InputError:
     return InputError(
-        f"{extract.path}: an extract of the {found.upper()}, not of the {cohort.upper()} ({reason}). "
-        f"Give {cohort.upper()} files, or convert it as {found}; keep the cohorts in folders of their own."
+        f"{extract.path}: an extract of the {_OTHER[cohort].upper()}, not of the {cohort.upper()} ({reason}). Give "
+        f"{cohort.upper()} files, or convert it as {_OTHER[cohort]}; keep the cohorts in folders of their own."
     )
 
 

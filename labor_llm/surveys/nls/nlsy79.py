@@ -240,7 +240,8 @@ def _weekly_employment(raw: RawSurvey, year: int) -> np.ndarray:
     possible = np.append(
         months[~np.isnat(months)], [np.datetime64(f"{year}-{month}") for month in ("01", "12")]
     )
-    near = (ends >= _first_day(possible.min()) - _DAYS_BEFORE) & (ends < _first_day(possible.max() + 1))
+    first, last = np.array([possible.min(), possible.max() + 1]).astype("datetime64[D]")
+    near = (ends >= first - _DAYS_BEFORE) & (ends < last)
     if not near.any():
         return np.full(len(raw.values), "unknown", dtype=object)
     codes = np.stack([raw.codes(WEEKLY, week) for week in weeks[near].tolist()], axis=1)  # [persons, weeks]
@@ -265,18 +266,13 @@ def _counted_weeks(known: np.ndarray, ends: np.ndarray, months: np.ndarray, year
         year: survey year, whose weeks count where the month is not known.
     """
     in_month = known & (ends.astype("datetime64[M]") == months[:, None])
-    before = (
-        known & (ends < _first_day(months)[:, None]) & (ends >= _first_day(months)[:, None] - _DAYS_BEFORE)
-    )
+    first_day = months.astype("datetime64[D]")[:, None]
+    before = known & (ends < first_day) & (ends >= first_day - _DAYS_BEFORE)
     # The latest alone.
     before &= np.cumsum(before[:, ::-1], axis=1)[:, ::-1] == 1
     in_year = known & (ends.astype("datetime64[Y]") == np.datetime64(str(year)))
     told = np.where(in_month.any(axis=1)[:, None], in_month, before)
     return np.where(np.isnat(months)[:, None], in_year, told)
-
-
-def _first_day(months: np.ndarray) -> np.ndarray:
-    return months.astype("datetime64[D]")
 
 
 def date_of_week(week: int) -> datetime.date:

@@ -50,9 +50,9 @@ _OF_PERSONS = {
 }
 _ENROLLED = {status: status >= 8 for status in range(1, 12)}
 HIGHEST_GRADE = 20
-# The jobs of the weekly array: year of the round and number of the job, from 9701 on.
+# The weekly array: codes 1 and 3 are options; jobs, from 9701 on, are year of the round and number of the job.
+_WEEKLY_STATUS = {2: "not working", 4: "unemployed", 5: "out of the labor force", 6: "military"}
 FIRST_EMPLOYER = 9701
-UNEMPLOYED = 4
 CIVILIAN_CODES, MILITARY_CODES = range(1, 9800), range(9800, 9841)
 # The day of the month for which an interview counts whose day is not in the public files.
 MID_MONTH = 15
@@ -87,17 +87,6 @@ class Nlsy97Options:
     main_job: Literal["flagged", "first"] = "flagged"
     not_searching: Literal["out of the labor force", "not working", "unknown"] = "out of the labor force"
     gap_unknown: Literal["working", "not working", "unknown"] = "working"
-
-    def weekly_status(self) -> dict[int, str]:
-        """Return the employment that each weekly status below `FIRST_EMPLOYER` means; others tell nothing."""
-        return {
-            1: self.not_searching,
-            2: "not working",
-            3: self.gap_unknown,
-            UNEMPLOYED: "unemployed",
-            5: "out of the labor force",
-            6: "military",
-        }
 
 
 def weekly_variables() -> list[Variable]:
@@ -246,7 +235,8 @@ def _interview_weeks(raw: RawSurvey, year: int) -> np.ndarray:
 
 def _employment(status: np.ndarray, answer: np.ndarray, options: Nlsy97Options) -> np.ndarray:
     """Return the words [persons] for the status of a week, or for the occupation where no week tells it."""
-    employment = worded(status, options.weekly_status()).copy()
+    words = _WEEKLY_STATUS | {1: options.not_searching, 3: options.gap_unknown}
+    employment = worded(status, words).copy()
     employment[status >= FIRST_EMPLOYER] = "working"
     unknown = employment == "unknown"
     employment[unknown & (answer > 0) & (answer < CIVILIAN_CODES.stop)] = "working"

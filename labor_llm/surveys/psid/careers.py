@@ -64,7 +64,7 @@ RACES = {
 HISPANIC_ORIGINS = range(1, 8)
 _BIRTH_YEARS_FROM = 1850
 # Age 1 stands for newborns too.
-_AGES = (2, 120)
+_AGES = range(2, 121)
 _OUT = "out of the labor force"
 # Retired, permanently disabled, keeping house, student; 2 and 8 are options.
 _EMPLOYMENT = {1: "working", 3: "unemployed", 4: _OUT, 5: _OUT, 6: _OUT, 7: _OUT}
@@ -77,7 +77,7 @@ MILITARY = {
     "census2000": (980, 981, 982, 983),
     "census2010": (9800, 9810, 9820, 9830),
 }
-_GRADES = (1, 17)
+_GRADES = range(1, 18)
 
 
 def psid_persons(raw: RawSurvey, records: pd.DataFrame) -> pd.DataFrame:
@@ -140,7 +140,7 @@ def _birth_years(raw: RawSurvey, rows: np.ndarray) -> pd.arrays.IntegerArray:
     births = births.to_numpy("float64", na_value=np.nan, copy=True)
     for wave in WAVES:
         age = raw.codes("age", wave, "person")[rows]
-        derived = np.isnan(births) & (age >= _AGES[0]) & (age <= _AGES[1])
+        derived = np.isnan(births) & np.isin(age, _AGES)
         births[derived] = wave - age[derived]
     return pd.array(births, dtype="Float64").astype("Int64")
 
@@ -270,7 +270,7 @@ def _records(raw: RawSurvey, wave: int, spouses: bool) -> pd.DataFrame:
             "status": np.where(is_head | np.isin(status, _KNOWN), status, of("person", _STATUS)),
             "frame": frame,
             "occupation": own(occupation),
-            "schooling": np.where(_is_grade(grades), grades, of("person", "schooling")),
+            "schooling": np.where(np.isin(grades, _GRADES), grades, of("person", "schooling")),
             "race": own("race"),
             "hispanic": own("hispanic"),
             "region": of("family", "region"),
@@ -300,10 +300,6 @@ def _interviews(records: pd.DataFrame, options: PsidOptions) -> pd.DataFrame:
             "enrolled": (records["status"] == _STUDENT).astype("boolean").mask(~known),
             "frame": records["frame"].astype(object).where(working, None),
             "code": records["occupation"].astype("Int64").where(working & coded),
-            "schooling": grades.astype("Int64").where(_is_grade(grades)),
+            "schooling": grades.astype("Int64").where(grades.isin(_GRADES)),
         }
     )
-
-
-def _is_grade(grades: np.ndarray | pd.Series) -> np.ndarray | pd.Series:
-    return (grades >= _GRADES[0]) & (grades <= _GRADES[1])

@@ -121,22 +121,17 @@ def test_a_couple_worked_by_hand() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("year", "relation", "sequence", "taken"),
-    [
+def test_heads_and_spouses_in_the_family_have_records() -> None:
+    cases = [
         (1982, 1, 1, "head"), (1982, 1, 20, "head"), (1982, 2, 2, "spouse"), (1982, 10, 1, ""), (1982, 3, 3, ""),
         (1982, 9, 2, ""), (1983, 10, 1, "head"), (1983, 1, 1, ""), (1983, 20, 2, "spouse"),
         (1983, 22, 2, "spouse"), (1983, 88, 2, ""), (1983, 90, 2, ""), (1983, 92, 2, ""), (1983, 30, 2, ""),
         (1983, 10, 0, ""), (1983, 10, 21, ""), (1983, 10, 51, ""), (2023, 20, 71, ""), (2023, 10, 81, ""),
-    ],
-)  # fmt: skip
-def test_heads_and_spouses_in_the_family_have_records(
-    year: int, relation: int, sequence: int, taken: str
-) -> None:
-    raw = raw_survey({1001: [at(year)], 1002: [at(year, relation, sequence)]})
+    ]  # fmt: skip
+    people = [[at(*case)] for *case, _ in cases]
     for members, roles in (("heads and spouses", ("head", "spouse")), ("heads only", ("head",))):
-        found = records(raw, members=members)["person"].tolist()
-        assert found == ([1001, 1002] if taken in roles else [1001])
+        taken = [1000 * number + 1 for number, (*_, role) in enumerate(cases, start=1) if role in roles]
+        assert read(*people, members=members).interviews["person"].tolist() == taken
 
 
 @pytest.mark.parametrize(
@@ -161,11 +156,9 @@ def test_a_status_is_an_employment(
 
 
 def test_the_individual_file_stands_in_for_a_spouses_status() -> None:
-    people = {
-        1000 * number + 1: [at(1990, 20, 2, status=status, own_status=own, occupation=10)]
-        for number, (status, own) in enumerate([(0, 3), (35, 1), (3, 1)], start=1)
-    }
-    raw = raw_survey(people)
+    answers = [(0, 3), (35, 1), (3, 1)]
+    people = [[at(1990, 20, 2, status=status, own_status=own, occupation=10)] for status, own in answers]
+    raw = raw_survey({1000 * number + 1: waves for number, waves in enumerate(people, start=1)})
     assert records(raw)["employment"].tolist() == ["unemployed", "working", "unemployed"]
     del raw.values["employment_status", "spouse", 1990]
     assert records(raw)["employment"].tolist() == ["unemployed", "working", "working"]
@@ -283,16 +276,15 @@ def test_variables_that_one_wave_lacks_are_taken_from_the_others() -> None:
 
 def test_files_that_contradict_each_other_are_read_if_that_is_wanted() -> None:
     """Sixty heads: the individual file has all of them at work, the family file all of them retired."""
-    raw = raw_survey({1000 * family + 1: [at(1990, status=4, own_status=1)] for family in range(1, 61)})
+    people = [[at(1990, status=4, own_status=1)]] * 60
     with pytest.raises(InputError, match=r"^PSID 1990: ER30653 .* are the same for 0 of 60 heads only"):
-        records(raw)
-    assert set(records(raw, consistency="ignore")["employment"]) == {OUT}
+        read(*people)
+    assert set(read(*people, consistency="ignore").interviews["employment"]) == {OUT}
 
 
 def test_no_head_in_any_wave_is_refused() -> None:
-    spouse = raw_survey({1001: [at(1990, 20, 2)]})
     with pytest.raises(InputError, match=r"^PSID: no head or spouse in any of the waves read\."):
-        records(spouse, members="heads only")
+        read([at(1990, 20, 2)], members="heads only")
 
 
 COUPLES = 60
