@@ -68,10 +68,7 @@ def read_psid(raw: Path, variables: Sequence[Variable]) -> RawSurvey:
     """
     raw = Path(raw)
     tables, others = _find_tables(raw)
-    by_name: dict[str, list[Variable]] = {}
-    for variable in variables:
-        if variable.name:
-            by_name.setdefault(variable.name.upper(), []).append(variable)
+    by_name = {variable.name.upper(): variable for variable in variables}
     persons, families, unused = _kinds(tables, by_name)
     others = [*(table.source for table in unused), *others]
     if not persons:
@@ -221,12 +218,12 @@ def _is_fixed_width(file: SourceFile) -> bool:
 
 
 def _kinds(
-    tables: Sequence[_Table], by_name: dict[str, list[Variable]]
+    tables: Sequence[_Table], by_name: dict[str, Variable]
 ) -> tuple[list[_Table], list[_Table], list[_Table]]:
     """Return the files with a row a person, those with a row a family, and those without a wanted variable."""
     persons, families, unused = [], [], []
     for table in tables:
-        roles = {variable.role for name in table.names & by_name.keys() for variable in by_name[name]}
+        roles = {by_name[name].role for name in table.names & by_name.keys()}
         absent = [name for name in (FAMILY_OF_1968, PERSON_IN_1968) if name not in table.names]
         if len(absent) == 1 or (absent and "person" in roles):
             raise InputError(
@@ -238,7 +235,7 @@ def _kinds(
     return persons, families, unused
 
 
-def _join_persons(tables: Sequence[_Table], by_name: dict[str, list[Variable]]) -> JoinedColumns:
+def _join_persons(tables: Sequence[_Table], by_name: dict[str, Variable]) -> JoinedColumns:
     """Join the files that have a row a person."""
     contents = [(table.source.path, *_read_persons(table, by_name)) for table in tables]
     joined = JoinedColumns(persons for _, persons, _ in contents)
@@ -246,19 +243,16 @@ def _join_persons(tables: Sequence[_Table], by_name: dict[str, list[Variable]]) 
     for of_family in (False, True):
         for path, persons, columns in contents:
             rows = np.searchsorted(joined.persons, persons)
-            for name, codes in columns.items():
-                for variable in by_name.get(name, ()):
-                    if (variable.role != "person") != of_family:
-                        continue
+            for name in sorted(columns.keys() & by_name.keys()):
+                variable = by_name[name]
+                if of_family == (variable.role != "person"):
                     own = joined.columns.get((INDIVIDUAL_NUMBER, "person", variable.year))
                     outside = of_family and own is not None and own[rows] == 0
-                    joined.add(variable, persons, np.where(outside, np.int32(NO_VALUE), codes), path)
+                    joined.add(variable, persons, np.where(outside, np.int32(NO_VALUE), columns[name]), path)
     return joined
 
 
-def _read_persons(
-    table: _Table, by_name: dict[str, list[Variable]]
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def _read_persons(table: _Table, by_name: dict[str, Variable]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Return the number of the person in each row, and the wanted columns."""
     path = table.source.path
     columns = table.read(sorted((table.names & by_name.keys()) | {FAMILY_OF_1968, PERSON_IN_1968}))
@@ -279,10 +273,10 @@ def _read_persons(
     return numbers, columns
 
 
-def _add_family_file(joined: JoinedColumns, table: _Table, by_name: dict[str, list[Variable]]) -> None:
+def _add_family_file(joined: JoinedColumns, table: _Table, by_name: dict[str, Variable]) -> None:
     """Give each person the answers of the family that they were in."""
     path = table.source.path
-    wanted = [variable for name in sorted(table.names & by_name.keys()) for variable in by_name[name]]
+    wanted = [by_name[name] for name in sorted(table.names & by_name.keys())]
     number = _interview_number(table, wanted)
     key = (INDIVIDUAL_NUMBER, "person", number.year)
     own = joined.columns.get(key)

@@ -174,12 +174,6 @@ def test_a_wave_without_its_family_file_is_missing(tmp_path: Path) -> None:
     }
 
 
-def test_a_variable_under_two_concepts_is_read_for_both(tmp_path: Path) -> None:
-    twice = [Variable("job", 1981, "V7712", role="head"), Variable("lineage", 0, "ER30001", role="person")]
-    got = table(read_psid(written(tmp_path, FILES), VARIABLES + twice))
-    assert (got["head job 1981"], got[" lineage 0"]) == ([5, 5, None], [4, 4, 5])
-
-
 REFUSED = {
     "IND2023ER.sas": [
         ("LRECL = 14", "LRECL = 15",
