@@ -19,7 +19,7 @@ from labor_llm.surveys.psid.waves import (
     present_waves,
     psid_variable,
 )
-from labor_llm.surveys.variables import RawSurvey, Variable, variables_of
+from labor_llm.surveys.variables import RawSurvey, variables_of
 
 FAMILIES = 60
 
@@ -89,19 +89,18 @@ def test_every_variable_stands_once_and_every_wave_is_complete() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("concept", "role", "year", "name"),
-    [
-        ("interview_number_1968", "person", 0, "ER30001"), ("ind_interview_number", "person", 1981, "ER30343"),
-        ("sequence_number", "person", 1981, "ER30344"), ("relation_to_head", "person", 1981, "ER30345"),
-        ("fam_interview_number", "family", 1994, "ER2002"), ("occupation_1970", "head", 1981, "V7712"),
-        ("occupation_1970", "spouse", 2001, "ER17796"), ("occupation_2000", "head", 2003, "ER21145"),
-        ("occupation_2010", "spouse", 2023, "ER82500"), ("employment_status", "head", 1981, "V7706"),
-        ("employment_status", "head", 1994, "ER2069"),
-    ],
-)  # fmt: skip
-def test_a_variable_has_its_official_name(concept: str, role: str, year: int, name: str) -> None:
-    assert psid_variable(concept, role, year) == Variable(concept, year, name, "", role)
+def test_a_variable_has_its_official_name_and_a_wave_its_frame() -> None:
+    names = {
+        ("interview_number_1968", "person", 0): "ER30001", ("ind_interview_number", "person", 1981): "ER30343",
+        ("sequence_number", "person", 1981): "ER30344", ("relation_to_head", "person", 1981): "ER30345",
+        ("fam_interview_number", "family", 1994): "ER2002", ("occupation_1970", "head", 1981): "V7712",
+        ("occupation_1970", "spouse", 2001): "ER17796", ("occupation_2000", "head", 2003): "ER21145",
+        ("occupation_2010", "spouse", 2023): "ER82500", ("employment_status", "head", 1981): "V7706",
+        ("employment_status", "head", 1994): "ER2069",
+    }  # fmt: skip
+    assert {key: psid_variable(*key).name for key in names} == names
+    for year, frame in {1981: 1970, 2001: 1970, 2003: 2000, 2015: 2000, 2017: 2010, 2023: 2010}.items():
+        assert occupation_of_wave(year) == (f"occupation_{frame}", f"census{frame}")
 
 
 def test_complete_files_have_every_wave(raw: RawSurvey) -> None:
@@ -194,13 +193,6 @@ def test_files_without_any_whole_wave_are_refused(raw: RawSurvey) -> None:
         present_waves(only_persons)
     files = [missing.partition("; download ")[2].split()[0] for missing in missing_waves(only_persons)]
     assert files == [family_file(year) for year in WAVES]
-
-
-@pytest.mark.parametrize(
-    ("year", "frame"), [(1981, 1970), (2001, 1970), (2003, 2000), (2015, 2000), (2017, 2010), (2023, 2010)]
-)
-def test_the_frame_follows_the_wave(year: int, frame: int) -> None:
-    assert occupation_of_wave(year) == (f"occupation_{frame}", f"census{frame}")
 
 
 @pytest.mark.parametrize(
