@@ -7,15 +7,14 @@ Center; a variable whose number is not known is searched in the Investigator by 
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
-import re
+import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
 from labor_llm.careers.occupations import outcome_space
@@ -41,7 +40,7 @@ from labor_llm.surveys.rules import (
 )
 from labor_llm.surveys.variables import CROSS_ROUND, WEEKLY, RawSurvey, Variable, variables_of
 
-QUESTION_COLUMNS = ("question", "last_question", "survey_year", "measures")
+_QUESTION_COLUMNS = ["question", "last_question", "survey_year", "measures"]
 
 
 @dataclass(frozen=True)
@@ -124,8 +123,6 @@ def convert_survey(
         steps = ", ".join(f"{step} {len(records_at(coded, step)):,}" for step in STEPS)
         raise InputError(f"{raw}: no interview becomes a record ({steps}). Check the files and the options.")
     panel = career_panel(frame, outcome_space(), dataset, survey_name or reader.name, source=str(raw))
-    options = dataclasses.asdict(record_options) | dataclasses.asdict(own_options)
-    cohort, _ = COHORT_SIZES.get(survey, (None, None))
     missing = reader.missing(values)
     if survey != "psid":
         missing = [
@@ -133,7 +130,9 @@ def convert_survey(
             f"(`labor-llm variables {survey}`), with its .sdf or .cdb codebook beside it"
             for year in missing
         ]
-    counts = count_conversion(interviews.survey, options, coded, values, tables, missing, cohort, column_map)
+    options = dataclasses.asdict(record_options) | dataclasses.asdict(own_options)
+    cohort, _ = COHORT_SIZES.get(survey, (None, None))
+    counts = count_conversion(reader.name, options, coded, values, tables, missing, cohort, column_map)
     return panel, counts
 
 
@@ -149,14 +148,15 @@ def survey_options(survey: str, settings: Mapping[str, Any] | Sequence[str]) -> 
     """
     values = dict(settings) if isinstance(settings, Mapping) else _pairs(settings)
     kinds = (RecordOptions, survey_named(survey).options)
-    names = [{field.name for field in dataclasses.fields(kind)} for kind in kinds]
-    known = set.union(*names)
-    if unknown := sorted(set(values) - known):
-        raise InputError(f"{unknown[0]!r} is no option of {survey}; there are {', '.join(sorted(known))}.")
+    kind_of = {field.name: kind for kind in kinds for field in dataclasses.fields(kind)}
+    if unknown := sorted(set(values) - kind_of.keys()):
+        raise InputError(f"{unknown[0]!r} is no option of {survey}; there are {', '.join(sorted(kind_of))}.")
     try:
         records, own = (
-            TypeAdapter(kind).validate_python({name: values[name] for name in values if name in its})
-            for kind, its in zip(kinds, names, strict=True)
+            TypeAdapter(kind).validate_python(
+                {name: values[name] for name in values if kind_of[name] is kind}
+            )
+            for kind in kinds
         )
     except ValidationError as error:
         first = error.errors()[0]
@@ -194,27 +194,19 @@ def questions(survey: str) -> list[dict[str, str]]:
         `measures` (the concept). Empty for the PSID.
     """
     years: dict[tuple[str, str], list[int]] = {}
-    weekly: dict[tuple[str, int], list[str]] = {}
+    arrays: dict[str, list[str]] = {}
     for variable in survey_named(survey).variables():
-        if variable.name:
-            continue
-        if variable.concept != WEEKLY:
+        if variable.concept == WEEKLY and not variable.name:
+            arrays.setdefault(variable.question.rstrip(string.digits), []).append(variable.question)
+        elif not variable.name:
             years.setdefault((variable.question, variable.concept), []).append(variable.year)
-        else:
-            # Consecutive numbers of one name have the same distance from their place.
-            stem, number = re.fullmatch(r"(.*?)(\d+)", variable.question).groups()
-            place = sum(map(len, weekly.values()))
-            weekly.setdefault((stem, int(number) - place), []).append(variable.question)
     rows = [(question, "", _ranges(found), concept) for (question, concept), found in years.items()]
-    rows += [(array[0], array[-1], "XRND", WEEKLY) for array in weekly.values()]
-    return [dict(zip(QUESTION_COLUMNS, row, strict=True)) for row in rows]
+    rows += [(array[0], array[-1], "XRND", WEEKLY) for array in arrays.values()]
+    return [dict(zip(_QUESTION_COLUMNS, row, strict=True)) for row in rows]
 
 
-def psid_files() -> dict[str, list[str]]:
-    """Return the names of the PSID's variables by the file that holds them: FAM1981 ... FAM2023ER, IND2023ER.
-
-    Packaged files are the zips of the same name in lower case (`fam1981.zip`).
-    """
+def _psid_files() -> dict[str, list[str]]:
+    """Return the names of the PSID's variables by the file that holds them: FAM1981 ... FAM2023ER, IND2023ER."""
     files: dict[str, dict[str, None]] = {}
     for variable in variables_of("psid"):
         files.setdefault(file_of(variable), {})[variable.name] = None
@@ -225,7 +217,7 @@ def variable_list(survey: str) -> str:
     """Return the text that tells which variables to download and how."""
     names = tagset(survey)
     if survey == "psid":
-        packaged = " ".join(f"{file.lower()}.zip" for file in psid_files())
+        packaged = " ".join(f"{file.lower()}.zip" for file in _psid_files())
         return (
             f"# PSID: either the packaged files ({packaged}), each as downloaded,\n"
             f"# or one Data Center job with these {len(names):,} variables, file by file.\n" + _cart()
@@ -251,11 +243,9 @@ def write_variable_lists(survey: str, out: Path) -> list[Path]:
     if survey == "psid":
         texts = {"psid_variables.txt": names, "psid_files.txt": _cart()}
     else:
-        table = io.StringIO(newline="")
-        writer = csv.DictWriter(table, QUESTION_COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(questions(survey))
-        texts = {f"{survey}.{survey.upper()}": names, f"{survey}_questions.csv": table.getvalue()}
+        table = pd.DataFrame(questions(survey), columns=_QUESTION_COLUMNS)
+        rows = table.to_csv(index=False, lineterminator="\n")
+        texts = {f"{survey}.{survey.upper()}": names, f"{survey}_questions.csv": rows}
     for name, text in texts.items():
         with atomic_path(out / name) as aside:
             aside.write_text(text, encoding="utf-8", newline="\n")
@@ -268,15 +258,14 @@ def _ranges(years: list[int]) -> str:
         return "any"
     runs: list[list[int]] = []
     for year in sorted(set(years)):
-        if runs and year == runs[-1][-1] + 1:
-            runs[-1].append(year)
-        else:
-            runs.append([year])
+        if not runs or year > runs[-1][-1] + 1:
+            runs.append([])
+        runs[-1].append(year)
     return " ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def _cart() -> str:
     return "".join(
         f"# {file}, packaged as {file.lower()}.zip\n{' '.join(names)}\n"
-        for file, names in psid_files().items()
+        for file, names in _psid_files().items()
     )

@@ -1,8 +1,7 @@
 """What a conversion counted: from records and files to `conversion.json`, its form and its checked reading.
 
-A converted survey is stored with the counts of what was read, left out and kept, so that the data report can
-tell how the panel came about without the raw files. It holds aggregates alone: a count that rests on fewer
-than `disclosure.MINIMUM_PERSONS` workers is left out (null) or pooled before it is stored.
+It is stored with the panel, so that the data report can tell how the panel came about without the raw files. It holds
+aggregates alone: a count that rests on fewer than `disclosure.MINIMUM_PERSONS` workers is left out (null) or pooled.
 """
 
 from __future__ import annotations
@@ -38,14 +37,7 @@ class _Part(BaseModel):
 
 
 class Step(_Part):
-    """What is left after one step of the conversion.
-
-    Attributes:
-        step: one of `STEPS`.
-        meaning: the rule of the step in words, with the options that were chosen.
-        workers: workers with at least one record left.
-        records: worker-years left.
-    """
+    """What is left after one step of the conversion: workers with at least one record, and worker-years."""
 
     step: Literal["read", "in range", "coded", "mapped", "kept"]
     meaning: str
@@ -54,16 +46,10 @@ class Step(_Part):
 
 
 class YearCoverage(_Part):
-    """Records of one survey year and Census frame; each is of another worker.
+    """Records of one survey year and Census frame (or `NO_FRAME`) at the steps of `STEPS`; each is of another worker.
 
     Attributes:
-        year: survey year.
-        frame: Census frame of the occupation codes, or `NO_FRAME`.
-        interviewed: persons interviewed.
-        coded: records with an occupation code or a state.
-        mapped: records with an occupation of the outcome space.
-        kept: records in the panel.
-        undetermined: of these, those of who does not work where the files cannot tell unemployed from out of the
+        undetermined: of those kept, those of who does not work where the files cannot tell unemployed from out of the
             labor force, so that an option decided.
     """
 
@@ -154,16 +140,19 @@ class Conversion(_Part):
         }.items():
             if twice := [key for key, count in Counter(keys).items() if count > 1]:
                 raise ValueError(f"{part}: {twice[0]} occurs twice")
-        if unknown := {entry.frame for entry in self.unmapped} - {entry.frame for entry in self.frames}:
+        unmapped = Counter()
+        for entry in self.unmapped:
+            unmapped[entry.frame] += entry.records
+        if unknown := unmapped.keys() - {entry.frame for entry in self.frames}:
             raise ValueError(f"unmapped codes of the frame {min(unknown)!r}, which `frames` does not have")
         for counts in self.frames:
-            if counts.coded is None or counts.mapped is None:
-                continue
-            if counts.mapped > counts.coded:
-                raise ValueError(f"{counts.frame}: more records mapped than coded")
-            unmapped = sum(entry.records for entry in self.unmapped if entry.frame == counts.frame)
-            if unmapped > counts.coded - counts.mapped:
-                raise ValueError(f"{counts.frame}: more records with an unmapped code than are left unmapped")
+            if counts.coded is not None and counts.mapped is not None:
+                if counts.mapped > counts.coded:
+                    raise ValueError(f"{counts.frame}: more records mapped than coded")
+                if unmapped[counts.frame] > counts.coded - counts.mapped:
+                    raise ValueError(
+                        f"{counts.frame}: more records with an unmapped code than are left unmapped"
+                    )
         return self
 
     def lines(self) -> list[str]:
@@ -174,12 +163,11 @@ class Conversion(_Part):
             f"{step.step:>9}: {_count(step.records):>9} records of {_count(step.workers):>7} workers. {step.meaning}."
             for step in self.steps
         ]
-        for frame in self.frames:
-            if frame.coded and frame.mapped is not None:
-                share = frame.mapped / frame.coded
-                lines.append(
-                    f"{frame.frame}: {frame.mapped:,} of {frame.coded:,} codes mapped ({share:.2%})."
-                )
+        lines += [
+            f"{row.frame}: {row.mapped:,} of {row.coded:,} codes mapped ({row.mapped / row.coded:.2%})."
+            for row in self.frames
+            if row.coded and row.mapped is not None
+        ]
         if undetermined := sum(row.undetermined or 0 for row in self.coverage):
             lines.append(
                 f"{undetermined:,} records of who does not work, where the files cannot tell unemployed from out of "
@@ -201,25 +189,19 @@ class Conversion(_Part):
 
 
 def read_conversion(folder: Path) -> Conversion | None:
-    """Return the counts stored with a career panel, checksums verified; None where there are none.
-
-    A packaged panel or a user's own careers were not converted from survey files and have no counts.
-
-    Args:
-        folder: the artefact of a career panel.
+    """Return the counts stored in the artefact of a career panel; None if it was not converted from survey files.
 
     Raises:
         ArtefactError: if the artefact is missing or was changed, or `conversion.json` is not part of it or not
             of the form of `Conversion`.
     """
     path = Path(folder) / CONVERSION
-    listed = CONVERSION in verify(folder)["files"]
-    if not listed:
-        if not path.exists():
-            return None
-        raise ArtefactError(
-            f"{path}: not part of the stored panel. Remove the file, or convert the survey again."
-        )
+    if CONVERSION not in verify(folder)["files"]:
+        if path.exists():
+            raise ArtefactError(
+                f"{path}: not part of the stored panel. Remove the file, or convert the survey again."
+            )
+        return None
     try:
         return Conversion.model_validate_json(path.read_bytes())
     except ValidationError as error:
@@ -255,26 +237,24 @@ def count_conversion(
     # Of a member of an archive, the archive is told.
     paths = [*values.read, *([column_map] if column_map else [])]
     files = {next(found for found in (path, *path.parents) if found.is_file()) for path in paths}
-    return Conversion.model_validate(
-        {
-            "survey": survey,
-            "respondents": len(values.values),
-            "cohort": cohort,
-            "options": options,
-            "steps": [_step(coded, step, meaning) for step, meaning in STEPS.items()],
-            "coverage": _coverage(coded),
-            "frames": [_frame(str(frame), part) for frame, part in with_code.groupby("frame")],
-            "unmapped": _unmapped(with_code[with_code["step"] == "coded"]),
-            "crosswalks": crosswalks.describe(),
-            "missing_waves": [*missing_waves, *_thin_waves(survey, coded)],
-            "missing_variables": _missing_variables(values),
-            "skipped": sorted({path.name for path in values.skipped}),
-            "unnamed": sorted({path.name for path in values.unnamed}),
-            "files": [
-                {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256(path)}
-                for path in sorted(files)
-            ],
-        }
+    return Conversion(
+        survey=survey,
+        respondents=len(values.values),
+        cohort=cohort,
+        options=options,
+        steps=[_step(coded, step) for step in STEPS],
+        coverage=_coverage(coded),
+        frames=[_frame(str(frame), part) for frame, part in with_code.groupby("frame")],
+        unmapped=_unmapped(with_code[with_code["step"] == "coded"]),
+        crosswalks=crosswalks.describe(),
+        missing_waves=[*missing_waves, *_thin_waves(survey, coded)],
+        missing_variables=_missing_variables(values),
+        skipped=sorted({path.name for path in values.skipped}),
+        unnamed=sorted({path.name for path in values.unnamed}),
+        files=[
+            {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256(path)}
+            for path in sorted(files)
+        ],
     )
 
 
@@ -282,11 +262,11 @@ def _shown(count: int, workers: int) -> int | None:
     return count if workers >= MINIMUM_PERSONS else None
 
 
-def _step(coded: pd.DataFrame, step: str, meaning: str) -> Step:
+def _step(coded: pd.DataFrame, step: str) -> Step:
     left = records_at(coded, step)
     workers = left["person"].nunique()
-    records, workers = _shown(len(left), workers), _shown(workers, workers)
-    return Step(step=step, meaning=meaning, workers=workers, records=records)
+    shown = {"workers": _shown(workers, workers), "records": _shown(len(left), workers)}
+    return Step(step=step, meaning=STEPS[step], **shown)
 
 
 def _frame(frame: str, part: pd.DataFrame) -> FrameCounts:
@@ -300,10 +280,12 @@ def _frame(frame: str, part: pd.DataFrame) -> FrameCounts:
 
 def _coverage(coded: pd.DataFrame) -> list[YearCoverage]:
     rows = []
-    columns = {"interviewed": "read", "coded": "coded", "mapped": "mapped", "kept": "kept"}
     for (year, frame), part in coded.groupby(["year", coded["frame"].fillna(NO_FRAME)]):
-        counts = {name: len(records_at(part, step)) for name, step in columns.items()}
-        counts["undetermined"] = int(records_at(part, "kept")["undetermined"].sum())
+        counts = {step: len(records_at(part, step)) for step in ("coded", "mapped", "kept")}
+        counts |= {
+            "interviewed": len(part),
+            "undetermined": int(records_at(part, "kept")["undetermined"].sum()),
+        }
         # One record a worker and year, so records count persons here.
         shown = {name: _shown(count, count) if count else 0 for name, count in counts.items()}
         rows.append(YearCoverage(year=int(year), frame=str(frame), **shown))
@@ -331,11 +313,12 @@ def _missing_variables(values: RawSurvey) -> list[str]:
     for (concept, role), variables in missing.items():
         found = sum(key[:2] == (concept, role) for key in values.found)
         which = f"{len(variables)} of {found + len(variables)}" if found else f"all {len(variables)}"
-        name = f"{concept} ({role})" if role else concept
         years = sorted(variable.year for variable in variables if variable.year != CROSS_ROUND)
         listed = f"{years[0]} to {years[-1]}" if len(years) > 40 else " ".join(map(str, years))
-        example = variables[0].name or variables[0].question
-        lines.append(f"{name}: {which} variables, such as {example}{f'; {listed}' if years else ''}")
+        lines.append(
+            f"{concept}{f' ({role})' if role else ''}: {which} variables, such as "
+            f"{variables[0].name or variables[0].question}{f'; {listed}' if years else ''}"
+        )
     return lines
 
 
@@ -347,11 +330,11 @@ def _unmapped(records: pd.DataFrame) -> list[UnmappedCode]:
         shown = counts[counts["nunique"] >= MINIMUM_PERSONS].sort_values("size", ascending=False)
         rest = part[~part["code"].isin(shown.index)]
         listed = [(int(code), *map(int, row)) for code, *row in shown.itertuples(name=None)]
-        listed.append((None, len(rest), rest["person"].nunique()))
+        if (workers := rest["person"].nunique()) >= MINIMUM_PERSONS:
+            listed.append((None, len(rest), workers))
         rows += [
-            UnmappedCode(frame=str(frame), code=code, records=size, workers=workers)
-            for code, size, workers in listed
-            if workers >= MINIMUM_PERSONS
+            UnmappedCode(frame=str(frame), code=code, records=records, workers=workers)
+            for code, records, workers in listed
         ]
     return rows
 

@@ -218,26 +218,22 @@ def _mapped(table: pd.DataFrame, crosswalks: Crosswalks) -> tuple[pd.Series, pd.
 
 def _states(employment: pd.Series, enrolled: pd.Series, options: RecordOptions) -> pd.Series:
     """Return 'work', a state's code, or None where the interview tells none."""
-    studies = enrolled.fillna(False).astype(bool)
     before = {
         "before work": [],
         "after work": ["working", "unknown", "military"],
         "after unemployment": ["working", "unemployed", "unknown", "military"],
     }[options.education]
-    undetermined = {
-        "out of the labor force": "out_of_labor_force",
+    out = "out_of_labor_force"
+    codes = {
+        "working": "work",
         "unemployed": "unemployed",
-        "exclude": None,
+        "out of the labor force": out,
+        "not working": {"out of the labor force": out, "unemployed": "unemployed"}.get(options.undetermined),
+        "military": out if options.military == "out of the labor force" else None,
     }
-    state = pd.Series(None, index=employment.index, dtype=object)
-    state[employment == "working"] = "work"
-    state[employment == "unemployed"] = "unemployed"
-    state[employment == "out of the labor force"] = "out_of_labor_force"
-    state[employment == "not working"] = undetermined[options.undetermined]
-    if options.military == "out of the labor force":
-        state[employment == "military"] = "out_of_labor_force"
-    state[studies & ~employment.isin(before)] = "education"
-    return state
+    state = employment.map(codes).astype(object)
+    studies = enrolled.fillna(False).astype(bool) & ~employment.isin(before)
+    return state.where(state.notna(), None).mask(studies, "education")
 
 
 def _in_range(table: pd.DataFrame, persons: pd.DataFrame, options: RecordOptions) -> np.ndarray:

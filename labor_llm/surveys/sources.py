@@ -10,7 +10,7 @@ import contextlib
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import BinaryIO
@@ -28,7 +28,6 @@ _WHOLE_NUMBER = r"^\s*[+-]?\d+(\.0*)?([eE]\+?\d+)?\s*$"
 # A block must hold a row. Few codes have more than 11 digits, so that 48 bytes a column are several rows.
 _BYTES_PER_COLUMN = 48
 _SMALLEST_BLOCK = 1 << 22
-# A block of a very wide file has few rows; text of many columns and few rows takes far more than its bytes.
 _ROWS_AT_ONCE = 500
 
 
@@ -69,28 +68,22 @@ class SourceFile:
         Raises:
             InputError: if the file or the archive may not be read, cannot be, or is damaged.
         """
-        with contextlib.ExitStack() as stack:
-            try:
+        try:
+            with contextlib.ExitStack() as stack:
                 if self.archive is None:
-                    stream = stack.enter_context(open(self.path, "rb"))
+                    yield stack.enter_context(open(self.path, "rb"))
                 else:
                     archive = stack.enter_context(zipfile.ZipFile(self.archive))
-                    stream = stack.enter_context(archive.open(self.member))
-            except (NotImplementedError, RuntimeError) as error:  # an unknown packing; a password
-                raise InputError(
-                    f"{self.path}: the archive is packed in a way that cannot be read here ({error}). Unpack it "
-                    "and put its files in its place."
-                ) from None
-            except zipfile.BadZipFile:
-                raise _damaged(self.path) from None
-            except OSError as error:
-                raise _unreadable(self.path, error) from None
-            try:
-                yield stream
-            except OSError as error:
-                raise _unreadable(self.path, error) from None
-            except (zipfile.BadZipFile, zlib.error, EOFError):
-                raise _damaged(self.path) from None
+                    yield stack.enter_context(archive.open(self.member))
+        except RuntimeError as error:  # of a member of unknown packing or with a password
+            raise InputError(
+                f"{self.path}: the archive is packed in a way that cannot be read here ({error}). Unpack it "
+                "and put its files in its place."
+            ) from None
+        except OSError as error:
+            raise _unreadable(self.path, error) from None
+        except (zipfile.BadZipFile, zlib.error, EOFError):
+            raise _damaged(self.path) from None
 
 
 def files_below(raw: Path) -> list[SourceFile]:
@@ -104,11 +97,10 @@ def files_below(raw: Path) -> list[SourceFile]:
     try:
         if raw.is_dir():
             return [file for path in sorted(_walk(raw)) if path.is_file() for file in _files_in(path)]
-        if raw.is_file() and raw.suffix.lower() == ".zip":
-            return _files_in(raw)
         if raw.is_file():
-            beside = [path for path in sorted(raw.parent.iterdir()) if path.suffix.lower() != ".zip"]
-            return [file for path in beside if path.is_file() for file in _files_in(path)]
+            beside = [raw] if raw.suffix.lower() == ".zip" else sorted(raw.parent.iterdir())
+            plain = [path for path in beside if path == raw or path.suffix.lower() != ".zip"]
+            return [file for path in plain if path.is_file() for file in _files_in(path)]
     except OSError as error:
         raise _unreadable(Path(error.filename or raw), error) from None
     raise InputError(f"{raw}: no such file or folder. Give the folder, archive or data file of the survey.")
@@ -167,10 +159,10 @@ class NotATableError(Exception):
         self.row, self.empty = row, empty
 
 
-def text_columns(
+def code_columns(
     stream: BinaryIO, width: int, wanted: Sequence[int], delimiter: str, skipped_rows: int = 0
-) -> Iterator[pa.Table]:
-    """Yield some columns of delimited text, many rows at a time, under their positions as names.
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return some columns of delimited text as codes, and where their cells are none.
 
     Args:
         stream: the text's bytes, of any code page.
@@ -179,8 +171,9 @@ def text_columns(
         delimiter: between the cells; cells may stand in quotes unless it is a space.
         skipped_rows: rows above the data.
 
-    Yields:
-        Columns of strings, null where a cell is empty (or NA, or a point, as other programs write).
+    Returns:
+        For each column its codes, as `whole_numbers` returns them of all rows, and the rows (from 0) of cells that are
+        no whole numbers. A cell is empty also with NA or a point in it, as other programs write.
 
     Raises:
         NotATableError: if it is no regular table; the library's own message would quote the row.
@@ -192,6 +185,9 @@ def text_columns(
         return "error"
 
     names = [str(position) for position in wanted]
+    codes: list[list[np.ndarray]] = [[np.empty(0, np.int32)] for _ in names]
+    wrong: list[list[np.ndarray]] = [[np.empty(0, np.intp)] for _ in names]
+    rows = 0
     try:
         batches = pa.csv.open_csv(
             stream,
@@ -215,16 +211,27 @@ def text_columns(
                 check_utf8=False,
             ),
         )
-        held: list[pa.RecordBatch] = []
-        for batch in batches:
-            held.append(batch)
-            if sum(map(len, held)) >= _ROWS_AT_ONCE:
-                yield pa.Table.from_batches(held)
-                held = []
-        if held:
-            yield pa.Table.from_batches(held)
+        for table in _tables(batches):
+            for place, name in enumerate(names):
+                numbers, none = whole_numbers(table[name])
+                codes[place].append(numbers)
+                wrong[place].append(rows + np.flatnonzero(none))
+            rows += len(table)
     except pa.ArrowInvalid as error:
         raise NotATableError(invalid[0] if invalid else None, "empty" in str(error).lower()) from None
+    return [np.concatenate(parts) for parts in codes], [np.concatenate(parts) for parts in wrong]
+
+
+def _tables(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Put the few rows of each block of a very wide file together, for a column is converted at some cost."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(map(len, held)) >= _ROWS_AT_ONCE:
+            yield pa.Table.from_batches(held)
+            held = []
+    if held:
+        yield pa.Table.from_batches(held)
 
 
 def whole_numbers(text: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:

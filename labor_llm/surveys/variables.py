@@ -1,9 +1,8 @@
 """The variables of the surveys: which question, in which year, stands under which name in the official files.
 
-A variable carries one concept (such as the occupation of the main job) of one survey year. The tables in
-`surveys/variables/` restate the names from the surveys' own indexes. NLS variables have a reference
-number (R0046400) and a question name (CPSOCC70); where the reference number is not known, the variable is
-found by question name and survey year. PSID variables have a name (V7712) alone.
+The tables in `surveys/variables/` restate the names from the surveys' own indexes. NLS variables have a reference
+number (R0046400) and a question name (CPSOCC70); where the number is not known, the variable is found by question
+name and survey year. PSID variables have a name (V7712) alone.
 """
 
 from __future__ import annotations
@@ -54,6 +53,11 @@ class Variable:
         """The column of this variable in `RawSurvey.values`: concept, role, year."""
         return (self.concept, self.role, self.year)
 
+    @property
+    def of_no_year(self) -> bool:
+        """Tell whether it is found by its question alone: it is cross-round, or of a week and not of a year."""
+        return self.year == CROSS_ROUND or self.concept == WEEKLY
+
     def __str__(self) -> str:
         """Name it as the survey's own documentation does."""
         year = f" ({self.year})" if self.year != CROSS_ROUND else ""
@@ -81,37 +85,38 @@ class RawSurvey:
     skipped: tuple[Path, ...] = ()
     unnamed: tuple[Path, ...] = ()
 
-    def years(self, concept: str, role: str = "") -> list[int]:
+    def has(self, concept: str, year: int = CROSS_ROUND, role: str = "") -> bool:
+        """Tell whether a variable was found."""
+        return (concept, role, year) in self.values.columns
+
+    def years(self, concept: str) -> list[int]:
         """Return the survey years for which a concept was found."""
-        return sorted(year for found, whose, year in self.found if (found, whose) == (concept, role))
+        return sorted(year for found, _, year in self.values.columns if found == concept)
 
     def get(self, concept: str, year: int = CROSS_ROUND, role: str = "") -> pd.Series:
         """Return one variable's values (`Int32`, index `person`), all NA where it was not found."""
-        key = (concept, role, year)
-        if key in self.values.columns:
-            return self.values[key]
+        if self.has(concept, year, role):
+            return self.values[concept, role, year]
         return pd.Series(pd.NA, index=self.values.index, dtype="Int32")
+
+    def codes(self, concept: str, year: int = CROSS_ROUND, role: str = "", blank: int = -1) -> np.ndarray:
+        """Return one variable's values as int64 [persons], `blank` where no file has one."""
+        return self.get(concept, year, role).to_numpy("int64", na_value=blank)
 
 
 class JoinedColumns:
     """The variables of several files, put together person by person.
 
     Attributes:
-        persons: the numbers (int64) of all persons so far, ascending.
+        persons: the numbers (int64) of all persons, ascending.
         columns: codes [persons] of each variable by its key, int32 and `NO_VALUE` where no file has one.
         found: the first file that has each variable.
     """
 
-    def __init__(self) -> None:
-        self.persons = np.empty(0, dtype=np.int64)
+    def __init__(self, persons: Iterable[np.ndarray]) -> None:
+        self.persons = np.unique(np.concatenate([np.empty(0, np.int64), *persons]))
         self.columns: dict[Key, np.ndarray] = {}
         self.found: dict[Key, Path] = {}
-
-    def add_persons(self, persons: np.ndarray) -> None:
-        """Make room for the persons of a file."""
-        before, self.persons = self.persons, np.union1d(self.persons, persons)
-        if len(before) < len(self.persons):
-            self.columns = {key: self._spread(before, held) for key, held in self.columns.items()}
 
     def add(self, variable: Variable, persons: np.ndarray, codes: np.ndarray, path: Path) -> None:
         """Add a variable of some persons, or complete the one that another file has.
@@ -119,7 +124,8 @@ class JoinedColumns:
         Raises:
             InputError: if the two files differ in persons that both have.
         """
-        new = self._spread(persons, codes)
+        new = np.full(len(self.persons), NO_VALUE, dtype=np.int32)
+        new[np.searchsorted(self.persons, persons)] = codes
         held = self.columns.get(variable.key)
         if held is not None:
             both = (held != NO_VALUE) & (new != NO_VALUE)
@@ -133,14 +139,13 @@ class JoinedColumns:
         self.columns[variable.key] = new
         self.found.setdefault(variable.key, path)
 
-    def survey(
-        self,
-        variables: Sequence[Variable],
-        read: Iterable[Path],
-        skipped: Iterable[Path],
-        unnamed: Iterable[Path] = (),
-    ) -> RawSurvey:
-        """Return what was read, the variables in the order in which they were looked for; the columns are given up."""
+    def survey(self, variables: Sequence[Variable], **files: Iterable[Path]) -> RawSurvey:
+        """Return what was read, the variables in the order in which they were looked for; the columns are given up.
+
+        Args:
+            variables: those that were looked for.
+            files: `read`, `skipped` and `unnamed` of the `RawSurvey`.
+        """
         keys = [key for key in dict.fromkeys(variable.key for variable in variables) if key in self.columns]
         arrays = {}
         for place, key in enumerate(keys):
@@ -151,33 +156,17 @@ class JoinedColumns:
         values = pd.DataFrame(arrays, index=pd.Index(self.persons, name="person"), copy=False)
         values.columns = pd.MultiIndex.from_tuples(keys, names=["concept", "role", "year"])
         return RawSurvey(
-            values=values,
-            found={key: self.found[key] for key in keys},
-            missing=tuple(variable for variable in variables if variable.key not in self.found),
-            read=tuple(dict.fromkeys(read)),
-            skipped=tuple(dict.fromkeys(skipped)),
-            unnamed=tuple(unnamed),
+            values,
+            {key: self.found[key] for key in keys},
+            tuple(variable for variable in variables if variable.key not in self.found),
+            **{kind: tuple(dict.fromkeys(paths)) for kind, paths in files.items()},
         )
-
-    def _spread(self, persons: np.ndarray, codes: np.ndarray) -> np.ndarray:
-        """Return codes of some persons among all."""
-        spread = np.full(len(self.persons), NO_VALUE, dtype=np.int32)
-        spread[np.searchsorted(self.persons, persons)] = codes
-        return spread
 
 
 @cache
 def variables_of(survey: str) -> tuple[Variable, ...]:
-    """Return the variables of a survey (`psid`, `nlsy79`, `nlsy97`) that its reader looks for.
-
-    Raises:
-        InputError: if there is no such survey.
-    """
-    path = _TABLES / f"{survey}.csv"
-    if not path.is_file():
-        known = ", ".join(sorted(table.stem for table in _TABLES.glob("*.csv")))
-        raise InputError(f"{survey!r} is no survey; known are {known}.")
-    with open(path, encoding="utf-8", newline="") as file:
+    """Return the variables of a survey (`psid`, `nlsy79`, `nlsy97`) that its reader looks for."""
+    with open(_TABLES / f"{survey}.csv", encoding="utf-8", newline="") as file:
         return tuple(
             Variable(row["concept"], int(row["year"]), row["name"], row["question"], row["role"])
             for row in csv.DictReader(file)

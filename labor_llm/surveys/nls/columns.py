@@ -9,36 +9,36 @@ All of this is known before any value is read.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from labor_llm.errors import InputError
 from labor_llm.surveys.nls.codebooks import (
+    CODEBOOKS,
     RESPONDENT,
     RESPONDENT_QUESTIONS,
+    TAGSETS,
     Entry,
     MappedColumn,
     comparable,
-    of_no_year,
-    parse_cdb,
     parse_dct,
-    parse_sdf,
-    parse_tagset,
     question_and_year,
     reference_number,
     text_lines,
 )
 from labor_llm.surveys.sources import SourceFile, files_below, some
-from labor_llm.surveys.variables import CROSS_ROUND, Key, Variable
+from labor_llm.surveys.variables import CROSS_ROUND, Variable
 
-TAGSETS = {".nlsy79": "nlsy79", ".nlsy97": "nlsy97"}
-_DATA, _CODEBOOKS = (".csv", ".dat", ".dct"), (".sdf", ".cdb")
-_BESIDE = (*_CODEBOOKS, ".dct", *TAGSETS)
+# The files that can hold data, the one to be preferred first.
+DATA = (".csv", ".dat", ".dct")
 # A header of the whole NLSY79 has two megabytes; a longer first line is no header.
 _LONGEST_HEADER = 1 << 26
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
+# `read_codebook`, or one that remembers what it has read.
 CodebookReader = Callable[[SourceFile], dict[str, Entry]]
+# Year and position of columns by their comparable question.
+Places = dict[str, list[tuple[int | None, int]]]
 
 
 class NotAnExtractError(Exception):
@@ -56,10 +56,6 @@ class FileGroup:
 
     files: dict[str, SourceFile] = field(default_factory=dict)
     neighbours: list[SourceFile] = field(default_factory=list)
-
-    def data(self) -> Iterator[SourceFile]:
-        """Yield the files that can hold data, the one to be preferred first."""
-        return (self.files[ending] for ending in _DATA if ending in self.files)
 
     def beside(self, *endings: str) -> list[SourceFile]:
         """Return the files with these endings, in the order of the endings."""
@@ -79,7 +75,7 @@ def file_groups(raw: Path) -> list[FileGroup]:
     groups: dict[tuple[Path, str], FileGroup] = {}
     for file in files_below(raw):
         stem, ending = file.path.stem, file.ending
-        describes = ending in (_BESIDE if stem == raw.stem else _CODEBOOKS)
+        describes = ending in CODEBOOKS or (stem == raw.stem and ending in (".dct", *TAGSETS))
         if raw.is_file() and file.on_disk != raw and not describes:
             continue
         groups.setdefault((file.path.parent, stem), FileGroup()).files[ending] = file
@@ -87,9 +83,9 @@ def file_groups(raw: Path) -> list[FileGroup]:
         raise InputError(
             f"{raw}: no file in it. Put the extract of the NLS Investigator there (.csv or .zip)."
         )
-    for (folder, stem), group in groups.items():
-        others = [other for place, other in groups.items() if place[0] == folder and place[1] != stem]
-        group.neighbours = [book for other in others for book in other.beside(*_CODEBOOKS)]
+    for place, group in groups.items():
+        others = [other for key, other in groups.items() if key[0] == place[0] and key != place]
+        group.neighbours = [book for other in others for book in other.beside(*CODEBOOKS)]
     return list(groups.values())
 
 
@@ -101,29 +97,27 @@ class Extract:
         data: the file that holds the values.
         columns: names of the columns in order: the header of a .csv, the reference numbers of a layout otherwise.
         header_rows: rows of the file above the data.
-        delimiter: between the cells, a comma or a space.
         layout: the file that gave the columns of a .dat; None for a .csv and a .dct.
         respondent: position of the respondent's number.
-        references: position of a column by reference number.
-        stated: comparable question and year by position, from the names of the columns or a column map; the
-            year is None where the name states none.
+        references: position of a column by reference number, of those that no column map names.
+        questions: comparable question and year by position, from a column map or the names of the columns (the year
+            is None where a name states none), of numbered columns from the codebooks.
         mapped: the row of the column map by position.
-        codebook: what codebooks say, by reference number; `codebooks` are those that say it, `own_codebooks` those of
-            the extract's own name.
+        codebook: what codebooks say, by reference number; `codebooks` are those that say it, and `described_by_own`
+            tells whether they have the extract's own name.
         tagset: the cohort that the ending of a tagset of the same name states; empty without one.
     """
 
     data: SourceFile
     columns: list[str]
     header_rows: int
-    delimiter: str
     layout: SourceFile | None = None
     respondent: int = -1
     references: dict[str, int] = field(default_factory=dict)
-    stated: dict[int, tuple[str, int | None]] = field(default_factory=dict)
+    questions: dict[int, tuple[str, int | None]] = field(default_factory=dict)
     mapped: dict[int, MappedColumn] = field(default_factory=dict)
     codebook: dict[str, Entry] = field(default_factory=dict)
-    own_codebooks: list[SourceFile] = field(default_factory=list)
+    described_by_own: bool = False
     codebooks: list[SourceFile] = field(default_factory=list)
     tagset: str = ""
 
@@ -132,26 +126,17 @@ class Extract:
         """The file that messages name."""
         return self.data.path
 
-    def described(self) -> dict[int, tuple[str, int | None]]:
-        """Return comparable question and year by position, as the codebooks describe the columns.
-
-        Columns of which the column map says what they are have none: it goes before the codebooks.
-        """
-        return {
-            position: (comparable(entry.question), entry.year)
-            for number, position in self.references.items()
-            if (entry := self.codebook.get(number)) is not None and entry.question
-            if position not in self.mapped
-        }
+    @property
+    def delimiter(self) -> str:
+        """What stands between the cells."""
+        return "," if self.data.ending == ".csv" else " "
 
     def unnamed(self) -> list[str]:
         """Return the columns of which nothing tells the question: neither number, name, column map nor codebook."""
         return [
             name
             for position, name in enumerate(self.columns)
-            if position != self.respondent
-            and position not in self.mapped
-            and self.stated.get(position, ("", 0))[1] is None
+            if position != self.respondent and self.questions.get(position, ("", 0))[1] is None
         ]
 
     def nothing_wanted(self) -> str:
@@ -163,48 +148,27 @@ class Extract:
         return nothing if self.codebook else nothing + beside
 
 
-def read_codebook(source: SourceFile) -> dict[str, Entry]:
-    """Return the variables that a codebook, or any file beside the data, describes, by reference number, in its order.
-
-    Dictionaries and tagsets name them only; what is no such file has none.
-    """
-    with source.open() as stream:
-        lines = text_lines(stream)
-        if source.ending in _CODEBOOKS:
-            return (parse_sdf if source.ending == ".sdf" else parse_cdb)(lines)
-        numbers = parse_dct(lines)[0] if source.ending == ".dct" else parse_tagset(lines)
-        return dict.fromkeys(numbers, Entry("", CROSS_ROUND))
-
-
 def open_extract(
     group: FileGroup, source: SourceFile, column_map: Iterable[MappedColumn], books: CodebookReader
 ) -> Extract:
-    """Return the extract whose values a data file holds, with what is known of its columns.
-
-    Args:
-        group: the files of the same name and folder.
-        source: the data file among them.
-        column_map: rows of the user's column map.
-        books: `read_codebook`, or one that remembers what it has read.
+    """Return the extract whose values a data file, one of a group, holds, with what is known of its columns.
 
     Raises:
         NotAnExtractError: if the file is none.
         InputError: if two of its columns are the same, or the column map names a column that it has not, or one
             column twice.
     """
-    if source.ending == ".dat":
-        extract = _open_dat(group, source, books)
-    else:
-        extract = (_open_csv if source.ending == ".csv" else _open_dct)(source)
+    extract = _opened(group, source, books)
     for position, name in enumerate(extract.columns):
-        if number := reference_number(name):
-            if number in extract.references:
-                raise InputError(
-                    f"{source.path}, column {position + 1}: {number} stands in two columns; download the extract anew."
-                )
+        number = reference_number(name)
+        if number in extract.references:
+            raise InputError(
+                f"{source.path}, column {position + 1}: {number} stands in two columns; download the extract anew."
+            )
+        if number:
             extract.references[number] = position
         else:
-            extract.stated[position] = question_and_year(name)
+            extract.questions[position] = question_and_year(name)
     _apply(column_map, extract)
     extract.respondent = _respondent(extract)
     _add_codebooks(extract, group, books)
@@ -212,8 +176,19 @@ def open_extract(
     return extract
 
 
-def _open_csv(source: SourceFile) -> Extract:
+def _opened(group: FileGroup, source: SourceFile, books: CodebookReader) -> Extract:
+    """Return an extract with the names of its columns, which a .dat has beside it and the others have within."""
+    if source.ending == ".dat":
+        for layout in group.beside(".dct", *TAGSETS, *CODEBOOKS):
+            if columns := list(books(layout)):
+                return Extract(source, columns, 0, layout)
+        raise NotAnExtractError("no .sdf, .cdb, .dct or tagset of the same name says what its columns are")
     with source.open() as stream:
+        if source.ending == ".dct":
+            columns, rows, has_data = parse_dct(text_lines(stream))
+            if columns and has_data:
+                return Extract(source, columns, rows)
+            raise NotAnExtractError("a dictionary without data")
         line = stream.readline(_LONGEST_HEADER)
     if line.startswith(_UTF16):
         raise NotAnExtractError("text in UTF-16; save it as UTF-8, or download it again")
@@ -221,26 +196,10 @@ def _open_csv(source: SourceFile) -> Extract:
         raise NotAnExtractError("no header")
     text = line.removeprefix(b"\xef\xbb\xbf").decode("latin-1").rstrip("\r\n")
     try:
-        names = next(csv.reader([text]), [])
+        return Extract(source, [name.strip() for name in next(csv.reader([text]), [])], 1)
     except csv.Error:
         # Of a file with the line ends of old Macintoshes, of a field over 131,072 characters, of no text at all.
         raise NotAnExtractError("its first line is no header of columns") from None
-    return Extract(source, [name.strip() for name in names], 1, ",")
-
-
-def _open_dat(group: FileGroup, source: SourceFile, books: CodebookReader) -> Extract:
-    for layout in group.beside(".dct", *TAGSETS, ".sdf", ".cdb"):
-        if columns := list(books(layout)):
-            return Extract(source, columns, 0, " ", layout)
-    raise NotAnExtractError("no .sdf, .cdb, .dct or tagset of the same name says what its columns are")
-
-
-def _open_dct(source: SourceFile) -> Extract:
-    with source.open() as stream:
-        columns, rows, has_data = parse_dct(text_lines(stream))
-    if not columns or not has_data:
-        raise NotAnExtractError("a dictionary without data")
-    return Extract(source, columns, rows, " ")
 
 
 def _apply(column_map: Iterable[MappedColumn], extract: Extract) -> None:
@@ -261,36 +220,39 @@ def _apply(column_map: Iterable[MappedColumn], extract: Extract) -> None:
                 f"{extract.mapped[position].row} too; a column is one question of one year, so leave one row."
             )
         extract.mapped[position] = row
-        extract.stated[position] = (comparable(row.question), row.year)
+        extract.questions[position] = (comparable(row.question), row.year)
+    numbers = extract.references.items()
+    extract.references = {name: position for name, position in numbers if position not in extract.mapped}
 
 
 def _respondent(extract: Extract) -> int:
     """Return the position of the respondent's number."""
-    for position, row in extract.mapped.items():
-        if comparable(row.question) in RESPONDENT_QUESTIONS:
-            return position
-    if extract.references.get(RESPONDENT, -1) not in (-1, *extract.mapped):
-        return extract.references[RESPONDENT]
-    for position, (question, _) in extract.stated.items():
-        if question in RESPONDENT_QUESTIONS:
-            return position
-    raise NotAnExtractError(f"no column {RESPONDENT} (CASEID or PUBID)")
+    named = [place for place, (question, _) in extract.questions.items() if question in RESPONDENT_QUESTIONS]
+    mapped = [position for position in named if position in extract.mapped]
+    numbered = [extract.references[RESPONDENT]] if RESPONDENT in extract.references else []
+    if not (found := [*mapped, *numbered, *named]):
+        raise NotAnExtractError(f"no column {RESPONDENT} (CASEID or PUBID)")
+    return found[0]
 
 
 def _add_codebooks(extract: Extract, group: FileGroup, books: CodebookReader) -> None:
     """Collect what describes the columns: the codebooks of the same name, else those beside it that fit best."""
-    extract.own_codebooks = group.beside(*_CODEBOOKS)
-    read = [(book, books(book)) for book in extract.own_codebooks or group.neighbours]
-    fitting = [(len(entries.keys() & extract.references.keys()), book, entries) for book, entries in read]
-    for shared, book, entries in sorted(fitting, key=lambda item: -item[0]):
-        if shared > 1 or (shared and extract.own_codebooks):
-            known = {number: entries[number] for number in extract.references if number in entries}
-            extract.codebook = {**known, **extract.codebook}
+    own = group.beside(*CODEBOOKS)
+    extract.described_by_own = bool(own)
+    known = {book: books(book) for book in own or group.neighbours}
+    shared = {book: known[book].keys() & extract.references.keys() for book in known}
+    for book in sorted(known, key=lambda book: -len(shared[book])):
+        if len(shared[book]) > (0 if own else 1):
+            entries = {number: known[book][number] for number in extract.references if number in shared[book]}
+            extract.codebook = entries | extract.codebook
             extract.codebooks.append(book)
+    for number, entry in extract.codebook.items():
+        if entry.question:
+            extract.questions[extract.references[number]] = (comparable(entry.question), entry.year)
 
 
-def find_columns(extracts: Sequence[Extract], variables: Iterable[Variable]) -> list[dict[Key, int]]:
-    """Return, for each extract, the position of every wanted variable that it holds, by the variable's key.
+def find_columns(extracts: Sequence[Extract], variables: Iterable[Variable]) -> list[dict[Variable, int]]:
+    """Return, for each extract, the position of every wanted variable that it holds.
 
     A variable is found by question and year in the column map; by its reference number, unless the column map
     says otherwise of that column; by question and year in the names of columns; and, where no extract has its
@@ -303,46 +265,36 @@ def find_columns(extracts: Sequence[Extract], variables: Iterable[Variable]) -> 
     everywhere = {number for extract in extracts for number in extract.references}
     found = []
     for extract in extracts:
-        mapped = _by_question({position: extract.stated[position] for position in extract.mapped})
-        stated = _by_question(extract.stated)
-        described = _by_question(extract.described())
+        numbered = {*extract.references.values()}
+        mapped, named, described = ({}, {}, {})
+        for position, (question, year) in extract.questions.items():
+            places = mapped if position in extract.mapped else described if position in numbered else named
+            places.setdefault(question, []).append((year, position))
         positions = {}
         for variable in variables:
             position = _find(variable, mapped, extract)
-            if position is None and extract.references.get(variable.name) not in extract.mapped:
+            if position is None:
                 position = extract.references.get(variable.name)
             if position is None:
-                position = _find(variable, stated, extract)
+                position = _find(variable, named, extract)
             if position is None and variable.name not in everywhere:
                 position = _find(variable, described, extract)
             if position is not None:
-                positions[variable.key] = position
+                positions[variable] = position
         found.append(positions)
     return found
 
 
-def _by_question(names: dict[int, tuple[str, int | None]]) -> dict[str, list[tuple[int | None, int]]]:
-    """Return year and position of every column by question."""
-    by_question: dict[str, list[tuple[int | None, int]]] = {}
-    for position, (question, year) in names.items():
-        by_question.setdefault(question, []).append((year, position))
-    return by_question
-
-
-def _find(
-    variable: Variable, by_question: dict[str, list[tuple[int | None, int]]], extract: Extract
-) -> int | None:
+def _find(variable: Variable, by_question: Places, extract: Extract) -> int | None:
     """Return the position of the one column with a variable's question and year; None if there is none."""
-    if not variable.question:
-        return None
-    places = by_question.get(comparable(variable.question), [])
-    if of_no_year(variable):
-        places = [place for place in places if place[0] == CROSS_ROUND] or places
-    else:
-        places = [place for place in places if place[0] == variable.year]
-    if len(places) > 1:
-        names = [extract.columns[position] for _, position in places]
+    places = by_question.get(comparable(variable.question), []) if variable.question else []
+    year = CROSS_ROUND if variable.of_no_year else variable.year
+    of_year = [position for stated, position in places if stated == year]
+    if variable.of_no_year and not of_year:
+        of_year = [position for _, position in places]
+    if len(of_year) > 1:
+        names = [extract.columns[position] for position in of_year]
         raise InputError(
             f"{extract.path}: {variable} could be any of the columns {some(names)}; say in a column map which it is."
         )
-    return places[0][1] if places else None
+    return of_year[0] if of_year else None

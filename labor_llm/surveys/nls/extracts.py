@@ -26,23 +26,23 @@ from labor_llm.surveys.nls.codebooks import (
     check_column_map,
     comparable,
     is_release,
+    read_codebook,
     read_column_map,
 )
 from labor_llm.surveys.nls.columns import (
+    DATA,
     Extract,
     FileGroup,
     NotAnExtractError,
     file_groups,
     find_columns,
     open_extract,
-    read_codebook,
 )
-from labor_llm.surveys.sources import NotATableError, text_columns, whole_numbers
+from labor_llm.surveys.sources import NotATableError, code_columns
 from labor_llm.surveys.variables import (
-    CROSS_ROUND,
     NO_VALUE,
-    WEEKLY,
     JoinedColumns,
+    Key,
     RawSurvey,
     Variable,
     variables_of,
@@ -53,11 +53,12 @@ COHORT_SIZES = {"nlsy79": (12_686, 12_686), "nlsy97": (8_984, 9_022)}
 INVESTIGATOR = "https://www.nlsinfo.org/investigator"
 NON_INTERVIEW = -5
 _MISSING_VALUES = range(-5, 0)
+_OTHER = {"nlsy79": "nlsy97", "nlsy97": "nlsy79"}
 _QUESTIONS = {cohort: question for question, cohort in RESPONDENT_QUESTIONS.items()}
 # Respondents on whom two variables of a year may disagree, as a share of those that both have. Genuine files: none.
 _TOLERATED = 0.01
 # Answered of those who were not interviewed; and a question on the person, whose answer may be given to all.
-_NOT_OF_A_ROUND = frozenset({"reason_noninterview", "birth_year"})
+_NOT_OF_A_ROUND = ("reason_noninterview", "birth_year")
 # The variable that tells the release of the data; its question name has the round: VERSION_R26.
 _RELEASE_NUMBER = "A0002600"
 
@@ -99,36 +100,35 @@ def read_nls(
     rows = read_column_map(column_map) if column_map else []
     check_column_map(rows, variables)
     extracts, reasons = _open_all(groups, raw, rows)
-    for extract in extracts:
-        _check_cohort(extract, cohort, variables)
-    places = find_columns(extracts, variables)
-    by_key = {variable.key: variable for variable in variables}
-    joined, mapped, releases, read = JoinedColumns(), {}, [], []
-    for extract, positions in zip(extracts, places, strict=True):
+    told = [_check_cohort(extract, cohort, variables) for extract in extracts]
+    mapped, releases, read, everyone, contents = {}, [], [], [], []
+    for extract, is_told, positions in zip(extracts, told, find_columns(extracts, variables), strict=True):
         if not positions:
             reasons[extract.path] = extract.nothing_wanted()
             continue
         release = _release_column(extract)
         persons, columns = _read_values(extract, {*positions.values(), *release})
-        _check_respondents(extract, cohort, persons)
+        _check_respondents(extract, cohort, persons, is_told)
         for position, question in release.items():
             codes = {*np.unique(columns[position]).tolist()} - {*_MISSING_VALUES, NO_VALUE}
             releases.append((extract.path, question, codes))
-        _check_releases(releases)
-        joined.add_persons(persons)
-        for key, position in positions.items():
-            joined.add(by_key[key], persons, columns[position], extract.path)
+        everyone.append(persons)
+        for variable, position in positions.items():
+            contents.append((variable, persons, columns[position], extract.path))
             if position in extract.mapped:
-                mapped.setdefault(key, extract.mapped[position])
+                mapped.setdefault(variable.key, extract.mapped[position])
         layouts = [extract.layout] if extract.layout else []
         read += [extract.path, *(source.path for source in layouts + extract.codebooks)]
-    if not joined.found:
+    if not contents:
         raise InputError(_nothing_found(Path(raw), cohort, reasons, variables))
+    _check_releases(releases)
+    joined = JoinedColumns(everyone)
+    for content in contents:
+        joined.add(*content)
     _check_interviewed(joined, variables, mapped)
-    used = set(read)
-    skipped = [file.path for group in groups for file in group.files.values() if file.path not in used]
-    unnamed = [extract.path for extract in extracts if extract.path not in used and extract.unnamed()]
-    return joined.survey(variables, read, skipped, unnamed)
+    skipped = [file.path for group in groups for file in group.files.values() if file.path not in read]
+    unnamed = [extract.path for extract in extracts if extract.path not in read and extract.unnamed()]
+    return joined.survey(variables, read=read, skipped=skipped, unnamed=unnamed)
 
 
 def _open_all(
@@ -140,7 +140,7 @@ def _open_all(
     extracts: list[Extract] = []
     reasons: dict[Path, str] = {}
     for group in groups:
-        for source in group.data():
+        for source in group.beside(*DATA):
             if source.path.resolve() in maps:
                 continue
             try:
@@ -162,29 +162,23 @@ def _open_all(
 def _read_values(extract: Extract, positions: Collection[int]) -> tuple[np.ndarray, dict[int, np.ndarray]]:
     """Return the respondents' numbers, ascending, and their codes in some columns by the column's position."""
     wanted = sorted({extract.respondent, *positions})
-    parts: dict[int, list[np.ndarray]] = {position: [] for position in wanted}
-    labels = dict.fromkeys(wanted, 0)
     try:
         with extract.data.open() as stream:
             for _ in range(extract.header_rows):
                 stream.readline()
-            for table in text_columns(stream, len(extract.columns), wanted, extract.delimiter):
-                for position in wanted:
-                    integers, wrong = whole_numbers(table[str(position)])
-                    parts[position].append(integers)
-                    labels[position] += int(wrong.sum())
+            codes, wrong = code_columns(stream, len(extract.columns), wanted, extract.delimiter)
     except NotATableError as error:
         raise InputError(f"{extract.path}: {_not_regular(extract, error)}") from None
-    if not parts[extract.respondent]:
+    if not len(codes[0]):
         raise InputError(f"{extract.path}: no rows of data; download it again.")
-    for position, wrong in labels.items():
-        if wrong:
+    for position, cells in zip(wanted, wrong, strict=True):
+        if len(cells):
             raise InputError(
-                f"{extract.path}, column {extract.columns[position]}: cells that are no whole numbers: {wrong:,}. Give "
-                "the codes, not their labels: the .csv or .dat as the NLS Investigator made it, before a program put "
-                "labels in place of codes."
+                f"{extract.path}, column {extract.columns[position]}: cells that are no whole numbers: {len(cells):,}. "
+                "Give the codes, not their labels: the .csv or .dat as the NLS Investigator made it, before a program "
+                "put labels in place of codes."
             )
-    columns = {position: np.concatenate(arrays) for position, arrays in parts.items()}
+    columns = dict(zip(wanted, codes, strict=True))
     persons = columns[extract.respondent].astype(np.int64)
     where = f"{extract.path}, column {extract.columns[extract.respondent]}"
     if missing := int((persons <= 0).sum()):
@@ -195,7 +189,7 @@ def _read_values(extract: Extract, positions: Collection[int]) -> tuple[np.ndarr
             "it needs one row a respondent (years side by side, not below each other)."
         )
     counted = extract.codebook[RESPONDENT].respondents if RESPONDENT in extract.codebook else 0
-    if extract.own_codebooks and len(persons) < counted:
+    if extract.described_by_own and len(persons) < counted:
         raise InputError(
             f"{extract.path}: {len(persons):,} rows, but the codebook of the same name counts {counted:,} respondents; "
             "the file is cut off, download it again (or, if you made it of some respondents, take the .cdb away)."
@@ -220,24 +214,19 @@ def _not_regular(extract: Extract, error: NotATableError) -> str:
     )
 
 
-def _check_cohort(extract: Extract, cohort: str, variables: Iterable[Variable]) -> None:
-    """Refuse an extract whose columns, or the files beside it, say that it is of the other cohort.
-
-    The evidence, strongest first: the question name of R0000100 (CASEID or PUBID), a tagset of the same name,
-    reference numbers that only the other cohort's list of variables has.
-    """
+def _check_cohort(extract: Extract, cohort: str, variables: Iterable[Variable]) -> bool:
+    """Refuse an extract that is of the other cohort by what `_evidence` tells; say whether it tells anything."""
     found, reason = _evidence(extract, cohort, variables)
-    if found and found != cohort:
-        raise InputError(_refusal(extract, found, cohort, reason))
+    if found == _OTHER[cohort]:
+        raise _other_cohort(extract, cohort, reason)
+    return bool(found)
 
 
-def _check_respondents(extract: Extract, cohort: str, persons: np.ndarray) -> None:
+def _check_respondents(extract: Extract, cohort: str, persons: np.ndarray, is_told: bool) -> None:
     """Refuse respondents (numbers, ascending) that are all those of the other cohort, or that this one has not."""
     size = (len(persons), int(persons[-1]))
-    other = next(name for name in COHORT_SIZES if name != cohort)
-    if size == COHORT_SIZES[other] and _evidence(extract, cohort, ())[0] != cohort:
-        reason = f"it has the {size[0]:,} respondents of that cohort"
-        raise InputError(_refusal(extract, other, cohort, reason))
+    if size == COHORT_SIZES[_OTHER[cohort]] and not is_told:
+        raise _other_cohort(extract, cohort, f"it has the {size[0]:,} respondents of that cohort")
     highest = COHORT_SIZES[cohort][1]
     if above := int((persons > highest).sum()):
         raise InputError(
@@ -248,38 +237,41 @@ def _check_respondents(extract: Extract, cohort: str, persons: np.ndarray) -> No
 
 
 def _evidence(extract: Extract, cohort: str, variables: Iterable[Variable]) -> tuple[str, str]:
-    """Return the cohort that an extract is of, and why; empty where nothing tells."""
+    """Return the cohort that an extract is of, and why; empty where nothing tells.
+
+    The evidence, strongest first: the question name of R0000100 (CASEID or PUBID), a tagset of the same name,
+    reference numbers that only the other cohort's list of variables has.
+    """
+    entry = extract.codebook.get(RESPONDENT)
+    # A codebook of another name may be of another file; it must describe every column to count.
+    theirs = extract.described_by_own or extract.references.keys() <= extract.codebook.keys()
+    is_numbered = extract.references.get(RESPONDENT) == extract.respondent
     for question, found in RESPONDENT_QUESTIONS.items():
-        if extract.stated.get(extract.respondent, ("",))[0] == question:
+        if not is_numbered and extract.questions[extract.respondent][0] == question:
             return found, f"its column of respondents is {question}"
-        entry = extract.codebook.get(RESPONDENT)
-        # A codebook of another name may be of another file; it must describe every column to count.
-        theirs = extract.own_codebooks or extract.references.keys() <= extract.codebook.keys()
         if entry and theirs and comparable(entry.question) == question:
             return found, f"{extract.codebooks[0].path.name} calls {RESPONDENT} {question}"
     if extract.tagset:
         return extract.tagset, "the tagset of the same name ends so"
-    other = next(name for name in COHORT_SIZES if name != cohort)
-    own, theirs = (
-        {variable.name for variable in known if variable.name not in ("", RESPONDENT)}
-        for known in ([*variables_of(cohort), *variables], variables_of(other))
-    )
-    only_theirs = (theirs - own) & extract.references.keys()
-    if len(only_theirs) > 1 and not own & extract.references.keys():
+    other = _OTHER[cohort]
+    own = {variable.name for variable in (*variables_of(cohort), *variables)}
+    only_theirs = {variable.name for variable in variables_of(other)} - own - {RESPONDENT}
+    only_theirs &= extract.references.keys()
+    if len(only_theirs) > 1 and not (own - {RESPONDENT}) & extract.references.keys():
         return other, f"it has {len(only_theirs)} variables of that cohort and none of this"
     return "", ""
 
 
-def _refusal(extract: Extract, found: str, cohort: str, reason: str) -> str:
-    return (
-        f"{extract.path}: an extract of the {found.upper()}, not of the {cohort.upper()} ({reason}). "
-        f"Give {cohort.upper()} files, or convert it as {found}; keep the cohorts in folders of their own."
+def _other_cohort(extract: Extract, cohort: str, reason: str) -> InputError:
+    return InputError(
+        f"{extract.path}: an extract of the {_OTHER[cohort].upper()}, not of the {cohort.upper()} ({reason}). Give "
+        f"{cohort.upper()} files, or convert it as {_OTHER[cohort]}; keep the cohorts in folders of their own."
     )
 
 
 def _release_column(extract: Extract) -> dict[int, str]:
     """Return the column that tells an extract's release: its question name, which may be unknown, by position."""
-    for position, (question, _) in {**extract.described(), **extract.stated}.items():
+    for position, (question, _) in extract.questions.items():
         if is_release(question):
             return {position: question}
     if _RELEASE_NUMBER in extract.references:
@@ -300,41 +292,43 @@ def _check_releases(releases: Sequence[tuple[Path, str, set[int]]]) -> None:
 
 
 def _check_interviewed(
-    joined: JoinedColumns, variables: Iterable[Variable], mapped: Mapping[tuple, MappedColumn]
+    joined: JoinedColumns, variables: Iterable[Variable], mapped: Mapping[Key, MappedColumn]
 ) -> None:
     """Refuse variables of one survey year that disagree on who was interviewed.
 
     More than one in a hundred of the respondents that two variables of a year both have were not interviewed by one
     of them alone; named are the two that disagree most.
     """
-    years: dict[int, dict[tuple, Variable]] = {}
+    years: dict[int, dict[Key, Variable]] = {}
     for variable in variables:
-        single = variable.year != CROSS_ROUND and variable.concept not in (WEEKLY, *_NOT_OF_A_ROUND)
+        single = not variable.of_no_year and variable.concept not in _NOT_OF_A_ROUND
         if single and variable.key in joined.columns:
             years.setdefault(variable.year, {})[variable.key] = variable
     for year, asked in years.items():
-        known = {key: joined.columns[key] != NO_VALUE for key in asked}
-        absent = {key: joined.columns[key] == NON_INTERVIEW for key in asked}
-        disagreements = []
-        for pair in itertools.combinations(asked, 2):
-            both = known[pair[0]] & known[pair[1]]
-            size, differing = int(both.sum()), int(((absent[pair[0]] != absent[pair[1]]) & both).sum())
-            if differing > _TOLERATED * size:
-                disagreements.append((differing / size, differing, size, pair))
-        if disagreements:
-            _, differing, size, pair = max(disagreements)
-            rows = [mapped[key] for key in pair if key in mapped]
-            by = {
-                key: f", column {row.column!r} by row {row.row} of {row.source}"
-                for key, row in mapped.items()
-            }
-            names = " and ".join(f"{asked[key]} in {joined.found[key]}{by.get(key, '')}" for key in pair)
+        keys, codes = list(asked), np.stack([joined.columns[key] for key in asked])
+        known, absent = (codes != NO_VALUE).astype(float), (codes == NON_INTERVIEW).astype(float)
+        both, by_one = known @ known.T, absent @ (known - absent).T  # respondents of each pair of variables
+        differing = by_one + by_one.T
+        pairs = np.argwhere(np.triu(differing > _TOLERATED * both))
+        if len(pairs):
+            sizes = (
+                (int(differing[*pair]), int(both[*pair]), [keys[place] for place in pair]) for pair in pairs
+            )
+            _, few, size, named = max((few / size, few, size, named) for few, size, named in sizes)
+            names = " and ".join(_named(asked[key], joined, mapped) for key in named)
+            rows = [mapped[key] for key in named if key in mapped]
             mend = f"Mend the years in {rows[0].source}" if rows else "Check the names of the columns"
             raise InputError(
-                f"{year}: {names} disagree on who was interviewed (code {NON_INTERVIEW}) for {differing:,} of the "
-                f"{size:,} respondents that both have, so one of them is of another year. "
-                f"{mend}, or download the files anew, with codes as the NLS Investigator gives them."
+                f"{year}: {names} disagree on who was interviewed (code {NON_INTERVIEW}) for {few:,} of the {size:,} "
+                f"respondents that both have, so one of them is of another year. {mend}, or download the files anew, "
+                "with codes as the NLS Investigator gives them."
             )
+
+
+def _named(variable: Variable, joined: JoinedColumns, mapped: Mapping[Key, MappedColumn]) -> str:
+    row = mapped.get(variable.key)
+    by = f", column {row.column!r} by row {row.row} of {row.source}" if row else ""
+    return f"{variable} in {joined.found[variable.key]}{by}"
 
 
 def _nothing_found(raw: Path, cohort: str, reasons: dict[Path, str], variables: Sequence[Variable]) -> str:

@@ -31,7 +31,7 @@ import pandas as pd
 from labor_llm.errors import InputError
 from labor_llm.surveys.nls.extracts import NON_INTERVIEW
 from labor_llm.surveys.rules import SurveyInterviews, sorted_interviews, worded
-from labor_llm.surveys.variables import RawSurvey, Variable, variables_of
+from labor_llm.surveys.variables import WEEKLY, RawSurvey, Variable, variables_of
 
 SURVEY = "NLSY79"
 YEARS = (*range(1979, 1995), *range(1996, 2023, 2))
@@ -45,7 +45,7 @@ REGIONS = {1: "northeast", 2: "northcentral", 3: "south", 4: "west"}
 BIRTH_YEARS = range(1955, 1967)
 # Every code of the weekly array from 100 on is a job (round x 100 + number of the job); 0 is no information.
 WEEKLY_STATUS = {2: "not working", 3: "working", 4: "unemployed", 5: "out of the labor force", 7: "military"}
-FIRST_JOB_CODE = 100
+FIRST_JOB_CODE, _JOB = 100, 3
 EMPLOYMENT_STATUS_RECODE = {
     1: "working",
     2: "working",
@@ -61,15 +61,18 @@ _DAYS_BEFORE = 12 * 7
 _ENROLLED = {1: False, 2: True, 3: True, 4: False}
 # Completed years of schooling; 95 is an ungraded school.
 _GRADES = {grade: grade for grade in range(21)}
+# The occupation's variables to 2000; from 2002 on there is the last alone, in another frame.
+_FRAMES = {
+    "occupation_1980_cps": "census1980",
+    "occupation_1980_job1": "census1980",
+    "occupation_1970_cps": "census1970",
+    "occupation_job1": "census1970",
+}
 # Everyone who was interviewed has an answer other than -5 to one of these.
 _ASKED_OF_ALL = (
-    "interview_month", "interview_year", "occupation_1970_cps", "occupation_1980_cps", "occupation_1980_job1",
-    "occupation_job1", "employment_status_recode", "enrollment_revised", "enrollment", "schooling_revised",
-    "schooling", "region",
+    *_FRAMES, "interview_month", "interview_year", "employment_status_recode", "enrollment_revised", "enrollment",
+    "schooling_revised", "schooling", "region",
 )  # fmt: skip
-_OCCUPATION = ("occupation_1970_cps", "occupation_1980_cps", "occupation_1980_job1", "occupation_job1")
-
-
 # Of both cohorts.
 REMEDY = (
     "Add what is missing to the extract in the NLS Investigator and download it with its codebook (.sdf or .cdb); "
@@ -92,16 +95,14 @@ class Nlsy79Options:
 
 def nlsy79_variables() -> list[Variable]:
     """Return all variables that the reader looks for, the weekly array included."""
-    weekly = [
-        Variable("weekly_status", week, "W0061300" if week == 1 else "", f"STATUS_WK_NUM{week:04d}")
-        for week in _WEEKS
-    ]
+    first = {1: "W0061300"}
+    weekly = [Variable(WEEKLY, week, first.get(week, ""), f"STATUS_WK_NUM{week:04d}") for week in _WEEKS]
     return [*variables_of("nlsy79"), *weekly]
 
 
 def missing_years(raw: RawSurvey) -> list[int]:
     """Return the survey years for which the files have no occupation at all."""
-    return [year for year in YEARS if not any(year in raw.years(concept) for concept in _OCCUPATION)]
+    return [year for year in YEARS if not any(raw.has(concept, year) for concept in _FRAMES)]
 
 
 def nlsy79_interviews(raw: RawSurvey, options: Nlsy79Options | None = None) -> SurveyInterviews:
@@ -127,7 +128,7 @@ def _check_required(raw: RawSurvey) -> None:
     absent = [name for concept, name in required.items() if not raw.years(concept)]
     if not raw.years("birth_year"):
         absent.append("R0000500 Q1-3_A~Y (1979) or R0410300 (1981), the year of birth")
-    if not any(raw.years(concept) for concept in _OCCUPATION):
+    if not any(raw.years(concept) for concept in _FRAMES):
         absent.append("an occupation of any year (CPSOCC70, CPSOCC80 or OCCALL-EMP.01)")
     if not raw.years("schooling_revised") and not raw.years("schooling"):
         absent.append("years of schooling of any year (HGCREV79 to HGCREV12, R0216701 of 1979)")
@@ -175,7 +176,7 @@ def described(raw: RawSurvey, birth_year: pd.Series, ethnicities: dict[int, str]
 
 def _interviews_of(raw: RawSurvey, year: int, options: Nlsy79Options) -> pd.DataFrame:
     """Return the interviews of one survey year; empty if the files have nothing of that year."""
-    asked = [(concept, "", year) for concept in _ASKED_OF_ALL if year in raw.years(concept)]
+    asked = [(concept, "", year) for concept in _ASKED_OF_ALL if raw.has(concept, year)]
     if not asked:
         return pd.DataFrame()
     interviewed = (raw.values[asked] != NON_INTERVIEW).fillna(False).any(axis=1)
@@ -199,78 +200,64 @@ def _interviews_of(raw: RawSurvey, year: int, options: Nlsy79Options) -> pd.Data
 def _occupation(raw: RawSurvey, year: int, options: Nlsy79Options) -> tuple[str | None, pd.Series]:
     """Return the frame and the raw answers of the main job's occupation in a year."""
     if year >= 2002:
-        concepts = {"occupation_job1": "census2000" if year == 2002 else "census2002"}
+        frames = [("occupation_job1", "census2000" if year == 2002 else "census2002")]
     else:
-        frame_1980 = dict.fromkeys(("occupation_1980_cps", "occupation_1980_job1"), "census1980")
-        frame_1970 = dict.fromkeys(("occupation_1970_cps", "occupation_job1"), "census1970")
-        preferred = options.frame_1982_2000 == "census1980"
-        concepts = {**frame_1980, **frame_1970} if preferred else {**frame_1970, **frame_1980}
-    for concept, frame in concepts.items():
-        if year in raw.years(concept):
+        frames = sorted(_FRAMES.items(), key=lambda item: item[1] != options.frame_1982_2000)
+    for concept, frame in frames:
+        if raw.has(concept, year):
             return frame, raw.get(concept, year)
     return None, raw.get("occupation_job1", year)
 
 
 def _employment(raw: RawSurvey, year: int, answer: pd.Series) -> np.ndarray:
     """Return the state of employment: weekly array, else recode, else what the occupation's answer tells."""
-    by_occupation = np.select(
-        [(answer > 0).fillna(False), (answer == VALID_SKIP).fillna(False)],
-        ["working", "not working"],
-        default="unknown",
-    )
+    employment = _weekly_employment(raw, year)
     recode = worded(raw.get("employment_status_recode", year), EMPLOYMENT_STATUS_RECODE)
-    employment = np.where(recode != "unknown", recode, by_occupation)
-    weekly = _weekly_employment(raw, year)
-    return np.where(weekly != "unknown", weekly, employment).astype(object)
+    codes = answer.to_numpy("int64", na_value=0)
+    by_occupation = np.select([codes > 0, codes == VALID_SKIP], ["working", "not working"], default="unknown")
+    for stand_in in (recode, by_occupation):
+        employment = np.where(employment != "unknown", employment, stand_in)
+    return employment.astype(object)
 
 
 def _interview_months(raw: RawSurvey, year: int) -> np.ndarray:
-    """Return the calendar month of each interview [persons] as year x 12 + month - 1; -1 where it is not known."""
-    month = raw.get("interview_month", year).fillna(0).to_numpy("int64")
-    stated = raw.get("interview_year", year).fillna(-1).to_numpy("int64")
+    """Return the calendar month (datetime64[M]) of each interview [persons]; NaT where it is not known."""
+    month, stated = raw.codes("interview_month", year), raw.codes("interview_year", year)
     # Rounds of the 1990s may write 93 for 1993.
     stated = np.where((stated >= 0) & (stated < 100), stated + 1900, stated)
     spilled = (year >= _AUTUMN_ROUNDS) & (month < _AUTUMN)
     calendar_year = np.where(np.isin(stated - year, _YEARS_OF_ROUND), stated, year + spilled)
-    return np.where((month >= 1) & (month <= 12), calendar_year * 12 + month - 1, -1)
+    months = ((calendar_year - 1970) * 12 + month - 1).astype("datetime64[M]")
+    return np.where((month >= 1) & (month <= 12), months, np.datetime64("NaT"))
 
 
 def _weekly_employment(raw: RawSurvey, year: int) -> np.ndarray:
     """Return the most frequent status over the weeks of the interview's month, or what stands in for it."""
-    names = np.array(["unknown", *dict.fromkeys(WEEKLY_STATUS.values())], dtype=object)
-    weeks, ends = _weeks_near(raw, year)
-    if not weeks:
-        return np.full(len(raw.values), "unknown", dtype=object)
-    codes = np.stack(
-        [raw.get("weekly_status", week).fillna(0).to_numpy("int64") for week in weeks], axis=1
-    )  # [persons, weeks]
-    status = np.zeros(codes.shape, dtype=np.int64)
-    for code, name in WEEKLY_STATUS.items():
-        status[codes == code] = list(names).index(name)
-    status[codes >= FIRST_JOB_CODE] = list(names).index("working")
-    counted = _counted_weeks(status > 0, ends, _interview_months(raw, year), year)
-    # A later week weighs a little more, so that it decides a tie and nothing else.
-    weights = 1 + np.arange(len(weeks)) / (1000 * len(weeks))
-    votes = np.stack(
-        [((status == kind) & counted) @ weights for kind in range(len(names))], axis=1
-    )  # [persons, kinds]
-    votes[:, 0] = 0
-    return names[np.where(votes.any(axis=1), votes.argmax(axis=1), 0)]
-
-
-def _weeks_near(raw: RawSurvey, year: int) -> tuple[list[int], np.ndarray]:
-    """Return the weeks at hand that a round's interviews may need, and the days that end them (datetime64[D])."""
     months = _interview_months(raw, year)
-    months = np.append(months[months >= 0], [year * 12, year * 12 + 11])
-    first, last = _first_days(np.array([months.min(), months.max() + 1]))
-    weeks = np.array(raw.years("weekly_status"), dtype=np.int64)
+    weeks = np.array(raw.years(WEEKLY), dtype=np.int64)
     ends = np.datetime64(_LAST_DAY_OF_WEEK_1, "D") + 7 * (weeks - 1)
+    # Only the weeks that some interview of the round may need are looked at.
+    possible = np.append(
+        months[~np.isnat(months)], [np.datetime64(f"{year}-{month}") for month in ("01", "12")]
+    )
+    first, last = np.array([possible.min(), possible.max() + 1]).astype("datetime64[D]")
     near = (ends >= first - _DAYS_BEFORE) & (ends < last)
-    return weeks[near].tolist(), ends[near]
+    if not near.any():
+        return np.full(len(raw.values), "unknown", dtype=object)
+    codes = np.stack([raw.codes(WEEKLY, week) for week in weeks[near].tolist()], axis=1)  # [persons, weeks]
+    status = np.where(codes >= FIRST_JOB_CODE, _JOB, codes)
+    counted = _counted_weeks(np.isin(status, list(WEEKLY_STATUS)), ends[near], months, year)
+    # A later week weighs a little more, so that it decides a tie and nothing else.
+    weights = 1 + np.arange(near.sum()) / (1000 * near.sum())
+    votes = np.stack(
+        [((status == code) & counted) @ weights for code in WEEKLY_STATUS], axis=1
+    )  # [persons, codes]
+    words = np.array(list(WEEKLY_STATUS.values()), dtype=object)[votes.argmax(axis=1)]
+    return np.where(votes.any(axis=1), words, "unknown")
 
 
 def _counted_weeks(known: np.ndarray, ends: np.ndarray, months: np.ndarray, year: int) -> np.ndarray:
-    """Return which weeks tell the employment at the interview [persons, weeks].
+    """Return which weeks, of those with information, tell the employment at the interview [persons, weeks].
 
     Args:
         known: where a week has information [persons, weeks].
@@ -278,19 +265,14 @@ def _counted_weeks(known: np.ndarray, ends: np.ndarray, months: np.ndarray, year
         months: as `_interview_months` gives them.
         year: survey year, whose weeks count where the month is not known.
     """
-    month_of_week = ends.astype("datetime64[M]").astype(np.int64) + 1970 * 12
-    in_month = known & (month_of_week == months[:, None])
-    first_day = _first_days(months)[:, None]
+    in_month = known & (ends.astype("datetime64[M]") == months[:, None])
+    first_day = months.astype("datetime64[D]")[:, None]
     before = known & (ends < first_day) & (ends >= first_day - _DAYS_BEFORE)
     # The latest alone.
     before &= np.cumsum(before[:, ::-1], axis=1)[:, ::-1] == 1
-    in_year = known & (month_of_week // 12 == year)
-    return np.where((months < 0)[:, None], in_year, np.where(in_month.any(axis=1)[:, None], in_month, before))
-
-
-def _first_days(months: np.ndarray) -> np.ndarray:
-    """Return the first day (datetime64[D]) of months given as year x 12 + month - 1."""
-    return (months - 1970 * 12).astype("datetime64[M]").astype("datetime64[D]")
+    in_year = known & (ends.astype("datetime64[Y]") == np.datetime64(str(year)))
+    told = np.where(in_month.any(axis=1)[:, None], in_month, before)
+    return np.where(np.isnat(months)[:, None], in_year, told)
 
 
 def date_of_week(week: int) -> datetime.date:

@@ -42,19 +42,23 @@ INVALID_SKIP = -3
 
 ETHNICITIES = {1: "black or african american", 2: "hispanic", 3: "mixed race", 4: "non-black non-hispanic"}
 BIRTH_YEARS = range(1980, 1985)
+# The codes that the cohort has of variables without which nothing can be read.
+_OF_PERSONS = {
+    "sex": ("KEY!SEX", (0, *GENDERS)),
+    "race": ("KEY!RACE_ETHNICITY", tuple(ETHNICITIES)),
+    "birth_year": ("KEY!BDATE_Y", tuple(BIRTH_YEARS)),
+}
 _ENROLLED = {status: status >= 8 for status in range(1, 12)}
 HIGHEST_GRADE = 20
-# The jobs of the weekly array: year of the round and number of the job, from 9701 on.
+# The weekly array: codes 1 and 3 are options; jobs, from 9701 on, are year of the round and number of the job.
+_WEEKLY_STATUS = {2: "not working", 4: "unemployed", 5: "out of the labor force", 6: "military"}
 FIRST_EMPLOYER = 9701
-UNEMPLOYED, OUT_OF_THE_LABOR_FORCE, ARMED_FORCES = 4, 5, 6
-CIVILIAN_CODES = range(1, 9800)
-MILITARY_CODES = range(9800, 9841)
+CIVILIAN_CODES, MILITARY_CODES = range(1, 9800), range(9800, 9841)
 # The day of the month for which an interview counts whose day is not in the public files.
 MID_MONTH = 15
 _WEEKS_BEFORE = 12
 # Reference numbers of the weekly array (E0011701 is week 1 of 1997) are documented up to this year.
 _LAST_NUMBERED = 2020
-_OF_ROUND = ("interview_month_number", "interview_day", "region", "enrollment", "schooling", "main_job_flag")
 
 
 def occupation_concept(job: int) -> str:
@@ -62,7 +66,10 @@ def occupation_concept(job: int) -> str:
     return f"occupation_2002_job{job:02d}"
 
 
-_OCCUPATIONS = tuple(occupation_concept(job) for job in JOBS)
+_OF_ROUND = (
+    "interview_month_number", "interview_day", "region", "enrollment", "schooling", "main_job_flag",
+    *map(occupation_concept, JOBS),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -80,17 +87,6 @@ class Nlsy97Options:
     main_job: Literal["flagged", "first"] = "flagged"
     not_searching: Literal["out of the labor force", "not working", "unknown"] = "out of the labor force"
     gap_unknown: Literal["working", "not working", "unknown"] = "working"
-
-    def weekly_status(self) -> dict[int, str]:
-        """Return the employment that each weekly status below `FIRST_EMPLOYER` means; others tell nothing."""
-        return {
-            1: self.not_searching,
-            2: "not working",
-            3: self.gap_unknown,
-            UNEMPLOYED: "unemployed",
-            OUT_OF_THE_LABOR_FORCE: "out of the labor force",
-            ARMED_FORCES: "military",
-        }
 
 
 def weekly_variables() -> list[Variable]:
@@ -114,7 +110,7 @@ def nlsy97_variables() -> list[Variable]:
 
 def missing_rounds(raw: RawSurvey) -> list[int]:
     """Return the rounds of which the files have no variable at all, the weekly array aside."""
-    return [year for year in ROUNDS if not _columns_of(raw, year)]
+    return [year for year in ROUNDS if not any(raw.has(concept, year) for concept in _OF_ROUND)]
 
 
 def week_index(dates: np.ndarray) -> np.ndarray:
@@ -149,61 +145,39 @@ def nlsy97_interviews(raw: RawSurvey, options: Nlsy97Options | None = None) -> S
     return SurveyInterviews(SURVEY, persons, interviews)
 
 
-def _columns_of(raw: RawSurvey, year: int) -> list[tuple[str, str, int]]:
-    """The variables of one round that were found."""
-    keys = [(concept, "", year) for concept in (*_OF_ROUND, *_OCCUPATIONS)]
-    return [key for key in keys if key in raw.values.columns]
-
-
 def _coded(raw: RawSurvey, concept: str, year: int = CROSS_ROUND) -> np.ndarray:
     """One variable's codes [persons], int64; a respondent whom no file has counts as not interviewed."""
-    return raw.get(concept, year).to_numpy("int64", na_value=NON_INTERVIEW)
+    return raw.codes(concept, year, blank=NON_INTERVIEW)
 
 
 def _checked_rounds(raw: RawSurvey) -> list[int]:
-    """Return the rounds at hand, after checking that the variables that they need are there."""
+    """Return the rounds at hand, after checking that the variables that they need are there, with codes of theirs."""
     remedy = REMEDY.format("nlsy97")
-    absent = [
-        str(variable)
-        for variable in variables_of("nlsy97")
-        if variable.concept in ("sex", "race", "birth_year") and variable.key not in raw.values.columns
-    ]
-    if absent:
+    needed = [variable for variable in variables_of("nlsy97") if variable.concept in _OF_PERSONS]
+    if absent := [str(variable) for variable in needed if not raw.has(variable.concept)]:
         raise InputError(f"{SURVEY}: no file has {'; nor '.join(absent)}. {remedy}")
-    rounds = [year for year in ROUNDS if _columns_of(raw, year)]
+    lacking = missing_rounds(raw)
+    rounds = [year for year in ROUNDS if year not in lacking]
     if not rounds:
         raise InputError(
             f"{SURVEY}: no file has an answer of any round, such as YEMP_OCCODE-2002.01. "
             "Add the variables that `labor-llm variables nlsy97` lists to the extract in the NLS Investigator."
         )
-    if "schooling" not in raw.values.columns.get_level_values("concept"):
+    if not raw.years("schooling"):
         raise InputError(
             f"{SURVEY}: no file has CV_HGC_EVER_EDT of any round, the highest grade completed. {remedy}"
         )
-    for year in rounds:
-        if (occupation_concept(1), "", year) not in raw.values.columns:
-            raise InputError(
-                f"{SURVEY}, round {year}: no file has YEMP_OCCODE-2002.01 ({year}), the occupation, though other "
-                f"answers of that round are there. {remedy}"
-            )
-    _check_codes(raw, rounds)
-    return rounds
-
-
-def _check_codes(raw: RawSurvey, rounds: list[int]) -> None:
-    """Refuse codes that only another cohort or another question has."""
-    allowed = {
-        "sex": ("KEY!SEX", (0, *GENDERS)),
-        "race": ("KEY!RACE_ETHNICITY", tuple(ETHNICITIES)),
-        "birth_year": ("KEY!BDATE_Y", tuple(BIRTH_YEARS)),
-    }
-    for concept, (question, codes) in allowed.items():
+    if without := [year for year in rounds if not raw.has(occupation_concept(1), year)]:
+        raise InputError(
+            f"{SURVEY}, round {without[0]}: no file has YEMP_OCCODE-2002.01 ({without[0]}), the occupation, though "
+            f"other answers of that round are there. {remedy}"
+        )
+    for concept, (question, allowed) in _OF_PERSONS.items():
         found = _coded(raw, concept)
-        wrong = int(((found >= 0) & ~np.isin(found, codes)).sum())
-        if wrong:
+        if wrong := int(((found >= 0) & ~np.isin(found, allowed)).sum()):
             raise InputError(
                 f"{SURVEY}, {question}: {wrong:,} of {len(found):,} respondents have another code than "
-                f"{', '.join(map(str, codes))}. Check that the files are the NLSY97's (R0000100 is the respondent's "
+                f"{', '.join(map(str, allowed))}. Check that the files are the NLSY97's (R0000100 is the respondent's "
                 "number in the NLSY79, too), with codes as they are downloaded."
             )
     codes = np.concatenate([_coded(raw, occupation_concept(1), year) for year in rounds])
@@ -213,14 +187,13 @@ def _check_codes(raw: RawSurvey, rounds: list[int]) -> None:
             f"{SURVEY}, YEMP_OCCODE-2002.01: no occupation has four digits, so these are not the codes of the Census "
             "of 2002. Take YEMP_OCCODE-2002, not YEMP_OCCODE (Census of 1990)."
         )
+    return rounds
 
 
 def _interviews_of(
     raw: RawSurvey, year: int, weekly: tuple[int, np.ndarray], options: Nlsy97Options
 ) -> pd.DataFrame:
-    interviewed = np.zeros(len(raw.values), dtype=bool)
-    for concept, _, _ in _columns_of(raw, year):
-        interviewed |= _coded(raw, concept, year) != NON_INTERVIEW
+    interviewed = np.any([_coded(raw, concept, year) != NON_INTERVIEW for concept in _OF_ROUND], axis=0)
     answer = _main_job(raw, year, options)
     code, grade = pd.Series(answer, dtype="Int64"), pd.Series(_coded(raw, "schooling", year), dtype="Int64")
     table = pd.DataFrame(
@@ -240,12 +213,12 @@ def _interviews_of(
 def _main_job(raw: RawSurvey, year: int, options: Nlsy97Options) -> np.ndarray:
     """Return what the respondents [persons] answered on the occupation of their main job; -3 where it was not read."""
     answer = _coded(raw, occupation_concept(1), year)
-    if options.main_job == "first" or ("main_job_flag", "", year) not in raw.values.columns:
+    if options.main_job == "first" or not raw.has("main_job_flag", year):
         return answer
     flag = _coded(raw, "main_job_flag", year)
     answer = np.where(flag == VALID_SKIP, VALID_SKIP, np.where(flag > 1, INVALID_SKIP, answer))
     for job in JOBS[1:]:
-        if (occupation_concept(job), "", year) in raw.values.columns:
+        if raw.has(occupation_concept(job), year):
             answer = np.where(flag == job, _coded(raw, occupation_concept(job), year), answer)
     return answer
 
@@ -262,7 +235,8 @@ def _interview_weeks(raw: RawSurvey, year: int) -> np.ndarray:
 
 def _employment(status: np.ndarray, answer: np.ndarray, options: Nlsy97Options) -> np.ndarray:
     """Return the words [persons] for the status of a week, or for the occupation where no week tells it."""
-    employment = worded(status, options.weekly_status()).copy()
+    words = _WEEKLY_STATUS | {1: options.not_searching, 3: options.gap_unknown}
+    employment = worded(status, words).copy()
     employment[status >= FIRST_EMPLOYER] = "working"
     unknown = employment == "unknown"
     employment[unknown & (answer > 0) & (answer < CIVILIAN_CODES.stop)] = "working"
@@ -274,11 +248,11 @@ def _employment(status: np.ndarray, answer: np.ndarray, options: Nlsy97Options) 
 
 def _weekly_array(raw: RawSurvey) -> tuple[int, np.ndarray]:
     """Return the running number of the first week and the status [persons, weeks] of each week since, 0 if none."""
-    index = {number: week_index_of(number) for concept, _, number in raw.values.columns if concept == WEEKLY}
+    index = {number: week_index_of(number) for number in raw.years(WEEKLY)}
     first = min(index.values(), default=0)
     status = np.zeros((len(raw.values), max(index.values(), default=0) - first + 1), dtype=np.int32)
     for number, week in index.items():
-        status[:, week - first] = raw.get(WEEKLY, number).to_numpy("int32", na_value=0)
+        status[:, week - first] = raw.codes(WEEKLY, number, blank=0)
     return first, status
 
 

@@ -34,7 +34,6 @@ from labor_llm.surveys.psid.waves import (
     SURVEY,
     WAVES,
     check_psid,
-    codes,
     file_of,
     heads_and_spouses,
     in_words,
@@ -45,7 +44,6 @@ from labor_llm.surveys.psid.waves import (
 from labor_llm.surveys.rules import SurveyInterviews
 from labor_llm.surveys.variables import RawSurvey, Variable
 
-UNKNOWN = "unknown"
 GENDERS = {1: "male", 2: "female"}
 # Below this share of equal statuses, or above this one of workers without an occupation, files are mixed up; fewer
 # heads (or spouses) than these prove nothing.
@@ -64,10 +62,9 @@ RACES = {
 }
 # Mexican, Mexican American, Chicano, Puerto Rican, Cuban, combination, other Spanish; 0 is none of these.
 HISPANIC_ORIGINS = range(1, 8)
-_FIRST_BIRTH_YEAR_WAVE = 1983
 _BIRTH_YEARS_FROM = 1850
 # Age 1 stands for newborns too.
-_AGES = (2, 120)
+_AGES = range(2, 121)
 _OUT = "out of the labor force"
 # Retired, permanently disabled, keeping house, student; 2 and 8 are options.
 _EMPLOYMENT = {1: "working", 3: "unemployed", 4: _OUT, 5: _OUT, 6: _OUT, 7: _OUT}
@@ -80,7 +77,7 @@ MILITARY = {
     "census2000": (980, 981, 982, 983),
     "census2010": (9800, 9810, 9820, 9830),
 }
-_GRADES = (1, 17)
+_GRADES = range(1, 18)
 
 
 def psid_persons(raw: RawSurvey, records: pd.DataFrame) -> pd.DataFrame:
@@ -96,30 +93,31 @@ def psid_persons(raw: RawSurvey, records: pd.DataFrame) -> pd.DataFrame:
     * `family`: the interview number of 1968 (ER30001), the sampled family from which the person's family stems.
 
     Args:
-        raw: the files' variables.
+        raw: what was read from the files.
         records: one row a record, sorted by person and year, with `row` (the person's position in `raw.values`),
             `person`, `year`, and the codes `race`, `hispanic` and `region` of that wave (-1 where there is none).
     """
     rows = np.unique(records["row"].to_numpy())
     persons = pd.DataFrame(index=pd.Index(raw.values.index.to_numpy("int64")[rows], name="person"))
-    sex = pd.Series(codes(raw, "sex", "person")[rows], index=persons.index)
-    ethnicity = most_frequent(records["person"], records["year"], ethnicities(records))
-    region = records["region"].map(REGIONS).groupby(records["person"]).first()
-    for name, known in (("gender", sex.map(GENDERS)), ("ethnicity", ethnicity), ("region", region)):
-        persons[name] = known.reindex(persons.index).astype(object).fillna(UNKNOWN)
+    sex = pd.Series(raw.codes("sex", role="person")[rows], index=persons.index)
+    known = {
+        "gender": sex.map(GENDERS),
+        "ethnicity": most_frequent(records["person"], records["year"], _ethnicities(records)),
+        "region": records["region"].map(REGIONS).groupby(records["person"]).first(),
+    }
+    for name, words in known.items():
+        persons[name] = words.reindex(persons.index).astype(object).fillna("unknown")
     persons["birth_year"] = _birth_years(raw, rows)
     persons["family"] = persons.index.to_numpy() // 1000
     return persons
 
 
-def ethnicities(records: pd.DataFrame) -> pd.Series:
+def _ethnicities(records: pd.DataFrame) -> pd.Series:
     """Return the ethnicity that each record's wave states, NA where it states none."""
-    starts = list(RACES)
-    list_of_answers = np.searchsorted(starts, records["year"].to_numpy(), side="right") - 1
     words = pd.Series(None, index=records.index, dtype=object)
-    for position, start in enumerate(starts):
-        asked = list_of_answers == position
-        words[asked] = records["race"][asked].map(RACES[start])
+    for start, meanings in RACES.items():
+        asked = records["year"] >= start
+        words[asked] = records["race"][asked].map(meanings)
     return words.mask(records["hispanic"].isin(HISPANIC_ORIGINS), "hispanic")
 
 
@@ -134,16 +132,15 @@ def most_frequent(person: pd.Series, year: pd.Series, value: pd.Series) -> pd.Se
 def _birth_years(raw: RawSurvey, rows: np.ndarray) -> pd.arrays.IntegerArray:
     """Return the year of birth of some rows of the raw values, `Int64`."""
     stated = []
-    for wave in (wave for wave in WAVES if wave >= _FIRST_BIRTH_YEAR_WAVE):
-        found = codes(raw, "birth_year", "person", wave)[rows]
+    for wave in WAVES:
+        found = raw.codes("birth_year", wave, "person")[rows]
         plausible = (found >= _BIRTH_YEARS_FROM) & (found <= wave)
         stated.append(pd.DataFrame({"person": rows, "year": wave, "value": found})[plausible])
-    stated = pd.concat(stated)
-    mode = most_frequent(stated["person"], stated["year"], stated["value"]).reindex(rows)
-    births = mode.to_numpy("float64", na_value=np.nan, copy=True)
+    births = most_frequent(*(column for _, column in pd.concat(stated).items())).reindex(rows)
+    births = births.to_numpy("float64", na_value=np.nan, copy=True)
     for wave in WAVES:
-        age = codes(raw, "age", "person", wave)[rows]
-        derived = np.isnan(births) & (age >= _AGES[0]) & (age <= _AGES[1])
+        age = raw.codes("age", wave, "person")[rows]
+        derived = np.isnan(births) & np.isin(age, _AGES)
         births[derived] = wave - age[derived]
     return pd.array(births, dtype="Float64").astype("Int64")
 
@@ -157,47 +154,37 @@ def check_agreement(raw: RawSurvey, waves: Sequence[int], spouses: bool = True) 
     half to two thirds of their heads. The main job's occupation is asked of whoever works. The thresholds lie between;
     they were set without genuine files, and can be switched off (`PsidOptions.consistency`).
 
-    Args:
-        raw: the files' variables.
-        waves: those to be checked, which have what `present_waves` asks for.
-        spouses: whether those of spouses are checked too.
-
     Raises:
         InputError: naming wave, variables and files, if of at least 50 heads or spouses whose status both files
             have less than 80 percent have the same, or if of at least 50 who work more than 20 percent have no
             occupation (0, inapplicable).
     """
     for year in waves:
-        of_role = dict(zip(("head", "spouse"), heads_and_spouses(raw, year), strict=True))
-        for role in ("head", "spouse") if spouses else ("head",):
-            _check_status(raw, year, role, of_role[role])
-            _check_occupation(raw, year, role, of_role[role])
-
-
-def _check_status(raw: RawSurvey, year: int, role: str, members: np.ndarray) -> None:
-    own, of_family = (codes(raw, _STATUS, of, year)[members] for of in ("person", role))
-    both = np.isin(own, _KNOWN) & np.isin(of_family, _KNOWN)
-    stated, equal = int(both.sum()), int((both & (own == of_family)).sum())
-    if stated >= FEWEST and equal < LOWEST_AGREEMENT * stated:
-        person, family = psid_variable(_STATUS, "person", year), psid_variable(_STATUS, role, year)
-        raise InputError(
-            f"{SURVEY} {year}: {_named(raw, person)} and {_named(raw, family)} are the same for {equal:,} of "
-            f"{stated:,} {role}s only, though both come from one interview. {_remedy(person, family)}"
-        )
-
-
-def _check_occupation(raw: RawSurvey, year: int, role: str, members: np.ndarray) -> None:
-    # The individual file stands in where the status of spouses is not there.
-    stated_by = role if (_STATUS, role, year) in raw.values.columns else "person"
-    concept, _ = occupation_of_wave(year)
-    works = codes(raw, _STATUS, stated_by, year)[members] == _WORKING
-    without = int((codes(raw, concept, role, year)[members][works] <= 0).sum())
-    if works.sum() >= FEWEST and without > MOST_WITHOUT_OCCUPATION * works.sum():
-        occupation, status = psid_variable(concept, role, year), psid_variable(_STATUS, stated_by, year)
-        raise InputError(
-            f"{SURVEY} {year}: {_named(raw, occupation)} is 0, inapplicable, for {without:,} of the {works.sum():,} "
-            f"{role}s who work by {_named(raw, status)}. {_remedy(status, occupation)}"
-        )
+        concept, _ = occupation_of_wave(year)
+        for role, members in heads_and_spouses(raw, year).items():
+            if role == "spouse" and not spouses:
+                continue
+            of_family = psid_variable(_STATUS, role, year)
+            own, status = (raw.codes(_STATUS, year, of)[members] for of in ("person", role))
+            both = np.isin(own, _KNOWN) & np.isin(status, _KNOWN)
+            stated, equal = int(both.sum()), int((both & (own == status)).sum())
+            if stated >= FEWEST and equal < LOWEST_AGREEMENT * stated:
+                person = psid_variable(_STATUS, "person", year)
+                raise InputError(
+                    f"{SURVEY} {year}: {_named(raw, person)} and {_named(raw, of_family)} are the same for {equal:,} "
+                    f"of {stated:,} {role}s only, though both come from one interview. {_remedy(person, of_family)}"
+                )
+            # The individual file stands in where the status of spouses is not there.
+            if not raw.has(_STATUS, year, role):
+                of_family, status = psid_variable(_STATUS, "person", year), own
+            works = status == _WORKING
+            without = int((raw.codes(concept, year, role)[members][works] <= 0).sum())
+            if works.sum() >= FEWEST and without > MOST_WITHOUT_OCCUPATION * works.sum():
+                occupation = psid_variable(concept, role, year)
+                raise InputError(
+                    f"{SURVEY} {year}: {_named(raw, occupation)} is 0, inapplicable, for {without:,} of the "
+                    f"{works.sum():,} {role}s who work by {_named(raw, of_family)}. {_remedy(of_family, occupation)}"
+                )
 
 
 def _named(raw: RawSurvey, variable: Variable) -> str:
@@ -240,10 +227,6 @@ def psid_interviews(raw: RawSurvey, options: PsidOptions | None = None) -> Surve
     `employment` is 'working'. `enrolled` is True of students, False of any other known status (the question takes
     a person's main status: a student who works counts as working).
 
-    Args:
-        raw: the variables of `variables_of("psid")` that the files have, family variables beside each person.
-        options: the rules that can be chosen.
-
     Raises:
         InputError: naming variable, wave and file, if a wave lacks a variable without which it has no records, if
             none is there in full, if all waves lack what a resume says of a person (`present_waves`), if the codes
@@ -265,39 +248,32 @@ def psid_interviews(raw: RawSurvey, options: PsidOptions | None = None) -> Surve
     return SurveyInterviews(SURVEY, psid_persons(raw, records), _interviews(records, options))
 
 
-def is_occupation(frame: str, occupation: np.ndarray) -> np.ndarray:
-    """Tell which codes of a frame are civilian occupations in the PSID: not missing, wild or the armed forces."""
-    return (occupation > 0) & ~np.isin(occupation, (*NO_OCCUPATION[frame], *MILITARY[frame]))
-
-
 def _records(raw: RawSurvey, wave: int, spouses: bool) -> pd.DataFrame:
     """Return a wave's heads and spouses with their codes, int64 and -1 where there is none; plus `frame`."""
-    head, spouse = heads_and_spouses(raw, wave)
-    rows = np.flatnonzero(head | spouse if spouses else head)
-    is_head = head[rows]
+    of_role = heads_and_spouses(raw, wave)
+    rows = np.flatnonzero(of_role["head"] | of_role["spouse"] if spouses else of_role["head"])
+    is_head = of_role["head"][rows]
+
+    def of(role: str, concept: str) -> np.ndarray:
+        return raw.codes(concept, wave, role)[rows]
 
     def own(concept: str) -> np.ndarray:
-        of_head, of_spouse = (codes(raw, concept, role, wave)[rows] for role in ("head", "spouse"))
-        return np.where(is_head, of_head, of_spouse)
+        return np.where(is_head, of("head", concept), of("spouse", concept))
 
     occupation, frame = occupation_of_wave(wave)
-    status = own("employment_status")
-    stand_in = codes(raw, "employment_status", "person", wave)[rows]
-    status = np.where(~is_head & ~np.isin(status, range(1, 9)), stand_in, status)
-    grades = own("schooling")
-    stand_in = codes(raw, "schooling", "person", wave)[rows]
+    status, grades = own(_STATUS), own("schooling")
     return pd.DataFrame(
         {
             "row": rows,
             "person": raw.values.index.to_numpy("int64")[rows],
             "year": np.int64(wave),
-            "status": status,
+            "status": np.where(is_head | np.isin(status, _KNOWN), status, of("person", _STATUS)),
             "frame": frame,
             "occupation": own(occupation),
-            "schooling": np.where(_is_grade(grades), grades, stand_in),
+            "schooling": np.where(np.isin(grades, _GRADES), grades, of("person", "schooling")),
             "race": own("race"),
             "hispanic": own("hispanic"),
-            "region": codes(raw, "region", "family", wave)[rows],
+            "region": of("family", "region"),
         }
     )
 
@@ -307,10 +283,11 @@ def _interviews(records: pd.DataFrame, options: PsidOptions) -> pd.DataFrame:
     employment = records["status"].map(meaning).astype(object).fillna("unknown")
     occupation = records["occupation"].to_numpy()
     coded, military = np.zeros(len(records), bool), np.zeros(len(records), bool)
-    for frame in NO_OCCUPATION:
+    for frame, none in NO_OCCUPATION.items():
         inside = (records["frame"] == frame).to_numpy()
-        coded |= inside & is_occupation(frame, occupation)
-        military |= inside & np.isin(occupation, MILITARY[frame])
+        soldiers = np.isin(occupation, MILITARY[frame])
+        coded |= inside & (occupation > 0) & ~np.isin(occupation, none) & ~soldiers
+        military |= inside & soldiers
     employment = employment.mask((employment == "working") & military, "military")
     working = employment == "working"
     known = records["status"].isin(meaning)
@@ -323,10 +300,6 @@ def _interviews(records: pd.DataFrame, options: PsidOptions) -> pd.DataFrame:
             "enrolled": (records["status"] == _STUDENT).astype("boolean").mask(~known),
             "frame": records["frame"].astype(object).where(working, None),
             "code": records["occupation"].astype("Int64").where(working & coded),
-            "schooling": grades.astype("Int64").where(_is_grade(grades)),
+            "schooling": grades.astype("Int64").where(grades.isin(_GRADES)),
         }
     )
-
-
-def _is_grade(grades: np.ndarray | pd.Series) -> np.ndarray | pd.Series:
-    return (grades >= _GRADES[0]) & (grades <= _GRADES[1])

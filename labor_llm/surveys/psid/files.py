@@ -13,22 +13,23 @@ import io
 import re
 import warnings
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from labor_llm.errors import InputError
-from labor_llm.surveys.psid.layouts import LAYOUT_ENDINGS, Layout, read_fixed_width, read_layout
+from labor_llm.surveys.psid.layouts import LAYOUT_ENDINGS, read_fixed_width, read_layout
 from labor_llm.surveys.psid.waves import INDIVIDUAL_FILE, WAVES, family_file
 from labor_llm.surveys.sources import (
     NotATableError,
     SourceFile,
+    code_columns,
     files_below,
     some,
-    text_columns,
     whole_numbers,
 )
 from labor_llm.surveys.variables import NO_VALUE, JoinedColumns, RawSurvey, Variable
@@ -37,7 +38,6 @@ from labor_llm.surveys.variables import NO_VALUE, JoinedColumns, RawSurvey, Vari
 FAMILY_OF_1968, PERSON_IN_1968 = "ER30001", "ER30002"
 # A person's interview number of a wave, and the family file's own.
 INDIVIDUAL_NUMBER, FAMILY_NUMBER = "ind_interview_number", "fam_interview_number"
-_FAMILY_ROLES = ("head", "spouse", "family")
 _LOWEST_SHARE_MATCHED = 0.95
 _DOWNLOADS = (
     "Download from the PSID's Data Center either the packaged cross-year individual file (such as "
@@ -68,10 +68,7 @@ def read_psid(raw: Path, variables: Sequence[Variable]) -> RawSurvey:
     """
     raw = Path(raw)
     tables, others = _find_tables(raw)
-    by_name: dict[str, list[Variable]] = {}
-    for variable in variables:
-        if variable.name:
-            by_name.setdefault(variable.name.upper(), []).append(variable)
+    by_name = {variable.name.upper(): variable for variable in variables}
     persons, families, unused = _kinds(tables, by_name)
     others = [*(table.source for table in unused), *others]
     if not persons:
@@ -80,7 +77,8 @@ def read_psid(raw: Path, variables: Sequence[Variable]) -> RawSurvey:
     for table in families:
         _add_family_file(joined, table, by_name)
     used = [file for table in (*persons, *families) for file in (table.source, table.layout_file) if file]
-    return joined.survey(variables, (file.on_disk for file in used), (file.path for file in others))
+    skipped = (file.path for file in others)
+    return joined.survey(variables, read=(file.on_disk for file in used), skipped=skipped)
 
 
 class _Table:
@@ -88,17 +86,16 @@ class _Table:
 
     def __init__(self, source: SourceFile, layout_file: SourceFile | None = None) -> None:
         self.source, self.layout_file = source, layout_file
-        self._layout: Layout | None = None
         if layout_file is not None:
             with layout_file.open() as stream:
                 # Labels may hold letters of any code page; names and columns are ASCII.
                 self._layout = read_layout(stream.read().decode("latin-1"), layout_file.path)
-            self._header = list(self._layout.columns)
+            header = self._layout.columns
         elif source.ending == ".xlsx":
-            header = next(_excel_rows(source), ())
-            self._header = ["" if cell is None else str(cell).strip().upper() for cell in header]
+            header = next(iter(_excel_rows(source)), ())
         else:
-            self._header = self._csv_header()
+            header = self._csv_header()
+        self._header = ["" if cell is None else str(cell).strip().upper() for cell in header]
         self.names = frozenset(self._header)
 
     def _csv_header(self) -> list[str]:
@@ -108,10 +105,9 @@ class _Table:
         self._delimiter = max(",;\t", key=lambda sign: line.count(sign.encode()))
         text = line.decode("utf-8-sig", errors="replace")
         try:
-            cells = next(csv.reader([text], delimiter=self._delimiter), [])
+            return next(csv.reader([text], delimiter=self._delimiter), [])
         except csv.Error:
             raise self._no_table() from None
-        return [cell.strip().upper() for cell in cells]
 
     def read(self, names: Iterable[str]) -> dict[str, np.ndarray]:
         """Return some of its variables: int32, `NO_VALUE` where blank, one entry a row of the file.
@@ -120,22 +116,30 @@ class _Table:
             InputError: if the file is damaged or cut, its layout does not belong to it, or a value is no whole
                 number; names the file, the row (a header is row 1) and the variable, never the value.
         """
-        names = list(dict.fromkeys(names))
-        if self._layout is not None:
+        path, names = self.source.path, list(dict.fromkeys(names))
+        if self.layout_file is not None:
             with self.source.open() as stream:
-                return read_fixed_width(stream, self._layout, names, self.source.path)
+                return read_fixed_width(stream, self._layout, names, path)
         if twice := [name for name in names if self._header.count(name) > 1]:
-            raise InputError(
-                f"{self.source.path}: row 1: column {twice[0]} is there twice. Download it again."
-            )
+            raise InputError(f"{path}: row 1: column {twice[0]} is there twice. Download it again.")
         positions = [self._header.index(name) for name in names]
-        columns = self._excel_columns(positions) if self.source.ending == ".xlsx" else self._csv(positions)
-        return {name: self._codes(name, column) for name, column in zip(names, columns, strict=True)}
+        if self.source.ending == ".xlsx":
+            codes, wrong = self._excel(positions)
+        else:
+            codes, wrong = self._csv(positions)
+        for name, rows in zip(names, wrong, strict=True):
+            if len(rows):
+                raise InputError(
+                    f"{path}: row {rows[0] + 2}, {name}: not a code but something else, such as a value label. Order "
+                    "the job again with codes in place of labels, or as fixed-width text (ASCII) with its SAS, SPSS or "
+                    "Stata statements."
+                )
+        return dict(zip(names, codes, strict=True))
 
-    def _csv(self, positions: list[int]) -> list[pa.ChunkedArray]:
+    def _csv(self, positions: list[int]) -> tuple[list[np.ndarray], list[np.ndarray]]:
         try:
             with self.source.open() as stream:
-                parts = list(text_columns(stream, len(self._header), positions, self._delimiter, 1))
+                return code_columns(stream, len(self._header), positions, self._delimiter, 1)
         except NotATableError as error:
             if error.row is None:
                 raise self._no_table() from None
@@ -143,27 +147,13 @@ class _Table:
                 f"{self.source.path}: row {error.row.number} has {error.row.actual_columns} columns, its header "
                 f"{len(self._header)}: the file is cut or edited. Download it again."
             ) from None
-        return (
-            pa.concat_tables(parts).columns
-            if parts
-            else [pa.chunked_array([[]], pa.string())] * len(positions)
-        )
 
-    def _excel_columns(self, positions: list[int]) -> list[pa.ChunkedArray]:
+    def _excel(self, positions: list[int]) -> tuple[list[np.ndarray], list[np.ndarray]]:
         rows = [row for row in _excel_rows(self.source) if any(cell is not None for cell in row)][1:]
         columns = ([row[place] if place < len(row) else None for row in rows] for place in positions)
         texts = ([None if cell in (None, "", ".") else str(cell) for cell in column] for column in columns)
-        return [pa.chunked_array([text], pa.string()) for text in texts]
-
-    def _codes(self, name: str, column: pa.ChunkedArray) -> np.ndarray:
-        numbers, wrong = whole_numbers(column)
-        if wrong.any():
-            raise InputError(
-                f"{self.source.path}: row {int(np.argmax(wrong)) + 2}, {name}: not a code but something else, such as "
-                "a value label. Order the job again with codes in place of labels, or as fixed-width text (ASCII) with "
-                "its SAS, SPSS or Stata statements."
-            )
-        return numbers
+        read = [whole_numbers(pa.chunked_array([text], pa.string())) for text in texts]
+        return [codes for codes, _ in read], [np.flatnonzero(wrong) for _, wrong in read]
 
     def _no_table(self) -> InputError:
         return InputError(
@@ -172,7 +162,7 @@ class _Table:
         )
 
 
-def _excel_rows(source: SourceFile) -> Iterator[tuple[Any, ...]]:
+def _excel_rows(source: SourceFile) -> Iterable[tuple[Any, ...]]:
     # Imported here: only those who have such a file wait for it.
     import openpyxl
     from openpyxl.utils.exceptions import InvalidFileException
@@ -192,16 +182,12 @@ def _excel_rows(source: SourceFile) -> Iterator[tuple[Any, ...]]:
 
 
 def _find_tables(raw: Path) -> tuple[list[_Table], list[SourceFile]]:
-    """Return the data files, sorted by name, and the files that are no data of the PSID.
-
-    Raises:
-        InputError: if a file cannot be read, or one of fixed width has no layout.
-    """
+    """Return the data files, sorted by name, and the files that are no data of the PSID."""
     found = files_below(raw)
-    files = [file for file in found if not file.leads_out]
-    by_name = {(file.path.parent, file.path.stem.lower(), file.ending): file for file in files}
     tables: list[_Table] = []
     others = [file for file in found if file.leads_out]
+    files = [file for file in found if not file.leads_out]
+    by_name = {(file.path.parent, file.path.stem.lower(), file.ending): file for file in files}
     for file in files:
         if raw.is_file() and file.on_disk != raw:
             continue  # beside a single data file, for its layout
@@ -232,49 +218,41 @@ def _is_fixed_width(file: SourceFile) -> bool:
 
 
 def _kinds(
-    tables: Sequence[_Table], by_name: dict[str, list[Variable]]
+    tables: Sequence[_Table], by_name: dict[str, Variable]
 ) -> tuple[list[_Table], list[_Table], list[_Table]]:
     """Return the files with a row a person, those with a row a family, and those without a wanted variable."""
     persons, families, unused = [], [], []
     for table in tables:
-        wanted = [variable for name in table.names & by_name.keys() for variable in by_name[name]]
+        roles = {by_name[name].role for name in table.names & by_name.keys()}
         absent = [name for name in (FAMILY_OF_1968, PERSON_IN_1968) if name not in table.names]
-        if not absent:
-            persons.append(table)
-        elif len(absent) == 1 or any(variable.role not in _FAMILY_ROLES for variable in wanted):
+        if len(absent) == 1 or (absent and "person" in roles):
             raise InputError(
                 f"{table.source.path}: holds variables of persons, but not {' and '.join(absent)}; persons are "
                 f"numbered by {FAMILY_OF_1968} and {PERSON_IN_1968}. Order the job again as 'All Individuals Data' "
                 "with both, or download the individual file and its layout again."
             )
-        else:
-            (families if wanted else unused).append(table)
+        (families if absent and roles else unused if absent else persons).append(table)
     return persons, families, unused
 
 
-def _join_persons(tables: Sequence[_Table], by_name: dict[str, list[Variable]]) -> JoinedColumns:
+def _join_persons(tables: Sequence[_Table], by_name: dict[str, Variable]) -> JoinedColumns:
     """Join the files that have a row a person."""
     contents = [(table.source.path, *_read_persons(table, by_name)) for table in tables]
-    joined = JoinedColumns()
-    for _, persons, _ in contents:
-        joined.add_persons(persons)
+    joined = JoinedColumns(persons for _, persons, _ in contents)
     # The persons' own variables first: they tell who was in a family at all.
     for of_family in (False, True):
         for path, persons, columns in contents:
             rows = np.searchsorted(joined.persons, persons)
-            for name, codes in columns.items():
-                for variable in by_name.get(name, ()):
-                    if (variable.role in _FAMILY_ROLES) != of_family:
-                        continue
+            for name in sorted(columns.keys() & by_name.keys()):
+                variable = by_name[name]
+                if of_family == (variable.role != "person"):
                     own = joined.columns.get((INDIVIDUAL_NUMBER, "person", variable.year))
                     outside = of_family and own is not None and own[rows] == 0
-                    joined.add(variable, persons, np.where(outside, np.int32(NO_VALUE), codes), path)
+                    joined.add(variable, persons, np.where(outside, np.int32(NO_VALUE), columns[name]), path)
     return joined
 
 
-def _read_persons(
-    table: _Table, by_name: dict[str, list[Variable]]
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def _read_persons(table: _Table, by_name: dict[str, Variable]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Return the number of the person in each row, and the wanted columns."""
     path = table.source.path
     columns = table.read(sorted((table.names & by_name.keys()) | {FAMILY_OF_1968, PERSON_IN_1968}))
@@ -295,11 +273,10 @@ def _read_persons(
     return numbers, columns
 
 
-def _add_family_file(joined: JoinedColumns, table: _Table, by_name: dict[str, list[Variable]]) -> None:
+def _add_family_file(joined: JoinedColumns, table: _Table, by_name: dict[str, Variable]) -> None:
     """Give each person the answers of the family that they were in."""
     path = table.source.path
-    names = sorted(table.names & by_name.keys())
-    wanted = [variable for name in names for variable in by_name[name] if variable.role in _FAMILY_ROLES]
+    wanted = [by_name[name] for name in sorted(table.names & by_name.keys())]
     number = _interview_number(table, wanted)
     key = (INDIVIDUAL_NUMBER, "person", number.year)
     own = joined.columns.get(key)
@@ -309,15 +286,13 @@ def _add_family_file(joined: JoinedColumns, table: _Table, by_name: dict[str, li
             "would be joined to persons. Download the individual file of the latest release."
         )
     values = table.read(variable.name.upper() for variable in wanted)
-    numbers = values[number.name.upper()]
-    order = np.argsort(numbers, kind="stable")
-    ordered = numbers[order]
-    if twice := int(np.count_nonzero(ordered[1:] == ordered[:-1])):
+    numbers = pd.Index(values[number.name.upper()])
+    if twice := int(numbers.duplicated().sum()):
         raise InputError(
             f"{path}: {number.name} should tell its families apart, but {twice:,} rows repeat one. Download it again."
         )
-    place = np.minimum(np.searchsorted(ordered, own), len(ordered) - 1)
-    matched = (ordered[place] == own) & (own > 0)
+    place = numbers.get_indexer(own)
+    matched = (place >= 0) & (own > 0)
     found, in_family = np.count_nonzero(matched), np.count_nonzero(own > 0)
     if found < _LOWEST_SHARE_MATCHED * in_family:
         raise InputError(
@@ -326,7 +301,7 @@ def _add_family_file(joined: JoinedColumns, table: _Table, by_name: dict[str, li
         )
     for variable in wanted:
         if variable.year in (number.year, 0):
-            codes = np.where(matched, values[variable.name.upper()][order[place]], np.int32(NO_VALUE))
+            codes = np.where(matched, values[variable.name.upper()][place], np.int32(NO_VALUE))
             joined.add(variable, joined.persons, codes, path)
 
 
@@ -350,10 +325,10 @@ def _interview_number(table: _Table, wanted: Sequence[Variable]) -> Variable:
 
 def _nothing_usable(raw: Path, families: Sequence[_Table], others: Sequence[SourceFile]) -> InputError:
     if families:
+        number = f"{len(families)} family file{'s' if len(families) > 1 else ''}"
         return InputError(
-            f"{raw}: holds {len(families)} family file{'s' if len(families) > 1 else ''} "
-            f"({families[0].source.path.name} first), but no individual file, by which families are joined to "
-            f"persons. {_DOWNLOADS}."
+            f"{raw}: holds {number} ({families[0].source.path.name} first), but no individual file, by which families "
+            f"are joined to persons. {_DOWNLOADS}."
         )
     listed = f"It has {some([file.path.name for file in others])}. " if others else ""
     if outside := [file for file in others if file.leads_out]:

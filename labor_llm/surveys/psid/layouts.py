@@ -1,13 +1,7 @@
 """The PSID's fixed-width files: layouts, which say where in a line each variable stands, and the numbers there.
 
 Every data file comes with statements for SAS (.sas), SPSS (.sps) or Stata (.do, .dct) that read it. The three say the
-same in different words; `read_layout` understands each by its statement, whatever the file is called. Packaged files
-state the number of rows in their header, jobs of the Data Center the number of observations, and most the length of
-a line.
-
-Data are read in blocks of lines: the characters of all variables of one width are gathered at once and turned into
-numbers position by position, so that a file costs little more than reading its bytes (slices and casts of pyarrow
-take three times as long).
+same in different words; `read_layout` understands each by its statement, whatever the file is called.
 """
 
 from __future__ import annotations
@@ -19,6 +13,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from labor_llm.errors import InputError
 from labor_llm.surveys.variables import NO_VALUE
@@ -55,6 +51,9 @@ _DICTIONARY_COLUMN = re.compile(
 _DICTIONARY_SETTING = re.compile(r"_(?:lrecl|lines|line|firstlineoffile)\(?[^\s)]*\)?", re.IGNORECASE)
 _LINE_LENGTH = re.compile(r"LRECL\s*[=(]\s*(\d+)|MAX_REC_LENGTH\s*:\s*(\d+)", re.IGNORECASE)
 _RECORDS = re.compile(r"^\W*(?:Rows|N_OF_OBSERVATIONS)\s*:\s*(\d[\d,]*)", re.IGNORECASE | re.MULTILINE)
+_BLOCK_BYTES, _LONGEST_LINE = 8 << 20, 1 << 20
+# Columns of a field; no code is as wide.
+_WIDEST = 18
 
 
 @dataclass(frozen=True)
@@ -120,13 +119,11 @@ def _columns(
             raise _refused(shown, text, position, f"{piece!r} is not of the form NAME first - last")
         name, first = found["name"].upper(), int(found["first"])
         last = first + int(found["width"]) - 1 if in_dictionary else int(found["last"] or first)
-        problem = ""
-        if not 1 <= first <= last:
-            problem = f"{name} cannot reach from column {first} to column {last}"
-        elif name in columns:
-            problem = f"{name} is there twice"
-        if problem:
-            raise _refused(shown, text, found.start("name"), problem)
+        if name in columns or not 1 <= first <= last:
+            wrong = (
+                "is there twice" if name in columns else f"cannot reach from column {first} to column {last}"
+            )
+            raise _refused(shown, text, found.start("name"), f"{name} {wrong}")
         columns[name] = (first, last)
         position = found.end()
     return columns
@@ -134,12 +131,8 @@ def _columns(
 
 def _without_comments(text: str) -> str:
     """Blank out /* comments */, keeping every line where it was."""
-    return re.sub(
-        r"/\*.*?\*/",
-        lambda found: re.sub(r"[^\n]", " ", found[0]),
-        text.replace("\r\n", "\n"),
-        flags=re.DOTALL,
-    )
+    text = text.replace("\r\n", "\n")
+    return re.sub(r"/\*.*?\*/", lambda found: re.sub(r"[^\n]", " ", found[0]), text, flags=re.DOTALL)
 
 
 def _number(pattern: re.Pattern[str], text: str) -> int | None:
@@ -152,12 +145,6 @@ def _refused(shown: Path, text: str, position: int, problem: str) -> InputError:
     return InputError(
         f"{shown}: line {line}: {problem}. Download the file again, or take its layout of another form."
     )
-
-
-_LARGEST = np.iinfo(np.int32).max
-_BLOCK_BYTES = 8 << 20
-_LONGEST_LINE = 1 << 20
-_WIDEST = 18  # digits that int64 holds
 
 
 def read_fixed_width(
@@ -178,29 +165,25 @@ def read_fixed_width(
     held = stream.read(_LONGEST_LINE)
     length, end = _line_form(held, layout, shown)
     stride = length + len(end)
-    by_width: dict[int, dict[str, int]] = {}  # first column (from 0) of each variable
-    for name in names:
-        first, last = layout.columns[name]
-        by_width.setdefault(last - first + 1, {})[name] = first - 1
-    if max(by_width) > _WIDEST:
-        name = next(iter(by_width[max(by_width)]))
+    widths = {name: last - first + 1 for name, (first, last) in layout.columns.items() if name in names}
+    widest = max(widths, key=widths.__getitem__)
+    if widths[widest] > _WIDEST:
         raise InputError(
-            f"{shown}: {name} is {max(by_width)} columns wide by its layout, which no code is. "
+            f"{shown}: {widest} is {widths[widest]} columns wide by its layout, which no code is. "
             "Download the layout again."
         )
-    parts: dict[int, list[np.ndarray]] = {width: [] for width in by_width}
-    lines, at_end = 0, False
-    while not at_end:
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    lines, more = 0, held
+    while more:
         more = stream.read(max(1, _BLOCK_BYTES // stride) * stride)
-        at_end = not more
         held += more
-        if at_end and len(held) % stride == length:
+        if not more and len(held) % stride == length:
             held += end  # the last line has no end of its own
         whole = len(held) // stride
         block = np.frombuffer(held, np.uint8, whole * stride).reshape(whole, stride)
         _check_lines(block, length, end, lines, shown)
-        for width, starts in by_width.items():
-            parts[width].append(_numbers(block, width, starts, lines, layout, shown))
+        for name in names:
+            parts[name].append(_codes(block, name, lines, layout, shown))
         held = held[whole * stride :]
         lines += whole
     rest = held.strip(b"\r\n\x1a")  # blank lines and the end-of-file sign of DOS are no records
@@ -214,11 +197,7 @@ def read_fixed_width(
             f"{shown}: has {lines:,} lines, its layout states {layout.records:,} records: it is cut, or the "
             "layout is that of another release. Download both again."
         )
-    found = {}
-    for width, starts in by_width.items():
-        numbers = np.concatenate(parts.pop(width))
-        found.update({name: np.ascontiguousarray(numbers[:, i]) for i, name in enumerate(starts)})
-    return found
+    return {name: np.concatenate(codes) for name, codes in parts.items()}
 
 
 def _line_form(held: bytes, layout: Layout, shown: Path) -> tuple[int, bytes]:
@@ -252,34 +231,27 @@ def _check_lines(block: np.ndarray, length: int, end: bytes, lines: int, shown: 
     )
 
 
-def _numbers(
-    block: np.ndarray, width: int, starts: dict[str, int], lines: int, layout: Layout, shown: Path
-) -> np.ndarray:
-    """Return the numbers in some fields of one width: one row a line, one column a field."""
-    first = np.fromiter(starts.values(), dtype=np.intp)
-    shape = (len(block), len(first))
-    value = np.zeros(shape, dtype=np.int32 if width <= 9 else np.int64)
-    begun, ended, negative, wrong = (np.zeros(shape, dtype=bool) for _ in range(4))
-    for position in range(width):
-        sign = block[:, first + position]
-        digit = sign - np.uint8(ord("0"))  # wraps for all that are no digits
-        is_digit = digit < 10
-        minus = sign == ord("-")
-        np.copyto(value, value * 10 + digit, where=is_digit)
-        ended |= begun & ~is_digit
-        wrong |= (is_digit & ended) | (minus & (begun | negative))
-        wrong |= ~(is_digit | minus | (sign == ord(" "))) | (negative & ~begun & (sign == ord(" ")))
-        negative |= minus
-        begun |= is_digit
-    wrong |= (negative & ~begun) | (value > _LARGEST)
-    if wrong.any():
-        row, column = np.unravel_index(int(np.argmax(wrong)), shape)
-        name = list(starts)[column]
-        begin, last = layout.columns[name]
+def _codes(block: np.ndarray, name: str, lines: int, layout: Layout, shown: Path) -> np.ndarray:
+    """Return the codes that a variable has in a block of lines, before which there are others."""
+    first, last = layout.columns[name]
+    cells = np.ascontiguousarray(block[:, first - 1 : last])
+    starts = np.arange(0, cells.size + 1, last - first + 1, dtype=np.int32)
+    text = pa.StringArray.from_buffers(len(cells), pa.py_buffer(starts), pa.py_buffer(cells))
+    text = pc.ascii_trim(text, " ")
+    text = pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
+    try:
+        return pc.cast(text, pa.int32()).fill_null(NO_VALUE).to_numpy()
+    except pa.ArrowInvalid:
+        row = next(row for row in range(len(text)) if not _is_code(text[row]))
         raise InputError(
-            f"{shown}: line {lines + int(row) + 1}, {name} (columns {begin} to {last}): no whole number stands "
+            f"{shown}: line {lines + row + 1}, {name} (columns {first} to {last}): no whole number stands "
             "there. The layout does not belong to the file, or the file is damaged: download both again."
-        )
-    value[negative] *= -1
-    value[~begun] = NO_VALUE
-    return value.astype(np.int32, copy=False)
+        ) from None
+
+
+def _is_code(cell: pa.StringScalar) -> bool:
+    try:
+        cell.cast(pa.int32())
+    except pa.ArrowInvalid:
+        return False
+    return True

@@ -7,14 +7,13 @@ family file has the three-digit occupation of head and spouse in every wave.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
 import pandas as pd
 
 from labor_llm.errors import InputError
-from labor_llm.surveys.variables import CROSS_ROUND, RawSurvey, Variable, variables_of
+from labor_llm.surveys.variables import CROSS_ROUND, Key, RawSurvey, Variable, variables_of
 
 SURVEY = "PSID"
 WAVES = (*range(1981, 1998), *range(1999, 2024, 2))
@@ -30,11 +29,10 @@ _RELATIONS = {
     False: (10, 20, 22, 30, 33, 35, 37, 38, 40, 47, 48, 50, 57, 58, 60, *range(65, 76), 83, 88, 90, 92,
             *range(95, 99)),
 }  # fmt: skip
-# Members of the family at the interview; higher numbers are in institutions, moved out or died.
-IN_FAMILY = (1, 20)
-_ABSENT = (*range(51, 60), *range(71, 90))
+# Sequence numbers of members of the family at the interview; higher ones are in institutions, moved out or died.
+_IN_FAMILY = range(1, 21)
 _DOCUMENTED: dict[str, tuple[int, ...]] = {
-    "sequence_number": (*range(1, 21), *_ABSENT),
+    "sequence_number": (*_IN_FAMILY, *range(51, 60), *range(71, 90)),
     "age": (*range(1, 126), 999),
     "birth_year": (*range(1850, 2025), 9999),
     "employment_status": (*range(1, 10), 22, 32, 35, 98, 99),
@@ -52,13 +50,13 @@ _TOLERATED_SHARE, _TOLERATED_ROWS = 0.05, 20
 
 
 # What a resume says of a person, and the variables of which any, in any wave, is enough to know it.
-_DESCRIPTIONS: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
-    ("race", "head"): (("race", "head"),),
-    ("race", "spouse"): (("race", "spouse"),),
-    ("schooling", "head"): (("schooling", "head"), ("schooling", "person")),
-    ("schooling", "spouse"): (("schooling", "spouse"), ("schooling", "person")),
-    ("region", "family"): (("region", "family"),),
-    ("year of birth", "person"): (("birth_year", "person"), ("age", "person")),
+_DESCRIPTIONS = {
+    "race of the head": [("race", "head")],
+    "race of the spouse": [("race", "spouse")],
+    "schooling of the head": [("schooling", "head"), ("schooling", "person")],
+    "schooling of the spouse": [("schooling", "spouse"), ("schooling", "person")],
+    "region": [("region", "family")],
+    "year of birth": [("birth_year", "person"), ("age", "person")],
 }
 
 
@@ -82,11 +80,6 @@ def psid_variable(concept: str, role: str, year: int = CROSS_ROUND) -> Variable:
     return _by_key()[concept, role, year]
 
 
-def codes(raw: RawSurvey, concept: str, role: str, year: int = CROSS_ROUND) -> np.ndarray:
-    """Return a variable's codes as int64, one a respondent; -1 where no file has one (no PSID code is negative)."""
-    return raw.get(concept, year, role).to_numpy("int64", na_value=-1)
-
-
 def missing_waves(raw: RawSurvey) -> list[str]:
     """Say which waves the files at hand lack in whole or in part, and which file to download.
 
@@ -96,9 +89,9 @@ def missing_waves(raw: RawSurvey) -> list[str]:
     numbers = (("fam_interview_number", "family"), ("ind_interview_number", "person"))
     absent = [
         psid_variable(*number, year)
-        for year, *present in _presence(raw)
-        for number, there in zip(numbers, present, strict=True)
-        if not there
+        for year, present in _presence(raw).items()
+        for number, is_there in zip(numbers, present, strict=True)
+        if not is_there
     ]
     return [
         f"{SURVEY} {variable.year}: {variable.name} is in no file; download {file_of(variable)} ({_DATA_CENTER})"
@@ -118,26 +111,31 @@ def present_waves(raw: RawSurvey, spouses: bool = True) -> list[int]:
             status or occupation, or sex is not there, or all of the waves are without race, schooling, region
             or both age and year of birth; names variable, wave and file.
     """
-    waves = [year for year, family, person in _presence(raw) if family and person]
+    waves = [year for year, present in _presence(raw).items() if all(present)]
     if not waves:
         raise InputError(
             f"{SURVEY}: the files hold no wave since {WAVES[0]} in full. Put family files ({family_file(WAVES[0])} "
             f"to {family_file(WAVES[-1])}) and the individual file {INDIVIDUAL_FILE} into the folder, or a Data "
             "Center job with all individuals."
         )
-    _require(raw, psid_variable("sex", "person"))
+    roles = ("head", "spouse") if spouses else ("head",)
+    needed = [("sex", "person", 0)]
     for year in waves:
-        occupation, _ = occupation_of_wave(year)
-        for concept in ("sequence_number", "relation_to_head"):
-            _require(raw, psid_variable(concept, "person", year))
-        for role in ("head", "spouse") if spouses else ("head",):
-            _require(raw, psid_variable(occupation, role, year))
+        needed += [(concept, "person", year) for concept in ("sequence_number", "relation_to_head")]
+        for role in roles:
+            needed.append((occupation_of_wave(year)[0], role, year))
             # The individual file has a status of its own for every person, which can stand in for the spouse's.
-            if role == "head" or ("employment_status", "person", year) not in raw.values.columns:
-                _require(raw, psid_variable("employment_status", role, year))
+            if role == "head" or not raw.has("employment_status", year, "person"):
+                needed.append(("employment_status", role, year))
+    for variable in (psid_variable(*key) for key in needed):
+        if variable.key not in raw.values.columns:
+            raise InputError(
+                f"{SURVEY}: {variable} ({in_words(variable)}) is not in the files, though its wave is. Take "
+                f"{file_of(variable)} with all its variables, {_DATA_CENTER}."
+            )
     for what, enough in _DESCRIPTIONS.items():
-        if spouses or what[1] != "spouse":
-            _require_any(raw, what, enough, waves)
+        if spouses or not what.endswith("spouse"):
+            _require_any(raw, what, [(*key, year) for year in waves for key in enough])
     return waves
 
 
@@ -150,26 +148,30 @@ def check_psid(raw: RawSurvey) -> None:
             or families with several: a column was renamed or shifted, or a layout belongs to another file.
     """
     for variable in variables_of("psid"):
-        if variable.key in raw.values.columns and (allowed := _documented(variable)) is not None:
-            found = codes(raw, *variable.key[:2], variable.year)
+        allowed = _DOCUMENTED.get(variable.concept)
+        if variable.concept == "relation_to_head":
+            allowed = _RELATIONS[variable.year <= LAST_ONE_DIGIT_WAVE]
+        if allowed is not None and variable.key in raw.values.columns:
+            found = raw.codes(variable.concept, variable.year, variable.role)
             found = found[found > 0]
             _refuse(variable, "codes that the PSID does not document", ~np.isin(found, allowed))
-    for year, family, person in _presence(raw):
-        if family and person:
+    for year, present in _presence(raw).items():
+        if all(present):
             _check_families(raw, year)
 
 
-def in_family(raw: RawSurvey, year: int) -> np.ndarray:
-    """Tell for each respondent whether the wave's interview found him or her in the family."""
-    sequence = codes(raw, "sequence_number", "person", year)
-    return (sequence >= IN_FAMILY[0]) & (sequence <= IN_FAMILY[1])
+def _in_family(raw: RawSurvey, year: int) -> np.ndarray:
+    return np.isin(raw.codes("sequence_number", year, "person"), _IN_FAMILY)
 
 
-def heads_and_spouses(raw: RawSurvey, year: int) -> tuple[np.ndarray, np.ndarray]:
-    """Tell which respondents the wave's interview found as heads, and which as their spouses or partners."""
+def heads_and_spouses(raw: RawSurvey, year: int) -> dict[str, np.ndarray]:
+    """Tell which respondents the wave's interview found as `head`, and which as `spouse` (or partner)."""
     one_digit = year <= LAST_ONE_DIGIT_WAVE
-    relation, inside = codes(raw, "relation_to_head", "person", year), in_family(raw, year)
-    return (relation == HEAD[one_digit]) & inside, np.isin(relation, SPOUSES[one_digit]) & inside
+    relation, inside = raw.codes("relation_to_head", year, "person"), _in_family(raw, year)
+    return {
+        "head": (relation == HEAD[one_digit]) & inside,
+        "spouse": np.isin(relation, SPOUSES[one_digit]) & inside,
+    }
 
 
 def file_of(variable: Variable) -> str:
@@ -184,65 +186,40 @@ def in_words(variable: Variable) -> str:
 
 
 @cache
-def _by_key() -> dict[tuple[str, str, int], Variable]:
+def _by_key() -> dict[Key, Variable]:
     return {variable.key: variable for variable in variables_of("psid")}
 
 
-def _presence(raw: RawSurvey) -> Iterator[tuple[int, bool, bool]]:
-    """Yield each wave with whether anything of its family file, and its part of the individual file, is there."""
-    found = raw.values.columns
-    family = {year for _, role, year in found if role in ("head", "spouse", "family")}
-    for year in WAVES:
-        yield year, year in family, ("ind_interview_number", "person", year) in found
+def _presence(raw: RawSurvey) -> dict[int, tuple[bool, bool]]:
+    """Return by wave whether anything of its family file, and its part of the individual file, is there."""
+    family = {year for _, role, year in raw.values.columns if role in ("head", "spouse", "family")}
+    return {year: (year in family, raw.has("ind_interview_number", year, "person")) for year in WAVES}
 
 
-def _require(raw: RawSurvey, variable: Variable) -> None:
-    if variable.key not in raw.values.columns:
-        raise InputError(
-            f"{SURVEY}: {variable} ({in_words(variable)}) is not in the files, though its wave is. Take "
-            f"{file_of(variable)} with all its variables, {_DATA_CENTER}."
-        )
-
-
-def _require_any(
-    raw: RawSurvey, what: tuple[str, str], enough: tuple[tuple[str, str], ...], waves: list[int]
-) -> None:
+def _require_any(raw: RawSurvey, what: str, enough: list[Key]) -> None:
     """Refuse files that have none of some variables in any wave: everybody's answer would be unknown."""
-    wanted = [_by_key()[(*key, year)] for year in waves for key in enough if (*key, year) in _by_key()]
+    wanted = [_by_key()[key] for key in enough if key in _by_key()]
     # None is wanted where no wave asked: the race of a spouse before 1985.
     if not wanted or any(variable.key in raw.values.columns for variable in wanted):
         return
     first = [variable for variable in wanted if variable.year == wanted[0].year]
     named = " nor ".join(f"{variable.name} ({in_words(variable)}, {file_of(variable)})" for variable in first)
-    whose = f" of the {what[1]}" if what[1] in ("head", "spouse") else ""
     raise InputError(
-        f"{SURVEY}: {what[0]}{whose} is in none of the waves read ({waves[0]} to {waves[-1]}); of {first[0].year}, for "
+        f"{SURVEY}: {what} is in none of the waves read ({enough[0][2]} to {enough[-1][2]}); of {first[0].year}, for "
         f"one, {'neither ' if len(first) > 1 else ''}{named} is {'' if len(first) > 1 else 'not '}there. Take the "
         f"files with all their variables, {_DATA_CENTER}."
     )
 
 
-def _documented(variable: Variable) -> tuple[int, ...] | range | None:
-    if variable.concept == "relation_to_head":
-        return _RELATIONS[variable.year <= LAST_ONE_DIGIT_WAVE]
-    return _DOCUMENTED.get(variable.concept)
-
-
 def _check_families(raw: RawSurvey, year: int) -> None:
     relation = psid_variable("relation_to_head", "person", year)
-    if relation.key not in raw.values.columns:
-        return
-    number = codes(raw, "ind_interview_number", "person", year)
-    family = codes(raw, "fam_interview_number", "family", year)
-    own = family != -1
-    _refuse(
-        psid_variable("fam_interview_number", "family", year),
-        "interview numbers that differ from the person's",
-        family[own] != number[own],
-    )
-    head, _ = heads_and_spouses(raw, year)
-    heads = number[head & (number > 0)]
-    if in_family(raw, year).sum() >= _TOLERATED_ROWS and not heads.size:
+    of_family = psid_variable("fam_interview_number", "family", year)
+    number = raw.codes("ind_interview_number", year, "person")
+    family = raw.codes("fam_interview_number", year, "family")
+    differing = (family != number)[family != -1]
+    _refuse(of_family, "interview numbers that differ from the person's", differing)
+    heads = number[heads_and_spouses(raw, year)["head"] & (number > 0)]
+    if _in_family(raw, year).sum() >= _TOLERATED_ROWS and not heads.size:
         raise _shifted(relation, "holds no head of a family")
     _refuse(relation, "heads of a family that has another", pd.Series(heads).duplicated().to_numpy())
 

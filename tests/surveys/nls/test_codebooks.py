@@ -97,13 +97,9 @@ def test_a_tagset_gives_its_numbers_in_order() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("header", "number"),
-    [("R0046400", "R0046400"), ("R00464.00", "R0046400"), (" r0046400 ", "R0046400"), ("1982", ""),
-     ("R004640", ""), ("CPSOCC70_1979", ""), ("RR046400", "")],
-)  # fmt: skip
-def test_reference_numbers_are_known_with_and_without_their_dot(header: str, number: str) -> None:
-    assert reference_number(header) == number
+def test_reference_numbers_are_known_with_and_without_their_dot() -> None:
+    headers = ["R0046400", "R00464.00", " r0046400 ", "1982", "R004640", "CPSOCC70_1979", "RR046400"]
+    assert [reference_number(header) for header in headers] == ["R0046400"] * 3 + [""] * 4
 
 
 @pytest.mark.parametrize(
@@ -121,8 +117,7 @@ def test_reference_numbers_are_known_with_and_without_their_dot(header: str, num
 def test_both_spellings_of_a_question_agree(
     question: str, renamed: str, split: tuple[str, int | None]
 ) -> None:
-    assert question_and_year(renamed) == split
-    assert comparable(question) == split[0]
+    assert (question_and_year(renamed), comparable(question)) == (split, split[0])
 
 
 def column_map(folder: Path, text: str) -> Path:
@@ -139,27 +134,22 @@ def test_a_column_map_names_files_by_the_end_of_their_path(tmp_path: Path) -> No
         ("82", "CPSOCC80", 1982, 2), ("id", "CASEID", 0, 3),
     ]  # fmt: skip
     places = [Path("/a/b/c.csv"), Path("/a/c.csv"), Path("/a/bc.csv")]
-    assert [[row.names(path) for path in places] for row in rows] == [
-        [True, False, False],
-        [True, True, False],
-    ]
+    named = [[row.names(path) for path in places] for row in rows]
+    assert named == [[True, False, False], [True, True, False]]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file,column,question\nc.csv,82,X\n", r"map\.csv: column 'year' is missing; a column map has"),
-        ("file,column,question,year\nc.csv,82,X,82\n", r"map\.csv, row 2, column year: not a survey year"),
-        (
-            "file,column,question,year\nc.csv,82,,1982\n",
-            r"map\.csv, row 2: file, column or question is empty",
-        ),
+        ("file,column,question\nc.csv,82,X\n", "map.csv: column 'year' is missing; a column map has"),
+        ("file,column,question,year\nc.csv,82,X,82\n", "map.csv, row 2, column year: not a survey year"),
+        ("file,column,question,year\nc.csv,82,,1982\n", "map.csv, row 2: file, column or question is empty"),
+        ("file,column,question,year\n" + "x" * 200_000, "map.csv: no CSV"),
+        (None, "map.csv: no such file"),
     ],
 )
-def test_a_column_map_that_is_none_is_refused(tmp_path: Path, text: str, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        read_column_map(column_map(tmp_path, text))
-    with pytest.raises(InputError, match=r"absent\.csv: no such file"):
-        read_column_map(tmp_path / "absent.csv")
-    with pytest.raises(InputError, match=r"map\.csv: no CSV"):
-        read_column_map(column_map(tmp_path, "file,column,question,year\n" + "x" * 200_000))
+def test_a_column_map_that_is_none_is_refused(tmp_path: Path, text: str | None, message: str) -> None:
+    path = tmp_path / "map.csv" if text is None else column_map(tmp_path, text)
+    with pytest.raises(InputError) as refused:
+        read_column_map(path)
+    assert str(refused.value).startswith(f"{tmp_path}/{message}")

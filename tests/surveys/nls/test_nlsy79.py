@@ -1,5 +1,7 @@
 """NLSY79: from the answers of invented respondents to interviews, rule by rule."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -12,6 +14,8 @@ from labor_llm.surveys.nls.nlsy79 import (
     nlsy79_variables,
 )
 from labor_llm.surveys.variables import RawSurvey
+
+JOB85 = ("occupation_1970_cps", 1985)
 
 
 def raw_survey(answers: dict[tuple[str, int], list[int | None]]) -> RawSurvey:
@@ -29,20 +33,22 @@ def raw_survey(answers: dict[tuple[str, int], list[int | None]]) -> RawSurvey:
     return RawSurvey(values, dict.fromkeys(columns, "default.csv"), (), ())
 
 
-def interview(raw: RawSurvey, person: int, year: int, options: Nlsy79Options | None = None) -> pd.Series:
-    table = nlsy79_interviews(raw, options).interviews
-    return table[(table["person"] == person) & (table["year"] == year)].squeeze()
+def interviews(answers: dict[tuple[str, int], list[int | None]], **options: str) -> pd.DataFrame:
+    return nlsy79_interviews(raw_survey(answers), Nlsy79Options(**options)).interviews
 
 
-def test_the_first_week_ends_on_the_seventh_of_january_1978():
-    assert str(date_of_week(1)) == "1978-01-07"
-    assert str(date_of_week(1879)) == "2014-01-04"
+def weeks(**statuses: list[int]) -> dict[tuple[str, int], list[int]]:
+    """Statuses of weeks named by the Saturday that ends them, such as d1985_05_11."""
+    ends = {day[1:].replace("_", "-"): codes for day, codes in statuses.items()}
+    found = {str(date_of_week(week)): week for week in range(1, 2348)}
+    return {("weekly_status", found[end]): codes for end, codes in ends.items()}
 
 
-def test_variables_have_one_key_and_one_name_each():
+def test_variables_have_one_key_and_one_name_each_and_weeks_their_dates():
     for kind in ("key", "name"):
         names = [getattr(variable, kind) for variable in nlsy79_variables() if getattr(variable, kind)]
         assert len(set(names)) == len(names)
+    assert [str(date_of_week(week)) for week in (1, 1879)] == ["1978-01-07", "2014-01-04"]
 
 
 def test_persons_have_their_covariates_in_words():
@@ -60,49 +66,51 @@ def test_persons_have_their_covariates_in_words():
 
 
 def test_non_interviews_give_no_row():
-    raw = raw_survey(
-        {("occupation_1970_cps", 1985): [245, -5, -4], ("reason_noninterview", 1985): [-4, 65, 65]}
-    )
-    table = nlsy79_interviews(raw).interviews
+    table = interviews({JOB85: [245, -5, -4], ("reason_noninterview", 1985): [-4, 65, 65]})
     assert table[["person", "year"]].to_numpy().tolist() == [[1, 1985]]
 
 
 def test_without_status_the_occupation_tells_who_works():
-    raw = raw_survey({("occupation_1970_cps", 1981): [245, -4, -3]})
-    table = nlsy79_interviews(raw).interviews
+    table = interviews({("occupation_1970_cps", 1981): [245, -4, -3]})
     assert table["employment"].tolist() == ["working", "not working", "unknown"]
     assert table["code"].fillna(-1).tolist() == [245, -1, -1]
     assert set(table["frame"]) == {"census1970"}
 
 
-def weeks(**statuses: list[int]) -> dict[tuple[str, int], list[int]]:
-    """Statuses of weeks named by the Saturday that ends them, such as d1985_05_11."""
-    ends = {day[1:].replace("_", "-"): codes for day, codes in statuses.items()}
-    found = {str(date_of_week(week)): week for week in range(1, 2348)}
-    return {("weekly_status", found[end]): codes for end, codes in ends.items()}
-
-
-def test_the_month_of_the_interview_decides_the_week():
-    answers = {
-        ("occupation_1970_cps", 1985): [245, 245, 245],
-        ("interview_month", 1985): [5, 6, -3],
-        **weeks(d1985_05_11=[701, 701, 5], d1985_06_08=[5, 4, 4]),
-    }
-    # The third has no month: both weeks count once, and the later one decides.
-    got = nlsy79_interviews(raw_survey(answers)).interviews["employment"]
-    assert got.tolist() == ["working", "unemployed", "unemployed"]
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        # The month of the interview decides. The third has none: both weeks count once, and the later one decides.
+        ({JOB85: [245, 245, 245], ("interview_month", 1985): [5, 6, -3],
+          **weeks(d1985_05_11=[701, 701, 5], d1985_06_08=[5, 4, 4])}, ["working", "unemployed", "unemployed"]),
+        # A month without information is told by the latest of the twelve weeks before, the first of which ends on 9
+        # March; weeks after the month never count. The second has no week of the twelve; the occupation tells.
+        ({JOB85: [245, 245, 245], ("interview_month", 1985): [6, 6, 6],
+          **weeks(d1985_03_02=[5, 5, 5], d1985_03_09=[4, 0, 4], d1985_05_18=[0, 0, 5], d1985_06_08=[0, 0, 0],
+                  d1985_07_06=[5, 5, 4], d1985_12_07=[5, 5, 4])}, ["unemployed", "working", "out of the labor force"]),
+        # A January interview looks back into the year before, as far as 13 October. Without month, the weeks of 1985.
+        ({JOB85: [245, 245, 245], ("interview_month", 1985): [1, 1, -3],
+          **weeks(d1984_12_29=[4, 0, 4], d1984_10_13=[5, 4, 4], d1985_11_09=[5, 5, 5])},
+         ["unemployed", "unemployed", "out of the labor force"]),
+        # Weeks without information leave it to the recode, and that to the occupation.
+        ({JOB85: [245, 245, -4], ("employment_status_recode", 1985): [5, -3, 5], **weeks(d1985_05_11=[0, 0, 3])},
+         ["out of the labor force", "working", "working"]),
+    ],
+    ids=["month", "twelve weeks before", "January", "recode"],
+)  # fmt: skip
+def test_the_weeks_of_the_interview_tell_employment(answers, expected):
+    assert interviews(answers)["employment"].tolist() == expected
 
 
 @pytest.mark.parametrize("known", [[2013, 2013, 2013], None])
 def test_an_interview_in_the_next_calendar_year_is_told_by_its_weeks(known: list[int] | None) -> None:
     """The round of 2012 is fielded from autumn on: without the year, February is that of 2013, October of 2012."""
-    answers = {
+    got = interviews({
         ("occupation_job1", 2012): [4020, 4020, 4020],
         ("interview_month", 2012): [2, 8, 2],
         **({("interview_year", 2012): known} if known else {}),
         **weeks(d2012_02_11=[4, 4, 4], d2012_08_11=[4, 4, 4], d2013_02_09=[5, 4, 2], d2013_08_10=[4, 5, 4]),
-    }
-    got = nlsy79_interviews(raw_survey(answers)).interviews
+    })  # fmt: skip
     assert got["year"].tolist() == [2012, 2012, 2012]
     assert got["employment"].tolist() == ["out of the labor force", "out of the labor force", "not working"]
 
@@ -110,64 +118,23 @@ def test_an_interview_in_the_next_calendar_year_is_told_by_its_weeks(known: list
 @pytest.mark.parametrize(
     ("year", "month", "stated", "day"),
     [
-        (2012, 9, None, "d2012_09_08"),
-        (2012, 8, None, "d2013_08_10"),
-        (2010, 1, None, "d2010_01_09"),
-        (2010, 1, 2011, "d2011_01_08"),
-        (2012, 8, 2012, "d2012_08_11"),
-        (2012, 8, 1999, "d2013_08_10"),
-        (2012, 8, -3, "d2013_08_10"),
-        (2016, 11, 2017, "d2017_11_11"),
-        (1993, 6, 93, "d1993_06_12"),
+        (2012, 9, None, "d2012_09_08"), (2012, 8, None, "d2013_08_10"), (2010, 1, None, "d2010_01_09"),
+        (2010, 1, 2011, "d2011_01_08"), (2012, 8, 2012, "d2012_08_11"), (2012, 8, 1999, "d2013_08_10"),
+        (2012, 8, -3, "d2013_08_10"), (2016, 11, 2017, "d2017_11_11"), (1993, 6, 93, "d1993_06_12"),
         (2010, 12, 2009, "d2009_12_12"),
     ],
-)
+)  # fmt: skip
 def test_the_calendar_year_of_the_interview(year: int, month: int, stated: int | None, day: str) -> None:
     """As stated where that can be; else the survey year, but since 2012 the next one for a month before September."""
     others = {name: [5] * 3 for name in ("d2012_09_08", "d2013_08_10", "d2010_01_09", "d2011_01_08", "d2012_08_11",
               "d2017_11_11", "d2016_11_12", "d1993_06_12", "d2009_12_12", "d2010_12_11")}  # fmt: skip
-    question = "occupation_1980_cps" if year < 1994 else "occupation_job1"
-    answers = {
-        (question, year): [-4, -4, -4],
+    got = interviews({
+        ("occupation_1980_cps" if year < 1994 else "occupation_job1", year): [-4, -4, -4],
         ("interview_month", year): [month] * 3,
         **({} if stated is None else {("interview_year", year): [stated] * 3}),
         **weeks(**{**others, day: [4] * 3}),
-    }
-    assert interview(raw_survey(answers), 1, year)["employment"] == "unemployed"
-
-
-def test_a_month_without_information_is_told_by_the_latest_of_the_twelve_weeks_before() -> None:
-    """The first Saturday of the twelve weeks before 1 June 1985 is 9 March; weeks after the month never count."""
-    answers = {
-        ("occupation_1970_cps", 1985): [245, 245, 245],
-        ("interview_month", 1985): [6, 6, 6],
-        **weeks(d1985_03_02=[5, 5, 5], d1985_03_09=[4, 0, 4], d1985_05_18=[0, 0, 5], d1985_06_08=[0, 0, 0],
-                d1985_07_06=[5, 5, 4], d1985_12_07=[5, 5, 4]),
-    }  # fmt: skip
-    # The second has no week of the twelve; the occupation tells.
-    got = nlsy79_interviews(raw_survey(answers)).interviews["employment"]
-    assert got.tolist() == ["unemployed", "working", "out of the labor force"]
-
-
-def test_a_january_interview_looks_back_into_the_year_before() -> None:
-    answers = {
-        ("occupation_1970_cps", 1985): [245, 245, 245],
-        ("interview_month", 1985): [1, 1, -3],
-        **weeks(d1984_12_29=[4, 0, 4], d1984_10_13=[5, 4, 4], d1985_11_09=[5, 5, 5]),
-    }
-    # 13 October is the first of the twelve weeks before January. Without month, the weeks of 1985 decide.
-    got = nlsy79_interviews(raw_survey(answers)).interviews["employment"]
-    assert got.tolist() == ["unemployed", "unemployed", "out of the labor force"]
-
-
-def test_weeks_without_information_leave_it_to_the_recode_and_that_to_the_occupation():
-    answers = {
-        ("occupation_1970_cps", 1985): [245, 245, -4],
-        ("employment_status_recode", 1985): [5, -3, 5],
-        **weeks(d1985_05_11=[0, 0, 3]),
-    }
-    got = nlsy79_interviews(raw_survey(answers)).interviews["employment"]
-    assert got.tolist() == ["out of the labor force", "working", "working"]
+    })  # fmt: skip
+    assert got["employment"].tolist() == ["unemployed"] * 3
 
 
 @pytest.mark.parametrize(
@@ -186,48 +153,42 @@ def test_frames_follow_the_year_and_the_option(year, question, chosen, frame, co
     answers = {(question, year): [245] * 3}
     if year in range(1982, 2001):
         answers["occupation_1980_cps", year] = [19] * 3
-    got = interview(raw_survey(answers), 1, year, Nlsy79Options(frame_1982_2000=chosen))
-    assert (got["frame"], got["code"]) == (frame, code)
+    got = interviews(answers, frame_1982_2000=chosen).iloc[0]
+    assert (got["year"], got["frame"], got["code"]) == (year, frame, code)
 
 
 def test_revised_answers_come_before_unrevised_ones():
-    answers = {
-        ("occupation_1970_cps", 1985): [-4, -4, -4],
+    table = interviews({
+        JOB85: [-4, -4, -4],
         ("enrollment_revised", 1985): [3, 4, -3],
         ("enrollment", 1985): [1, 2, 2],
         ("schooling_revised", 1985): [13, -3, -3],
         ("schooling", 1985): [12, 14, 95],
-    }
-    table = nlsy79_interviews(raw_survey(answers)).interviews
+    })  # fmt: skip
     assert table["enrolled"].tolist() == [True, False, True]
     assert table["schooling"].fillna(-1).tolist() == [13, 14, -1]
 
 
-def test_years_without_an_occupation_are_named():
-    raw = raw_survey({("occupation_1970_cps", 1985): [245] * 3})
+def test_years_without_an_occupation_and_all_that_is_missing_are_named_at_once():
+    raw = raw_survey({JOB85: [245] * 3})
     assert 1985 not in missing_years(raw)
     assert {1984, 1986, 2014} <= set(missing_years(raw))
-
-
-def test_all_that_is_missing_is_named_at_once_with_its_remedy():
-    raw = raw_survey({("occupation_1970_cps", 1985): [245] * 3})
-    for key in [("sex", "", 0), ("race", "", 0), ("birth_year", "", 1979), ("schooling", "", 1980)]:
-        del raw.found[key]
+    gone = ["sex", "race", "birth_year", "schooling"]
     with pytest.raises(InputError) as error:
-        nlsy79_interviews(raw)
+        nlsy79_interviews(replace(raw, values=raw.values.drop(columns=gone, level="concept")))
     for part in ("R0214800 SAMPLE_SEX", "R0214700 SAMPLE_RACE", "R0000500 Q1-3_A~Y",
                  "years of schooling of any year (HGCREV79", ".cdb", "labor-llm variables nlsy79"):  # fmt: skip
         assert part in str(error.value)
 
 
-def test_codes_of_another_variable_are_refused_without_showing_them():
-    raw = raw_survey({("occupation_1970_cps", 1985): [245] * 3, ("race", 0): [1, 2, 77]})
-    with pytest.raises(InputError, match=r"default\.csv: 1 respondents.*race") as error:
-        nlsy79_interviews(raw)
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ({("race", 0): [1, 2, 77]}, r"default\.csv: 1 respondents.*race"),
+        ({("birth_year", 1979): [77, 81, 62]}, "2 respondents have a year of birth"),
+    ],
+)
+def test_codes_of_another_variable_or_cohort_are_refused_without_showing_them(answer, message):
+    with pytest.raises(InputError, match=message) as error:
+        interviews({JOB85: [245] * 3, **answer})
     assert "77" not in str(error.value)
-
-
-def test_another_cohort_is_refused_by_its_years_of_birth():
-    raw = raw_survey({("occupation_1970_cps", 1985): [245] * 3, ("birth_year", 1979): [80, 81, 62]})
-    with pytest.raises(InputError, match="2 respondents have a year of birth"):
-        nlsy79_interviews(raw)

@@ -55,153 +55,100 @@ def read(
     return nlsy97_interviews(raw(*answers), options)
 
 
-def interview(changes: dict[tuple[str, int], int | None], options: Nlsy97Options | None = None) -> pd.Series:
-    """The one interview of `ANSWERS` with some of them set anew; None takes a variable out of the files."""
-    changed = {key: value for key, value in {**ANSWERS, **changes}.items() if value is not None}
-    interviews = read(changed, options=options).interviews
-    assert len(interviews) == 1
-    return interviews.iloc[0]
+def interviews(*changes: dict[tuple[str, int], int | None], **options: str) -> pd.DataFrame:
+    """An interview a person: that of `ANSWERS` with some of them set anew; None takes one out of the files."""
+    answers = [
+        {key: value for key, value in {**ANSWERS, **change}.items() if value is not None}
+        for change in changes
+    ]
+    return read(*answers, options=Nlsy97Options(**options)).interviews
+
+
+def employment(*changes: dict[tuple[str, int], int | None], **options: str) -> list[str]:
+    return interviews(*changes, **options)["employment"].tolist()
+
+
+def week(number: int, status: int | None) -> dict[tuple[str, int], int | None]:
+    return {("weekly_status", number): status}
 
 
 def test_one_interview_worked_by_hand() -> None:
     got = read(ANSWERS)
-
-    expected = {
+    assert got.survey == "NLSY97"
+    assert got.interviews.to_dict("records") == [{
         "person": 1, "year": 2005, "employment": "working", "enrolled": False, "frame": "census2002",
         "code": 4020, "schooling": 12,
-    }  # fmt: skip
-    assert got.survey == "NLSY97"
-    assert got.interviews.to_dict("records") == [expected]
-    assert got.persons.to_dict("index") == {
-        1: {
-            "gender": "male",
-            "ethnicity": "non-black non-hispanic",
-            "region": "northcentral",
-            "birth_year": 1982,
-        }
-    }
+    }]  # fmt: skip
+    assert got.persons.loc[1].tolist() == ["male", "non-black non-hispanic", "northcentral", 1982]
+    assert got.persons.columns.tolist() == ["gender", "ethnicity", "region", "birth_year"]
     assert {name: str(got.interviews[name].dtype) for name in ("person", "year", "enrolled", "code", "schooling")} == {
         "person": "int64", "year": "int64", "enrolled": "boolean", "code": "Int64", "schooling": "Int64",
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("status", "employment"),
-    [
-        (9701, "working"),
-        (201909, "working"),
-        (1, "out of the labor force"),
-        (2, "not working"),
-        (3, "working"),
-        (4, "unemployed"),
-        (5, "out of the labor force"),
-        (6, "military"),
-    ],
-)
-def test_the_week_of_the_interview_tells_employment(status: int, employment: str) -> None:
-    assert interview({("weekly_status", 200543): status})["employment"] == employment
+OUT = "out of the labor force"
 
 
-def test_undetermined_weeks_are_read_as_the_options_say() -> None:
-    options = Nlsy97Options(not_searching="unknown", gap_unknown="not working")
-
-    assert interview({("weekly_status", 200543): 3}, options)["employment"] == "not working"
-    # An unknown status leaves it to the occupation.
-    assert interview({("weekly_status", 200543): 1}, options)["employment"] == "working"
+def test_the_week_of_the_interview_tells_employment() -> None:
+    cases = {9701: "working", 201909: "working", 1: OUT, 2: "not working", 3: "working", 4: "unemployed", 5: OUT,
+             6: "military"}  # fmt: skip
+    assert employment(*(week(200543, status) for status in cases)) == list(cases.values())
+    # Undetermined weeks are read as the options say; an unknown status leaves it to the occupation.
+    options = {"not_searching": "unknown", "gap_unknown": "not working"}
+    assert employment(week(200543, 3), week(200543, 1), **options) == ["not working", "working"]
 
 
 def test_a_week_without_information_leaves_it_to_the_latest_of_twelve_weeks_before() -> None:
-    unemployed = {("weekly_status", 200543): 0, ("weekly_status", 200544): 5}
-
-    assert interview({**unemployed, ("weekly_status", 200542): -4, ("weekly_status", 200531): 4})[
-        "employment"
-    ] == ("unemployed")
-    assert (
-        interview({**unemployed, ("weekly_status", 200530): 4})["employment"] == "working"
-    )  # the occupation
+    nothing = {**week(200543, 0), **week(200544, 5)}
+    told, too_early = {**nothing, **week(200542, -4), **week(200531, 4)}, {**nothing, **week(200530, 4)}
+    assert employment(told, too_early) == ["unemployed", "working"]  # by the occupation
 
 
 def test_the_week_follows_from_month_and_day_or_the_15th_or_the_end_of_the_year() -> None:
-    weeks = {("weekly_status", 200540): 4, ("weekly_status", 200542): 5, ("weekly_status", 200543): 6}
-    year_end = {("weekly_status", 200553): 4, ("weekly_status", 200601): 5}
-
-    # 1, 15 and 20 October 2005 lie in weeks 40, 42 and 43.
-    assert interview({**weeks, ("interview_day", 2005): 1})["employment"] == "unemployed"
-    assert interview({**weeks, ("interview_day", 2005): -3})["employment"] == "out of the labor force"
-    assert interview({**weeks, ("interview_day", 2005): None})["employment"] == "out of the labor force"
-    assert (
-        interview({**weeks, **year_end, ("interview_month_number", 2005): -3})["employment"] == "unemployed"
-    )
-    # A round goes on into the next year: January 2006 is month 313.
-    spring = {("interview_month_number", 2005): 313, ("interview_day", 2005): 3}
-    assert interview({**weeks, **year_end, **spring})["employment"] == "out of the labor force"
+    weeks = {**week(200540, 4), **week(200542, 5), **week(200543, 6), **week(200553, 4), **week(200601, 5)}
+    month, day = ("interview_month_number", 2005), ("interview_day", 2005)
+    # 1, 15 and 20 October 2005 lie in weeks 40, 42 and 43; a round goes on into January 2006, month 313.
+    dates = [{day: 1}, {day: -3}, {day: None}, {month: -3}, {month: 313, day: 3}]
+    expected = ["unemployed", OUT, OUT, "unemployed", OUT]
+    assert employment(*({**weeks, **date} for date in dates)) == expected
 
 
-@pytest.mark.parametrize(
-    ("answer", "employment", "code"),
-    [
-        (10, "working", 10),
-        (9750, "working", 9750),
-        (9800, "military", 9800),
-        (9840, "military", 9840),
-        (9920, "unknown", None),  # no recent job
-        (9990, "unknown", None),
-        (0, "unknown", None),
-        (-4, "not working", None),
-        (-3, "unknown", None),
-        (-1, "unknown", None),
-    ],
-)
-def test_without_a_week_the_occupation_tells_employment(
-    answer: int, employment: str, code: int | None
-) -> None:
-    got = interview({("occupation_2002_job01", 2005): answer, ("weekly_status", 200543): None})
-
-    assert got["employment"] == employment
-    assert got["code"] == code if code else pd.isna(got["code"])
-
-
-def test_a_civilian_employer_in_the_array_does_not_hide_a_military_occupation() -> None:
-    assert interview({("occupation_2002_job01", 2005): 9820})["employment"] == "military"
-    assert (
-        interview({("occupation_2002_job01", 2005): 9820, ("weekly_status", 200543): 4})["employment"]
-        == "unemployed"
-    )
+def test_without_a_week_the_occupation_tells_employment() -> None:
+    cases = {
+        10: ("working", 10), 9750: ("working", 9750), 9800: ("military", 9800), 9840: ("military", 9840),
+        9920: ("unknown", 0),  # no recent job
+        9990: ("unknown", 0), 0: ("unknown", 0), -4: ("not working", 0), -3: ("unknown", 0), -1: ("unknown", 0),
+    }  # fmt: skip
+    job = ("occupation_2002_job01", 2005)
+    got = interviews(*({job: answer, **week(200543, None)} for answer in cases))
+    assert [*zip(got["employment"], got["code"].fillna(0), strict=True)] == list(cases.values())
+    # A civilian employer in the array does not hide a military occupation.
+    assert employment({job: 9820}, {job: 9820, **week(200543, 4)}) == ["military", "unemployed"]
 
 
 def test_the_flag_names_the_main_job() -> None:
     jobs = {("occupation_2002_job02", 2005): 800, ("occupation_2002_job03", 2005): 5000}
 
-    assert interview({**jobs, ("main_job_flag", 2005): 3})["code"] == 5000
-    assert interview({**jobs, ("main_job_flag", 2005): 1})["code"] == 4020
-    assert interview({**jobs, ("main_job_flag", 2005): -3})["code"] == 4020
-    assert interview(jobs)["code"] == 4020
-    assert interview({**jobs, ("main_job_flag", 2005): 3}, Nlsy97Options(main_job="first"))["code"] == 4020
-    # The main job is not among those read, or there is none: not another job's occupation in its place.
-    for flag in (5, 11, -4):
-        assert pd.isna(interview({**jobs, ("main_job_flag", 2005): flag})["code"])
+    def codes(*flags: int | None, **options: str) -> list[int]:
+        changes = ({**jobs, ("main_job_flag", 2005): flag} for flag in flags)
+        return interviews(*changes, **options)["code"].fillna(0).tolist()
+
+    # Where the main job is not among those read, or there is none: not another job's occupation in its place.
+    assert codes(3, 1, -3, 5, 11, -4) == [5000, 4020, 4020, 0, 0, 0]
+    assert codes(None) == codes(3, main_job="first") == [4020]
 
 
-@pytest.mark.parametrize(
-    ("status", "enrolled"), [(1, False), (7, False), (8, True), (11, True), (-3, None), (0, None)]
-)
-def test_enrollment_has_two_sides_and_an_unknown(status: int, enrolled: bool | None) -> None:
-    got = interview({("enrollment", 2005): status})["enrolled"]
-
-    assert pd.isna(got) if enrolled is None else got == enrolled
-
-
-@pytest.mark.parametrize(("grade", "schooling"), [(0, 0), (20, 20), (95, None), (-2, None)])
-def test_schooling_is_the_grade_unless_ungraded(grade: int, schooling: int | None) -> None:
-    got = interview({("schooling", 2005): grade})["schooling"]
-
-    assert pd.isna(got) if schooling is None else got == schooling
+def test_enrollment_and_schooling_have_an_unknown() -> None:
+    statuses = {1: False, 7: False, 8: True, 11: True, -3: None, 0: None}
+    enrolled = interviews(*({("enrollment", 2005): status} for status in statuses))["enrolled"]
+    assert enrolled.astype(object).where(enrolled.notna(), None).tolist() == list(statuses.values())
+    grades = interviews(*({("schooling", 2005): grade} for grade in (0, 20, 95, -2)))["schooling"]
+    assert grades.fillna(-1).tolist() == [0, 20, -1, -1]
 
 
 def test_non_interviews_have_minus_five_everywhere() -> None:
     other = {**PERSON, ("enrollment", 2005): -3, ("occupation_2002_job01", 2006): 10, ("region", 2006): 3}
     got = read(other, ANSWERS)  # person 2 was not interviewed in 2006
-
     assert got.interviews[["person", "year"]].to_numpy().tolist() == [[1, 2005], [1, 2006], [2, 2005]]
     # No file has person 1 of 2006: neither an answer nor a non-interview.
     values = raw(other, ANSWERS).values
@@ -212,7 +159,6 @@ def test_non_interviews_have_minus_five_everywhere() -> None:
 def test_the_region_is_that_of_the_first_round_that_knows_it() -> None:
     answers = {**ANSWERS, ("region", 2005): -4, ("occupation_2002_job01", 2006): 10, ("region", 2006): 3}
     moved = {**answers, ("occupation_2002_job01", 2007): 10, ("region", 2007): 4}
-
     assert read(moved).persons["region"].tolist() == ["south"]
     assert read({**ANSWERS, ("region", 2005): -4}).persons["region"].tolist() == ["unknown"]
 
@@ -253,46 +199,34 @@ def test_rounds_without_any_variable_are_reported() -> None:
     assert missing_rounds(raw(ANSWERS)) == [year for year in ROUNDS if year != 2005]
 
 
-REFUSED = [
-    ({("sex", 0): None}, "no file has R0536300 KEY!SEX"),
-    ({("race", 0): None}, "no file has R1482600 KEY!RACE_ETHNICITY"),
-    ({("birth_year", 0): None}, "no file has R0536402 KEY!BDATE_Y"),
-    (
-        {("sex", 0): None, ("race", 0): None},
-        "no file has R0536300 KEY!SEX; nor R1482600 KEY!RACE_ETHNICITY. Add",
-    ),
-    ({("schooling", 2005): None}, "no file has CV_HGC_EVER_EDT of any round"),
-    ({("occupation_2002_job01", 2005): None}, "round 2005: no file has YEMP_OCCODE-2002.01 (2005)"),
-    ({("region", 2021): 1}, "round 2021: no file has YEMP_OCCODE-2002.01 (2021)"),
-    # The NLSY79's codes, and labels that were numbered anew.
-    ({("birth_year", 0): 61}, "KEY!BDATE_Y: 1 of 1 respondents have another code than 1980, 1981"),
-    ({("race", 0): 5}, "KEY!RACE_ETHNICITY: 1 of 1 respondents have another code than 1, 2, 3, 4"),
-]
-
-
-@pytest.mark.parametrize(("changes", "message"), REFUSED)
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({("race", 0): None}, "no file has R1482600 KEY!RACE_ETHNICITY. Add"),
+        ({("birth_year", 0): None}, "no file has R0536402 KEY!BDATE_Y. Add"),
+        ({("sex", 0): None, ("race", 0): None}, "no file has R0536300 KEY!SEX; nor R1482600 KEY!RACE_ETHNICITY. Add"),
+        ({("schooling", 2005): None}, "no file has CV_HGC_EVER_EDT of any round"),
+        ({("occupation_2002_job01", 2005): None}, "round 2005: no file has YEMP_OCCODE-2002.01 (2005)"),
+        ({("region", 2021): 1}, "round 2021: no file has YEMP_OCCODE-2002.01 (2021)"),
+        (dict.fromkeys(ANSWERS.keys() - PERSON.keys()), "no file has an answer of any round"),
+        # The NLSY79's codes, and labels that were numbered anew.
+        ({("birth_year", 0): 61}, "KEY!BDATE_Y: 1 of 1 respondents have another code than 1980, 1981"),
+        ({("race", 0): 5}, "KEY!RACE_ETHNICITY: 1 of 1 respondents have another code than 1, 2, 3, 4"),
+    ],
+)  # fmt: skip
 def test_missing_and_foreign_variables_are_refused(
     changes: dict[tuple[str, int], int | None], message: str
 ) -> None:
-    answers = {key: value for key, value in {**ANSWERS, **changes}.items() if value is not None}
-
     with pytest.raises(InputError) as refused:
-        read(answers)
+        interviews(changes)
     assert message in str(refused.value)
     if "no file" in message:
         assert "labor-llm variables nlsy97" in str(refused.value)
 
 
-def test_a_file_without_any_round_is_refused() -> None:
-    with pytest.raises(InputError, match="no file has an answer of any round"):
-        read(PERSON)
-
-
 def test_three_digit_occupations_are_refused() -> None:
     answers = [{**ANSWERS, ("occupation_2002_job01", 2005): 300 + person} for person in range(30)]
-
-    with pytest.raises(
-        InputError, match=r"no occupation has four digits.*not YEMP_OCCODE \(Census of 1990\)"
-    ):
+    four_digits = r"no occupation has four digits.*not YEMP_OCCODE \(Census of 1990\)"
+    with pytest.raises(InputError, match=four_digits):
         read(*answers)
     assert len(read(*answers[1:]).interviews) == 29
