@@ -11,11 +11,8 @@ import hashlib
 import http.client
 import io
 import shutil
-import struct
-import urllib.error
 import urllib.request
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,10 +36,6 @@ SAME_TARGET = {874: 873}
 LARGEST_CODE = 9999
 _LARGEST_FILE = 20 * 2**20
 _SCHEMES = ("https://", "http://")
-_UNREADABLE = (
-    ValueError, KeyError, IndexError, OverflowError, EOFError, OSError,
-    struct.error, zlib.error, zipfile.BadZipFile, RuntimeError, NotImplementedError,
-)  # fmt: skip
 
 
 class Version(NamedTuple):
@@ -81,9 +74,8 @@ def find_files(folder: Path, vintage: str) -> list[Path]:
     """Return the files of a crosswalk in a folder or one level below, whatever the case of their names."""
     stem = f"{vintage}_{TARGET}"
     names = (f"{stem}.zip", f"{stem}.dta", f"{stem}.csv", f"{vintage}_to_{TARGET}.csv")
-    folders = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
     found = []
-    for place in folders:
+    for place in (folder, *sorted(path for path in folder.iterdir() if path.is_dir())):
         present = {path.name.lower(): path for path in sorted(place.iterdir()) if path.is_file()}
         found += [present[name] for name in names if name in present]
     return found
@@ -105,11 +97,11 @@ def read_crosswalk(
             nor unemployed, military or unknown, or the version is not known.
     """
     frame = read_text_csv(path, []) if path.suffix.lower() == ".csv" else _read_stata(path, content)
-    targets = _checked(frame, path)
+    targets, versions = _checked(frame, path), KNOWN_VERSIONS[vintage]
     checksum = content_checksum(targets)
-    known = any(version.sha256 == checksum for version in KNOWN_VERSIONS[vintage])
+    known = checksum in {version.sha256 for version in versions}
     if not known and not other_versions:
-        expected = " or ".join(str(version.rows) for version in KNOWN_VERSIONS[vintage])
+        expected = " or ".join(str(version.rows) for version in versions)
         raise InputError(
             f"{path}: not a version of {vintage} that is known: {len(targets)} source codes found, "
             f"{expected} expected{' (with other content)' if str(len(targets)) == expected else ''}. "
@@ -143,27 +135,26 @@ def _read_stata(path: Path, content: bytes | None) -> pd.DataFrame:
     try:
         content = path.read_bytes() if content is None else content
         if path.suffix.lower() == ".zip":
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                members = [
-                    member
-                    for member in archive.infolist()
-                    if member.filename.lower().endswith(".dta") and not member.filename.startswith("__MACOSX")
-                ]
-                problem = f"holds {len(members)} Stata files" if len(members) != 1 else ""
-                if not problem and members[0].file_size > _LARGEST_FILE:
-                    problem = "holds a file far too large"
-                if problem:
-                    raise InputError(
-                        f"{path}: {problem}; a crosswalk is one small .dta. Get it again from {PAGE}."
-                    )
-                content = archive.read(members[0])
+            archive = zipfile.ZipFile(io.BytesIO(content))
+            members = [
+                member
+                for member in archive.infolist()
+                if member.filename.lower().endswith(".dta") and not member.filename.startswith("__MACOSX")
+            ]
+            problem = f"holds {len(members)} Stata files" if len(members) != 1 else ""
+            if not problem and members[0].file_size > _LARGEST_FILE:
+                problem = "holds a file far too large"
+            if problem:
+                raise InputError(
+                    f"{path}: {problem}; a crosswalk is one small .dta. Get it again from {PAGE}."
+                )
+            content = archive.read(members[0])
         return pd.read_stata(io.BytesIO(content), convert_categoricals=False, convert_missing=False)
-    except InputError:
+    except (InputError, MemoryError):
         raise
-    except _UNREADABLE as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+    except Exception as error:  # what the readers of both formats say of a damaged file is of any kind
         raise InputError(
-            f"{path}: not readable as a crosswalk ({reason}). Remove it and get it again from {PAGE}."
+            f"{path}: not readable as a crosswalk ({_reason(error)}). Remove it and get it again from {PAGE}."
         ) from error
 
 
@@ -172,7 +163,7 @@ def _checked(frame: pd.DataFrame, path: Path) -> pd.Series:
     frame = frame.rename(columns=lambda name: str(name).strip().lower())
     sources = [column for column in frame.columns if column != TARGET]
     if TARGET not in frame.columns or len(sources) != 1:
-        found = ", ".join(map(str, frame.columns))
+        found = ", ".join(frame.columns)
         raise InputError(f"{path}: a crosswalk has a column of codes and {TARGET}; found {found}.")
     numbers = frame[[sources[0], TARGET]].apply(pd.to_numeric, errors="coerce").astype("float64")
     wrong = numbers.isna() | (numbers % 1 != 0) | (numbers < 0) | (numbers > LARGEST_CODE)
@@ -234,8 +225,9 @@ def fetch_crosswalks(
         if present := _present(target, vintage, other_versions):
             done.append(Fetched("kept", present))
         elif remote:
-            got = _download(target, str(source), vintage, other_versions, timeout)
-            done.append(Fetched("downloaded", got))
+            done.append(
+                Fetched("downloaded", _download(target, str(source), vintage, other_versions, timeout))
+            )
         else:
             done.append(Fetched("copied", _copy(target, Path(source), vintage, other_versions)))
     return done
@@ -260,9 +252,8 @@ def _download(target: Path, source: str, vintage: str, other_versions: bool, tim
     try:
         content = _get(address, timeout)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
-            f"{address}: could not be downloaded ({reason}). Try again later, or: {remedy}."
+            f"{address}: could not be downloaded ({_reason(error)}). Try again later, or: {remedy}."
         ) from error
     try:
         read = read_crosswalk(target, vintage, content, other_versions)
@@ -285,7 +276,7 @@ def _get(address: str, timeout: float) -> bytes:
         announced = response.headers.get("Content-Length")
     if len(content) > _LARGEST_FILE:
         raise ValueError("far larger than a crosswalk")
-    if announced is not None and announced.isdigit() and len(content) != int(announced):
+    if announced and announced.isdigit() and len(content) != int(announced):
         raise ValueError(f"broke off after {len(content):,} of {int(announced):,} bytes")
     return content
 
@@ -302,3 +293,7 @@ def _copy(target: Path, source: Path, vintage: str, other_versions: bool) -> Cro
         # Only a damaged archive can stand there still (see _present); it would be read beside the copy.
         target.unlink(missing_ok=True)
     return read_crosswalk(path, vintage, other_versions=other_versions)
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
