@@ -8,8 +8,8 @@ Its codes are those that stand in the survey; rows of census2002 serve census200
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cache, cached_property
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,7 @@ class Crosswalks:
     files: Mapping[str, CrosswalkFile]  # those found, by vintage
     patched: bool = True  # whether the patch table is used where Dorn has no row
     other_versions: bool = False  # whether versions were allowed that are not known
+    _tables: dict[str, tuple[np.ndarray, int]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def frames(self) -> tuple[str, ...]:
@@ -203,15 +204,9 @@ class Crosswalks:
 
     def _table(self, frame: str) -> tuple[np.ndarray, int]:
         """Return the target of each code 0 to 9999 and of `_NO_CODE`, and how many the patch gave."""
-        if frame not in self._tables:
-            self.require([frame])
-        return self._tables[frame]
-
-    @cached_property
-    def _tables(self) -> dict[str, tuple[np.ndarray, int]]:
-        return {frame: self._build(frame) for frame in self.frames}
-
-    def _build(self, frame: str) -> tuple[np.ndarray, int]:
+        if frame in self._tables:
+            return self._tables[frame]
+        self.require([frame])
         targets = np.full(_NO_CODE + 1, _ABSENT, dtype="int16")
         step = 10 if frame == "census2002" else 1
         for vintage in reversed(FRAME_FILES[frame]):
@@ -222,7 +217,8 @@ class Crosswalks:
         patch = patch_of(frame) if self.patched else {}
         added = {code: target for code, target in patch.items() if targets[code] == _ABSENT}
         targets[list(added)] = [_NO_TARGET if target is None else target for target in added.values()]
-        return targets, sum(target is not None for target in added.values())
+        self._tables[frame] = targets, sum(target is not None for target in added.values())
+        return self._tables[frame]
 
 
 def load_crosswalks(folder: Path, other_versions: bool = False, patched: bool = True) -> Crosswalks:

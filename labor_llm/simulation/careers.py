@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from labor_llm.errors import InputError
-from labor_llm.simulation.histories import Covariates, EncodedCareers, Histories
+from labor_llm.simulation.histories import EncodedCareers, Histories, covariates_of
 from labor_llm.simulation.market import Market
 from labor_llm.simulation.parameters import EDUCATION_LEVELS, ETHNICITIES, GENDERS, REGIONS, stream
 
@@ -109,7 +109,7 @@ def simulate_careers(
     careers = EncodedCareers(seen.sum(axis=1), covariates, year, education, outcome)
     for members, rows, histories in market.walk(careers):
         outcome[rows] = _draw(market, histories, members, luck[rows])
-    own = covariates.of(worker)
+    own = covariates[worker]
     return pd.DataFrame(
         {
             "worker_id": (worker + 1).astype(str).astype(object),
@@ -125,7 +125,7 @@ def simulate_careers(
     )
 
 
-def _draw(market: Market, histories: Histories, workers: Covariates, luck: np.ndarray) -> np.ndarray:
+def _draw(market: Market, histories: Histories, workers: np.recarray, luck: np.ndarray) -> np.ndarray:
     """Draw one record's outcome for each worker: first the kind, then the occupation of those who take another."""
     kind = _inverse(np.exp(market.kind_log_probabilities(histories, workers)), luck[:, 0])
     outcome = np.where(kind == 0, histories.last, len(market.occupations) + kind - 2)
@@ -175,16 +175,13 @@ def _household_entry(schedule: Schedule, uniform: np.ndarray) -> tuple[np.ndarra
     return entry, np.clip(waves[entry] - age, *schedule.births)
 
 
-def _covariates(schedule: Schedule, draws: Draws, birth_year: np.ndarray) -> Covariates:
+def _covariates(schedule: Schedule, draws: Draws, birth_year: np.ndarray) -> np.recarray:
     """Draw gender, ethnicity and region of each worker."""
     gender, ethnicity, region = draws("covariates").random((len(birth_year), 3)).T
     places = np.array([list(ETHNICITIES).index(word) for word in schedule.ethnicities])
-    return Covariates(
-        gender=(gender < _FEMALE_SHARE).astype(np.int64),
-        ethnicity=places[_category(ethnicity, schedule.ethnicities.values())],
-        region=_category(region, _REGION_SHARES),
-        birth_year=birth_year.astype(np.float64),
-    )
+    ethnicity = places[_category(ethnicity, schedule.ethnicities.values())]
+    female = (gender < _FEMALE_SHARE).astype(np.int64)
+    return covariates_of(female, ethnicity, _category(region, _REGION_SHARES), birth_year)
 
 
 def _category(uniform: np.ndarray, shares: Iterable[float]) -> np.ndarray:

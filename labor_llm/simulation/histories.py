@@ -17,20 +17,6 @@ from labor_llm.simulation.parameters import EDUCATION_LEVELS, ETHNICITIES, GENDE
 NONE = -1
 
 
-@dataclass(frozen=True)
-class Covariates:
-    """The covariates that never change, one entry a worker; words as positions in the market's lists (int)."""
-
-    gender: np.ndarray
-    ethnicity: np.ndarray
-    region: np.ndarray
-    birth_year: np.ndarray  # float, calendar year
-
-    def of(self, workers: slice | np.ndarray) -> Covariates:
-        """Return those of some workers."""
-        return Covariates(**{name: values[workers] for name, values in vars(self).items()})
-
-
 class Histories:
     """The state of many careers, moved on by `meet` (a new record's year and education) and `record` (its outcome).
 
@@ -106,7 +92,7 @@ class EncodedCareers:
     """Career records of many workers, one worker after the other."""
 
     counts: np.ndarray  # int [workers], number of records
-    covariates: Covariates
+    covariates: np.recarray  # [workers], as `covariates_of` makes them
     year: np.ndarray  # int [rows]
     education: np.ndarray  # int [rows], level
     outcome: np.ndarray  # int [rows], as `Histories` numbers them
@@ -141,7 +127,7 @@ def encode_careers(frame: pd.DataFrame, outcomes: OutcomeSpace, columns: np.ndar
             f"careers, row {int(unknown.argmax()) + 2}, column birth_year: missing. The market's probabilities depend "
             "on it: leave such workers out."
         )
-    covariates = Covariates(
+    covariates = covariates_of(
         _positions(frame, "gender", GENDERS),
         _positions(frame, "ethnicity", tuple(ETHNICITIES)),
         _positions(frame, "region", REGIONS),
@@ -150,7 +136,15 @@ def encode_careers(frame: pd.DataFrame, outcomes: OutcomeSpace, columns: np.ndar
     education = _positions(frame, "education", EDUCATION_LEVELS)
     outcome = np.argsort(columns)[_positions(frame, "occupation", outcomes.codes)]
     firsts = np.flatnonzero(np.diff(workers, prepend=-1))
-    return EncodedCareers(np.bincount(workers), covariates.of(firsts), year, education, outcome)
+    return EncodedCareers(np.bincount(workers), covariates[firsts], year, education, outcome)
+
+
+def covariates_of(
+    gender: np.ndarray, ethnicity: np.ndarray, region: np.ndarray, birth_year: np.ndarray
+) -> np.recarray:
+    """Return what never changes, one record a worker: words as positions in the market's lists, the year as float."""
+    arrays = [gender, ethnicity, region, birth_year.astype(np.float64)]
+    return np.rec.fromarrays(arrays, names="gender, ethnicity, region, birth_year")
 
 
 def _positions(frame: pd.DataFrame, column: str, words: Sequence[str]) -> np.ndarray:

@@ -25,7 +25,7 @@ from labor_llm.careers import occupations as occ1990dd
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import ArtefactError
-from labor_llm.simulation.histories import NONE, Covariates, EncodedCareers, Histories, encode_careers
+from labor_llm.simulation.histories import NONE, EncodedCareers, Histories, encode_careers
 from labor_llm.simulation.parameters import SCHOOLING, SOME_COLLEGE, STATES, MarketParameters, MarketTables
 
 FORMAT = 1
@@ -91,7 +91,7 @@ class Market:
             result[rows[:, None], self.columns] = inside
         return result
 
-    def walk(self, careers: EncodedCareers) -> Iterator[tuple[Covariates, np.ndarray, Histories]]:
+    def walk(self, careers: EncodedCareers) -> Iterator[tuple[np.recarray, np.ndarray, Histories]]:
         """Yield for each block of workers and record number those who have one, its rows, and the histories before it.
 
         The outcomes of these rows are looked up when the next ones are asked for, so that they may be drawn meanwhile.
@@ -101,17 +101,17 @@ class Market:
         for begin in range(0, len(starts), _BLOCK):
             # Those with most records come first, so that the others drop out at the end.
             members = begin + np.argsort(-careers.counts[begin : begin + _BLOCK], kind="stable")
-            counts, covariates = careers.counts[members], careers.covariates.of(members)
+            counts, covariates = careers.counts[members], careers.covariates[members]
             histories = Histories(len(members), self.tables.group_of, decay, cap)
             for number in range(counts[0]):
                 active = np.count_nonzero(counts > number)
                 rows = starts[members[:active]] + number
                 histories.keep_first(active)
                 histories.meet(careers.year[rows], careers.education[rows])
-                yield covariates.of(slice(active)), rows, histories
+                yield covariates[:active], rows, histories
                 histories.record(careers.outcome[rows])
 
-    def kind_log_probabilities(self, histories: Histories, workers: Covariates) -> np.ndarray:
+    def kind_log_probabilities(self, histories: Histories, workers: np.recarray) -> np.ndarray:
         """Return the log-probability of each kind for the records that were met: float64 [workers, 5].
 
         The kinds are staying (minus infinity at a first record), another occupation, and the three states (minus
@@ -155,7 +155,7 @@ class Market:
         utility -= np.log(np.exp(utility).sum(axis=1))[:, None]
         return np.concatenate([log_stay[:, None], log_leave[:, None] + utility], axis=1)
 
-    def _stay_log_odds(self, histories: Histories, workers: Covariates, state: np.ndarray) -> np.ndarray:
+    def _stay_log_odds(self, histories: Histories, workers: np.recarray, state: np.ndarray) -> np.ndarray:
         """Return the log-odds of staying, [workers]; of no meaning at a first record."""
         tables = self.tables
         age = histories.year - workers.birth_year
@@ -200,12 +200,12 @@ class Market:
         return np.asarray(start)
 
     def destination_utilities(
-        self, histories: Histories, workers: Covariates, chosen: slice | np.ndarray
+        self, histories: Histories, workers: np.recarray, chosen: slice | np.ndarray
     ) -> np.ndarray:
         """Return v_j for some of the workers: float64 [chosen, J], minus infinity for the occupation one is in."""
         parameters, tables = self.parameters, self.tables
         last, reference = histories.last[chosen], histories.last_occupation[chosen]
-        own = workers.of(chosen)
+        own = workers[chosen]
         utility = tables.base.take(histories.education[chosen] * 2 + own.gender, axis=0)
         decades = (histories.year[chosen] - 2000.0) / 10.0
         cohort = (own.birth_year - 1960.0) / 10.0

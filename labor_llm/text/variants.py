@@ -8,6 +8,7 @@ that a model uses. Titles are decided by a seed and the set of codes, not by the
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from collections.abc import Sequence
@@ -114,13 +115,9 @@ def perturbed_titles(titles: list[str], seed: int) -> list[str]:
 
 def _ways_to_put(title: str) -> list[str]:
     """Return what the changes, alone and together, make of a title; the title itself is not among them."""
-    ways = []
-    for number in (1, 2, 3):
-        for changes in itertools.combinations((_reordered, _with_synonyms, _abbreviated), number):
-            text = title
-            for change in changes:
-                text = change(text)
-            ways.append(text)
+    changes = (_reordered, _with_synonyms, _abbreviated)
+    chosen = (some for number in (1, 2, 3) for some in itertools.combinations(changes, number))
+    ways = [functools.reduce(lambda text, change: change(text), some, title) for some in chosen]
     return [way for way in dict.fromkeys(ways) if way != title]
 
 

@@ -245,11 +245,13 @@ SILENT = answer(None)
     ],
 )
 def test_a_failed_download_names_address_and_remedy_and_leaves_nothing(
-    tmp_path: Path, server: SimpleNamespace, page: tuple, reason: str
+    tmp_path: Path, server: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, page: tuple, reason: str
 ) -> None:
+    if page is SILENT:
+        monkeypatch.setattr(files, "_TIMEOUT", 0.3)
     server.pages["/data/occ1990_occ1990dd.zip"] = page
     with pytest.raises(InputError, match=reason) as error:
-        fetch_crosswalks(tmp_path, server.address, timeout=0.3 if page is SILENT else 30)
+        fetch_crosswalks(tmp_path, server.address)
     message = str(error.value)
     assert message.startswith(f"{server.address}occ1990_occ1990dd.zip: ")
     assert message.endswith(

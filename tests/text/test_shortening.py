@@ -1,4 +1,4 @@
-"""Long careers: whole old records go, as few as needed, and the header stays."""
+"""Long careers: whole old records go, as few as needed; the header and what stands before it stay."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ from labor_llm.text.shortening import Shortened, readable_career
 from labor_llm.text.templates import Resume, career_resume, resumes
 from labor_llm.text.tokenization import encode_titles
 
+PREAMBLE = "Two lines stand before\nthe resume.\n"
+
 
 @pytest.fixture(scope="module")
 def resume(panel: CareerPanel) -> Resume:
-    return max(resumes(panel), key=lambda resume: len(resume.spans))
+    return max(resumes(panel, PREAMBLE), key=lambda resume: len(resume.spans))
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,7 @@ def prompt_without(panel: CareerPanel, worker: str, first: int, last: int) -> st
     """The last prompt of a worker whose career begins with the record `first` and ends with `last`."""
     career = panel.frame[panel.frame["worker_id"] == worker].iloc[first : last + 1]
     titles = [panel.outcomes.title(code) for code in career["occupation"]]
-    return career_resume(panel.survey, career, titles).prompt(last - first)
+    return career_resume(panel.survey, career, titles, PREAMBLE).prompt(last - first)
 
 
 def test_every_record_has_the_longest_history_that_fits(
@@ -54,8 +56,10 @@ def test_every_record_has_the_longest_history_that_fits(
         )
         assert sum(len(part.spans) for part in got.parts) == 6
         assert all(len(part.ids) <= context for part in got.parts)
+        assert all(tokenizer.decode(part.ids).startswith(f"{PREAMBLE}<A worker from") for part in got.parts)
     with pytest.raises(
-        InputError, match=r"the header, one record and the longest title do not fit, .* reads 60"
+        InputError,
+        match=r"the header, one record and the longest title do not fit, .* reads 60 .* or less text before",
     ):
         readable_career(tokenizer, resume, 60, longest)
 
@@ -74,11 +78,11 @@ def test_the_scores_are_those_of_the_shortened_texts(
     dropped = readable_career(tiny_model.tokenizer, resume, tiny_model.context, longest).dropped
     assert dropped[0] == 0 < dropped[5] < 5
     with caplog.at_level(logging.WARNING):
-        got = score_careers(tiny_model, one, "tiny", ScoringSettings())
+        got = score_careers(tiny_model, one, "tiny", ScoringSettings(), preamble=PREAMBLE)
     assert "tiny: 1 careers are longer than the model can read" in caplog.text
-    named = score_careers(tiny_model, one, "tiny", ScoringSettings(titles="named"))
+    named = score_careers(tiny_model, one, "tiny", ScoringSettings(titles="named"), preamble=PREAMBLE)
     with pytest.raises(InputError, match=rf"{resume.worker_id} .*has {whole} tokens, the model reads"):
-        score_careers(tiny_model, one, "tiny", ScoringSettings(too_long="refuse"))
+        score_careers(tiny_model, one, "tiny", ScoringSettings(too_long="refuse"), preamble=PREAMBLE)
     assert got.log_probs is not None
     for last, first in enumerate(dropped):
         prompt = prompt_without(panel, resume.worker_id, first, last)

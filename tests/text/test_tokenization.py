@@ -116,19 +116,6 @@ def test_the_whole_split_is_checked_after_a_prompt() -> None:
         check_split(tokenizer, RESUME, [(1, 2), *titles[1:]], SPACE.titles)
 
 
-def test_a_beginning_of_sequence_token_moves_the_titles_by_one() -> None:
-    plain, with_start = merging(), merging()
-    with_start.add_special_tokens({"bos_token": "[START]"})
-    start = with_start.bos_token_id
-    with_start.backend_tokenizer.post_processor = processors.TemplateProcessing(
-        single="[START] $A", special_tokens=[("[START]", start)]
-    )
-    expected, got = encode_resume(plain, RESUME), encode_resume(with_start, RESUME)
-    assert got.ids.tolist() == [start, *expected.ids.tolist()]
-    assert got.spans == tuple((first + 1, last + 1) for first, last in expected.spans)
-    assert encode_titles(with_start, SPACE) == encode_titles(plain, SPACE)
-
-
 @pytest.mark.parametrize(
     ("tokenizer", "one", "two"),
     [
