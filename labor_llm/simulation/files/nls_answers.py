@@ -34,7 +34,8 @@ _MONTHS, _SPILL_MONTHS = (5, 6), (1, 2)
 _SPILL_ROUNDS, _SPILLED = range(2004, 2022), 0.25
 _RECODE = {"unemployed": 3, "out_of_labor_force": 5, "education": 5}
 _ENROLLED, _NOT_ENROLLED = 3, 4
-_NOT_FOUND = 65  # a reason for non-interview
+# Answers of those not interviewed, where they are not -5: a reason for it, and no information in the array.
+_ABSENT = {"reason_noninterview": 65, "weekly_status": 0}
 _DATES = {week: nlsy79.date_of_week(week) for week in range(1, 2348)}
 _NOISE = np.array([0, 2, 4, 5, 7, 101])
 
@@ -73,16 +74,17 @@ def nlsy79_answers(careers: pd.DataFrame, occupation_codes: Codes, seed: int) ->
     asked = {variable.key for variable in nlsy79.nlsy79_variables()}
     for year in nlsy79.YEARS:
         of_year = records[records["year"] == year]
-        for (concept, number), (codes, absent) in _of_1979(of_year, year, occupation_codes, rng).items():
+        for (concept, number), codes in _of_1979(of_year, year, occupation_codes, rng).items():
             if (concept, "", number) in asked:
+                absent = _ABSENT.get(concept, NON_INTERVIEW)
                 answers[concept, "", number] = _spread(codes, of_year["worker"], len(workers), absent)
     return _given(answers, workers)
 
 
 def _of_1979(
     records: pd.DataFrame, year: int, occupation_codes: Codes, rng: np.random.Generator
-) -> dict[tuple[str, int], tuple[np.ndarray | pd.Series, int]]:
-    """Return the answers of those interviewed in a year, by concept and number, each with that of the others."""
+) -> dict[tuple[str, int], np.ndarray | pd.Series]:
+    """Return the answers of those interviewed in a year, by concept and number."""
     state, size = records["occupation"], len(records)
     works = (~state.isin(list(_STATUS))).to_numpy()
     month = rng.choice(_MONTHS, size)
@@ -101,16 +103,12 @@ def _of_1979(
     for concept, frame in _occupation_questions(year).items():
         answers[concept] = np.full(size, VALID_SKIP)
         answers[concept][works] = [rng.choice(occupation_codes[frame][target]) for target in state[works]]
-    # Everything of a year in which a person was not interviewed is -5, but the array has no information.
-    found = {
-        (concept, year): (codes, _NOT_FOUND if concept == "reason_noninterview" else NON_INTERVIEW)
-        for concept, codes in answers.items()
-    }
+    found = {(concept, year): codes for concept, codes in answers.items()}
     status = state.map(_STATUS).fillna((year - 1978) * 100 + nlsy79.FIRST_JOB_CODE + 1)
     for week, date in _DATES.items():
         if _holds_answers(date, year):
             own = (month == date.month) & (year + spilled == date.year)
-            found["weekly_status", week] = (np.where(own, status, rng.choice(_NOISE, size)), 0)
+            found["weekly_status", week] = np.where(own, status, rng.choice(_NOISE, size))
     return found
 
 

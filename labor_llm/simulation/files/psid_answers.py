@@ -42,17 +42,12 @@ _SHARE_OF_COUPLES, _SHARE_OF_PARTNERS, _SHARE_MOVING_OUT = 0.8, 0.15, 0.5
 # Number of persons, with the members of families who have no record, over the number of workers.
 _PEOPLE_A_WORKER = 2.6
 _MOVED_OUT = 70
-# Other members: relation to the head in one digit (to 1982) and in two, share, and years of age above the head's; those
-# of the last kind stay for one wave.
+# Relation to the head in one digit (to 1982) and in two, share among the other members, and years of age above the
+# head's: children, siblings, parents, and first-year cohabitors, who stay for one wave.
 _OTHERS = pd.DataFrame(
-    {
-        "child": (3, 30, 0.85, -27),
-        "sibling": (4, 40, 0.05, 0),
-        "parent": (5, 50, 0.05, 27),
-        "first-year cohabitor": (8, 88, 0.05, 0),
-    },
-    index=["one_digit", "two_digits", "share", "above"],
-).T
+    [(3, 30, 0.85, -27), (4, 40, 0.05, 0), (5, 50, 0.05, 27), (8, 88, 0.05, 0)],
+    columns=["one_digit", "two_digits", "share", "above"],
+)
 
 
 def psid_answers(careers: pd.DataFrame, occupation_codes: Codes, seed: int) -> Given:
@@ -208,16 +203,14 @@ def _families(
     """Return families in which every worker is head or spouse in exactly the waves of his or her records.
 
     Args:
-        workers: one row a worker: `gender`, `region`, `birth_year`, `first`, `last` (years of the first and last
-            record).
+        workers: one row a worker: `gender`, `region`, `birth_year`, `first` and `last` (years of records).
         records: `position` (row of the worker in `workers`) and `wave`, sorted by both.
         rng: source of all draws.
 
     Returns:
-        people: one row a person, the workers first and in their order: `person` (id as in the PSID: interview
-            number of 1968 times 1000 plus person number, unique), `birth_year`.
-        places: one row a person and wave: `position` (of the person in `people`), `wave`, `family` (interview
-            number in that wave), `relation`, `sequence` (codes of the PSID), `head` and `spouse` (boolean).
+        One row a person, the workers first: `person` (interview number of 1968 times 1000 plus person number),
+        `birth_year`. One row a person and wave: `position` (of the person), `wave`, `family` (interview number in
+        that wave), `relation`, `sequence` (codes of the PSID), `head` and `spouse` (boolean).
     """
     household, is_spouse = _couples(workers, rng)
     places = records.assign(household=household[records["position"]])
@@ -273,15 +266,17 @@ def _other_members(
     nth = np.arange(len(member)) - np.repeat(np.cumsum(length) - length, length)
     own = heads.iloc[first_row[host][member] + start[member] + nth][["position", "wave", "household"]]
     own["position"] = len(workers) + member
-    relation = _OTHERS[["one_digit", "two_digits"]].to_numpy(np.int64)[kind[member]]
-    own["relation"] = np.where(own["wave"] <= LAST_ONE_DIGIT_WAVE, *relation.T)
+    relations = _OTHERS.iloc[kind[member]]
+    one_digit = own["wave"] <= LAST_ONE_DIGIT_WAVE
+    own["relation"] = np.where(one_digit, relations["one_digit"], relations["two_digits"])
     moves = (rng.random(number) < _SHARE_MOVING_OUT) & (length > 1) & (start + length < waves)
     own["sequence"] = np.where(moves[member] & (nth == length[member] - 1), _MOVED_OUT, 0)
     own["head"], own["spouse"] = False, False
     head_born = workers["birth_year"].to_numpy()[hosts[host]]
     arrival = heads["wave"].to_numpy()[first_row[host] + start]
-    above = _OTHERS["above"].to_numpy(np.int64)[kind]
-    births = np.minimum(head_born - above + rng.integers(-6, 7, number), arrival - 1)
+    births = np.minimum(
+        head_born - _OTHERS["above"].to_numpy()[kind] + rng.integers(-6, 7, number), arrival - 1
+    )
     return pd.DataFrame({"household": household[hosts[host]], "birth_year": births}), own
 
 

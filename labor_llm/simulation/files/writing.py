@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +48,6 @@ _INVENTED = "X"
 _RESPONDENTS = {"nlsy79": (1979, "CASEID"), "nlsy97": (1997, "PUBID")}
 
 _NARROWEST = {FAMILY_OF_1968: 4, PERSON_IN_1968: 3}
-_FILLER_WIDTH = 5
 _LINES_A_BLOCK = 2048
 _STARS = "*" * 73
 # One date for all, so that the same simulation gives the same bytes.
@@ -119,9 +118,8 @@ def write_nls(
         stem: their name without the ending.
         cohort: `nlsy79` or `nlsy97`.
         values: one row a respondent, as in `RawSurvey.values`; NA is written as -5.
-        variables: what the columns are; a column without its variable is not written, nor a variable without
-            column. Those without reference number get an invented one, X and seven digits, that depends on
-            question and year alone (but for the rare clash of two).
+        variables: what the columns are; one without the other is not written. Those without reference number get
+            an invented one, X and seven digits, that depends on question and year alone (but for rare clashes).
 
     Raises:
         ValueError: if two variables share a reference number and differ in their values.
@@ -172,7 +170,7 @@ def _sdf(described: Sequence[tuple[str, Variable]]) -> str:
 
 
 @dataclass(frozen=True)
-class _Column:
+class Column:
     """A variable of a fixed-width file with its values, one a line."""
 
     name: str
@@ -181,6 +179,7 @@ class _Column:
 
     @property
     def width(self) -> int:
+        """Of the longest value, and no less than the PSID gives it."""
         ends = (self.values.min(), self.values.max())
         return max(_NARROWEST.get(self.name, 1), *(len(str(end)) for end in ends))
 
@@ -190,7 +189,7 @@ def write_psid(
     values: pd.DataFrame,
     variables: Sequence[Variable],
     zipped: bool = False,
-    record_length_at_least: int = 0,
+    arranged: Callable[[list[Column]], list[Column]] = list,
 ) -> None:
     """Write an individual file and the family file of each wave as the PSID packages them, with statements for SAS.
 
@@ -203,22 +202,21 @@ def write_psid(
         variables: the variables in the columns; each wave's `fam_interview_number` of the role `family`
             gives the name of the number in its family file, whether `values` holds it or not.
         zipped: put each file with its statements into an archive of its own.
-        record_length_at_least: fill the lines up to this length with variables that nobody looks for, as most
-            of a real file is.
+        arranged: the columns that a file has, given those that are wanted of it.
     """
     names = {variable.key: variable.name for variable in variables}
 
-    def column(key: Key, codes: pd.Series) -> _Column:
+    def column(key: Key, codes: pd.Series) -> Column:
         concept, role, year = key
         label = f"{year or ''} {concept} {role}".strip().upper().replace("_", " ")[:40]
-        return _Column(names[key].upper(), label, codes.fillna(0).to_numpy(dtype=np.int32))
+        return Column(names[key].upper(), label, codes.fillna(0).to_numpy(dtype=np.int32))
 
     persons = values.index.to_numpy(dtype=np.int32)
     own = [key for key in values.columns if key[1] == "person" and names[key] not in _NARROWEST]
     columns = [
-        _Column("ER30000", "RELEASE NUMBER", np.ones_like(persons)),
-        _Column(FAMILY_OF_1968, "1968 INTERVIEW NUMBER", persons // 1000),
-        _Column(PERSON_IN_1968, f"{'PERSON NUMBER':<38}68", persons % 1000),
+        Column("ER30000", "RELEASE NUMBER", np.ones_like(persons)),
+        Column(FAMILY_OF_1968, "1968 INTERVIEW NUMBER", persons // 1000),
+        Column(PERSON_IN_1968, f"{'PERSON NUMBER':<38}68", persons % 1000),
         *(column(key, values[key]) for key in own),
     ]
     files = {INDIVIDUAL_FILE: ("Simulated cross-year individual file, 1968-2023", columns)}
@@ -236,7 +234,7 @@ def write_psid(
                 columns += [column(key, answers[key]) for key in asked]
                 files[family_file(year)] = (f"Simulated {year} family file", columns)
     for stem, (label, columns) in files.items():
-        columns = _filled(columns, record_length_at_least)
+        columns = arranged(columns)
         statements = _sas(stem, label, columns).encode("ascii")
         contents = {f"{stem}.txt": _lines(columns), f"{stem}.sas": iter([statements])}
         if zipped:
@@ -252,19 +250,7 @@ def write_psid(
                 stream.writelines(parts)
 
 
-def _filled(columns: Sequence[_Column], at_least: int) -> Sequence[_Column]:
-    """Return the columns with others that nobody looks for spread among them, so that a line is long enough."""
-    short = at_least - sum(column.width for column in columns)
-    fillers = max(0, -(-short // _FILLER_WIDTH))
-    content = np.full(len(columns[0].values), 10 ** (_FILLER_WIDTH - 1), dtype=np.int32)
-    others = [_Column(f"FILLER{number}", "NOT LOOKED FOR", content) for number in range(fillers)]
-    filled: list[_Column] = []
-    for place, column in enumerate(columns):
-        filled += [column, *others[place * fillers // len(columns) : (place + 1) * fillers // len(columns)]]
-    return filled
-
-
-def _lines(columns: Sequence[_Column]) -> Iterator[bytes]:
+def _lines(columns: Sequence[Column]) -> Iterator[bytes]:
     """Yield the lines of a fixed-width file in blocks: numbers stand at the right of their columns."""
     widths = [column.width for column in columns]
     for start in range(0, len(columns[0].values), _LINES_A_BLOCK):
@@ -275,7 +261,7 @@ def _lines(columns: Sequence[_Column]) -> Iterator[bytes]:
         yield "".join(pc.binary_join_element_wise(*cells, "\r\n", "").to_pylist()).encode()
 
 
-def _sas(stem: str, label: str, columns: Sequence[_Column]) -> str:
+def _sas(stem: str, label: str, columns: Sequence[Column]) -> str:
     """Return the statements for SAS that read a file."""
     header = (
         f"{_STARS}\n   Label           : {label}\n   Rows            : {len(columns[0].values)}\n"
