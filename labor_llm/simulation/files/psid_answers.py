@@ -86,10 +86,10 @@ def psid_answers(careers: pd.DataFrame, occupation_codes: Codes, seed: int) -> G
     person = people["person"].to_numpy()
     static = {"interview_number_1968": person // 1000, "person_number": person % 1000, "sex": sex}
     columns = {(name, "person", 0): pd.array(codes, dtype="Int32") for name, codes in static.items()}
-    births, region = people["birth_year"].to_numpy(), coded(workers["region"], REGIONS)
+    births, answers["region"] = people["birth_year"].to_numpy(), coded(careers["region"], REGIONS)
     for wave in sorted(careers["year"].unique()):
         asked = answers[answers["year"] == wave].set_index("position")
-        columns |= _wave_columns(places[places["wave"] == wave], births, asked, region, wave, rng)
+        columns |= _wave_columns(places[places["wave"] == wave], births, asked, wave, rng)
 
     keys = [variable.key for variable in variables_of("psid") if variable.key in columns]
     values = pd.DataFrame({key: columns[key] for key in keys}, index=pd.Index(person, name="person"))
@@ -151,12 +151,7 @@ def _races(careers: pd.DataFrame, rng: np.random.Generator) -> tuple[np.ndarray,
 
 
 def _wave_columns(
-    places: pd.DataFrame,
-    births: np.ndarray,
-    asked: pd.DataFrame,
-    regions: np.ndarray,
-    wave: int,
-    rng: np.random.Generator,
+    places: pd.DataFrame, births: np.ndarray, asked: pd.DataFrame, wave: int, rng: np.random.Generator
 ) -> dict[Key, pd.arrays.IntegerArray]:
     """Return a wave's columns: 0 in the individual file, NA in the family file where a person is in no family."""
     rows, family = places["position"].to_numpy(), places["family"].to_numpy()
@@ -175,7 +170,7 @@ def _wave_columns(
         ("birth_year", "person"): births[rows],
         ("employment_status", "person"): status,
         ("schooling", "person"): grades,
-        ("region", "family"): regions[heads.loc[family]],
+        ("region", "family"): asked.loc[heads.loc[family], "region"],
         ("fam_interview_number", "family"): family,
     }
     for role, member in (("head", heads), ("spouse", spouses)):
