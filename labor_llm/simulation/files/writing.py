@@ -30,6 +30,7 @@ from labor_llm.simulation.market import MARKET_FILE, Market
 from labor_llm.store.artefacts import atomic_path, writing
 from labor_llm.surveys.conversion import survey_named
 from labor_llm.surveys.nls.codebooks import RESPONDENT, comparable
+from labor_llm.surveys.nls.extracts import NON_INTERVIEW
 from labor_llm.surveys.psid.files import FAMILY_NUMBER, FAMILY_OF_1968, INDIVIDUAL_NUMBER, PERSON_IN_1968
 from labor_llm.surveys.psid.waves import INDIVIDUAL_FILE, family_file
 from labor_llm.surveys.variables import CROSS_ROUND, WEEKLY, Key, Variable
@@ -41,8 +42,6 @@ RAW, CROSSWALKS = "raw", "crosswalks"
 _FIRST_CODE, _FIRST_SECOND_CODE, _EVERY = 11, 401, 5
 _ANSWERS = {"psid": psid_answers, "nlsy79": nlsy79_answers, "nlsy97": nlsy97_answers}
 
-# A cell of the NLS that is NA: the survey's code of a respondent who was not interviewed.
-_NOT_INTERVIEWED = -5
 # Reference numbers of the NLS do not begin with X as far as their lists were seen; those invented here all do.
 _INVENTED = "X"
 _RESPONDENTS = {"nlsy79": (1979, "CASEID"), "nlsy97": (1997, "PUBID")}
@@ -117,7 +116,7 @@ def write_nls(
         folder: where the files go.
         stem: their name without the ending.
         cohort: `nlsy79` or `nlsy97`.
-        values: one row a respondent, as in `RawSurvey.values`; NA is written as -5.
+        values: one row a respondent, as in `RawSurvey.values`; NA (not interviewed) is written as -5.
         variables: what the columns are; one without the other is not written. Those without reference number get
             an invented one, X and seven digits, that depends on question and year alone (but for rare clashes).
 
@@ -131,7 +130,7 @@ def write_nls(
     for variable in variables:
         number = variable.name or invented[variable]
         if variable.key in values.columns and number != RESPONDENT:
-            codes = values[variable.key].to_numpy(dtype=np.int32, na_value=_NOT_INTERVIEWED)
+            codes = values[variable.key].to_numpy(dtype=np.int32, na_value=NON_INTERVIEW)
             if not np.array_equal(columns.setdefault(number, codes), codes):
                 raise ValueError(f"{variable} and {described[number]} share {number} and differ in values")
             described[number] = variable
