@@ -8,15 +8,17 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from measurement import Measurement, measured
 
-from labor_llm.simulation.files.writing import RAW, write_psid
+from labor_llm.simulation.files.writing import RAW, Column, write_psid
 from labor_llm.store.artefacts import atomic_path
 from labor_llm.surveys.psid.files import read_psid
 from labor_llm.surveys.variables import variables_of
 
 # Below the folder of the benchmark, beside one folder a survey.
 WIDE, COHORT, SAMPLE = "psid_wide", "nlsy79_cohort", "nlsy79_sample"
+FILLER_WIDTH = 5
 # Codes of the columns that nobody looks for: with their commas three bytes a cell, as in the full NLSY79.
 FILLER_CODES = (b"-4", b"-4", b"-5", b"-4", b"1", b"-4", b"-5", b"0", b"-4", b"12500")
 
@@ -26,9 +28,20 @@ def write_wide_psid(folder: Path, line_length: int) -> Measurement:
     variables = variables_of("psid")
     with measured() as measurement:
         values = read_psid(folder / "psid" / RAW, variables).values
-        write_psid(folder / WIDE, values, variables, record_length_at_least=line_length)
+        write_psid(folder / WIDE, values, variables, arranged=lambda columns: _filled(columns, line_length))
     measurement.made = {"persons": len(values)}
     return measurement
+
+
+def _filled(columns: list[Column], line_length: int) -> list[Column]:
+    """Return the columns with others that nobody looks for spread among them, so that a line is long enough."""
+    fillers = max(0, -(-(line_length - sum(column.width for column in columns)) // FILLER_WIDTH))
+    content = np.full(len(columns[0].values), 10 ** (FILLER_WIDTH - 1), dtype=np.int32)
+    others = [Column(f"FILLER{number}", "NOT LOOKED FOR", content) for number in range(fillers)]
+    filled = []
+    for place, column in enumerate(columns):
+        filled += [column, *others[place * fillers // len(columns) : (place + 1) * fillers // len(columns)]]
+    return filled
 
 
 def write_cohort(folder: Path, columns: int, sample_rows: int) -> Measurement:

@@ -11,16 +11,14 @@ import hashlib
 import http.client
 import io
 import shutil
-import struct
-import urllib.error
 import urllib.request
 import zipfile
-import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from labor_llm import __version__
@@ -30,7 +28,7 @@ from labor_llm.store.artefacts import atomic_path
 
 PAGE = "https://www.ddorn.net/data.htm"
 SOURCE = "https://www.ddorn.net/data/"
-TIMEOUT = 60.0
+_TIMEOUT = 60.0  # seconds without an answer after which a download is given up
 VINTAGES = ("occ1970", "occ1980", "occ1990", "occ2000", "occ2005", "occ2010")
 TARGET = "occ1990dd"
 MILITARY, UNEMPLOYED, UNKNOWN = 905, 991, 999
@@ -39,10 +37,6 @@ SAME_TARGET = {874: 873}
 LARGEST_CODE = 9999
 _LARGEST_FILE = 20 * 2**20
 _SCHEMES = ("https://", "http://")
-_UNREADABLE = (
-    ValueError, KeyError, IndexError, OverflowError, EOFError, OSError,
-    struct.error, zlib.error, zipfile.BadZipFile, RuntimeError, NotImplementedError,
-)  # fmt: skip
 
 
 class Version(NamedTuple):
@@ -81,9 +75,8 @@ def find_files(folder: Path, vintage: str) -> list[Path]:
     """Return the files of a crosswalk in a folder or one level below, whatever the case of their names."""
     stem = f"{vintage}_{TARGET}"
     names = (f"{stem}.zip", f"{stem}.dta", f"{stem}.csv", f"{vintage}_to_{TARGET}.csv")
-    folders = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
     found = []
-    for place in folders:
+    for place in (folder, *sorted(path for path in folder.iterdir() if path.is_dir())):
         present = {path.name.lower(): path for path in sorted(place.iterdir()) if path.is_file()}
         found += [present[name] for name in names if name in present]
     return found
@@ -105,11 +98,11 @@ def read_crosswalk(
             nor unemployed, military or unknown, or the version is not known.
     """
     frame = read_text_csv(path, []) if path.suffix.lower() == ".csv" else _read_stata(path, content)
-    targets = _checked(frame, path)
+    targets, versions = _checked(frame, path), KNOWN_VERSIONS[vintage]
     checksum = content_checksum(targets)
-    known = any(version.sha256 == checksum for version in KNOWN_VERSIONS[vintage])
+    known = checksum in {version.sha256 for version in versions}
     if not known and not other_versions:
-        expected = " or ".join(str(version.rows) for version in KNOWN_VERSIONS[vintage])
+        expected = " or ".join(str(version.rows) for version in versions)
         raise InputError(
             f"{path}: not a version of {vintage} that is known: {len(targets)} source codes found, "
             f"{expected} expected{' (with other content)' if str(len(targets)) == expected else ''}. "
@@ -143,27 +136,26 @@ def _read_stata(path: Path, content: bytes | None) -> pd.DataFrame:
     try:
         content = path.read_bytes() if content is None else content
         if path.suffix.lower() == ".zip":
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                members = [
-                    member
-                    for member in archive.infolist()
-                    if member.filename.lower().endswith(".dta") and not member.filename.startswith("__MACOSX")
-                ]
-                problem = f"holds {len(members)} Stata files" if len(members) != 1 else ""
-                if not problem and members[0].file_size > _LARGEST_FILE:
-                    problem = "holds a file far too large"
-                if problem:
-                    raise InputError(
-                        f"{path}: {problem}; a crosswalk is one small .dta. Get it again from {PAGE}."
-                    )
-                content = archive.read(members[0])
+            archive = zipfile.ZipFile(io.BytesIO(content))
+            members = [
+                member
+                for member in archive.infolist()
+                if member.filename.lower().endswith(".dta") and not member.filename.startswith("__MACOSX")
+            ]
+            problem = f"holds {len(members)} Stata files" if len(members) != 1 else ""
+            if not problem and members[0].file_size > _LARGEST_FILE:
+                problem = "holds a file far too large"
+            if problem:
+                raise InputError(
+                    f"{path}: {problem}; a crosswalk is one small .dta. Get it again from {PAGE}."
+                )
+            content = archive.read(members[0])
         return pd.read_stata(io.BytesIO(content), convert_categoricals=False, convert_missing=False)
-    except InputError:
+    except (InputError, MemoryError):
         raise
-    except _UNREADABLE as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+    except Exception as error:  # what the readers of both formats say of a damaged file is of any kind
         raise InputError(
-            f"{path}: not readable as a crosswalk ({reason}). Remove it and get it again from {PAGE}."
+            f"{path}: not readable as a crosswalk ({_reason(error)}). Remove it and get it again from {PAGE}."
         ) from error
 
 
@@ -172,29 +164,25 @@ def _checked(frame: pd.DataFrame, path: Path) -> pd.Series:
     frame = frame.rename(columns=lambda name: str(name).strip().lower())
     sources = [column for column in frame.columns if column != TARGET]
     if TARGET not in frame.columns or len(sources) != 1:
-        found = ", ".join(map(str, frame.columns))
+        found = ", ".join(frame.columns)
         raise InputError(f"{path}: a crosswalk has a column of codes and {TARGET}; found {found}.")
     numbers = frame[[sources[0], TARGET]].apply(pd.to_numeric, errors="coerce").astype("float64")
     wrong = numbers.isna() | (numbers % 1 != 0) | (numbers < 0) | (numbers > LARGEST_CODE)
-    if wrong.any(axis=None):
-        row = int(wrong.any(axis=1).to_numpy().argmax())
-        column = numbers.columns[int(wrong.iloc[row].to_numpy().argmax())]
+    for row, place in np.argwhere(wrong)[:1]:
+        column = numbers.columns[place]
         raise InputError(
             f"{path}, row {row + 2}, column {column}: {frame[column].iloc[row]!r} is no occupation code "
             f"(0 to {LARGEST_CODE}). Get the file again from {PAGE}."
         )
     pairs = numbers.astype("int64").set_axis(["source", "target"], axis=1)
     allowed = {int(code) for code in occupation_codes()} | {MILITARY, UNEMPLOYED, UNKNOWN, *SAME_TARGET}
-    outside = ~pairs["target"].isin(allowed)
-    if outside.any():
-        row = int(outside.to_numpy().argmax())
+    for row in np.flatnonzero(~pairs["target"].isin(allowed))[:1]:
         raise InputError(
             f"{path}, row {row + 2}, column {TARGET}: {pairs['target'].iloc[row]} is none of the 330 occupations. "
             f"Crosswalks to other lists (IPUMS OCC1990, updated occ1990dd) do not serve; see {PAGE}."
         )
     pairs = pairs.drop_duplicates()
-    if (twice := pairs["source"].duplicated()).any():
-        code = int(pairs.loc[twice, "source"].iloc[0])
+    for code in pairs["source"][pairs["source"].duplicated()][:1]:
         raise InputError(f"{path}: code {code} stands for two occupations. Get it again from {PAGE}.")
     return pairs.set_index("source")["target"].sort_index()
 
@@ -206,16 +194,13 @@ class Fetched(NamedTuple):
     file: CrosswalkFile  # as verified
 
 
-def fetch_crosswalks(
-    out: Path, source: str | Path = SOURCE, other_versions: bool = False, timeout: float = TIMEOUT
-) -> list[Fetched]:
+def fetch_crosswalks(out: Path, source: str | Path = SOURCE, other_versions: bool = False) -> list[Fetched]:
     """Download the six crosswalks, or copy them from a folder, and verify each; one that is there is kept.
 
     Args:
         out: folder for the files; made if it does not exist.
         source: address that the names `occ1970_occ1990dd.zip` and so on are added to (https or http), or a folder.
         other_versions: whether to take versions that are not known by their checksum.
-        timeout: seconds without an answer after which a download is given up.
 
     Returns:
         What was done, one entry a crosswalk.
@@ -234,8 +219,7 @@ def fetch_crosswalks(
         if present := _present(target, vintage, other_versions):
             done.append(Fetched("kept", present))
         elif remote:
-            got = _download(target, str(source), vintage, other_versions, timeout)
-            done.append(Fetched("downloaded", got))
+            done.append(Fetched("downloaded", _download(target, str(source), vintage, other_versions)))
         else:
             done.append(Fetched("copied", _copy(target, Path(source), vintage, other_versions)))
     return done
@@ -254,15 +238,14 @@ def _present(target: Path, vintage: str, other_versions: bool) -> CrosswalkFile 
     return None
 
 
-def _download(target: Path, source: str, vintage: str, other_versions: bool, timeout: float) -> CrosswalkFile:
+def _download(target: Path, source: str, vintage: str, other_versions: bool) -> CrosswalkFile:
     address = f"{source.rstrip('/')}/{target.name}"
     remedy = f"Download {target.name} by hand from {PAGE} and put it into {target.parent}"
     try:
-        content = _get(address, timeout)
+        content = _get(address)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
-            f"{address}: could not be downloaded ({reason}). Try again later, or: {remedy}."
+            f"{address}: could not be downloaded ({_reason(error)}). Try again later, or: {remedy}."
         ) from error
     try:
         read = read_crosswalk(target, vintage, content, other_versions)
@@ -274,18 +257,18 @@ def _download(target: Path, source: str, vintage: str, other_versions: bool, tim
     return read
 
 
-def _get(address: str, timeout: float) -> bytes:
+def _get(address: str) -> bytes:
     """Return what an address answers; a redirect may not leave the web."""
     agent = {"User-Agent": f"labor-llm/{__version__}"}
     request = urllib.request.Request(address, headers=agent)  # noqa: S310 (https or http, see fetch_crosswalks)
-    with urllib.request.urlopen(request, timeout=timeout) as response:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310
         if not response.geturl().lower().startswith(_SCHEMES):
             raise ValueError("redirected to an address that is neither https nor http")
         content = response.read(_LARGEST_FILE + 1)
         announced = response.headers.get("Content-Length")
     if len(content) > _LARGEST_FILE:
         raise ValueError("far larger than a crosswalk")
-    if announced is not None and announced.isdigit() and len(content) != int(announced):
+    if announced and announced.isdigit() and len(content) != int(announced):
         raise ValueError(f"broke off after {len(content):,} of {int(announced):,} bytes")
     return content
 
@@ -294,11 +277,15 @@ def _copy(target: Path, source: Path, vintage: str, other_versions: bool) -> Cro
     found = find_files(source, vintage)
     if not found:
         raise InputError(f"{source}: no {target.name} there (nor as .dta or .csv). Get it from {PAGE}.")
-    read_crosswalk(found[0], vintage, other_versions=other_versions)
+    read = read_crosswalk(found[0], vintage, other_versions=other_versions)
     path = target.with_name(found[0].name.lower())
     with atomic_path(path) as aside:
         shutil.copyfile(found[0], aside)
     if path != target:
         # Only a damaged archive can stand there still (see _present); it would be read beside the copy.
         target.unlink(missing_ok=True)
-    return read_crosswalk(path, vintage, other_versions=other_versions)
+    return replace(read, path=path)
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

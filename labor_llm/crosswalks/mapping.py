@@ -8,8 +8,8 @@ Its codes are those that stand in the survey; rows of census2002 serve census200
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cache, cached_property
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,8 @@ FRAME_FILES: Mapping[str, tuple[str, ...]] = {
     "census2010": ("occ2010",),
 }
 _ABSENT, _NO_TARGET = -1, -2
-_SIZE = LARGEST_CODE + 1
+# The place in the list of a frame, after all codes, of what could be none.
+_NO_CODE = LARGEST_CODE + 1
 
 # Fewer codes than this say nothing, and a list that knows nearly all of them is the right one.
 FEWEST_CODES = 20
@@ -69,27 +70,19 @@ def patch_of(frame: str) -> dict[int, int | None]:
     table = patch_table()
     rows = table[table["frame"] == ("census2002" if frame == "census2000" else frame)]
     codes = rows["code"] // 10 if frame == "census2000" else rows["code"]
-    return {
-        int(code): None if pd.isna(target) else int(target)
-        for code, target in zip(codes, rows["occ1990dd"], strict=True)
-    }
+    targets = rows["occ1990dd"].astype(object).where(rows["occ1990dd"].notna(), None)
+    return dict(zip(codes.tolist(), targets, strict=True))
 
 
 @dataclass(frozen=True)
 class Crosswalks:
-    """The crosswalks at hand.
+    """The crosswalks at hand."""
 
-    Attributes:
-        folder: where they were read from.
-        files: those found, by vintage.
-        patched: whether the patch table is used where Dorn has no row.
-        other_versions: whether versions were allowed that are not known.
-    """
-
-    folder: Path
-    files: Mapping[str, CrosswalkFile]
-    patched: bool = True
-    other_versions: bool = False
+    folder: Path  # where they were read from
+    files: Mapping[str, CrosswalkFile]  # those found, by vintage
+    patched: bool = True  # whether the patch table is used where Dorn has no row
+    other_versions: bool = False  # whether versions were allowed that are not known
+    _tables: dict[str, tuple[np.ndarray, int]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def frames(self) -> tuple[str, ...]:
@@ -129,7 +122,7 @@ class Crosswalks:
             InputError: if the frame's file is not at hand.
         """
         found = self._look_up(frame, codes)
-        found = np.where(np.isin(found, [_ABSENT, _NO_TARGET, UNKNOWN, UNEMPLOYED, MILITARY]), -1, found)
+        found = np.where(np.isin(found, [_NO_TARGET, UNKNOWN, UNEMPLOYED, MILITARY]), _ABSENT, found)
         distinct, positions = np.unique(found, return_inverse=True)
         texts = pd.array([None if code < 0 else str(code) for code in distinct], dtype="string")
         return pd.Series(texts.take(positions), index=codes.index, name=TARGET)
@@ -157,27 +150,22 @@ class Crosswalks:
         values = values[values > 0]
         for first, last in NOT_REPORTED:
             values = values[(values < first) | (values > last)]
-        # How often each code occurs; the last place, which no list knows, is that of codes out of range.
-        counts = np.bincount(np.minimum(values, _SIZE), minlength=_SIZE + 1)
-        lists = {
-            name: np.append(self._table(name)[0] != _ABSENT, False)
-            for name in dict.fromkeys((frame, *self.frames))
-        }
-        total, own = int(counts.sum()), lists[frame]
-        share = counts[own].sum() / total if total else 1.0
-        if total < FEWEST_CODES or share >= SURELY_RIGHT:
+        # How often each code occurs, and all that are out of range.
+        counts = np.bincount(np.minimum(values, _NO_CODE), minlength=_NO_CODE + 1)
+        lists = {name: self._table(name)[0] != _ABSENT for name in (frame, *self.frames)}
+        total, own = len(values), lists[frame]
+        known = {name: counts[codes].sum() / max(total, 1) for name, codes in lists.items()}
+        if total < FEWEST_CODES or known[frame] >= SURELY_RIGHT:
             return None
         best, gain = None, 0
         for name, other in lists.items():
             theirs, ours = int(counts[other & ~own].sum()), int(counts[own & ~other].sum())
-            excess = theirs - ours
-            if excess > max(gain, 3 * np.sqrt(theirs + ours), SMALLEST_GAIN * total):
-                best, gain = name, excess
-        found = f"{share:.1%} of {total:,} codes are in the list of {frame}"
+            if theirs - ours > max(gain, 3 * np.sqrt(theirs + ours), SMALLEST_GAIN * total):
+                best, gain = name, theirs - ours
+        found = f"{known[frame]:.1%} of {total:,} codes are in the list of {frame}"
         if best is not None:
-            theirs = counts[lists[best]].sum() / total
-            return f"{found}, {theirs:.1%} in that of {best}: they look like {best} codes"
-        if share >= SURELY_WRONG:
+            return f"{found}, {known[best]:.1%} in that of {best}: they look like {best} codes"
+        if known[frame] >= SURELY_WRONG:
             return None
         digits, long = "", counts[1000:].sum() / total
         if frame in ("census2002", "census2010"):
@@ -197,51 +185,40 @@ class Crosswalks:
             }
             for vintage, file in self.files.items()
         }
+        frames = {}
+        for frame in self.frames:
+            targets, patched = self._table(frame)
+            used = [vintage for vintage in FRAME_FILES[frame] if vintage in self.files]
+            frames[frame] = {"files": used, "codes": int((targets >= 0).sum()), "rows_patched": patched}
         return {
             "files": files,
-            "frames": {
-                frame: {
-                    "files": [vintage for vintage in FRAME_FILES[frame] if vintage in self.files],
-                    "codes": int((self._table(frame)[0] >= 0).sum()),
-                    "rows_patched": self._table(frame)[1],
-                }
-                for frame in self.frames
-            },
+            "frames": frames,
             "patched": self.patched,
             "other_versions_allowed": self.other_versions,
         }
 
     def _look_up(self, frame: str, codes: pd.Series) -> np.ndarray:
-        """Return the target of each code; `_ABSENT` where there is no code, or none that could be in a list."""
-        values = codes.astype("Int64").to_numpy(dtype="int64", na_value=-1)
-        possible = (values >= 0) & (values < _SIZE)
-        return np.where(possible, self._table(frame)[0][np.where(possible, values, 0)], _ABSENT)
+        """Return the target of each code, or `_ABSENT`, or `_NO_TARGET`."""
+        values = codes.astype("Int64").to_numpy(dtype="int64", na_value=_NO_CODE)
+        return self._table(frame)[0][np.where((values < 0) | (values > LARGEST_CODE), _NO_CODE, values)]
 
     def _table(self, frame: str) -> tuple[np.ndarray, int]:
-        """Return the target of each code 0 to 9999 (or `_ABSENT`, `_NO_TARGET`), and how many the patch gave."""
-        if frame not in self._tables:
-            self.require([frame])
-        return self._tables[frame]
-
-    @cached_property
-    def _tables(self) -> dict[str, tuple[np.ndarray, int]]:
-        return {frame: self._build(frame) for frame in self.frames}
-
-    def _build(self, frame: str) -> tuple[np.ndarray, int]:
-        targets = np.full(_SIZE, _ABSENT, dtype="int16")
+        """Return the target of each code 0 to 9999 and of `_NO_CODE`, and how many the patch gave."""
+        if frame in self._tables:
+            return self._tables[frame]
+        self.require([frame])
+        targets = np.full(_NO_CODE + 1, _ABSENT, dtype="int16")
         step = 10 if frame == "census2002" else 1
         for vintage in reversed(FRAME_FILES[frame]):
             if vintage in self.files:
                 rows = self.files[vintage].targets.replace(SAME_TARGET)
                 rows = rows[rows.index * step <= LARGEST_CODE]
                 targets[rows.index.to_numpy() * step] = rows.to_numpy()
-        added = {
-            code: _NO_TARGET if target is None else target
-            for code, target in (patch_of(frame).items() if self.patched else ())
-            if targets[code] == _ABSENT
-        }
-        targets[list(added)] = list(added.values())
-        return targets, sum(target != _NO_TARGET for target in added.values())
+        patch = patch_of(frame) if self.patched else {}
+        added = {code: target for code, target in patch.items() if targets[code] == _ABSENT}
+        targets[list(added)] = [_NO_TARGET if target is None else target for target in added.values()]
+        self._tables[frame] = targets, sum(target is not None for target in added.values())
+        return self._tables[frame]
 
 
 def load_crosswalks(folder: Path, other_versions: bool = False, patched: bool = True) -> Crosswalks:

@@ -18,7 +18,8 @@ from labor_llm.exhibits.formatting import DisplayTable, DisplayText, blank, form
 from labor_llm.models.memory import recipe_table
 from labor_llm.store.artefacts import verify
 from labor_llm.store.results import project_root
-from labor_llm.text.variants import TITLE_FORMS, ResumeSettings
+from labor_llm.text.settings import ResumeSettings
+from labor_llm.text.variants import TITLE_FORMS, variant_of
 
 # At run time transformers and scikit-learn would be imported for tables of careers.
 if TYPE_CHECKING:
@@ -77,8 +78,8 @@ def title_examples(panel: CareerPanel, seed: int) -> DisplayTable:
         seed: of numbers, wordings and places.
     """
     places = np.unique(np.linspace(0, len(panel.outcomes) - 1, _TITLES_SHOWN, dtype=int))
-    titles = {form: ResumeSettings(titles=form, seed=seed).of(panel).outcomes.titles for form in TITLE_FORMS}
-    columns = {form.capitalize(): [texts[place] for place in places] for form, texts in titles.items()}
+    forms = {form: variant_of(panel, ResumeSettings(titles=form, seed=seed)).outcomes for form in TITLE_FORMS}
+    columns = {form.capitalize(): [own.titles[place] for place in places] for form, own in forms.items()}
     return DisplayTable("tab-title-forms", pd.DataFrame(columns), "none")
 
 

@@ -6,23 +6,27 @@ observed records, are exact whatever the gaps. Sizes and shares are near those o
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from labor_llm.errors import InputError
-from labor_llm.simulation.histories import Covariates, EncodedCareers, Histories
+from labor_llm.simulation.histories import EncodedCareers, Histories, covariates_of
 from labor_llm.simulation.market import Market
 from labor_llm.simulation.parameters import EDUCATION_LEVELS, ETHNICITIES, GENDERS, REGIONS, stream
 
-# Stands for a chance of zero where a formula needs a positive one.
-_NEVER = 1e-9
+# In years, both with records.
+FIRST_AGE, LAST_AGE = 18, 80
+# Shares of the four census regions in the order of REGIONS.
+_REGION_SHARES, _FEMALE_SHARE = (0.17, 0.24, 0.40, 0.19), 0.50
+_LEVEL_BOUNDS = (12, 13, 16, 17)
+
+Draws = Callable[[str], np.random.Generator]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Schedule:
     """The design of a survey.
 
@@ -37,78 +41,43 @@ class Schedule:
     ethnicities: Mapping[str, float]  # share of each word, adding up to one
     attrition: float  # chance of leaving for good after a wave in which one belonged to the survey, per wave
     response: float  # chance of being interviewed in a wave while in the survey
-    present_at_start: float = 0.0  # household panel only: share of the persons who are in the first wave
-    design: Literal["cohort", "household"] = "cohort"
-    first_age: int = 18  # age in years at which records begin
-    last_age: int = 80  # and end, included
+    present_at_start: float | None = None  # household panel: share of the persons who are in its first wave
 
 
 PSID81 = Schedule(
-    survey="PSID",
-    workers=31_056,
-    waves=(*range(1981, 1998), *range(1999, 2024, 2)),
-    births=(1901, 2005),
+    survey="PSID", workers=31_056, waves=(*range(1981, 1998), *range(1999, 2024, 2)), births=(1901, 2005),
     ethnicities={
-        "white": 0.56,
-        "black or african american": 0.29,
-        "hispanic": 0.11,
-        "asian": 0.02,
-        "other": 0.02,
+        "white": 0.56, "black or african american": 0.29, "hispanic": 0.11, "asian": 0.02, "other": 0.02,
     },
-    attrition=0.064,
-    response=0.96,
-    present_at_start=0.45,
-    design="household",
-)
+    attrition=0.064, response=0.96, present_at_start=0.45,
+)  # fmt: skip
 NLSY79 = Schedule(
-    survey="NLSY79",
-    workers=12_479,
-    waves=(*range(1979, 1995), *range(1996, 2023, 2)),
-    births=(1957, 1964),
+    survey="NLSY79", workers=12_479, waves=(*range(1979, 1995), *range(1996, 2023, 2)), births=(1957, 1964),
     ethnicities={"hispanic": 0.17, "black or african american": 0.28, "non-black non-hispanic": 0.55},
-    attrition=0.018,
-    response=0.90,
-)
+    attrition=0.018, response=0.90,
+)  # fmt: skip
 NLSY97 = Schedule(
-    survey="NLSY97",
-    workers=8_984,
-    waves=(*range(1997, 2012), *range(2013, 2024, 2)),
-    births=(1980, 1984),
+    survey="NLSY97", workers=8_984, waves=(*range(1997, 2012), *range(2013, 2024, 2)), births=(1980, 1984),
     ethnicities={
-        "hispanic": 0.20,
-        "black or african american": 0.26,
-        "non-black non-hispanic": 0.53,
-        "mixed race": 0.01,
+        "hispanic": 0.20, "black or african american": 0.26, "non-black non-hispanic": 0.53, "mixed race": 0.01,
     },
-    attrition=0.004,
-    response=0.96,
-)
+    attrition=0.004, response=0.96,
+)  # fmt: skip
 SCHEDULES = {schedule.survey: schedule for schedule in (PSID81, NLSY79, NLSY97)}
-# Shares of the four census regions in the order of REGIONS.
-_REGION_SHARES, _FEMALE_SHARE = (0.17, 0.24, 0.40, 0.19), 0.50
-_LEVEL_BOUNDS = (12, 13, 16, 17)
 
 
 def simulate_careers(
-    market: Market,
-    workers: int | None = None,
-    schedule: Schedule = SCHEDULES["NLSY79"],
-    seed: int = 1,
-    block: int = 2048,
-    log_prob: bool = False,
+    market: Market, workers: int | None = None, schedule: Schedule = NLSY79, seed: int = 1
 ) -> pd.DataFrame:
     """Return the careers of a survey's workers in a market, one row a worker and interview.
 
-    The first workers of a larger simulation are those of a smaller one with the same seed, and the careers do not
-    depend on `block`.
+    The first workers of a larger simulation are those of a smaller one with the same seed.
 
     Args:
         market: where they work.
         workers: how many; the survey's full size if None.
         schedule: the survey's design.
         seed: of the workers and their luck, not negative; each survey has streams of its own.
-        block: how many workers are computed at once.
-        log_prob: whether to add the column `log_prob`, the log-probability (nats) that the outcome had when drawn.
 
     Returns:
         The columns of the career panel, sorted by worker and year: `worker_id` (text, numbered from 1), `year` (int64),
@@ -116,29 +85,32 @@ def simulate_careers(
         `schooling` (int64, completed years), of which `education` is the level.
 
     Raises:
-        InputError: if there is no worker, or a seed or a block size below its least value.
+        InputError: if there is no worker, or the seed is negative.
     """
     workers = schedule.workers if workers is None else workers
-    if workers < 1 or block < 1 or seed < 0:
+    if workers < 1 or seed < 0:
         raise InputError(
-            f"simulation of {schedule.survey}: {workers} workers in blocks of {block} with seed {seed}; give at "
-            "least one worker and one per block, and a seed of 0 or more."
+            f"simulation of {schedule.survey}: {workers} workers with seed {seed}; give at least one worker, and a "
+            "seed of 0 or more."
         )
 
     def draws(name: str) -> np.random.Generator:
         return stream(seed, f"{schedule.survey} {name}")
 
+    waves = np.array(schedule.waves)
     birth_year, seen = _observed_waves(schedule, draws, workers)
     covariates = _covariates(schedule, draws, birth_year)
-    worker, wave = np.nonzero(seen)
-    counts, year = seen.sum(axis=1), np.array(schedule.waves)[wave]
-    schooling = _schooling(draws, covariates.birth_year, np.array(schedule.waves))[worker, wave]
+    schooling = _schooling(draws, covariates.birth_year, waves)[seen]
     education = np.searchsorted(_LEVEL_BOUNDS, schooling, side="right")
-    outcome = np.empty(len(year), dtype=np.int64)
-    careers = EncodedCareers(counts, np.cumsum(counts) - counts, covariates, year, education, outcome)
-    chances = _draw_outcomes(market, careers, draws("luck").random((workers, len(schedule.waves), 2)), block)
-    own = covariates.of(worker)
-    frame = pd.DataFrame(
+    worker, wave = np.nonzero(seen)
+    year, outcome = waves[wave], np.empty(len(wave), dtype=np.int64)
+    # The luck of the first records, whichever waves they are of, so that each worker's is its own.
+    luck = draws("luck").random((workers, len(waves), 2))[np.arange(len(waves)) < seen.sum(axis=1)[:, None]]
+    careers = EncodedCareers(seen.sum(axis=1), covariates, year, education, outcome)
+    for members, rows, histories in market.walk(careers):
+        outcome[rows] = _draw(market, histories, members, luck[rows])
+    own = covariates[worker]
+    return pd.DataFrame(
         {
             "worker_id": (worker + 1).astype(str).astype(object),
             "year": year,
@@ -151,40 +123,16 @@ def simulate_careers(
             "schooling": schooling,
         }
     )
-    return frame.assign(log_prob=chances) if log_prob else frame
 
 
-def _draw_outcomes(market: Market, careers: EncodedCareers, luck: np.ndarray, block: int) -> np.ndarray:
-    """Draw the outcome of every record into `careers` and return its log-probability [records]."""
-    chances = np.empty(len(careers.outcome))
-    for begin in range(0, len(careers.counts), block):
-        members = np.arange(begin, min(begin + block, len(careers.counts)))
-        members = members[np.argsort(-careers.counts[members], kind="stable")]
-        part = dataclasses.replace(
-            careers,
-            counts=careers.counts[members],
-            starts=careers.starts[members],
-            covariates=careers.covariates.of(members),
-        )
-        for number, (own, rows, histories) in enumerate(market.walk(part)):
-            drawn = _draw(market, histories, own, luck[members[: len(rows)], number])
-            careers.outcome[rows], chances[rows] = drawn
-    return chances
-
-
-def _draw(
-    market: Market, histories: Histories, workers: Covariates, luck: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _draw(market: Market, histories: Histories, workers: np.recarray, luck: np.ndarray) -> np.ndarray:
     """Draw one record's outcome for each worker: first the kind, then the occupation of those who take another."""
-    kinds = market.kind_log_probabilities(histories, workers)
-    kind = _inverse(np.exp(kinds), luck[:, 0])
-    chance = kinds[np.arange(len(kind)), kind]
+    kind = _inverse(np.exp(market.kind_log_probabilities(histories, workers)), luck[:, 0])
     outcome = np.where(kind == 0, histories.last, len(market.occupations) + kind - 2)
     movers = np.flatnonzero(kind == 1)
     weights = np.exp(market.destination_utilities(histories, workers, movers))
     outcome[movers] = _inverse(weights, luck[movers, 1])
-    chance[movers] += np.log(weights[np.arange(len(movers)), outcome[movers]] / weights.sum(axis=1))
-    return outcome, chance
+    return outcome
 
 
 def _inverse(weights: np.ndarray, uniform: np.ndarray) -> np.ndarray:
@@ -194,22 +142,19 @@ def _inverse(weights: np.ndarray, uniform: np.ndarray) -> np.ndarray:
     return np.minimum(chosen, weights.shape[1] - 1)
 
 
-def _observed_waves(
-    schedule: Schedule, draws: Callable[[str], np.random.Generator], workers: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _observed_waves(schedule: Schedule, draws: Draws, workers: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw years of birth, int [workers], and who is interviewed, bool [workers, waves]: everybody in some wave."""
-    waves = np.array(schedule.waves)
-    if schedule.design == "cohort":
+    waves, number = np.array(schedule.waves), np.arange(len(schedule.waves))
+    if schedule.present_at_start is None:
         first, last = schedule.births
         birth = draws("birth").integers(first, last + 1, workers)
         entry = np.zeros(workers, dtype=np.int64)
     else:
         entry, birth = _household_entry(schedule, draws("entry").random((workers, 2)))
-    number = np.arange(len(waves))
     age = waves - birth[:, None]
-    eligible = (age >= schedule.first_age) & (age <= schedule.last_age) & (number >= entry[:, None])
+    eligible = (age >= FIRST_AGE) & (age <= LAST_AGE) & (number >= entry[:, None])
     begins = eligible.argmax(axis=1)
-    stays = draws("exit").geometric(schedule.attrition or _NEVER, workers)
+    stays = draws("exit").geometric(schedule.attrition, workers)
     eligible &= number < (begins + stays)[:, None]
     seen = eligible & (draws("response").random((workers, len(waves))) < schedule.response)
     # A person of the sample was interviewed at least once, when entering it.
@@ -219,40 +164,32 @@ def _observed_waves(
 
 def _household_entry(schedule: Schedule, uniform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the wave of entry and the year of birth of a household panel's persons, from draws [workers, 2]."""
-    waves = np.array(schedule.waves)
+    waves, present = np.array(schedule.waves), schedule.present_at_start
     when, age_of_entry = uniform.T
-    late = max(1.0 - schedule.present_at_start, _NEVER)
-    spread = 1 + np.floor((when - schedule.present_at_start) / late * (len(waves) - 1)).astype(np.int64)
-    entry = np.where(when < schedule.present_at_start, 0, np.minimum(spread, len(waves) - 1))
+    later = 1 + np.floor((when - present) / (1.0 - present) * (len(waves) - 1)).astype(np.int64)
+    entry = np.where(when < present, 0, np.minimum(later, len(waves) - 1))
     # Those there from the start are adults of all ages; later ones set up a household of their own or marry in.
-    old = np.floor(schedule.first_age + 56.0 * age_of_entry**1.9)
-    young = np.floor(schedule.first_age + 30.0 * age_of_entry**2.0)
-    age = np.minimum(np.where(entry == 0, old, young).astype(np.int64), schedule.last_age)
+    old = np.floor(FIRST_AGE + 56.0 * age_of_entry**1.9)
+    young = np.floor(FIRST_AGE + 30.0 * age_of_entry**2.0)
+    age = np.minimum(np.where(entry == 0, old, young).astype(np.int64), LAST_AGE)
     return entry, np.clip(waves[entry] - age, *schedule.births)
 
 
-def _covariates(
-    schedule: Schedule, draws: Callable[[str], np.random.Generator], birth_year: np.ndarray
-) -> Covariates:
+def _covariates(schedule: Schedule, draws: Draws, birth_year: np.ndarray) -> np.recarray:
     """Draw gender, ethnicity and region of each worker."""
-    uniform = draws("covariates").random((len(birth_year), 3))
+    gender, ethnicity, region = draws("covariates").random((len(birth_year), 3)).T
     places = np.array([list(ETHNICITIES).index(word) for word in schedule.ethnicities])
-    return Covariates(
-        gender=(uniform[:, 0] < _FEMALE_SHARE).astype(np.int64),
-        ethnicity=places[_category(uniform[:, 1], list(schedule.ethnicities.values()))],
-        region=_category(uniform[:, 2], _REGION_SHARES),
-        birth_year=birth_year.astype(np.float64),
-    )
+    ethnicity = places[_category(ethnicity, schedule.ethnicities.values())]
+    female = (gender < _FEMALE_SHARE).astype(np.int64)
+    return covariates_of(female, ethnicity, _category(region, _REGION_SHARES), birth_year)
 
 
-def _category(uniform: np.ndarray, shares: Sequence[float]) -> np.ndarray:
+def _category(uniform: np.ndarray, shares: Iterable[float]) -> np.ndarray:
     """Return the category that each uniform number falls into."""
-    return np.searchsorted(np.cumsum(shares)[:-1], uniform, side="right")
+    return np.searchsorted(np.cumsum(list(shares))[:-1], uniform, side="right")
 
 
-def _schooling(
-    draws: Callable[[str], np.random.Generator], birth_year: np.ndarray, waves: np.ndarray
-) -> np.ndarray:
+def _schooling(draws: Draws, birth_year: np.ndarray, waves: np.ndarray) -> np.ndarray:
     """Return completed years of schooling of each worker in each wave, int [workers, waves], never falling.
 
     A worker has a number of years that will be completed in the end: normal with standard deviation 2.3 about a

@@ -17,25 +17,11 @@ from labor_llm.simulation.parameters import EDUCATION_LEVELS, ETHNICITIES, GENDE
 NONE = -1
 
 
-@dataclass(frozen=True)
-class Covariates:
-    """The covariates that never change, one entry a worker; words as positions in the market's lists (int)."""
-
-    gender: np.ndarray
-    ethnicity: np.ndarray
-    region: np.ndarray
-    birth_year: np.ndarray  # float, calendar year
-
-    def of(self, workers: slice | np.ndarray) -> Covariates:
-        """Return those of some workers."""
-        return Covariates(**{name: values[workers] for name, values in vars(self).items()})
-
-
 class Histories:
     """The state of many careers, moved on by `meet` (a new record's year and education) and `record` (its outcome).
 
-    Outcomes are numbered with the occupations first (0 to J - 1) and the states after them. Arrays have one entry a
-    worker.
+    Outcomes are numbered with the occupations first (0 to J - 1) and the states after them: unemployed, out of the
+    labor force, in education. Arrays have one entry a worker unless said otherwise.
 
     Attributes:
         last: outcome of the last record; `last_occupation` the last one that is an occupation.
@@ -88,7 +74,6 @@ class Histories:
         self.moves = self.moves + moved
         self.records = self.records + 1.0
         self.duration = np.where(moved, 0.0, self.duration)
-        # The order of the states is unemployed, out of the labor force, education.
         idle = (outcome == occupations) | (outcome == occupations + 1)
         self.idle = self.idle + np.where(idle, credit, 0.0)
         self.last = outcome.copy()
@@ -96,21 +81,18 @@ class Histories:
         worked = outcome[rows]
         self.experience[rows, self.group_of[worked]] += credit[rows]
         self.held[rows, worked] += credit[rows].astype(np.float32)
-        self.last_occupation = self.last_occupation.copy()
         self.last_occupation[rows] = worked
         best = self.longest[rows]
         ahead = (best == NONE) | (self.held[rows, worked] > self.held[rows, np.maximum(best, 0)])
-        self.longest = self.longest.copy()
         self.longest[rows[ahead]] = worked[ahead]
 
 
 @dataclass(frozen=True)
 class EncodedCareers:
-    """Career records of many workers, the workers with most records first."""
+    """Career records of many workers, one worker after the other."""
 
-    counts: np.ndarray  # int [workers], number of records, descending
-    starts: np.ndarray  # int [workers], row of the worker's first record
-    covariates: Covariates
+    counts: np.ndarray  # int [workers], number of records
+    covariates: np.recarray  # [workers], as `covariates_of` makes them
     year: np.ndarray  # int [rows]
     education: np.ndarray  # int [rows], level
     outcome: np.ndarray  # int [rows], as `Histories` numbers them
@@ -134,38 +116,43 @@ def encode_careers(frame: pd.DataFrame, outcomes: OutcomeSpace, columns: np.ndar
         raise InputError("careers: no records.")
     workers = pd.factorize(frame["worker_id"])[0]
     year = frame["year"].to_numpy(dtype=np.int64)
-    step = np.diff(workers)  # numbers of workers ascend by first appearance
+    step = np.diff(workers)  # workers are numbered by first appearance
     if (wrong := (step < 0) | ((step == 0) & (np.diff(year) <= 0))).any():
         raise InputError(
             f"careers, row {int(wrong.argmax()) + 3}: out of order. Sort the rows by worker and year, one row a year."
         )
-    starts = np.flatnonzero(np.diff(workers, prepend=-1))
-    counts = np.diff(starts, append=len(frame))
-    order = np.argsort(-counts, kind="stable")
-    starts, counts = starts[order], counts[order]
     birth_year = frame["birth_year"].astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
-    if unknown := np.flatnonzero(np.isnan(birth_year)).tolist():
+    if (unknown := np.isnan(birth_year)).any():
         raise InputError(
-            f"careers, row {unknown[0] + 2}, column birth_year: missing. The market's probabilities depend on it: "
-            "leave such workers out."
+            f"careers, row {int(unknown.argmax()) + 2}, column birth_year: missing. The market's probabilities depend "
+            "on it: leave such workers out."
         )
-    covariates = Covariates(
-        gender=_positions(frame, "gender", GENDERS),
-        ethnicity=_positions(frame, "ethnicity", tuple(ETHNICITIES)),
-        region=_positions(frame, "region", REGIONS),
-        birth_year=birth_year,
+    covariates = covariates_of(
+        _positions(frame, "gender", GENDERS),
+        _positions(frame, "ethnicity", tuple(ETHNICITIES)),
+        _positions(frame, "region", REGIONS),
+        birth_year,
     )
     education = _positions(frame, "education", EDUCATION_LEVELS)
     outcome = np.argsort(columns)[_positions(frame, "occupation", outcomes.codes)]
-    return EncodedCareers(counts, starts, covariates.of(starts), year, education, outcome)
+    firsts = np.flatnonzero(np.diff(workers, prepend=-1))
+    return EncodedCareers(np.bincount(workers), covariates[firsts], year, education, outcome)
+
+
+def covariates_of(
+    gender: np.ndarray, ethnicity: np.ndarray, region: np.ndarray, birth_year: np.ndarray
+) -> np.recarray:
+    """Return what never changes, one record a worker: words as positions in the market's lists, the year as float."""
+    arrays = [gender, ethnicity, region, birth_year.astype(np.float64)]
+    return np.rec.fromarrays(arrays, names="gender, ethnicity, region, birth_year")
 
 
 def _positions(frame: pd.DataFrame, column: str, words: Sequence[str]) -> np.ndarray:
     """Return the place of each cell in a list of words."""
     places = pd.Index(words).get_indexer(frame[column].astype(object))
-    if unknown := np.flatnonzero(places < 0).tolist():
+    if (unknown := places < 0).any():
         raise InputError(
-            f"careers, row {unknown[0] + 2}, column {column}: not known to the market, whose words are "
+            f"careers, row {int(unknown.argmax()) + 2}, column {column}: not known to the market, whose words are "
             f"{', '.join(words[:12])}{', ...' if len(words) > 12 else ''}."
         )
     return places

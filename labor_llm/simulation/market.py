@@ -1,24 +1,19 @@
 """A labor market whose transition probabilities are known: the chance of each outcome given the whole history.
 
-The probability of an outcome is nested. A worker with an earlier record stays in its outcome or not:
-
-    P(stay) = 1 / (1 + exp(-s)).
-
-One who does not stay, and everyone at the first record, goes on to an occupation or to one of the three states,
-with probabilities proportional to exp(k) of each kind that is not the present state (an occupation: k = 0), and
-within the occupations to occupation j, other than the present one, with probability proportional to exp(v_j).
-s, k and v are sums of the terms that `MarketParameters` lists. They depend on the record's calendar year, gap and
-education level, on gender, ethnicity, region and year of birth, and on what `Histories` keeps of all earlier
-records: time in the present outcome, number of moves, experience by major group, the last and the longest-held
-occupation, recent years without work. Two careers that agree in their last two records can thus differ in what
-comes next, so that no model of first or second order can reach the market's own perplexity.
+A worker with an earlier record stays in its outcome with probability 1 / (1 + exp(-s)). One who does not stay, and
+everyone at the first record, goes on to an occupation or to one of the three states, with probabilities proportional
+to exp(k) of each kind that is not the present state (an occupation: k = 0), and within the occupations to occupation
+j, other than the present one, with probability proportional to exp(v_j). s, k and v are sums of the terms that
+`MarketParameters` lists. They depend on the record's calendar year, gap and education level, on gender, ethnicity,
+region and year of birth, and on what `Histories` keeps of all earlier records. Two careers that agree in their last
+two records can thus differ in what comes next, so that no model of first or second order can reach the market's own
+perplexity.
 
 Education must be an outside covariate: the level at a record may not depend on the outcome of the same record.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -29,18 +24,15 @@ import pandas as pd
 from labor_llm.careers import occupations as occ1990dd
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel
-from labor_llm.errors import ArtefactError, InputError
-from labor_llm.simulation.histories import NONE, Covariates, EncodedCareers, Histories, encode_careers
-from labor_llm.simulation.parameters import EDUCATION_LEVELS, STATES, MarketParameters, MarketTables
+from labor_llm.errors import ArtefactError
+from labor_llm.simulation.histories import NONE, EncodedCareers, Histories, encode_careers
+from labor_llm.simulation.parameters import SCHOOLING, SOME_COLLEGE, STATES, MarketParameters, MarketTables
 
-KINDS = ("stay", "occupation", *STATES)
 FORMAT = 1
 # The file beside a simulated panel from which its market is rebuilt.
 MARKET_FILE = "market.json"
-# Rows of a dense block of probabilities: of 330 float64 columns it stays in a processor's cache.
-BLOCK = 1024
-_SCHOOLING = np.array([-2.0, 0.0, 2.0, 4.0, 6.0])
-_SOME_COLLEGE = EDUCATION_LEVELS.index("some college")
+# So many workers are computed at once: their probabilities, 330 float64 each, stay in a processor's cache.
+_BLOCK = 1024
 
 
 class Market:
@@ -78,45 +70,52 @@ class Market:
         """Return the exact log-probability of every outcome at every record, given everything before it.
 
         Args:
-            careers: a panel, or a frame with the columns of `CareerPanel.frame` (a `dataset` is not needed),
-                sorted by worker and year.
+            careers: a panel, or its frame (`dataset` is not needed), sorted by worker and year.
             dtype: of the result.
 
         Returns:
             [records, outcomes], nats, all finite, in the order of the rows and of the outcome space.
 
         Raises:
-            InputError: if a column is missing, a worker's rows are not together in ascending years, a word or
-                code is not known to the market, or a year of birth is missing; names row and column.
+            InputError: as `encode_careers`.
         """
         frame = careers.frame if isinstance(careers, CareerPanel) else careers
         result = np.empty((len(frame), len(self.outcomes)), dtype=dtype)
         for workers, rows, histories in self.walk(encode_careers(frame, self.outcomes, self.columns)):
             kinds = self.kind_log_probabilities(histories, workers)
-            for start in range(0, len(rows), BLOCK):
-                part = slice(start, start + BLOCK)
-                result[rows[part]] = self._block(histories, workers, kinds, part)
+            utility = self.destination_utilities(histories, workers, slice(None))
+            total = np.log(np.exp(utility).sum(axis=1))
+            inside = np.concatenate([utility + (kinds[:, 1] - total)[:, None], kinds[:, 2:]], axis=1)
+            later = np.flatnonzero(histories.last != NONE)
+            inside[later, histories.last[later]] = kinds[later, 0]
+            result[rows[:, None], self.columns] = inside
         return result
 
-    def walk(self, careers: EncodedCareers) -> Iterator[tuple[Covariates, np.ndarray, Histories]]:
-        """Yield for each record number the workers who have one, its rows, and their histories before it.
+    def walk(self, careers: EncodedCareers) -> Iterator[tuple[np.recarray, np.ndarray, Histories]]:
+        """Yield for each block of workers and record number those who have one, its rows, and the histories before it.
 
         The outcomes of these rows are looked up when the next ones are asked for, so that they may be drawn meanwhile.
         """
         decay, cap = self.parameters.experience_decay, self.parameters.experience_cap
-        histories = Histories(len(careers.counts), self.tables.group_of, decay, cap)
-        for number in range(int(careers.counts[0])):
-            active = int(np.searchsorted(-careers.counts, -number, side="left"))
-            rows = careers.starts[:active] + number
-            histories.keep_first(active)
-            histories.meet(careers.year[rows], careers.education[rows])
-            yield careers.covariates.of(slice(active)), rows, histories
-            histories.record(careers.outcome[rows])
+        starts = np.cumsum(careers.counts) - careers.counts
+        for begin in range(0, len(starts), _BLOCK):
+            # Those with most records come first, so that the others drop out at the end.
+            members = begin + np.argsort(-careers.counts[begin : begin + _BLOCK], kind="stable")
+            counts, covariates = careers.counts[members], careers.covariates[members]
+            histories = Histories(len(members), self.tables.group_of, decay, cap)
+            for number in range(counts[0]):
+                active = np.count_nonzero(counts > number)
+                rows = starts[members[:active]] + number
+                histories.keep_first(active)
+                histories.meet(careers.year[rows], careers.education[rows])
+                yield covariates[:active], rows, histories
+                histories.record(careers.outcome[rows])
 
-    def kind_log_probabilities(self, histories: Histories, workers: Covariates) -> np.ndarray:
-        """Return the log-probability of each of `KINDS` for the records that were met: float64 [workers, 5].
+    def kind_log_probabilities(self, histories: Histories, workers: np.recarray) -> np.ndarray:
+        """Return the log-probability of each kind for the records that were met: float64 [workers, 5].
 
-        'stay' is minus infinity at a first record, and so is becoming what one is already.
+        The kinds are staying (minus infinity at a first record), another occupation, and the three states (minus
+        infinity for the one that one is in).
         """
         occupations = len(self.occupations)
         first = histories.last == NONE
@@ -127,48 +126,47 @@ class Market:
         age = histories.year - workers.birth_year
         idle = np.minimum(histories.idle, 4.0)
         turns = (histories.year - self.tables.cycle_phase) / self.parameters.cycle_period
-        utility = np.zeros((len(histories), 4))
-        utility[:, 1] = self._sum(
+        unemployed = self._sum(
             unemployed=1.0,
             unemployed_young=np.maximum(30.0 - age, 0.0) / 10.0,
-            unemployed_schooling=_SCHOOLING[histories.education],
+            unemployed_schooling=SCHOOLING[histories.education] - 12.0,
             unemployed_scar=idle,
             unemployed_cycle=np.sin(2.0 * np.pi * turns),
         )
-        utility[:, 2] = self._sum(
+        out = self._sum(
             out=1.0,
             out_female=(workers.gender == 1) & (age < 45.0),
             out_retirement=np.clip(age - 55.0, 0.0, 25.0),
             out_scar=idle,
             out_first=first,
         )
-        utility[:, 3] = self._sum(
+        education = self._sum(
             education=1.0,
             education_age=np.clip(age - 18.0, 0.0, 12.0),
             education_beyond=age > self.parameters.education_last_age,
-            education_college=histories.education == _SOME_COLLEGE,
+            education_college=histories.education == SOME_COLLEGE,
             education_new_degree=histories.new_degree,
         )
         tables = self.tables
+        utility = np.stack([np.zeros(len(histories)), unemployed, out, education], axis=1)
         utility[:, 1:] += tables.ethnicity_state[workers.ethnicity] + tables.region_state[workers.region]
         in_state = np.flatnonzero(state != NONE)
         utility[in_state, 1 + state[in_state]] = -np.inf
         utility -= np.log(np.exp(utility).sum(axis=1))[:, None]
         return np.concatenate([log_stay[:, None], log_leave[:, None] + utility], axis=1)
 
-    def _stay_log_odds(self, histories: Histories, workers: Covariates, state: np.ndarray) -> np.ndarray:
+    def _stay_log_odds(self, histories: Histories, workers: np.recarray, state: np.ndarray) -> np.ndarray:
         """Return the log-odds of staying, [workers]; of no meaning at a first record."""
         tables = self.tables
         age = histories.year - workers.birth_year
         duration = np.log1p(histories.duration)
         female = workers.gender == 1
         occupation = np.where(state == NONE, np.maximum(histories.last, 0), 0)
-        years = _SCHOOLING[histories.education] + 12.0
         working = self._sum(
             self.parameters.stay + tables.attachment[occupation],
             stay_duration=duration,
             stay_maturity=1.0 - np.exp(-np.maximum(age - 18.0, 0.0) / 8.0),
-            stay_misfit=np.abs(years - tables.required[occupation]),
+            stay_misfit=np.abs(SCHOOLING[histories.education] - tables.required[occupation]),
             stay_churn=histories.moves / np.maximum(histories.records - 1.0, 1.0),
             stay_retirement=np.maximum(age - 61.0, 0.0),
             stay_new_degree=histories.new_degree,
@@ -186,7 +184,7 @@ class Market:
             stay_education_age=np.clip(age - 18.0, 0.0, 17.0),
             education_beyond=age > self.parameters.education_last_age,
             stay_new_degree=histories.new_degree,
-            education_college=histories.education == _SOME_COLLEGE,
+            education_college=histories.education == SOME_COLLEGE,
         )
         everyone = (
             self.parameters.stay_gap * np.log(np.maximum(histories.gap, 1.0))
@@ -202,12 +200,12 @@ class Market:
         return np.asarray(start)
 
     def destination_utilities(
-        self, histories: Histories, workers: Covariates, chosen: slice | np.ndarray
+        self, histories: Histories, workers: np.recarray, chosen: slice | np.ndarray
     ) -> np.ndarray:
         """Return v_j for some of the workers: float64 [chosen, J], minus infinity for the occupation one is in."""
         parameters, tables = self.parameters, self.tables
         last, reference = histories.last[chosen], histories.last_occupation[chosen]
-        own = workers.of(chosen)
+        own = workers[chosen]
         utility = tables.base.take(histories.education[chosen] * 2 + own.gender, axis=0)
         decades = (histories.year[chosen] - 2000.0) / 10.0
         cohort = (own.birth_year - 1960.0) / 10.0
@@ -236,21 +234,19 @@ class Market:
         stored = {
             "format": FORMAT,
             "seed": self.seed,
-            "parameters": dataclasses.asdict(self.parameters),
+            "parameters": self.parameters.model_dump(),
             "occupations": len(self.occupations),
             "checksum": self.tables.checksum(),
         }
         return json.dumps(stored, indent=1)
 
     @classmethod
-    def from_json(
-        cls, text: str, outcomes: OutcomeSpace | None = None, groups: Mapping[str, str] | None = None
-    ) -> Market:
-        """Return the market that `to_json` described, over the same outcome space and groups.
+    def from_json(cls, text: str) -> Market:
+        """Return the market over occ1990dd that `to_json` described.
 
         Raises:
             ArtefactError: if the text does not describe a market, or the market made of it is another one: other
-                occupations or groups, or random numbers that another version of numpy draws.
+                occupations, or random numbers that another version of numpy draws.
         """
         try:
             stored = json.loads(text)
@@ -258,12 +254,7 @@ class Market:
                 raise ArtefactError(
                     f"market.json: format {stored['format']!r} found, {FORMAT} expected. Simulate the careers again."
                 )
-            known = {parameter.name for parameter in dataclasses.fields(MarketParameters)}
-            if unknown := sorted(set(stored["parameters"]) - known):
-                raise InputError(
-                    f"market parameter {unknown[0]!r} is not known; known are {', '.join(sorted(known))}."
-                )
-            market = cls(int(stored["seed"]), MarketParameters(**stored["parameters"]), outcomes, groups)
+            market = cls(int(stored["seed"]), MarketParameters(**stored["parameters"]))
             occupations, checksum = int(stored["occupations"]), float(stored["checksum"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ArtefactError(
@@ -276,15 +267,3 @@ class Market:
                 "occupations, or another version of numpy). Simulate the careers again."
             )
         return market
-
-    def _block(self, histories: Histories, workers: Covariates, kinds: np.ndarray, part: slice) -> np.ndarray:
-        """Return the log-probabilities of some of the workers, float64 [rows, outcomes]."""
-        utility, kinds = self.destination_utilities(histories, workers, part), kinds[part]
-        total = np.log(np.exp(utility).sum(axis=1))
-        inside = np.concatenate([utility + (kinds[:, 1] - total)[:, None], kinds[:, 2:]], axis=1)
-        last = histories.last[part]
-        rows = np.flatnonzero(last != NONE)
-        inside[rows, last[rows]] = kinds[rows, 0]
-        ordered = np.empty_like(inside)
-        ordered[:, self.columns] = inside
-        return ordered

@@ -7,39 +7,29 @@ ethnicity and region in particular are drawn at random from the market's seed.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import ConfigDict, Field
 
 from labor_llm.careers import occupations as occ1990dd
-from labor_llm.errors import InputError
+from labor_llm.settings import Settings
 
 STATES = tuple(occ1990dd.STATES)
-# Each level with the years of schooling that stand for it where occupations ask for schooling.
-EDUCATION_YEARS = {
-    "less than high school": 10.0,
-    "high school": 12.0,
-    "some college": 14.0,
-    "college": 16.0,
-    "graduate degree": 18.0,
-}
-EDUCATION_LEVELS = tuple(EDUCATION_YEARS)
+EDUCATION_LEVELS = ("less than high school", "high school", "some college", "college", "graduate degree")
+SOME_COLLEGE = EDUCATION_LEVELS.index("some college")
+# The years of schooling that stand for each level where occupations ask for schooling.
+SCHOOLING = np.array([10.0, 12.0, 14.0, 16.0, 18.0])
 GENDERS = ("male", "female")
 REGIONS = ("northeast", "northcentral", "south", "west", "alaska or hawaii", "unknown")
 # The surveys' words; two words for the same people (the PSID's and the NLSY's) share one draw.
 ETHNICITIES = {
-    "white": "white",
-    "non-black non-hispanic": "white",
-    "black or african american": "black",
-    "hispanic": "hispanic",
-    "asian": "asian",
-    "american indian": "american indian",
-    "mixed race": "mixed race",
-    "other": "other",
-}
+    "white": "white", "non-black non-hispanic": "white", "black or african american": "black",
+    "hispanic": "hispanic", "asian": "asian", "american indian": "american indian",
+    "mixed race": "mixed race", "other": "other",
+}  # fmt: skip
 
 # Major group of occ1990dd: usual years of schooling, and log-odds of women against men within it. A group
 # that is not listed (another outcome space) has both drawn from the seed.
@@ -72,20 +62,20 @@ GROUP_PROFILES = {
 }
 
 
-def _parameter(value: float, unit: str, meaning: str) -> Any:
-    return dataclasses.field(default=value, metadata={"unit": unit, "meaning": meaning})
+def _parameter(value: float, unit: str, meaning: str, **bounds: float) -> Any:
+    return Field(value, description=f"{meaning} ({unit})", **bounds)
 
 
-@dataclasses.dataclass(frozen=True)
-class MarketParameters:
+class MarketParameters(Settings):
     """The table of parameters: value, unit, meaning.
 
-    'Log-odds' are added to the logit of staying, or to the utility of what a worker who does not stay does next
-    (of an occupation against another, of a state against working).
+    Log-odds are added to the logit of staying, or to the utility of what a worker who does not stay does next.
 
     Raises:
-        InputError: if a value is no finite number, or a decay, reach or period is not above zero.
+        SettingError: if a value is no finite number, or a decay, reach or period is not above zero.
     """
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     # Staying in an occupation.
     stay: float = _parameter(-0.55, "log-odds", "staying in an occupation, all else at its reference")
@@ -113,7 +103,7 @@ class MarketParameters:
     unemployed_schooling: float = _parameter(-0.14, "log-odds per year", "schooling above 12 years")
     unemployed_scar: float = _parameter(0.22, "log-odds per year", "recent years without work, to 4")
     unemployed_cycle: float = _parameter(0.35, "log-odds", "height of the business cycle")
-    cycle_period: float = _parameter(9.0, "years", "length of the business cycle; its phase is drawn")
+    cycle_period: float = _parameter(9.0, "years", "length of the business cycle; its phase is drawn", gt=0)
     out: float = _parameter(-2.15, "log-odds", "leaving the labor force")
     out_female: float = _parameter(0.60, "log-odds", "women against men, age below 45")
     out_retirement: float = _parameter(0.16, "log-odds per year", "age above 55, to 80")
@@ -121,9 +111,7 @@ class MarketParameters:
     out_first: float = _parameter(0.30, "log-odds", "first record against later ones")
     education: float = _parameter(0.10, "log-odds", "going to school at age 18")
     education_age: float = _parameter(-0.42, "log-odds per year", "age above 18, to 30")
-    education_last_age: float = _parameter(
-        43.0, "years", "oldest age at which education is more than a rarity"
-    )
+    education_last_age: float = _parameter(43.0, "years", "oldest age at which education is no rarity")
     education_beyond: float = _parameter(-30.0, "log-odds", "going to or staying at school above that age")
     education_college: float = _parameter(0.80, "log-odds", "level 'some college' against others")
     education_new_degree: float = _parameter(0.90, "log-odds", "education level rose since the last record")
@@ -139,28 +127,19 @@ class MarketParameters:
     group_distance: float = _parameter(-0.30, "log-odds per year", "difference of two groups in schooling")
     same_group: float = _parameter(1.6, "log-odds", "an occupation of the same major group")
     near_code: float = _parameter(1.9, "log-odds", "the next code in the list of the same group")
-    near_code_reach: float = _parameter(2.5, "places", "distance at which nearness falls to a third")
+    near_code_reach: float = _parameter(2.5, "places", "distance at which nearness falls to a third", gt=0)
     experience: float = _parameter(0.75, "log-odds per log(1 + years)", "years worked in the group, decayed")
-    experience_decay: float = _parameter(0.90, "per year", "what a year leaves of earlier experience")
-    experience_cap: float = _parameter(2.0, "years", "most that one record adds to experience")
+    experience_decay: float = _parameter(0.90, "per year", "what a year leaves of earlier experience", gt=0)
+    experience_cap: float = _parameter(2.0, "years", "most that one record adds to experience", gt=0)
     reference_in_state: float = _parameter(0.80, "share", "closeness to the last occupation, from a state")
     recall_last: float = _parameter(2.60, "log-odds", "back to the last occupation, from a state")
     recall_longest: float = _parameter(0.80, "log-odds per log(1 + years)", "back to the longest-held one")
-
-    def __post_init__(self) -> None:
-        for name, value in dataclasses.asdict(self).items():
-            if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
-                raise InputError(f"market parameter {name}: {value!r} is not a finite number.")
-        for name in ("cycle_period", "near_code_reach", "experience_decay", "experience_cap"):
-            if getattr(self, name) <= 0:
-                raise InputError(f"market parameter {name}: {getattr(self, name)!r} must be above zero.")
 
 
 class MarketTables:
     """What a market draws from its seed, in log-odds unless said otherwise; J occupations, G major groups.
 
-    Each table has a random stream of its own, keyed by the seed and the table's name, so that a table added later
-    leaves the others as they were.
+    Each table has a random stream of its own, so that a table added later leaves the others as they were.
 
     Args:
         seed: of the market.
@@ -190,7 +169,6 @@ class MarketTables:
             return stream(seed, name).standard_normal(shape)
 
         def by_ethnicity(name: str, *shape: int) -> np.ndarray:
-            """Words for the same people share one draw."""
             return np.stack([normal(f"{name} {people}", *shape) for people in ETHNICITIES.values()])
 
         def profile(name: str) -> tuple[float, float]:
@@ -201,8 +179,7 @@ class MarketTables:
         self.group_of = np.array([names.index(groups[code]) for code in codes])
         self.required = usual[self.group_of] + parameters.requirement * normal("requirement", len(codes))
         self.attachment = parameters.stay_attachment * normal("attachment", len(codes))
-        years = np.array(list(EDUCATION_YEARS.values()))
-        fit = parameters.mismatch * ((self.required - years[:, None]) / 2.0) ** 2
+        fit = parameters.mismatch * ((self.required - SCHOOLING[:, None]) / 2.0) ** 2
         gender = np.array([-0.5, 0.5])[:, None] * lean[self.group_of]
         base = fit[:, None, :] + gender[None] + parameters.size * normal("size", len(codes)).clip(-2.0, 2.0)
         self.base = base.reshape(-1, len(codes))

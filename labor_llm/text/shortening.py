@@ -97,67 +97,41 @@ def readable_career(
     """
     whole = encode_resume(tokenizer, resume)
     room = context - longest_title
-    if whole.spans[-1][0] <= room:
-        return ReadableCareer(whole.worker_id, (_cut(whole),), (0,) * len(whole.spans))
-    if too_long == "refuse":
+    needed = whole.spans[-1][0]
+    if needed > room and too_long == "refuse":
         raise InputError(
-            f"The career of worker {whole.worker_id} with the longest title has "
-            f"{whole.spans[-1][0] + longest_title:,} tokens, the model reads {context:,}. Let long careers be "
-            "shortened (too_long='shorten'), or use a model with a longer context."
+            f"The career of worker {whole.worker_id} with the longest title has {needed + longest_title:,} tokens, "
+            f"the model reads {context:,}. Let long careers be shortened (too_long='shorten'), or use a model with a "
+            "longer context."
         )
-    dropped = _dropped(tokenizer, resume, whole, room, context)
-    parts = []
-    for first, records in itertools.groupby(range(len(dropped)), key=dropped.__getitem__):
-        scored = list(records)
-        part = _encoded(tokenizer, resume, first, scored[-1])
-        parts.append(_cut(EncodedResume(part.worker_id, part.ids, part.spans[scored[0] - first :])))
-    return ReadableCareer(whole.worker_id, tuple(parts), dropped)
-
-
-def _dropped(
-    tokenizer: PreTrainedTokenizerBase, resume: Resume, whole: EncodedResume, room: int, context: int
-) -> tuple[int, ...]:
-    """Return for each record the smallest number of old records without which its prompt has at most `room` tokens."""
-
-    def too_long(first: int, record: int) -> bool:
-        return _encoded(tokenizer, resume, first, record).spans[-1][0] > room
-
-    numbers: list[int] = []
+    dropped: list[int] = []
     for record, (start, _) in enumerate(whole.spans):
-        if start <= room:
-            numbers.append(0)
-            continue
-        # What the first lines have in tokens is known, but for how a tokenizer joins the header and a line; so the
-        # number is estimated, and the shortened text itself decides.
-        fewest = numbers[-1] if numbers else 0
-        first = fewest
-        while first < record and start - (whole.spans[first][1] - whole.spans[0][1]) > room:
-            first += 1
-        while first > fewest and not too_long(first - 1, record):
-            first -= 1
-        while too_long(first, record):
+        # What a prompt lacks, the prompts after it lack too.
+        first = dropped[-1] if dropped else 0
+        while (_encoded(tokenizer, resume, first, record).spans[-1][0] if first else start) > room:
             if first == record:
                 raise InputError(
                     f"Worker {whole.worker_id}: the header, one record and the longest title do not fit, as the model "
                     f"reads {context:,} tokens. Use a model with a longer context, or less text before the resume."
                 )
             first += 1
-        numbers.append(first)
-    return tuple(numbers)
+        dropped.append(first)
+    parts = []
+    for first, group in itertools.groupby(range(len(dropped)), key=dropped.__getitem__):
+        records = list(group)
+        part = _encoded(tokenizer, resume, first, records[-1]) if needed > room else whole
+        spans = part.spans[records[0] - first :]
+        # What follows the last title is never scored.
+        parts.append(EncodedResume(whole.worker_id, part.ids[: spans[-1][1]], spans))
+    return ReadableCareer(whole.worker_id, tuple(parts), tuple(dropped))
 
 
 def _encoded(tokenizer: PreTrainedTokenizerBase, resume: Resume, first: int, last: int) -> EncodedResume:
     """Encode the resume of the records `first` to `last`: the same header, no closing line."""
-    ends = [end for _, end in resume.spans]
     # Each record is one line: the first begins where the header's last line ends.
     header = resume.text.rfind(END_OF_LINE, 0, resume.spans[0][0]) + 1
-    begin = ends[first - 1] if first else header
+    begin = resume.spans[first - 1][1] if first else header
     shift = begin - header
     spans = tuple((start - shift, end - shift) for start, end in resume.spans[first : last + 1])
-    text = resume.text[:header] + resume.text[begin : ends[last]]
+    text = resume.text[:header] + resume.text[begin : resume.spans[last][1]]
     return encode_resume(tokenizer, Resume(resume.worker_id, text, spans))
-
-
-def _cut(encoded: EncodedResume) -> EncodedResume:
-    """Return the resume up to its last title: what follows is never scored."""
-    return EncodedResume(encoded.worker_id, encoded.ids[: encoded.spans[-1][1]], encoded.spans)

@@ -12,9 +12,8 @@ The wording follows what is known of the paper's Appendix B (punctuation partly 
     1985 (college): Secretaries and stenographers
     <END OF DATA>
 
-(header lines are broken here only to fit). The prompt of a transition is the text up to and including the
-colon of its line; the continuation is a space, the title and the end of the line. The prompts of successive
-records are prefixes of one text, so a career is rendered once and cut, never rendered again.
+(header lines are broken here only to fit). The prompt of a transition is the text up to and including the colon of its
+line. The prompts of successive records are prefixes of one text, so a career is rendered once and cut.
 """
 
 from __future__ import annotations
@@ -35,8 +34,8 @@ CLOSING = f"<END OF DATA>{END_OF_LINE}"
 def continuation(title: str) -> str:
     """Return the text that follows a prompt if `title` is the next job: space, title, end of line.
 
-    The end of the line closes the title, so that no title is the beginning of another and the titles'
-    probabilities cannot add up to more than one.
+    The end of the line closes the title, so that none is the beginning of another and their probabilities cannot add
+    up to more than one.
     """
     return f" {title}{END_OF_LINE}"
 
@@ -48,8 +47,7 @@ class Resume:
     Attributes:
         worker_id: the worker.
         text: the preamble if there is one, header, one line a record, closing line.
-        spans: for each record in order, the characters [start, end) of its continuation in `text`:
-            the space, the title and the end of the line. `text[:start]` is the prompt.
+        spans: for each record in order, the characters [start, end) of its continuation in `text`.
     """
 
     worker_id: str
@@ -67,9 +65,7 @@ def line_start(year: int, education: str) -> str:
 
 
 def career_resume(survey: str, career: pd.DataFrame, titles: Iterable[str], preamble: str = "") -> Resume:
-    """Return the resume of one worker.
-
-    The line of the year of birth is left out where it is not known.
+    """Return the resume of one worker; the line of the year of birth is left out where it is not known.
 
     Args:
         survey: the survey's name.
@@ -85,9 +81,8 @@ def career_resume(survey: str, career: pd.DataFrame, titles: Iterable[str], prea
     if preamble and not preamble.endswith(END_OF_LINE):
         raise InputError("The text before a resume must end with the end of a line.")
     worker = career.iloc[0]
-    born = ""
-    if not pd.isna(worker["birth_year"]):
-        born = f"The worker was born in {int(worker['birth_year'])}.\n"
+    year = worker["birth_year"]
+    born = "" if pd.isna(year) else f"The worker was born in {int(year)}.\n"
     text = (
         f"{preamble}<A worker from the {survey} dataset>\n"
         "The following information is available about the work history of a "

@@ -10,12 +10,9 @@ characters lie in its span:
 
 If a token reaches over either end of a span the tokenizer does not fit the template, and this is said.
 
-What differs between the kinds of tokenizers, and is settled by encoding a title in its place alone:
-    Llama-2 (SentencePiece)     a blank is put before every text, so a title on its own begins with two tokens
-                                that it does not have in its line, and the line end is a byte: [\u2581C][ooks][<0x0A>]
-    GPT-2, Llama-3, Qwen        the blank belongs to the word; in the latter two a closing bracket or a full stop
-                                and the line end are one token: [\u0120wood][)\u010a]
-    Gemma (SentencePiece)       as Llama-2, without the blank before the text
+Encoding a title in its place settles what differs between the kinds of tokenizers: Llama-2 puts a blank before every
+text, so a title on its own begins with other tokens than in its line; for Llama-3 and Qwen a closing bracket or a full
+stop and the line end are one token.
 """
 
 from __future__ import annotations
@@ -52,16 +49,15 @@ class EncodedResume:
 
     def continuation_ids(self, record: int) -> tuple[int, ...]:
         """Return the token ids of a record's realised title with its end of line."""
-        start, end = self.spans[record]
-        return tuple(int(token) for token in self.ids[start:end])
+        return tuple(self.ids[slice(*self.spans[record])].tolist())
 
 
 def encode_resume(tokenizer: PreTrainedTokenizerBase, resume: Resume) -> EncodedResume:
     """Encode a resume jointly and find the tokens of every title.
 
     Raises:
-        MismatchError: if a token reaches across the beginning or end of a title, or the tokenizer
-            cannot tell where its tokens stand.
+        MismatchError: if a token reaches across the beginning or end of a title, or the tokenizer cannot tell where
+            its tokens stand.
     """
     encoded = _encode(tokenizer, resume.text)
     spans = [_token_span(encoded["offset_mapping"], span, tokenizer) for span in resume.spans]
@@ -75,22 +71,33 @@ def encode_titles(tokenizer: PreTrainedTokenizerBase, outcomes: OutcomeSpace) ->
 
     Raises:
         MismatchError: as `encode_resume`.
-        InputError: if two titles encode alike, one is the beginning of another, or a title holds a
-            special token of the tokenizer.
+        InputError: if two titles encode alike, one is the beginning of another, or a title holds a special token of
+            the tokenizer.
     """
     line = CLOSING + line_start(1984, "college")
-    before = _without_closing(tokenizer, _encode(tokenizer, line)["input_ids"])
+    before = _ids(tokenizer, line)
     encoded_titles = []
     for title in outcomes.titles:
-        _refuse_special_tokens(tokenizer, title)
+        for token in tokenizer.all_special_tokens:
+            if token in title:
+                raise InputError(
+                    f"The title {title!r} holds the tokenizer's special token {token!r}; reword the title."
+                )
         text = line + continuation(title)
         encoded = _encode(tokenizer, text)
         start, end = _token_span(encoded["offset_mapping"], (len(line), len(text)), tokenizer)
         # Offsets without blanks hide a colon and a blank in one token.
         if list(encoded["input_ids"][:start]) != before:
-            raise MismatchError(_across(tokenizer))
+            raise _across(tokenizer)
         encoded_titles.append(tuple(encoded["input_ids"][start:end]))
-    _check_prefix_free(encoded_titles, outcomes)
+    # In sorted order a prefix stands directly before the first of the sequences that it begins.
+    order = sorted(zip(encoded_titles, outcomes.titles, strict=True), key=lambda pair: pair[0])
+    for (one, title), (two, other) in itertools.pairwise(order):
+        if two[: len(one)] == one:
+            raise InputError(
+                f"The titles {title!r} and {other!r} encode alike or one as the beginning of the other, so their "
+                "probabilities cannot be told apart; reword one of them."
+            )
     return encoded_titles
 
 
@@ -108,10 +115,7 @@ def without_needless_line_ends(
     """
     beginnings = Counter(title[:length] for title in titles for length in range(1, len(title)))
     ends = {token for token in {title[-1] for title in titles} if tokenizer.decode([token]) == END_OF_LINE}
-    return [
-        title[:-1] if title[-1] in ends and len(title) > 1 and beginnings[title[:-1]] == 1 else title
-        for title in titles
-    ]
+    return [title[:-1] if title[-1] in ends and beginnings[title[:-1]] == 1 else title for title in titles]
 
 
 def check_split(
@@ -122,17 +126,15 @@ def check_split(
 ) -> None:
     """Check that a prompt's tokens and a title's tokens, put together, are those of the text put together.
 
-    This is what scoring every title rests on: the prompt is read once, and any title's tokens follow it. Every
-    title is tried after the last prompt of the resume.
+    This is what scoring every title rests on. Each is tried after the last prompt of the resume.
 
     Raises:
         MismatchError: if it does not hold; names the title.
     """
     prompt = resume.prompt(len(resume.spans) - 1)
-    known = _without_closing(tokenizer, _encode(tokenizer, prompt)["input_ids"])
+    known = _ids(tokenizer, prompt)
     for title, tokens in zip(titles, encoded_titles, strict=True):
-        together = _without_closing(tokenizer, _encode(tokenizer, prompt + continuation(title))["input_ids"])
-        if together != [*known, *tokens]:
+        if _ids(tokenizer, prompt + continuation(title)) != [*known, *tokens]:
             raise MismatchError(
                 f"{tokenizer.name_or_path}: the title {title!r} after a prompt has other tokens than the prompt and "
                 "the title apart, so its probability is not that of its own tokens. Use a tokenizer that keeps the "
@@ -160,9 +162,9 @@ def _encode(tokenizer: PreTrainedTokenizerBase, text: str) -> dict[str, Sequence
     return tokenizer(text, return_offsets_mapping=True, truncation=False, verbose=False)
 
 
-def _without_closing(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> list[int]:
-    """Return token ids without the special tokens that a tokenizer may put after every text."""
-    special = set(tokenizer.all_special_ids)
+def _ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Return the token ids of a text without the special tokens that a tokenizer may put after every text."""
+    ids, special = _encode(tokenizer, text)["input_ids"], set(tokenizer.all_special_ids)
     return [*itertools.dropwhile(special.__contains__, reversed(ids))][::-1]
 
 
@@ -176,38 +178,17 @@ def _token_span(
     """
     start, end = span
     inside = [k for k, (left, right) in enumerate(offsets) if right > start and left < end and right > left]
-    if inside:
-        left, right = offsets[inside[0]][0], offsets[inside[-1]][1]
-        first = inside[0]
-        while first and start <= offsets[first - 1][0] == offsets[first - 1][1] <= start + 1:
-            first -= 1
-        if start <= left <= start + 1 and right == end:
-            return first, inside[-1] + 1
-    raise MismatchError(_across(tokenizer))
+    if not inside or not start <= offsets[inside[0]][0] <= start + 1 or offsets[inside[-1]][1] != end:
+        raise _across(tokenizer)
+    first = inside[0]
+    while first and start <= offsets[first - 1][0] == offsets[first - 1][1] <= start + 1:
+        first -= 1
+    return first, inside[-1] + 1
 
 
-def _across(tokenizer: PreTrainedTokenizerBase) -> str:
-    return (
+def _across(tokenizer: PreTrainedTokenizerBase) -> MismatchError:
+    return MismatchError(
         f"{tokenizer.name_or_path}: a token reaches across the beginning or the end of a job title in its line, "
         "so the title's probability is not that of its own tokens. Use a tokenizer that keeps the colon and "
         "the end of the line apart."
     )
-
-
-def _refuse_special_tokens(tokenizer: PreTrainedTokenizerBase, title: str) -> None:
-    for token in tokenizer.all_special_tokens:
-        if token in title:
-            raise InputError(
-                f"The title {title!r} holds the tokenizer's special token {token!r}; reword the title."
-            )
-
-
-def _check_prefix_free(encoded: list[tuple[int, ...]], outcomes: OutcomeSpace) -> None:
-    """In sorted order a prefix stands directly before the first of the sequences that it begins."""
-    order = sorted(range(len(encoded)), key=lambda k: encoded[k])
-    for one, two in itertools.pairwise(order):
-        if encoded[two][: len(encoded[one])] == encoded[one]:
-            raise InputError(
-                f"The titles {outcomes.titles[one]!r} and {outcomes.titles[two]!r} encode alike or one as the "
-                "beginning of the other, so their probabilities cannot be told apart; reword one of them."
-            )

@@ -1,18 +1,17 @@
 """Variants of careers as text: other titles for the same occupations, and no year of birth.
 
 A variant is applied to a panel before a model is fine-tuned on it and before it is scored. Codes and records never
-change, so the predictions of a model of any variant are compared with those of every other model. The paper replaces
-titles by numbers and leaves the year of birth out; rewording and shuffling titles tell further whether it is the
-meaning of the words or the words themselves that a model uses. Titles are decided by a seed and the set of codes, not
-by their order.
+change, so the predictions of all variants can be compared. The paper replaces titles by numbers and leaves the year of
+birth out; rewording and shuffling titles tell further whether it is the meaning of the words or the words themselves
+that a model uses. Titles are decided by a seed and the set of codes, not by their order.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -20,7 +19,7 @@ import pandas as pd
 from labor_llm.careers.occupations import OutcomeSpace, comparable_title
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import MismatchError
-from labor_llm.settings import Seed, Settings
+from labor_llm.text.settings import ResumeSettings
 
 # Whole titles first, then words and phrases; all in lower case.
 _SYNONYMS = {
@@ -52,22 +51,43 @@ _ABBREVIATIONS = {
 }  # fmt: skip
 # Words that hold a title together, so that its last word cannot be put first.
 _JOINING = r"(?!.*\b(?:and|or|of|in|by|for|the|to|with)\b)"
+# What a title looks like, and its two parts in another order.
+_ORDERS = {
+    r"([^,]+), ([^,.]+)": "{1} {0}",
+    r"([^,]+?) in ([^,]+)": "{1} {0}",
+    r"([^, ]+) and ([^, ]+)": "{1} and {0}",
+    rf"{_JOINING}([^,]+) ([^, ]+)": "{1}, {0}",
+}
 
 
-def _numeric(titles: list[str], seed: int) -> list[str]:
-    """Return `job_000`, `job_001`, ... assigned at random."""
-    order = np.random.default_rng(seed).permutation(len(titles))
-    digits = max(3, len(str(len(titles) - 1)))
-    return [f"job_{number:0{digits}d}" for number in order]
+def variant_of(panel: CareerPanel, settings: ResumeSettings) -> CareerPanel:
+    """Return a panel in a variant: the same workers, years and codes."""
+    frame, outcomes = panel.frame, panel.outcomes
+    if settings.titles in _FORMS:
+        codes = sorted(outcomes.codes)
+        titles = _FORMS[settings.titles]([outcomes.title(code) for code in codes], settings.seed)
+        title_of = dict(zip(codes, titles, strict=True))
+        source = f"{outcomes.source}, {settings.titles}"
+        outcomes = OutcomeSpace(outcomes.codes, tuple(title_of[code] for code in outcomes.codes), source)
+    if not settings.birth_year:
+        frame = frame.assign(birth_year=pd.array([pd.NA] * len(frame), dtype="Int64"))
+    return CareerPanel(frame, outcomes, panel.survey)
 
 
-def _shuffled(titles: list[str], seed: int) -> list[str]:
-    """Return the same titles, all of them moved along one random cycle, so that none stays in its place."""
-    cycle = np.random.default_rng(seed).permutation(len(titles))
-    moved = list(titles)
-    for place, taken in zip(cycle, np.roll(cycle, 1), strict=True):
-        moved[place] = titles[taken]
-    return moved
+def variants_of(panels: Sequence[CareerPanel], settings: ResumeSettings) -> list[CareerPanel]:
+    """Return panels of several data sets in a variant.
+
+    Raises:
+        MismatchError: if their codes differ and titles depend on all codes, so that one occupation would have
+            two titles.
+    """
+    if settings.titles in _FORMS and len({frozenset(panel.outcomes.codes) for panel in panels}) > 1:
+        raise MismatchError(
+            f"The data sets {', '.join(panel.dataset for panel in panels)} have different occupations, and "
+            f"{settings.titles} titles are assigned over all of them. Use data sets with the same occupations, or "
+            "literal titles."
+        )
+    return [variant_of(panel, settings) for panel in panels]
 
 
 def perturbed_titles(titles: list[str], seed: int) -> list[str]:
@@ -96,26 +116,16 @@ def perturbed_titles(titles: list[str], seed: int) -> list[str]:
 def _ways_to_put(title: str) -> list[str]:
     """Return what the changes, alone and together, make of a title; the title itself is not among them."""
     changes = (_reordered, _with_synonyms, _abbreviated)
-    ways = []
-    for number in range(1, len(changes) + 1):
-        for chosen in itertools.combinations(changes, number):
-            text = title
-            for change in chosen:
-                text = change(text)
-            ways.append(text)
+    chosen = (some for number in (1, 2, 3) for some in itertools.combinations(changes, number))
+    ways = [functools.reduce(lambda text, change: change(text), some, title) for some in chosen]
     return [way for way in dict.fromkeys(ways) if way != title]
 
 
 def _reordered(title: str) -> str:
     """'Cooks, short order' becomes 'Short order cooks', 'Bus drivers' 'Drivers, bus'; 'in' and 'and' likewise."""
-    for pattern, order in (
-        (r"([^,]+), ([^,.]+)", "{1} {0}"),
-        (r"([^,]+?) in ([^,]+)", "{1} {0}"),
-        (r"([^, ]+) and ([^, ]+)", "{1} and {0}"),
-        (rf"{_JOINING}([^,]+) ([^, ]+)", "{1}, {0}"),
-    ):
+    for pattern, order in _ORDERS.items():
         if parts := re.fullmatch(pattern, title):
-            return _capital(order.format(_small(parts[1]), _small(parts[2])))
+            return _capital(order.format(*map(_small, parts.groups())))
     return title
 
 
@@ -143,50 +153,21 @@ def _small(text: str) -> str:
     return text if text[1:2].isupper() else text[:1].lower() + text[1:]
 
 
+def _numeric(titles: list[str], seed: int) -> list[str]:
+    """Return `job_000`, `job_001`, ... assigned at random."""
+    order = np.random.default_rng(seed).permutation(len(titles))
+    digits = max(3, len(str(len(titles) - 1)))
+    return [f"job_{number:0{digits}d}" for number in order]
+
+
+def _shuffled(titles: list[str], seed: int) -> list[str]:
+    """Return the same titles, all of them moved along one random cycle, so that none stays in its place."""
+    cycle = np.random.default_rng(seed).permutation(len(titles))
+    moved = np.array(titles, dtype=object)
+    moved[cycle] = moved[np.roll(cycle, 1)]
+    return moved.tolist()
+
+
 # Other titles, one for each of those given in the order of their codes.
-_FORMS: dict[str, Callable[[list[str], int], list[str]]] = {
-    "numeric": _numeric,
-    "perturbed": perturbed_titles,
-    "shuffled": _shuffled,
-}
+_FORMS = {"numeric": _numeric, "perturbed": perturbed_titles, "shuffled": _shuffled}
 TITLE_FORMS = ("literal", *_FORMS)
-
-
-class ResumeSettings(Settings):
-    """How careers are put into words, in fine-tuning and scoring; the defaults are the paper's main model."""
-
-    titles: Literal["literal", "numeric", "perturbed", "shuffled"] = "literal"
-    """'literal', or 'numeric' (`job_000`, assigned at random), 'perturbed' (abbreviated, by synonyms, in another word
-    order) or 'shuffled' (each title at another occupation)."""
-    seed: Seed = 1
-    """Of numbers, wordings and places; a code has the same title wherever the same codes are used."""
-    birth_year: bool = True
-    """Whether the header states the year of birth."""
-
-    def of(self, panel: CareerPanel) -> CareerPanel:
-        """Return the panel in this variant: the same workers, years and codes."""
-        frame, outcomes = panel.frame, panel.outcomes
-        if self.titles in _FORMS:
-            codes = sorted(outcomes.codes)
-            titles = _FORMS[self.titles]([outcomes.title(code) for code in codes], self.seed)
-            title_of = dict(zip(codes, titles, strict=True))
-            source = f"{outcomes.source}, {self.titles}"
-            outcomes = OutcomeSpace(outcomes.codes, tuple(title_of[code] for code in outcomes.codes), source)
-        if not self.birth_year:
-            frame = frame.assign(birth_year=pd.array([pd.NA] * len(frame), dtype="Int64"))
-        return CareerPanel(frame, outcomes, panel.survey)
-
-    def of_all(self, panels: Sequence[CareerPanel]) -> list[CareerPanel]:
-        """Return panels of several data sets in this variant.
-
-        Raises:
-            MismatchError: if their codes differ and titles depend on all codes, so that one occupation would have
-                two titles.
-        """
-        if self.titles in _FORMS and len({frozenset(panel.outcomes.codes) for panel in panels}) > 1:
-            raise MismatchError(
-                f"The data sets {', '.join(panel.dataset for panel in panels)} have different occupations, and "
-                f"{self.titles} titles are assigned over all of them. Use data sets with the same occupations, or "
-                "literal titles."
-            )
-        return [self.of(panel) for panel in panels]

@@ -21,7 +21,8 @@ from labor_llm.store.results import Results, project_root
 from labor_llm.surveys.conversion import SURVEYS, convert_survey
 from labor_llm.surveys.report import CONVERSION
 from labor_llm.surveys.wage_panel import read_wage_panel
-from labor_llm.text.variants import ResumeSettings
+from labor_llm.text.settings import ResumeSettings
+from labor_llm.text.variants import variants_of
 from labor_llm.workflow.sources import PACKAGED_LABELS, DatasetSource
 
 PACKAGED_DATASETS: dict[str, Callable[[], CareerPanel]] = {"wage_panel": read_wage_panel}
@@ -188,12 +189,12 @@ def open_training_careers(
         variant: titles and header; the paper's main ones if not given.
 
     Raises:
-        As `open_dataset`, `ResumeSettings.of_all`, `training_careers` and `refuse_same_persons`, which knows converted
+        As `open_dataset`, `variants_of`, `training_careers` and `refuse_same_persons`, which knows converted
         surveys by what was read, under any name.
     """
     names = [dataset, *data.others]
     panels, splits = open_datasets(results, names)
     manifests = {name: verify(results.panel(name))["parameters"] for name in names}
     refuse_same_persons([(name, manifests[name].get(_PERSONS, manifests[name]["survey"])) for name in names])
-    own, *others = (variant or ResumeSettings()).of_all(panels)
+    own, *others = variants_of(panels, variant or ResumeSettings())
     return training_careers(own, splits[dataset], data, [(other, splits[other.dataset]) for other in others])

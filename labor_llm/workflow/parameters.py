@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 GROUPS = {
     "source": "labor_llm.workflow.sources.DatasetSource",
     "training": "labor_llm.careers.samples.TrainingData",
-    "resumes": "labor_llm.text.variants.ResumeSettings",
-    "prompt": "labor_llm.text.prompts.PromptSettings",
+    "resumes": "labor_llm.text.settings.ResumeSettings",
+    "prompt": "labor_llm.text.settings.PromptSettings",
     "scoring": "labor_llm.scoring.settings.ScoringSettings",
     "fine_tuning": "labor_llm.finetuning.settings.FineTuningSettings",
     "career": "labor_llm.baselines.career.settings.CareerSettings",

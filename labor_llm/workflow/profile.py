@@ -17,8 +17,7 @@ from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.models.folders import PACKAGED_MODELS, is_model_name
 from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.settings import Key, Seed, SettingError, Settings, Text
-from labor_llm.text.prompts import PromptSettings
-from labor_llm.text.variants import ResumeSettings
+from labor_llm.text.settings import PromptSettings, ResumeSettings
 from labor_llm.workflow.sources import DatasetSource
 
 _PACKAGED = Path(__file__).parent / "profiles"

@@ -64,12 +64,6 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "KNOWN_VERSIONS", versions)
 
 
-def csv(folder: Path, text: str, name: str = "occ1980_occ1990dd.csv") -> Path:
-    path = folder / name
-    path.write_text(text)
-    return path
-
-
 def test_a_version_is_known_by_its_rows_sorted_by_source_code() -> None:
     assert content_checksum(pd.Series(SMALL)) == hashlib.sha256(b"3,4\n12,436\n30,7\n").hexdigest()
     assert {vintage: known[0].rows for vintage, known in KNOWN_VERSIONS.items()} == {
@@ -102,22 +96,18 @@ def test_files_are_found_here_and_one_folder_below_in_any_case(tmp_path: Path) -
     assert found == ["Occ1980_occ1990dd.ZIP", "below/occ1980_to_occ1990dd.csv"]
 
 
-def test_an_unknown_version_is_refused_unless_allowed(tmp_path: Path) -> None:
-    path = tmp_path / "occ1980_occ1990dd.zip"
-    path.write_bytes(zipped(SMALL))
-    with pytest.raises(
-        InputError, match=r"occ1980_occ1990dd\.zip: not a version .* 3 source codes found, 504 exp"
-    ):
-        load_crosswalks(tmp_path)
-    assert load_crosswalks(tmp_path, other_versions=True).frames == ("census1980",)
-
-
-def test_a_known_version_is_taken(tmp_path: Path, known: None) -> None:
+def test_a_version_that_is_not_known_is_refused_unless_allowed(tmp_path: Path, known: None) -> None:
     path = tmp_path / "occ1980_occ1990dd.zip"
     path.write_bytes(zipped(INVENTED["occ1980"]))
     assert read_crosswalk(path, "occ1980").known_version
     with pytest.raises(InputError, match=r"not a version of occ1990 that is known: 5 .*with other content"):
         read_crosswalk(path, "occ1990")
+    path.write_bytes(zipped(SMALL))
+    with pytest.raises(
+        InputError, match=r"occ1980_occ1990dd\.zip: not a version .* 3 source codes found, 5 exp"
+    ):
+        load_crosswalks(tmp_path)
+    assert load_crosswalks(tmp_path, other_versions=True).frames == ("census1980",)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +125,8 @@ def test_a_known_version_is_taken(tmp_path: Path, known: None) -> None:
     ],
 )
 def test_what_is_no_crosswalk_is_refused(tmp_path: Path, text: str, message: str) -> None:
-    path = csv(tmp_path, text)
+    path = tmp_path / "occ1980_occ1990dd.csv"
+    path.write_text(text)
     with pytest.raises(InputError, match=message) as error:
         read_crosswalk(path, "occ1980", other_versions=True)
     assert str(path) in str(error.value)
@@ -168,10 +159,11 @@ def test_a_name_in_an_archive_is_never_a_path(tmp_path: Path) -> None:
 
 
 def test_two_files_of_a_crosswalk_must_agree(tmp_path: Path) -> None:
-    csv(tmp_path, "occ,occ1990dd\n3,4\n12,436\n30,7\n")
-    (tmp_path / "occ1980_occ1990dd.dta").write_bytes(stata(SMALL))
+    path = tmp_path / "occ1980_occ1990dd.csv"
+    path.write_text("occ,occ1990dd\n3,4\n12,436\n30,7\n")
+    path.with_suffix(".dta").write_bytes(stata(SMALL))
     assert load_crosswalks(tmp_path, other_versions=True).frames == ("census1980",)
-    csv(tmp_path, "occ,occ1990dd\n3,7\n")
+    path.write_text("occ,occ1990dd\n3,7\n")
     with pytest.raises(InputError, match=r"occ1980_occ1990dd\.dta and .*occ1980_occ1990dd\.csv differ"):
         load_crosswalks(tmp_path, other_versions=True)
 
@@ -182,26 +174,30 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert {vintage: file.targets.to_dict() for vintage, file in got.files.items()} == INVENTED
 
 
+def answer(body: bytes | None, status: int = 200, **headers: str) -> tuple:
+    """A page: what comes, None for nothing in time, with other headers if wanted."""
+    return status, {"Content-Length": str(len(body or b"")), **headers}, body
+
+
 @pytest.fixture
 def server(known: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
-    """Serves `pages` by path: bytes, or a function of the handler; `asked` lists the paths."""
+    """Serves `pages` by path; `asked` lists the paths."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    pages = {f"/data/{vintage}_occ1990dd.zip": zipped(INVENTED[vintage]) for vintage in VINTAGES}
+    pages = {f"/data/{vintage}_occ1990dd.zip": answer(zipped(INVENTED[vintage])) for vintage in VINTAGES}
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(self.path)
-            page = pages.get(self.path)
-            if callable(page):
-                page(self)
-            elif page is None:
-                self.send_error(404)
-            else:
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(page)))
-                self.end_headers()
-                self.wfile.write(page)
+            status, headers, body = pages[self.path]
+            if body is None:
+                threading.Event().wait(0.6)
+                return
+            self.send_response(status)
+            for header in headers.items():
+                self.send_header(*header)
+            self.end_headers()
+            self.wfile.write(body)
 
         def log_message(self, *args: object) -> None:
             """Keep the test's output free of the server's log."""
@@ -218,65 +214,44 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_six_files_are_downloaded_verified_and_then_kept(tmp_path: Path, server: SimpleNamespace) -> None:
+def test_six_files_are_downloaded_verified_and_kept_but_for_a_damaged_one(
+    tmp_path: Path, server: SimpleNamespace
+) -> None:
     done = fetch_crosswalks(tmp_path / "new", server.address)
     assert [(item.action, item.file.known_version) for item in done] == [("downloaded", True)] * 6
     assert names(tmp_path / "new") == ALL
     assert load_crosswalks(tmp_path / "new").files["occ2005"].targets.to_dict() == INVENTED["occ2005"]
-    assert len(server.asked) == 6
-
+    (tmp_path / "new" / ALL[3]).write_bytes(b"PK cut off")
     again = fetch_crosswalks(tmp_path / "new", server.address)
-    assert [item.action for item in again] == ["kept"] * 6
-    assert len(server.asked) == 6
+    assert [item.action for item in again] == ["kept"] * 3 + ["downloaded"] + ["kept"] * 2
+    assert len(server.asked) == 7
 
 
-def test_a_damaged_file_is_fetched_anew_and_the_others_kept(tmp_path: Path, server: SimpleNamespace) -> None:
-    fetch_crosswalks(tmp_path, server.address)
-    (tmp_path / ALL[3]).write_bytes(b"PK cut off")
-    done = fetch_crosswalks(tmp_path, server.address)
-    assert [item.action for item in done] == ["kept"] * 3 + ["downloaded"] + ["kept"] * 2
-
-
-def cut_off(handler: BaseHTTPRequestHandler) -> None:
-    handler.send_response(200)
-    handler.send_header("Content-Length", "5000")
-    handler.end_headers()
-    handler.wfile.write(b"PK half a file")
-
-
-def far_too_large(handler: BaseHTTPRequestHandler) -> None:
-    handler.send_response(200)
-    handler.end_headers()
-    handler.wfile.write(bytes(21 * 2**20))
-
-
-def silent(handler: BaseHTTPRequestHandler) -> None:
-    threading.Event().wait(0.6)
-
-
-def elsewhere(handler: BaseHTTPRequestHandler) -> None:
-    handler.send_response(302)
-    handler.send_header("Location", "file:///etc/hostname")
-    handler.end_headers()
+SILENT = answer(None)
 
 
 @pytest.mark.parametrize(
     ("page", "reason"),
     [
-        (None, "could not be downloaded .*404"),
-        (cut_off, "could not be downloaded .*broke off after 14 of 5,000 bytes"),
-        (far_too_large, "could not be downloaded .*far larger"),
-        (silent, "could not be downloaded .*timed out"),
-        (elsewhere, "could not be downloaded .*file"),
-        (b"<html>Please log in</html>", "what came is refused: not readable as a crosswalk"),
+        (answer(b"", 404), "could not be downloaded .*404"),
+        (
+            answer(b"PK half a file", **{"Content-Length": "5000"}),
+            "could not be downloaded .*broke off after 14 of 5,000 bytes",
+        ),
+        (answer(bytes(21 * 2**20)), "could not be downloaded .*far larger"),
+        (SILENT, "could not be downloaded .*timed out"),
+        (answer(b"", 302, Location="file:///etc/hostname"), "could not be downloaded .*file"),
+        (answer(b"<html>Please log in</html>"), "what came is refused: not readable as a crosswalk"),
     ],
 )
 def test_a_failed_download_names_address_and_remedy_and_leaves_nothing(
-    tmp_path: Path, server: SimpleNamespace, page: object, reason: str
+    tmp_path: Path, server: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, page: tuple, reason: str
 ) -> None:
+    if page is SILENT:
+        monkeypatch.setattr(files, "_TIMEOUT", 0.3)
     server.pages["/data/occ1990_occ1990dd.zip"] = page
     with pytest.raises(InputError, match=reason) as error:
-        fetch_crosswalks(tmp_path, server.address, timeout=0.3)
+        fetch_crosswalks(tmp_path, server.address)
     message = str(error.value)
     assert message.startswith(f"{server.address}occ1990_occ1990dd.zip: ")
     assert message.endswith(
@@ -286,7 +261,7 @@ def test_a_failed_download_names_address_and_remedy_and_leaves_nothing(
 
 
 def test_another_version_is_taken_where_allowed(tmp_path: Path, server: SimpleNamespace) -> None:
-    server.pages["/data/occ2010_occ1990dd.zip"] = zipped({10: 4, 20: 7})
+    server.pages["/data/occ2010_occ1990dd.zip"] = answer(zipped({10: 4, 20: 7}))
     with pytest.raises(InputError, match=r"refused: not a version of occ2010 .* 2 source codes found, 5 ex"):
         fetch_crosswalks(tmp_path, server.address)
     assert names(tmp_path) == ALL[:5]

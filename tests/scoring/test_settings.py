@@ -38,6 +38,6 @@ def test_what_cannot_be_is_refused(given: dict[str, object], field: str, rule: s
 
 
 def test_settings_and_names_are_read_without_the_libraries_of_models() -> None:
-    modules = "labor_llm.scoring.settings, labor_llm.models.folders, labor_llm.text.prompts, labor_llm.text.variants"
+    modules = "labor_llm.scoring.settings, labor_llm.models.folders, labor_llm.text.settings"
     code = f"import sys, {modules}; sys.exit(bool({{'torch', 'transformers', 'sklearn'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

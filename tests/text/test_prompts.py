@@ -1,26 +1,21 @@
-"""What stands before a resume: the prompts move with it, the scorers agree, and no record is stored."""
+"""What stands before a resume: the prompts move with it, and no record is stored."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from labor_llm.careers.panel import CareerPanel, split_workers
 from labor_llm.errors import InputError
-from labor_llm.models.loading import LanguageModel
-from labor_llm.scoring.careers import score_careers, score_panel
-from labor_llm.scoring.reference import reference_log_prob
+from labor_llm.scoring.careers import score_panel
 from labor_llm.scoring.settings import ScoringSettings
-from labor_llm.text.prompts import Preamble, PromptSettings
-from labor_llm.text.shortening import readable_career
+from labor_llm.text.prompts import Preamble, preamble_of
+from labor_llm.text.settings import PromptSettings
 from labor_llm.text.templates import continuation, resumes
-from labor_llm.text.tokenization import encode_titles
 
 REALISED = ScoringSettings(titles="realised")
-TOLERANCE = 1e-4  # nats, float32
 
 
 @pytest.fixture(scope="module")
@@ -29,89 +24,49 @@ def splits(panel: CareerPanel) -> dict[str, str]:
 
 
 def test_the_list_of_titles_is_the_outcome_space(panel: CareerPanel, splits: dict[str, str]) -> None:
-    first, *titles, blank, end = PromptSettings(form="titles").preamble(panel, splits).text.split("\n")
-    assert first == "Each job title is one of the following:"
-    assert tuple(titles) == panel.outcomes.titles
-    assert (blank, end) == ("", "")
+    lines = preamble_of(panel, splits, PromptSettings(form="titles")).text.split("\n")
+    assert lines == ["Each job title is one of the following:", *panel.outcomes.titles, "", ""]
 
 
 def test_examples_are_resumes_of_training_workers(panel: CareerPanel, splits: dict[str, str]) -> None:
-    whole = {resume.text for resume in resumes(panel.split(splits, "train"))}
-    three, two, other = (
-        PromptSettings(form="examples", examples=examples, seed=seed).preamble(panel, splits).text
-        for examples, seed in ((3, 1), (2, 1), (3, 2))
-    )
+    def parts(examples: int, seed: int) -> set[str]:
+        settings = PromptSettings(form="examples", examples=examples, seed=seed)
+        *texts, end = preamble_of(panel, splits, settings).text.split("<END OF DATA>\n")
+        assert end == ""
+        return {f"{text}<END OF DATA>\n" for text in texts}
 
-    def parts(text: str) -> set[str]:
-        return {f"{part}<END OF DATA>\n" for part in text.split("<END OF DATA>\n")[:-1]}
-
-    assert parts(three) <= whole
-    assert len(parts(three)) == 3
-    assert parts(two) < parts(three)
-    assert parts(other) != parts(three)
+    three = parts(3, 1)
+    assert len(three) == 3
+    assert three <= {resume.text for resume in resumes(panel.split(splits, "train"))}
+    assert parts(2, 1) < three != parts(3, 2)
 
 
 def test_prompts_and_spans_move_behind_the_preamble(panel: CareerPanel, splits: dict[str, str]) -> None:
-    before = PromptSettings(form="examples", examples=2).preamble(panel, splits)
+    before = preamble_of(panel, splits, PromptSettings(form="examples", examples=2)).text
     codes = iter(panel.frame["occupation"])
-    for plain, prompted in zip(resumes(panel), resumes(panel, before.text), strict=True):
-        assert prompted.text == before.text + plain.text
+    for plain, prompted in zip(resumes(panel), resumes(panel, before), strict=True):
+        assert prompted.text == before + plain.text
         for record, (start, end) in enumerate(prompted.spans):
             assert prompted.text[start:end] == continuation(panel.outcomes.title(next(codes)))
-            assert prompted.prompt(record) == before.text + plain.prompt(record)
-
-
-def test_the_fast_scorer_gives_what_the_reference_gives(
-    tiny_model: LanguageModel, panel: CareerPanel, splits: dict[str, str]
-) -> None:
-    before = PromptSettings(form="titles").preamble(panel, splits)
-    some = panel.restrict(panel.workers[3:4])
-    got = score_careers(tiny_model, some, "m", ScoringSettings(), preamble=before.text)
-    expected = [
-        [reference_log_prob(tiny_model, resume.prompt(record), title) for title in panel.outcomes.titles]
-        for resume in resumes(some, before.text)
-        for record in range(len(resume.spans))
-    ]
-    assert got.log_probs is not None
-    assert np.abs(got.log_probs - expected).max() < TOLERANCE
-    realised = np.asarray(expected)[range(len(expected)), panel.outcomes.indices(got.table["occupation"])]
-    assert np.abs(got.table["log_prob"] - realised).max() < TOLERANCE
-    plain = score_careers(tiny_model, some, "m", REALISED).table["log_prob"]
-    assert (got.table["log_prob"] - plain).abs().max() > 0.1
-
-
-def test_a_long_career_loses_records_and_keeps_the_preamble(
-    tiny_model: LanguageModel, panel: CareerPanel, splits: dict[str, str]
-) -> None:
-    before = PromptSettings(form="titles").preamble(panel, splits)
-    longest = max(map(len, encode_titles(tiny_model.tokenizer, panel.outcomes)))
-    resume = max(resumes(panel, before.text), key=lambda resume: len(resume.spans))
-    tokenizer = tiny_model.tokenizer
-    context = len(tokenizer(resume.prompt(3))["input_ids"]) + longest
-    career = readable_career(tokenizer, resume, context, longest)
-    assert career.dropped[3] == 0 < career.dropped[-1]
-    for part in career.parts:
-        assert tokenizer.decode(part.ids).startswith(before.text + "<A worker from the invented dataset>\n")
-        assert len(part.ids) <= context
-    with pytest.raises(InputError, match="or less text before the resume"):
-        readable_career(tokenizer, resume, len(tokenizer(before.text)["input_ids"]), longest)
+            assert prompted.prompt(record) == before + plain.prompt(record)
 
 
 def test_scores_of_another_prompt_are_others_and_no_example_is_stored(
     tiny_model_folder: Path, panel: CareerPanel, splits: dict[str, str], tmp_path: Path
 ) -> None:
-    some = panel.restrict(panel.workers[:3])
-    before = PromptSettings(form="examples", seed=7).preamble(panel, splits)
-    model, folder = str(tiny_model_folder), tmp_path / "scores"
-    plain = score_panel(some, model, "m", folder, REALISED)
-    same = score_panel(some, model, "m", folder, REALISED, preamble=Preamble())
-    assert same.table.equals(plain.table)
-    assert "preamble" not in json.loads((folder / "manifest.json").read_text())["parameters"]
-    prompted = score_panel(some, model, "m", folder, REALISED, preamble=before)
-    assert not prompted.table["log_prob"].equals(plain.table["log_prob"])
-    stored = json.loads((folder / "manifest.json").read_text())["parameters"]["preamble"]
-    assert stored == before.described
-    assert (stored["prompt"], stored["examples"], stored["seed"]) == ("examples", 1, 7)
+    def scores(preamble: Preamble | None) -> tuple[list[float], dict]:
+        some, folder = panel.restrict(panel.workers[:3]), tmp_path / "scores"
+        found = score_panel(some, str(tiny_model_folder), "m", folder, REALISED, preamble=preamble)
+        stored = json.loads((folder / "manifest.json").read_text())["parameters"]
+        return found.table["log_prob"].tolist(), stored.get("preamble")
+
+    before = preamble_of(panel, splits, PromptSettings(form="examples", seed=7))
+    plain, prompted = scores(None), scores(before)
+    assert plain[1] is None
+    assert scores(preamble_of(panel, splits, PromptSettings())) == plain
+    assert prompted[0] != plain[0]
+    assert prompted[1] == before.described
+    assert [before.described[name] for name in ("prompt", "examples", "seed")] == ["examples", 1, 7]
     header = before.text.splitlines()[2]
     assert not any(header.encode() in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert header not in repr(before)
@@ -129,9 +84,4 @@ def test_what_cannot_be_is_refused(
     panel: CareerPanel, splits: dict[str, str], given: dict[str, object], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        PromptSettings(**given).preamble(panel, splits)
-
-
-def test_a_preamble_is_whole_lines(panel: CareerPanel) -> None:
-    with pytest.raises(InputError, match="must end with the end of a line"):
-        next(resumes(panel, "no line end"))
+        preamble_of(panel, splits, PromptSettings(**given))

@@ -1,4 +1,4 @@
-"""Long careers: whole old records go, as few as needed, and the header stays."""
+"""Long careers: whole old records go, as few as needed; the header and what stands before it stay."""
 
 from __future__ import annotations
 
@@ -18,67 +18,74 @@ from labor_llm.text.shortening import Shortened, readable_career
 from labor_llm.text.templates import Resume, career_resume, resumes
 from labor_llm.text.tokenization import encode_titles
 
+PREAMBLE = "Two lines stand before\nthe resume.\n"
+
 
 @pytest.fixture(scope="module")
 def resume(panel: CareerPanel) -> Resume:
-    return max(resumes(panel), key=lambda resume: len(resume.spans))
+    return max(resumes(panel, PREAMBLE), key=lambda resume: len(resume.spans))
 
 
-def later_career(panel: CareerPanel, worker: str, first: int, last: int) -> Resume:
-    """The resume of a worker whose career begins with the record `first` and ends with `last`."""
+@pytest.fixture(scope="module")
+def longest(tiny_model: LanguageModel, panel: CareerPanel) -> int:
+    return max(map(len, encode_titles(tiny_model.tokenizer, panel.outcomes)))
+
+
+def prompt_without(panel: CareerPanel, worker: str, first: int, last: int) -> str:
+    """The last prompt of a worker whose career begins with the record `first` and ends with `last`."""
     career = panel.frame[panel.frame["worker_id"] == worker].iloc[first : last + 1]
-    return career_resume(panel.survey, career, [panel.outcomes.title(code) for code in career["occupation"]])
+    titles = [panel.outcomes.title(code) for code in career["occupation"]]
+    return career_resume(panel.survey, career, titles, PREAMBLE).prompt(last - first)
 
 
 def test_every_record_has_the_longest_history_that_fits(
-    tiny_model: LanguageModel, panel: CareerPanel, resume: Resume
+    tiny_model: LanguageModel, panel: CareerPanel, resume: Resume, longest: int
 ) -> None:
     tokenizer = tiny_model.tokenizer
-    longest = max(map(len, encode_titles(tokenizer, panel.outcomes)))
     lengths = {
-        (first, last): len(
-            tokenizer(later_career(panel, resume.worker_id, first, last).prompt(last - first))["input_ids"]
-        )
-        for last in range(len(resume.spans))
+        (first, last): len(tokenizer(prompt_without(panel, resume.worker_id, first, last))["input_ids"])
+        + longest
+        for last in range(6)
         for first in range(last + 1)
     }
-    for context in range(
-        max(lengths[last, last] for last in range(6)) + longest, lengths[0, 5] + longest + 1, 7
-    ):
+    assert len(resume.spans) == 6
+    for context in range(max(lengths[last, last] for last in range(6)), lengths[0, 5] + 1, 7):
         got = readable_career(tokenizer, resume, context, longest)
         assert got.dropped == tuple(
-            min(first for first in range(last + 1) if lengths[first, last] + longest <= context)
-            for last in range(6)
+            min(first for first in range(last + 1) if lengths[first, last] <= context) for last in range(6)
         )
         assert sum(len(part.spans) for part in got.parts) == 6
         assert all(len(part.ids) <= context for part in got.parts)
+        assert all(tokenizer.decode(part.ids).startswith(f"{PREAMBLE}<A worker from") for part in got.parts)
+    with pytest.raises(
+        InputError,
+        match=r"the header, one record and the longest title do not fit, .* reads 60 .* or less text before",
+    ):
+        readable_career(tokenizer, resume, 60, longest)
 
 
 def test_the_scores_are_those_of_the_shortened_texts(
-    tiny_model: LanguageModel, panel: CareerPanel, resume: Resume, caplog: pytest.LogCaptureFixture
+    tiny_model: LanguageModel,
+    panel: CareerPanel,
+    resume: Resume,
+    longest: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    model = tiny_model.model
     one = panel.restrict([resume.worker_id])
-    longest = max(map(len, encode_titles(tiny_model.tokenizer, panel.outcomes)))
-    whole = len(tiny_model.tokenizer(resume.prompt(5))["input_ids"])
-    context = model.config.max_position_embeddings
-    model.config.max_position_embeddings = whole + longest - 30
-    try:
-        dropped = readable_career(tiny_model.tokenizer, resume, tiny_model.context, longest).dropped
-        with caplog.at_level(logging.WARNING):
-            got = score_careers(tiny_model, one, "tiny", ScoringSettings())
-            named = score_careers(tiny_model, one, "tiny", ScoringSettings(titles="named"))
-        with pytest.raises(
-            InputError, match=rf"{resume.worker_id} .*has {whole + longest} tokens, the model reads"
-        ):
-            score_careers(tiny_model, one, "tiny", ScoringSettings(too_long="refuse"))
-    finally:
-        model.config.max_position_embeddings = context
+    whole = len(tiny_model.tokenizer(resume.prompt(5))["input_ids"]) + longest
+    monkeypatch.setattr(tiny_model.model.config, "max_position_embeddings", whole - 30)
+    dropped = readable_career(tiny_model.tokenizer, resume, tiny_model.context, longest).dropped
     assert dropped[0] == 0 < dropped[5] < 5
+    with caplog.at_level(logging.WARNING):
+        got = score_careers(tiny_model, one, "tiny", ScoringSettings(), preamble=PREAMBLE)
     assert "tiny: 1 careers are longer than the model can read" in caplog.text
+    named = score_careers(tiny_model, one, "tiny", ScoringSettings(titles="named"), preamble=PREAMBLE)
+    with pytest.raises(InputError, match=rf"{resume.worker_id} .*has {whole} tokens, the model reads"):
+        score_careers(tiny_model, one, "tiny", ScoringSettings(too_long="refuse"), preamble=PREAMBLE)
     assert got.log_probs is not None
     for last, first in enumerate(dropped):
-        prompt = later_career(panel, resume.worker_id, first, last).prompt(last - first)
+        prompt = prompt_without(panel, resume.worker_id, first, last)
         expected = [reference_log_prob(tiny_model, prompt, title) for title in panel.outcomes.titles]
         assert np.abs(got.log_probs[last] - expected).max() < 1e-4
         if last:
@@ -90,12 +97,4 @@ def test_what_was_left_out_is_counted(tiny_model: LanguageModel, resume: Resume)
     whole = readable_career(tiny_model.tokenizer, resume, 512, 10)
     assert len(whole.parts) == 1
     short = dataclasses.replace(whole, dropped=(0, 0, 0, 1, 1, 3))
-    got = Shortened.of([whole, short, short])
-    assert (got.careers, got.records, got.dropped_records) == (2, 6, 6)
-
-
-def test_a_model_that_cannot_read_one_record_is_refused(tiny_model: LanguageModel, resume: Resume) -> None:
-    with pytest.raises(
-        InputError, match="the header, one record and the longest title do not fit, as the model reads 60"
-    ):
-        readable_career(tiny_model.tokenizer, resume, 60, 10)
+    assert Shortened.of([whole, short, short]) == Shortened(careers=2, records=6, dropped_records=6)

@@ -11,9 +11,8 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -31,9 +30,10 @@ from labor_llm.simulation.market import MARKET_FILE, Market
 from labor_llm.store.artefacts import atomic_path, writing
 from labor_llm.surveys.conversion import survey_named
 from labor_llm.surveys.nls.codebooks import RESPONDENT, comparable
+from labor_llm.surveys.nls.extracts import NON_INTERVIEW
 from labor_llm.surveys.psid.files import FAMILY_NUMBER, FAMILY_OF_1968, INDIVIDUAL_NUMBER, PERSON_IN_1968
 from labor_llm.surveys.psid.waves import INDIVIDUAL_FILE, family_file
-from labor_llm.surveys.variables import CROSS_ROUND, WEEKLY, Variable
+from labor_llm.surveys.variables import CROSS_ROUND, WEEKLY, Key, Variable
 
 # Below the folder of a simulated survey.
 RAW, CROSSWALKS = "raw", "crosswalks"
@@ -42,15 +42,11 @@ RAW, CROSSWALKS = "raw", "crosswalks"
 _FIRST_CODE, _FIRST_SECOND_CODE, _EVERY = 11, 401, 5
 _ANSWERS = {"psid": psid_answers, "nlsy79": nlsy79_answers, "nlsy97": nlsy97_answers}
 
-# A cell of the NLS that is NA: the survey's code of a respondent who was not interviewed.
-_NOT_INTERVIEWED = -5
 # Reference numbers of the NLS do not begin with X as far as their lists were seen; those invented here all do.
 _INVENTED = "X"
 _RESPONDENTS = {"nlsy79": (1979, "CASEID"), "nlsy97": (1997, "PUBID")}
 
-_RELEASE = "ER30000"
 _NARROWEST = {FAMILY_OF_1968: 4, PERSON_IN_1968: 3}
-_FILLER_WIDTH = 5
 _LINES_A_BLOCK = 2048
 _STARS = "*" * 73
 # One date for all, so that the same simulation gives the same bytes.
@@ -59,11 +55,11 @@ _DATE, _ZIP_TIME = "January 1, 2026", (2026, 1, 1, 0, 0, 0)
 
 def simulated_codes() -> dict[str, dict[str, list[int]]]:
     """Return the source codes of each Census frame by occ1990dd code: one, and for every fifth occupation two."""
-    occupations = [code for code in outcome_space().codes if code not in STATES]
-    three = {
-        code: [_FIRST_CODE + rank, *([_FIRST_SECOND_CODE + rank // _EVERY] if rank % _EVERY == 0 else [])]
-        for rank, code in enumerate(occupations)
-    }
+    three = {}
+    for rank, code in enumerate(code for code in outcome_space().codes if code not in STATES):
+        three[code] = [_FIRST_CODE + rank]
+        if rank % _EVERY == 0:
+            three[code].append(_FIRST_SECOND_CODE + rank // _EVERY)
     four = {code: [10 * source for source in sources] for code, sources in three.items()}
     frames = ("census1970", "census1980", "census1990", "census2000")
     return {**dict.fromkeys(frames, three), **dict.fromkeys(("census2002", "census2010"), four)}
@@ -77,8 +73,7 @@ def write_simulated_survey(
     Args:
         folder: where `raw/`, `crosswalks/` and `market.json` go.
         survey: `psid`, `nlsy79` or `nlsy97`.
-        workers: how many; the survey's full size if None. The PSID's are a few less: until 1984 it had no answer for
-            some ethnicities, and workers who were not interviewed later are left out.
+        workers: how many; the survey's full size if None. The PSID's are a few less, see `expressible_in_psid`.
         seed: of the workers.
         market_seed: of the market; surveys with the same one share its probabilities.
 
@@ -121,14 +116,12 @@ def write_nls(
         folder: where the files go.
         stem: their name without the ending.
         cohort: `nlsy79` or `nlsy97`.
-        values: one row a respondent, as in `RawSurvey.values`; NA is written as -5.
-        variables: what the columns are; a column without its variable is not written, nor a variable without
-            column. Those without reference number get an invented one, X and seven digits, that depends on
-            question and year alone (but for the rare clash of two).
+        values: one row a respondent, as in `RawSurvey.values`; NA (not interviewed) is written as -5.
+        variables: what the columns are; one without the other is not written. Those without reference number get
+            an invented one, X and seven digits, that depends on question and year alone (but for rare clashes).
 
     Raises:
         ValueError: if two variables share a reference number and differ in their values.
-        ResourceError: if there is no space left.
     """
     invented = _invented_numbers(cohort, variables)
     columns = {RESPONDENT: values.index.to_numpy(dtype=np.int32)}
@@ -137,33 +130,30 @@ def write_nls(
     for variable in variables:
         number = variable.name or invented[variable]
         if variable.key in values.columns and number != RESPONDENT:
-            codes = values[variable.key].to_numpy(dtype=np.int32, na_value=_NOT_INTERVIEWED)
+            codes = values[variable.key].to_numpy(dtype=np.int32, na_value=NON_INTERVIEW)
             if not np.array_equal(columns.setdefault(number, codes), codes):
                 raise ValueError(f"{variable} and {described[number]} share {number} and differ in values")
             described[number] = variable
     numbers = sorted(columns)
-    buffer = io.BytesIO((",".join(f'"{number}"' for number in numbers) + "\n").encode())
-    buffer.seek(0, io.SEEK_END)
-    table = pa.table([columns[number] for number in numbers], names=numbers)
-    arrow_csv.write_csv(table, buffer, arrow_csv.WriteOptions(include_header=False, quoting_style="none"))
+    buffer = io.BytesIO()
+    arrow_csv.write_csv(pa.table(columns).select(numbers), buffer, arrow_csv.WriteOptions(eol="\r\n"))
     with atomic_path(Path(folder) / f"{stem}.csv") as aside:
-        aside.write_bytes(buffer.getvalue().rstrip(b"\n").replace(b"\n", b"\r\n"))
+        aside.write_bytes(buffer.getvalue().removesuffix(b"\r\n"))
     with atomic_path(Path(folder) / f"{stem}.sdf") as aside:
         aside.write_text(_sdf([(number, described[number]) for number in numbers]), newline="\n")
 
 
 def _invented_numbers(cohort: str, variables: Sequence[Variable]) -> dict[Variable, str]:
     """Return reference numbers for the variables of which none is known."""
-    invented: dict[int, Variable] = {}
-    for variable in sorted(
-        {v for v in variables if not v.name}, key=lambda v: (v.question, v.year, v.concept)
-    ):
+    invented: dict[str, Variable] = {}
+    unknown = {variable for variable in variables if not variable.name}
+    for variable in sorted(unknown, key=lambda v: (v.question, v.year, v.concept)):
         text = f"{cohort} {variable.question or variable.concept} {variable.year}"
-        number = zlib.crc32(text.encode()) % 10**7
-        while number in invented:
-            number = (number + 1) % 10**7
-        invented[number] = variable
-    return {variable: f"{_INVENTED}{number:07d}" for number, variable in invented.items()}
+        number = zlib.crc32(text.encode())
+        while (name := f"{_INVENTED}{number % 10**7:07d}") in invented:
+            number += 1
+        invented[name] = variable
+    return {variable: name for name, variable in invented.items()}
 
 
 def _sdf(described: Sequence[tuple[str, Variable]]) -> str:
@@ -174,14 +164,12 @@ def _sdf(described: Sequence[tuple[str, Variable]]) -> str:
         title = variable.concept.replace("_", " ").upper()
         rows.append((f"{number[:6]}.{number[6:]}", year, title, variable.question or comparable(title)))
     widths = [max(map(len, cells)) + 2 for cells in zip(*rows, strict=True)]
-    head, *lines = (
-        "".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
-    )
+    head, *lines = ("".join(map(str.ljust, row, widths)) for row in rows)
     return "\n".join(["", "", "Reference", head, "-" * sum(widths), *lines, ""])
 
 
 @dataclass(frozen=True)
-class _Column:
+class Column:
     """A variable of a fixed-width file with its values, one a line."""
 
     name: str
@@ -190,7 +178,8 @@ class _Column:
 
     @property
     def width(self) -> int:
-        ends = (int(self.values.min()), int(self.values.max()))
+        """Of the longest value, and no less than the PSID gives it."""
+        ends = (self.values.min(), self.values.max())
         return max(_NARROWEST.get(self.name, 1), *(len(str(end)) for end in ends))
 
 
@@ -199,7 +188,7 @@ def write_psid(
     values: pd.DataFrame,
     variables: Sequence[Variable],
     zipped: bool = False,
-    record_length_at_least: int = 0,
+    arranged: Callable[[list[Column]], list[Column]] = list,
 ) -> None:
     """Write an individual file and the family file of each wave as the PSID packages them, with statements for SAS.
 
@@ -212,27 +201,23 @@ def write_psid(
         variables: the variables in the columns; each wave's `fam_interview_number` of the role `family`
             gives the name of the number in its family file, whether `values` holds it or not.
         zipped: put each file with its statements into an archive of its own.
-        record_length_at_least: fill the lines up to this length with variables that nobody looks for, as most
-            of a real file is.
-
-    Raises:
-        ResourceError: if there is no space left.
+        arranged: the columns that a file has, given those that are wanted of it.
     """
     names = {variable.key: variable.name for variable in variables}
 
-    def column(key: tuple[str, str, int], codes: pd.Series) -> _Column:
+    def column(key: Key, codes: pd.Series) -> Column:
         concept, role, year = key
         label = f"{year or ''} {concept} {role}".strip().upper().replace("_", " ")[:40]
-        return _Column(names[key].upper(), label, codes.fillna(0).to_numpy(dtype=np.int32))
+        return Column(names[key].upper(), label, codes.fillna(0).to_numpy(dtype=np.int32))
 
     persons = values.index.to_numpy(dtype=np.int32)
-    columns = [
-        _Column(_RELEASE, "RELEASE NUMBER", np.ones_like(persons)),
-        _Column(FAMILY_OF_1968, "1968 INTERVIEW NUMBER", persons // 1000),
-        _Column(PERSON_IN_1968, f"{'PERSON NUMBER':<38}68", persons % 1000),
-    ]
     own = [key for key in values.columns if key[1] == "person" and names[key] not in _NARROWEST]
-    columns += [column(key, values[key]) for key in own]
+    columns = [
+        Column("ER30000", "RELEASE NUMBER", np.ones_like(persons)),
+        Column(FAMILY_OF_1968, "1968 INTERVIEW NUMBER", persons // 1000),
+        Column(PERSON_IN_1968, f"{'PERSON NUMBER':<38}68", persons % 1000),
+        *(column(key, values[key]) for key in own),
+    ]
     files = {INDIVIDUAL_FILE: ("Simulated cross-year individual file, 1968-2023", columns)}
     for concept, role, year in names:
         member = (INDIVIDUAL_NUMBER, "person", year)
@@ -243,12 +228,12 @@ def write_psid(
                 if key[1] != "person" and key[2] == year and key[0] != FAMILY_NUMBER
             ]
             answers = values.loc[values[member] > 0, [member, *asked]].groupby([member]).max()
-            numbers = column((concept, role, year), answers.index.to_series())
             if len(answers):
-                columns = [numbers, *(column(key, answers[key]) for key in asked)]
+                columns = [column((concept, role, year), answers.index.to_series())]
+                columns += [column(key, answers[key]) for key in asked]
                 files[family_file(year)] = (f"Simulated {year} family file", columns)
     for stem, (label, columns) in files.items():
-        columns = _filled(columns, record_length_at_least)
+        columns = arranged(columns)
         statements = _sas(stem, label, columns).encode("ascii")
         contents = {f"{stem}.txt": _lines(columns), f"{stem}.sas": iter([statements])}
         if zipped:
@@ -264,48 +249,32 @@ def write_psid(
                 stream.writelines(parts)
 
 
-def _filled(columns: Sequence[_Column], at_least: int) -> Sequence[_Column]:
-    """Return the columns with others that nobody looks for spread among them, so that a line is long enough."""
-    short = at_least - sum(column.width for column in columns)
-    fillers = max(0, -(-short // _FILLER_WIDTH))
-    content = np.full(len(columns[0].values), 10 ** (_FILLER_WIDTH - 1), dtype=np.int32)
-    others = [_Column(f"FILLER{number}", "NOT LOOKED FOR", content) for number in range(fillers)]
-    filled: list[_Column] = []
-    for place, column in enumerate(columns):
-        filled += [column, *others[place * fillers // len(columns) : (place + 1) * fillers // len(columns)]]
-    return filled
-
-
-def _lines(columns: Sequence[_Column]) -> Iterator[bytes]:
+def _lines(columns: Sequence[Column]) -> Iterator[bytes]:
     """Yield the lines of a fixed-width file in blocks: numbers stand at the right of their columns."""
     widths = [column.width for column in columns]
     for start in range(0, len(columns[0].values), _LINES_A_BLOCK):
-        cells = [
-            pc.utf8_lpad(
-                pa.array(column.values[start : start + _LINES_A_BLOCK]).cast(pa.string()), width=width
-            )
-            for column, width in zip(columns, widths, strict=True)
-        ]
+        texts = (
+            pa.array(column.values[start : start + _LINES_A_BLOCK]).cast(pa.string()) for column in columns
+        )
+        cells = map(pc.utf8_lpad, texts, widths)
         yield "".join(pc.binary_join_element_wise(*cells, "\r\n", "").to_pylist()).encode()
 
 
-def _sas(stem: str, label: str, columns: Sequence[_Column]) -> str:
+def _sas(stem: str, label: str, columns: Sequence[Column]) -> str:
     """Return the statements for SAS that read a file."""
-    ends = list(accumulate(column.width for column in columns))
     header = (
         f"{_STARS}\n   Label           : {label}\n   Rows            : {len(columns[0].values)}\n"
         f"   Columns         : {len(columns)}\n   ASCII File Date : {_DATE}\n{_STARS}"
     )
-    attributes = "".join(
-        f'      {column.name:<10}LABEL="{column.label}"{"":{42 - len(column.label)}}format=f{column.width}.\n'
-        for column in columns
-    )
-    places = [
-        f"      {column.name:<13}{end - column.width + 1:>5} - {end:<5}"
-        for column, end in zip(columns, ends, strict=True)
-    ]
+    attributes, places, end = "", [], 0
+    for column in columns:
+        width, end = column.width, end + column.width
+        attributes += (
+            f'      {column.name:<10}LABEL="{column.label}"{"":{42 - len(column.label)}}format=f{width}.\n'
+        )
+        places.append(f"      {column.name:<13}{end - width + 1:>5} - {end:<5}")
     inputs = "".join("".join(places[start : start + 3]) + "\n" for start in range(0, len(places), 3))
     return (
         f"\n/{header}/\n\nDATA {stem} ; \n   ATTRIB \n{attributes}   ;\n"
-        f"   INFILE '[PATH]\\{stem}.txt' LRECL = {ends[-1]} ; \n   INPUT \n{inputs}   ;\nRUN ;\n"
+        f"   INFILE '[PATH]\\{stem}.txt' LRECL = {end} ; \n   INPUT \n{inputs}   ;\nRUN ;\n"
     )

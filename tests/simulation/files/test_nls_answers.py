@@ -11,30 +11,39 @@ import pytest
 
 from labor_llm.simulation.files.nls_answers import nlsy79_answers, nlsy97_answers
 from labor_llm.surveys.nls import nlsy79, nlsy97
-from labor_llm.surveys.rules import SurveyInterviews
 from labor_llm.surveys.variables import RawSurvey
 
 FRAMES = ("census1970", "census1980", "census2000")
 CODES = {frame: {"4": [41 + step, 51 + step], "7": [61 + step]} for step, frame in enumerate(FRAMES)}
 CODES["census2002"] = {"4": [4020, 4030], "7": [20]}
+TARGETS = {
+    (frame, code): target
+    for frame, codes in CODES.items()
+    for target, sources in codes.items()
+    for code in sources
+}
 STATES = {
     "unemployed": ("unemployed", False),
     "out_of_labor_force": ("out of the labor force", False),
     "education": ("out of the labor force", True),
 }
 STATICS = ["gender", "ethnicity", "region", "birth_year"]
-Cohort = tuple[Callable, Callable, pd.DataFrame]
+COHORTS = {
+    "nlsy79": (nlsy79_answers, nlsy79.nlsy79_interviews, nlsy79.YEARS, range(1957, 1965), nlsy79.ETHNICITIES),
+    "nlsy97": (
+        nlsy97_answers, nlsy97.nlsy97_interviews, nlsy97.ROUNDS, nlsy97.BIRTH_YEARS, nlsy97.ETHNICITIES,
+    ),
+}  # fmt: skip
 
 
-def invented_careers(
-    years: tuple[int, ...], births: range, ethnicities: list[str], workers: int = 200
-) -> pd.DataFrame:
+def invented_careers(cohort: str, workers: int = 200) -> pd.DataFrame:
     """Random careers with gaps, in the order of a panel."""
+    _, _, years, births, ethnicities = COHORTS[cohort]
     rng = np.random.default_rng(5)
     worker = np.repeat(np.arange(workers), len(years))
     persons = {
         "gender": rng.choice(["male", "female"], workers),
-        "ethnicity": rng.choice(ethnicities, workers),
+        "ethnicity": rng.choice(list(ethnicities.values()), workers),
         "region": rng.choice(["northeast", "northcentral", "south", "west"], workers),
         "birth_year": rng.choice(births, workers),
     }
@@ -42,54 +51,39 @@ def invented_careers(
     frame["worker_id"] = [f"w{number:04d}" for number in worker]
     frame["year"] = np.tile(years, workers)
     frame["occupation"] = rng.choice(["4", "7", *STATES], len(frame))
+    if cohort == "nlsy79":  # enrolment was not asked after 2006
+        late = (frame["year"] > 2006) & (frame["occupation"] == "education")
+        frame["occupation"] = frame["occupation"].mask(late, "unemployed")
     frame["schooling"] = rng.integers(0, 21, len(frame))
     return frame[rng.random(len(frame)) < 0.7].reset_index(drop=True)
-
-
-def of_1979(workers: int = 200) -> pd.DataFrame:
-    careers = invented_careers(nlsy79.YEARS, range(1957, 1965), list(nlsy79.ETHNICITIES.values()), workers)
-    # Enrolment was not asked after 2006.
-    late = (careers["year"] > 2006) & (careers["occupation"] == "education")
-    return careers.assign(occupation=careers["occupation"].mask(late, "unemployed"))
-
-
-def of_1997(workers: int = 200) -> pd.DataFrame:
-    return invented_careers(nlsy97.ROUNDS, nlsy97.BIRTH_YEARS, list(nlsy97.ETHNICITIES.values()), workers)
-
-
-COHORTS = {
-    "nlsy79": (nlsy79_answers, nlsy79.nlsy79_interviews, of_1979),
-    "nlsy97": (nlsy97_answers, nlsy97.nlsy97_interviews, of_1997),
-}
-cohorts = pytest.mark.parametrize(("answer", "read", "made"), COHORTS.values(), ids=list(COHORTS))
 
 
 def survey(values: pd.DataFrame) -> RawSurvey:
     return RawSurvey(values, dict.fromkeys(values.columns, Path("simulated.csv")), (), ())
 
 
-def employment(read: SurveyInterviews) -> pd.Series:
-    return read.interviews.set_index(["person", "year"])["employment"]
+@pytest.fixture(scope="module")
+def answered() -> Callable[[str], tuple[pd.DataFrame, dict[str, int], pd.DataFrame]]:
+    """A function from a cohort to the answers of 200 workers, their numbers, and their careers."""
+    careers = {cohort: invented_careers(cohort) for cohort in COHORTS}
+    given = {cohort: COHORTS[cohort][0](careers[cohort], CODES, seed=1) for cohort in COHORTS}
+    return lambda cohort: (*given[cohort], careers[cohort])
 
 
-@cohorts
-def test_the_reader_gives_back_every_record(answer: Callable, read: Callable, made: Callable) -> None:
-    careers = made()
-    values, persons = answer(careers, CODES, seed=1)
-    got = read(survey(values))
+@pytest.mark.parametrize("cohort", COHORTS)
+def test_the_reader_gives_back_every_record(answered: Callable, cohort: str) -> None:
+    values, persons, careers = answered(cohort)
+    assert values.columns.names == ["concept", "role", "year"]
+    assert values.dtypes.unique().tolist() == [pd.Int32Dtype()]
+    assert values.index.equals(pd.Index(np.arange(1, 201), name="person"))
+    got = COHORTS[cohort][1](survey(values))
     expected = careers.assign(person=careers["worker_id"].map(persons))
     interviews = got.interviews.reset_index(drop=True)
     pd.testing.assert_frame_equal(
         interviews[["person", "year"]], expected[["person", "year"]], check_dtype=False
     )
-    targets = {
-        (frame, code): target
-        for frame, codes in CODES.items()
-        for target, sources in codes.items()
-        for code in sources
-    }
     outcome = [
-        targets[row.frame, row.code]
+        TARGETS[row.frame, row.code]
         if row.employment == "working"
         else (row.employment, pd.notna(row.enrolled) and bool(row.enrolled))
         for row in interviews.itertuples()
@@ -105,58 +99,38 @@ def test_the_reader_gives_back_every_record(answer: Callable, read: Callable, ma
     pd.testing.assert_frame_equal(got.persons[STATICS], persons_expected, check_dtype=False)
 
 
-@cohorts
-def test_the_draws_depend_on_the_seed_alone(answer: Callable, read: Callable, made: Callable) -> None:
-    first, again, other = (answer(made(40), CODES, seed)[0] for seed in (1, 1, 2))
+@pytest.mark.parametrize("cohort", COHORTS)
+def test_the_draws_depend_on_the_seed_alone_and_all_may_be_in_one_state(cohort: str) -> None:
+    answer, read, *_ = COHORTS[cohort]
+    careers = invented_careers(cohort, 3)
+    first, again, other = (answer(careers, CODES, seed)[0] for seed in (1, 1, 2))
     pd.testing.assert_frame_equal(first, again)
     assert not first.equals(other)
+    for occupation, employment in (("unemployed", "unemployed"), ("4", "working")):
+        got = read(survey(answer(careers.assign(occupation=occupation), CODES, seed=1)[0])).interviews
+        assert got["employment"].tolist() == [employment] * len(careers)
 
 
-@cohorts
-@pytest.mark.parametrize("state", ["unemployed", "4"])
-def test_years_in_which_nobody_works_or_everybody_does_are_answered(
-    answer: Callable, read: Callable, made: Callable, state: str
-) -> None:
-    careers = made(3).assign(occupation=state)
-    got = employment(read(survey(answer(careers, CODES, seed=1)[0])))
-    assert len(got) == len(careers)
-    assert set(got) == {"unemployed" if state == "unemployed" else "working"}
-
-
-@cohorts
-def test_the_answers_have_the_form_of_the_survey(answer: Callable, read: Callable, made: Callable) -> None:
-    values, persons = answer(made(), CODES, seed=1)
-    assert values.columns.names == ["concept", "role", "year"]
-    assert values.dtypes.unique().tolist() == [pd.Int32Dtype()]
-    assert values.index.equals(pd.Index(np.arange(1, 201), name="person"))
-    assert sorted(persons.values()) == values.index.tolist()
-
-
-def test_some_interviews_of_the_nlsy79_lie_in_the_next_year_and_need_its_weeks() -> None:
-    values, _ = nlsy79_answers(of_1979(), CODES, seed=2)
-    spilled = [
-        (person, year)
-        for year in nlsy79.YEARS
-        if ("interview_year", "", year) in values
-        for person in values.index[values["interview_year", "", year] == year + 1]
-    ]
-    years = {year for _, year in spilled}
-    assert years >= {2004, 2010, 2020}
-    assert (min(years), max(years)) == (2004, 2020)
-    months = {values.loc[person, ("interview_month", "", year)] for person, year in spilled}
-    assert months == {1, 2}
+def test_some_interviews_of_the_nlsy79_lie_in_the_next_year_and_need_its_weeks(answered: Callable) -> None:
+    values, *_ = answered("nlsy79")
+    year, month = (
+        values[f"interview_{what}"].stack("year").dropna().iloc[:, 0] for what in ("year", "month")
+    )
+    spilled = year[year == year.index.get_level_values("year") + 1].index
+    years = spilled.get_level_values("year")
+    assert (years.min(), years.max()) == (2004, 2020)
+    assert set(month[spilled]) == {1, 2}
     # Without the year, those rounds that begin in autumn are still dated right, and the earlier ones are not.
     with_year, without = (
-        employment(nlsy79.nlsy79_interviews(survey(table)))
+        nlsy79.nlsy79_interviews(survey(table)).interviews.set_index(["person", "year"])["employment"]
         for table in (values, values.drop(columns="interview_year", level="concept"))
     )
-    wrong = without.loc[spilled] != with_year.loc[spilled]
-    of_round = wrong.index.get_level_values("year")
-    assert wrong[of_round < 2012].any() and not wrong[of_round >= 2012].any()
+    wrong = (without[spilled] != with_year[spilled]).to_numpy()
+    assert wrong[years < 2012].any() and not wrong[years >= 2012].any()
 
 
-def test_the_weekly_array_of_the_nlsy97_ends_with_the_last_interview() -> None:
-    values, _ = nlsy97_answers(of_1997(), CODES, seed=1)
+def test_the_weekly_array_of_the_nlsy97_ends_with_the_last_interview(answered: Callable) -> None:
+    values, *_ = answered("nlsy97")
     asked = {variable.key for variable in nlsy97.nlsy97_variables()}
     assert asked.issuperset(values.columns)
     assert {key for key in asked if key[0] != "weekly_status"} <= set(values.columns)
@@ -167,8 +141,8 @@ def test_the_weekly_array_of_the_nlsy97_ends_with_the_last_interview() -> None:
     assert (values["occupation_2002_job01", "", 2004] == -5).any()
 
 
-def test_the_rules_of_the_array_and_of_the_main_job_are_needed() -> None:
-    values, _ = nlsy97_answers(of_1997(), CODES, seed=1)
+def test_the_rules_of_the_array_and_of_the_main_job_are_needed(answered: Callable) -> None:
+    values, *_ = answered("nlsy97")
     expected = nlsy97.nlsy97_interviews(survey(values)).interviews
     without_weeks = nlsy97.nlsy97_interviews(survey(values.drop(columns="weekly_status", level="concept")))
     assert (without_weeks.interviews["employment"] == "unemployed").sum() == 0

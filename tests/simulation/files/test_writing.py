@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -13,7 +12,6 @@ from hypothesis import given, settings
 
 from labor_llm.baselines.oracle import known_probabilities
 from labor_llm.careers.occupations import outcome_space
-from labor_llm.careers.panel import CareerPanel
 from labor_llm.crosswalks.mapping import load_crosswalks
 from labor_llm.errors import InputError
 from labor_llm.simulation.files.writing import (
@@ -30,47 +28,36 @@ from labor_llm.surveys.conversion import SURVEYS, convert_survey
 from labor_llm.surveys.nls.codebooks import comparable, parse_sdf
 from labor_llm.surveys.nls.extracts import read_nls
 from labor_llm.surveys.psid.files import read_psid
-from labor_llm.surveys.report import Conversion
 from labor_llm.surveys.variables import Variable
 
 COLUMNS = ["worker_id", "year", "occupation", "education", "gender", "ethnicity", "region", "birth_year"]
 
 
-@pytest.fixture(scope="module", params=list(SURVEYS))
-def simulated(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[str, Path, pd.DataFrame, CareerPanel, Conversion]:
-    """A small simulated survey: its name, folder, careers, and what was read back."""
-    survey, folder = request.param, tmp_path_factory.mktemp("simulated") / "survey"
+@pytest.mark.parametrize("survey", SURVEYS)
+def test_the_files_give_back_every_record_and_the_market_its_probabilities(
+    tmp_path: Path, survey: str
+) -> None:
+    folder = tmp_path / "survey"
     careers = write_simulated_survey(folder, survey, workers=150, seed=4)
-    read = convert_survey(survey, folder / RAW, folder / CROSSWALKS, "sim", other_crosswalks=True)
-    return survey, folder, careers, *read
-
-
-def test_the_files_give_back_every_record(simulated) -> None:
-    _, _, careers, panel, conversion = simulated
-    expected = careers[COLUMNS].reset_index(drop=True)
-    pd.testing.assert_frame_equal(panel.frame[COLUMNS], expected, check_dtype=False)
+    workers = careers["worker_id"].nunique()
+    assert 140 <= workers <= 150
+    made = {"survey": survey, "workers": workers, "seed": 4, "market_seed": 1}
+    assert verify(folder)["parameters"] == made
+    panel, conversion = convert_survey(
+        survey, folder / RAW, folder / CROSSWALKS, "sim", other_crosswalks=True
+    )
+    pd.testing.assert_frame_equal(panel.frame[COLUMNS], careers[COLUMNS], check_dtype=False)
     assert panel.outcomes == outcome_space()
     kept = conversion.steps[-1]
-    assert (kept.step, kept.workers, kept.records) == ("kept", careers["worker_id"].nunique(), len(careers))
+    assert (kept.step, kept.workers, kept.records) == ("kept", workers, len(careers))
     assert conversion.unmapped == []
-
-
-def test_the_market_is_rebuilt_and_its_oracle_beats_chance(simulated) -> None:
-    _, folder, _, panel, _ = simulated
     market = Market.from_json((folder / MARKET_FILE).read_text())
     oracle = known_probabilities(folder, panel)["oracle"]
     np.testing.assert_array_equal(oracle.log_probs, market.log_probabilities(panel))
     assert np.exp(-oracle.table["log_prob"].mean()) < len(panel.outcomes) / 10
-
-
-def test_the_folder_is_an_artefact_that_says_how_it_was_made(simulated) -> None:
-    survey, folder, careers, *_ = simulated
-    workers = careers["worker_id"].nunique()
-    assert 140 <= workers <= 150
-    expected = {"survey": survey, "workers": workers, "seed": 4, "market_seed": 1}
-    assert verify(folder)["parameters"] == expected
+    # The simulated classification is no known version of Dorn's.
+    with pytest.raises(InputError, match="occ1970"):
+        load_crosswalks(folder / CROSSWALKS)
 
 
 @pytest.mark.parametrize("survey", ["psid", "nlsy97"])
@@ -90,12 +77,6 @@ def test_each_occupation_has_source_codes_of_its_own() -> None:
         assert len(codes) == 330
         assert len(set(sources)) == len(sources), frame
         assert max(sources) < (10_000 if frame in ("census2002", "census2010") else 580)
-
-
-def test_the_simulated_classification_is_no_known_version(simulated) -> None:
-    _, folder, *_ = simulated
-    with pytest.raises(InputError, match="occ1970"):
-        load_crosswalks(folder / CROSSWALKS)
 
 
 def test_an_unknown_survey_is_refused(tmp_path: Path) -> None:
@@ -123,28 +104,24 @@ def respondents(variables: list[Variable], rows: int, seed: int = 0) -> pd.DataF
     return pd.DataFrame(codes, pd.Index(persons, name="person", dtype="int64"), keys).astype("Int32")
 
 
-def other_forms(folder: Path, cohort: str, forms: tuple[str, ...], zipped: bool) -> None:
+def other_forms(folder: Path, cohort: str, forms: tuple[str, ...]) -> None:
     """Put other forms of the extract x.csv with x.sdf in their place, laid out as in genuine downloads."""
     header, rows = (folder / "x.csv").read_text().split("\n", 1)
-    numbers = header.replace('"', "").split(",")
+    numbers, cells = header.replace('"', "").split(","), rows.replace(",", " ")
     described = parse_sdf((folder / "x.sdf").read_text().splitlines())
     years = {number: str(entry.year or "XRND") for number, entry in described.items()}
     renamed = [f'"{comparable(described[number].question)}_{years[number]}"' for number in numbers]
-    cells, size = rows.replace(",", " "), rows.count("\n") + 1
     blocks = [
         f"{number[:6]}.{number[6:]}    [{entry.question}]   Survey Year: {years[number]}\n  PRIMARY VARIABLE\n\n"
-        f"TOTAL =========>{size:>8}   VALID SKIP(-4)       0     NON-INTERVIEW(-5)       0\n"
+        f"TOTAL =========>{rows.count(chr(10)) + 1:>8}   VALID SKIP(-4)       0     NON-INTERVIEW(-5)       0\n"
         for number, entry in described.items()
     ]
+    dictionary = "".join(f'  {number} "TITLE 79"\n' for number in numbers)
     contents = {
         "csv": f"{header}\n{rows}",
         "renamed.csv": f"{','.join(renamed)}\n{rows}",
         "dat": cells,
-        "dct": "infile dictionary {\n"
-        + "".join(f'  {n} "TITLE 79"\n' for n in numbers)
-        + "}\n"
-        + cells
-        + "\n",
+        "dct": f"infile dictionary {{\n{dictionary}}}\n{cells}\n",
         "sdf": (folder / "x.sdf").read_text(),
         "cdb": ("-" * 80 + "\n").join(blocks),
         cohort.upper(): "".join(f"{number}\n" for number in numbers),
@@ -153,54 +130,30 @@ def other_forms(folder: Path, cohort: str, forms: tuple[str, ...], zipped: bool)
         (folder / name).unlink()
     for form in forms:
         (folder / f"x.{form}").write_text(contents[form])
-    if zipped:
-        with zipfile.ZipFile(folder / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-            for path in sorted(folder.glob("x.*[!p]")):
-                archive.write(path, path.name)
-                path.unlink()
-
-
-@pytest.mark.parametrize("cohort", ["nlsy79", "nlsy97"])
-@pytest.mark.parametrize("forms", [("csv", "sdf"), ("csv", "cdb"), ("dat", "cdb"), ("dct", "sdf")])
-@pytest.mark.parametrize("zipped", [False, True])
-def test_every_form_of_an_extract_says_the_same(
-    tmp_path: Path, cohort: str, forms: tuple[str, ...], zipped: bool
-) -> None:
-    values = respondents(NLS, 50)
-    write_nls(tmp_path, "x", cohort, values, NLS)
-    other_forms(tmp_path, cohort, forms, zipped)
-    got = read_nls(tmp_path, cohort, NLS)
-    pd.testing.assert_frame_equal(got.values, values)
-    assert got.missing == ()
 
 
 @pytest.mark.parametrize(
-    ("forms", "found"), [(("dct",), NLS[1:5:2]), (("dat", "NLSY79"), NLS[1:5:2]), (("renamed.csv",), NLS)]
+    ("cohort", "forms", "wanted"),
+    [
+        ("nlsy79", ("csv", "sdf"), NLS),
+        ("nlsy79", ("dat", "cdb"), NLS[::-2]),
+        ("nlsy97", ("csv", "cdb"), NLS[::-1]),
+        ("nlsy97", ("dct", "sdf"), NLS),
+        # Without a codebook what the columns themselves say is found.
+        ("nlsy79", ("dct",), [variable for variable in NLS if variable.name]),
+        ("nlsy79", ("dat", "NLSY79"), [variable for variable in NLS if variable.name]),
+        ("nlsy79", ("renamed.csv",), NLS),
+    ],
 )
-def test_forms_without_a_codebook_say_what_their_columns_do(
-    tmp_path: Path, forms: tuple[str, ...], found: list[Variable]
+def test_every_form_of_an_extract_says_the_same(
+    tmp_path: Path, cohort: str, forms: tuple[str, ...], wanted: list[Variable]
 ) -> None:
     values = respondents(NLS, 50)
-    write_nls(tmp_path, "x", "nlsy79", values, NLS)
-    other_forms(tmp_path, "nlsy79", forms, False)
-    got = read_nls(tmp_path, "nlsy79", NLS)
-    found = [*found, NLS[4]] if len(found) == 2 else found
-    pd.testing.assert_frame_equal(got.values, values[[variable.key for variable in NLS if variable in found]])
-
-
-@settings(max_examples=15)
-@given(
-    rows=st.integers(1, 40),
-    seed=st.integers(0, 99),
-    wanted=st.lists(st.sampled_from(NLS), min_size=1, unique=True),
-)
-def test_any_part_of_an_extract_comes_back(
-    tmp_path_factory: pytest.TempPathFactory, rows: int, seed: int, wanted: list[Variable]
-) -> None:
-    values, folder = respondents(NLS, rows, seed), tmp_path_factory.mktemp("nls")
-    write_nls(folder, "x", "nlsy79", values, NLS)
-    got = read_nls(folder, "nlsy79", wanted)
+    write_nls(tmp_path, "x", cohort, values, NLS)
+    other_forms(tmp_path, cohort, forms)
+    got = read_nls(tmp_path, cohort, wanted)
     pd.testing.assert_frame_equal(got.values, values[[variable.key for variable in wanted]])
+    assert got.missing == ()
 
 
 def test_an_extract_is_laid_out_as_a_genuine_one(tmp_path: Path) -> None:
@@ -272,69 +225,57 @@ def families(persons: int, seed: int, families: int = 12) -> pd.DataFrame:
     return frame.rename_axis(columns=["concept", "role", "year"])
 
 
-@pytest.mark.parametrize("zipped", [False, True])
-def test_packaged_files_are_read_back(tmp_path: Path, zipped: bool) -> None:
-    values = families(60, 1)
-    write_psid(tmp_path, values, PSID, zipped, record_length_at_least=200)
-    got = read_psid(tmp_path, PSID)
-    pd.testing.assert_frame_equal(got.values, values)
-    assert got.missing == got.skipped == ()
-    stems = {"IND2023ER", "FAM1981", "FAM1994ER", "FAM2003ER"}
-    assert {path.stem for path in tmp_path.iterdir()} == ({s.lower() for s in stems} if zipped else stems)
-    if not zipped:
-        assert len((tmp_path / "FAM1994ER.txt").read_bytes().split(b"\r\n")[0]) >= 200
-
-
-def job(folder: Path, values: pd.DataFrame, form: str) -> pd.DataFrame:
-    """Write a job of the Data Center, one row a person with the family's answers."""
-    table = values.set_axis([variable.name for variable in PSID], axis=1)
+def job(folder: Path, values: pd.DataFrame, form: str = "csv", **cells: object) -> None:
+    """Write a job of the Data Center, one row a person with the family's answers; `cells` replace those of row 4."""
+    table = values.set_axis([variable.name for variable in PSID], axis=1).astype(object)
     table.insert(0, "ER30001", values.index // 1000)
     table.insert(1, "ER30002", values.index % 1000)
+    for name, cell in cells.items():
+        table.iloc[2, table.columns.get_loc(name)] = cell
     write = table.to_csv if form == "csv" else table.to_excel
     write(folder / f"J100001.{form}", index=False)
-    return table
 
 
-@pytest.mark.parametrize("form", ["csv", "xlsx"])
-def test_a_job_says_the_same(tmp_path: Path, form: str) -> None:
+def test_an_excel_file_says_the_same_and_its_labels_are_refused_by_row_and_variable(tmp_path: Path) -> None:
     values = families(40, 2)
-    job(tmp_path, values, form)
+    job(tmp_path, values, "xlsx")
     pd.testing.assert_frame_equal(read_psid(tmp_path, PSID).values, values)
-
-
-def test_labels_in_an_excel_file_are_refused_by_row_and_variable(tmp_path: Path) -> None:
-    table = job(tmp_path, families(5, 6), "xlsx").astype({"V11994": object})
-    table.iloc[2, table.columns.get_loc("V11994")] = "Cooks"
-    table.to_excel(tmp_path / "J100001.xlsx", index=False)
+    job(tmp_path, values, "xlsx", V11994="Cooks")
     with pytest.raises(InputError, match=r"J100001\.xlsx: row 4, V11994: not a code but something else"):
         read_psid(tmp_path, PSID)
 
 
 @settings(max_examples=15)
-@given(persons=st.integers(1, 30), count=st.integers(1, 5), seed=st.integers(0, 2**32 - 1))
+@given(
+    persons=st.integers(1, 30), count=st.integers(1, 5), seed=st.integers(0, 2**32 - 1), zipped=st.booleans()
+)
 def test_any_population_is_read_back_from_both_kinds_of_file_together(
-    tmp_path_factory: pytest.TempPathFactory, persons: int, count: int, seed: int
+    tmp_path_factory: pytest.TempPathFactory, persons: int, count: int, seed: int, zipped: bool
 ) -> None:
     values, folder = families(persons, seed, count), tmp_path_factory.mktemp("psid")
     # A wave in which nobody is in a family has no family file: then its columns are in the job alone.
-    write_psid(folder, values, PSID)
-    job(folder, values, "csv")
+    write_psid(folder, values, PSID, zipped)
+    job(folder, values)
     pd.testing.assert_frame_equal(read_psid(folder, PSID).values, values)
 
 
-def test_what_was_not_asked_is_zero_and_what_asks_of_no_family_is_missing(tmp_path: Path) -> None:
-    values = families(30, 3)
+@pytest.mark.parametrize("zipped", [False, True])
+def test_packaged_files_hold_the_answers_of_families_and_zero_where_nothing_was_asked(
+    tmp_path: Path, zipped: bool
+) -> None:
+    values = families(60, 3)
+    expected = values.copy()
     family = values["ind_interview_number", "person", 1981].to_numpy() == 1
-    # Only one member of the family knows its head's occupation, nobody the spouse's income.
-    values.loc[family, [("income_change", "spouse", 1981)]] = pd.NA
-    values.loc[values.index[family][1:], [("occupation", "head", 1981)]] = pd.NA
-    known = values.loc[values.index[family][0], ("occupation", "head", 1981)]
-    values.loc[:, [("age", "person", 1994)]] = pd.NA
-    write_psid(tmp_path, values, PSID)
-    got = read_psid(tmp_path, PSID).values
     assert family.sum() > 1
-    assert (got.loc[family, ("income_change", "spouse", 1981)] == 0).all()
-    assert (got.loc[family, ("occupation", "head", 1981)] == known).all()
-    assert (got["age", "person", 1994] == 0).all()
-    nobody = got["ind_interview_number", "person", 2003] == 0
-    assert got.loc[nobody, ("occupation", "head", 2003)].isna().all()
+    # Only one member of the family knows its head's occupation, nobody the spouse's income or any age in 1994.
+    values.loc[values.index[family][1:], [("occupation", "head", 1981)]] = pd.NA
+    values.loc[family, [("income_change", "spouse", 1981)]] = pd.NA
+    values[("age", "person", 1994)] = pd.array([pd.NA] * len(values), "Int32")
+    expected.loc[family, [("income_change", "spouse", 1981)]] = 0
+    expected[("age", "person", 1994)] = pd.array([0] * len(values), "Int32")
+    write_psid(tmp_path, values, PSID, zipped, arranged=lambda columns: [*columns[3:], *columns[:3]])
+    got = read_psid(tmp_path, PSID)
+    pd.testing.assert_frame_equal(got.values, expected)
+    assert got.missing == got.skipped == ()
+    stems = {"IND2023ER", "FAM1981", "FAM1994ER", "FAM2003ER"}
+    assert {path.stem for path in tmp_path.iterdir()} == ({s.lower() for s in stems} if zipped else stems)
