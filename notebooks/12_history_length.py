@@ -48,6 +48,7 @@ bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and the
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
+from labor_llm.baselines.registry import fit_baselines_again, predict_baselines
 from labor_llm.careers.histories import workers_with_history
 from labor_llm.evaluation import history_length
 from labor_llm.exhibits import figures, publishing, studies
@@ -64,8 +65,8 @@ test = workers_with_history(careers.split(splits, "test"), max(lengths), workers
 # %%
 scored = score_windows(test, lengths, model, label, folders.history(dataset, name), dtype, quantization,
                        inputs={"panel": folders.panel(dataset)})
-others = history_length.baselines_by_length(baselines, careers, splits, folders, test, lengths)
-predictions = {label: scored} | others
+fitted = fit_baselines_again(baselines, careers, splits, folders)
+predictions = {label: scored} | predict_baselines(fitted, test, lengths)
 
 # %%
 compared = history_length.history_lengths(predictions, test, **bootstrap)

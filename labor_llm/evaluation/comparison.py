@@ -1,17 +1,16 @@
 """Models side by side: the transitions on which they are compared, the same for all of them.
 
-Perplexities of different transitions are not comparable, so this module refuses to put them beside
-each other. Normalised log-probabilities need the score of every title, which a language model may
-have been asked for on some transitions only; models are then compared on the transitions for which
-every one of them that has such scores has them. What cannot be compared at all is left out with the
+Perplexities of different transitions are not comparable and are refused. Normalised log-probabilities need the score
+of every title, which a language model may have been asked for on some transitions only; models are then compared on
+those for which every one of them that has such scores has them. What cannot be compared at all is left out with the
 reason, so that a table can say so.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -60,7 +59,7 @@ class Comparison:
     log_probs: np.ndarray
     log_valid_masses: np.ndarray
 
-    @cached_property
+    @functools.cached_property
     def compared_in_full(self) -> np.ndarray:
         """True where a model, and all others that ever scored every title, did so: bool [transitions, models].
 
@@ -146,38 +145,30 @@ def compare(predictions: Sequence[Predictions], columns: Sequence[str | None] = 
         raise InputError("no predictions to compare. Give those of at least one model.")
     wanted = [column for column in dict.fromkeys(columns) if column and column not in TRANSITION_COLUMNS]
     for prediction in predictions:
-        for column in wanted:
-            if column not in prediction.table.columns:
-                found = ", ".join(prediction.table.columns)
-                raise InputError(
-                    f"by: {column!r} is no column of the predictions; found {found}. Add it with "
-                    "labor_llm.careers.predictions.panel_columns."
-                )
+        if lacking := [column for column in wanted if column not in prediction.table]:
+            raise InputError(
+                f"by: {lacking[0]!r} is no column of the predictions; found {', '.join(prediction.table)}. Add it with "
+                "labor_llm.careers.predictions.panel_columns."
+            )
     return [_compared(dataset, models, wanted) for dataset, models in by_dataset(predictions).items()]
 
 
 def by_dataset(predictions: Sequence[Predictions]) -> dict[str, list[Predictions]]:
     """Return the predictions of each data set, in the order in which the data sets first occur."""
-    found: dict[str, list[Predictions]] = {}
-    for prediction in predictions:
-        found.setdefault(prediction.dataset, []).append(prediction)
-    return found
+    datasets = dict.fromkeys(each.dataset for each in predictions)
+    return {dataset: [each for each in predictions if each.dataset == dataset] for dataset in datasets}
 
 
 def _compared(dataset: str, models: list[Predictions], wanted: list[str]) -> Comparison:
-    names = [one.model for one in models]
-    for number, one in enumerate(models):
-        if one.model in names[:number]:
-            raise InputError(_repeated(one.model, len(one.table)))
-    first = models[0].table
+    names, first = [one.model for one in models], models[0].table
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(_repeated(twice[0], len(first)))
     shared = first.iloc[sorted_rows(names[0], first)][[*TRANSITION_COLUMNS, *wanted]].reset_index(drop=True)
     log_probs, masses = np.empty((2, len(shared), len(models)))
     for position, one in enumerate(models):
         table = one.table.iloc[sorted_rows(one.model, one.table)]
         if not all(np.array_equal(shared[key].to_numpy(), table[key].to_numpy()) for key in KEYS):
-            common = keys_of(first)
-            for other in models:
-                common = common.intersection(keys_of(other.table))
+            common = functools.reduce(pd.MultiIndex.intersection, [keys_of(other.table) for other in models])
             counts = ", ".join(f"{other.model!r} {len(other.table):,}" for other in models)
             raise MismatchError(
                 f"{dataset}: the models predict different transitions ({counts}; "
@@ -216,8 +207,7 @@ def _check_column(dataset: str, column: str, expected: pd.Series, found: pd.Seri
     left, right = expected.to_numpy(), found.to_numpy()
     there, other = ~pd.isna(left), ~pd.isna(right)
     both = there & other
-    differing = int((there != other).sum() + (left[both] != right[both]).sum())
-    if differing:
+    if differing := int((there != other).sum() + (left[both] != right[both]).sum()):
         name = "realised occupations" if column == "occupation" else f"values of {column!r}"
         raise MismatchError(
             f"{dataset}: the models' {name} differ in {differing:,} of {len(expected):,} transitions. "
@@ -279,8 +269,7 @@ def with_all_titles(predictions: Sequence[Predictions]) -> tuple[list[Prediction
     Raises:
         MismatchError: if models scored every title for no transition in common.
     """
-    kept: list[Predictions] = []
-    left_out: list[LeftOut] = []
+    kept, left_out = [], []
     for dataset, models in by_dataset(predictions).items():
         found, without = answering(models)
         kept += found

@@ -23,11 +23,10 @@ import pandas as pd
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions, named_column, panel_columns
 from labor_llm.disclosure import MINIMUM_PERSONS, pool_small_groups
-from labor_llm.evaluation.binary_tasks import CHANGE, shared_events
+from labor_llm.evaluation.binary_tasks import CHANGE, bootstrap_auc, shared_events
 from labor_llm.evaluation.calibration import calibration_errors
 from labor_llm.evaluation.comparison import LeftOut, answering, by_dataset, keys_of
 from labor_llm.evaluation.perplexity import bootstrap_perplexity
-from labor_llm.evaluation.ranking import bootstrap_auc
 
 CHARACTERISTICS = ("gender", "ethnicity", "education")
 COLUMNS = (

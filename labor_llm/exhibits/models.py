@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 _TITLES_SHOWN = 6
 # Between what was measured and what it was measured beside.
 _BESIDE = "; peer "
-_GIB = ".1f"
 
 
 def split_description(panel: CareerPanel, splits: Mapping[str, str]) -> DisplayTable:
@@ -38,8 +37,7 @@ def split_description(panel: CareerPanel, splits: Mapping[str, str]) -> DisplayT
     by_split = panel.frame.groupby(panel.frame["worker_id"].map(splits))["worker_id"].agg(["nunique", "size"])
     rows = by_split.reindex(SPLITS).rename_axis("split").reset_index()
     # A split is drawn at random, so its size tells nothing about a person: all workers stand behind it.
-    columns = {"split": "Split", "nunique": "Workers", "size": "Records"}
-    return table("tab-splits", rows, columns, len(panel.workers))
+    return table("tab-splits", rows, persons=len(panel.workers))
 
 
 def resume_lengths(encoded: Sequence[EncodedResume], titles: Sequence[Sequence[int]]) -> DisplayTable:
@@ -116,28 +114,18 @@ def scored_transitions(predictions: Predictions) -> DisplayTable:
     If a type rests on too few workers no type is shown, as it could be computed from the others and the total.
     """
     scored = predictions.table.assign(mass=np.exp(predictions.table["log_valid_mass"]))
-    groups = {kind: scored[scored["transition_type"] == kind] for kind in TRANSITION_TYPES}
-    groups = {kind: part for kind, part in groups.items() if len(part)}
-    if any(_fewest_workers(part) < MINIMUM_PERSONS for part in groups.values()):
-        groups = {}
-    columns = {
-        "kind": "Transitions", "number": "Number", "log_prob": ("Mean log-probability", ".3f"),
-        "in_full": "Scored for all titles", "mass": ("Mean valid mass", ".3g"),
-        UNRESOLVED: ("Mean unresolved, at most", ".2g"),
-    }  # fmt: skip
-    if UNRESOLVED not in scored:
-        del columns[UNRESOLVED]
-    rows = [
-        {
-            "kind": kind,
-            "number": len(part),
-            "in_full": int(part["mass"].notna().sum()),
-            **part[[name for name in ("log_prob", "mass", UNRESOLVED) if name in part]].mean(),
-            "workers": _fewest_workers(part),
-        }
-        for kind, part in [*groups.items(), ("all", scored)]
-    ]
-    return table("tab-scored-transitions", pd.DataFrame(rows), columns)
+    means = [name for name in ("log_prob", "mass", UNRESOLVED) if name in scored]
+    groups = {kind: scored[scored["transition_type"] == kind] for kind in TRANSITION_TYPES} | {"all": scored}
+    rows = []
+    for kind, part in groups.items():
+        # The smaller basis of the row are those with a valid mass, unless nobody has one.
+        with_mass = part.loc[part["mass"].notna(), "worker_id"].nunique()
+        row = {"kind": kind, "number": len(part), "in_full": int(part["mass"].notna().sum())}
+        rows.append(row | {**part[means].mean(), "workers": with_mass or part["worker_id"].nunique()})
+    frame = pd.DataFrame(rows)
+    frame = frame[frame["number"] > 0]
+    few = (frame["workers"] < MINIMUM_PERSONS).any()
+    return table("tab-scored-transitions", frame[frame["kind"] == "all"] if few else frame)
 
 
 def scoring_checks(scorer: LanguageModel, panel: CareerPanel) -> DisplayText:
@@ -154,26 +142,14 @@ def scoring_checks(scorer: LanguageModel, panel: CareerPanel) -> DisplayText:
     return DisplayText(f"{words} {measured_error(scorer, panel).sentence()}", "none")
 
 
-def _fewest_workers(part: pd.DataFrame) -> int:
-    """Return the workers behind the smaller basis of a row: those with a valid mass, unless nobody has one."""
-    with_mass = part.loc[part["mass"].notna(), "worker_id"].nunique()
-    return int(with_mass or part["worker_id"].nunique())
-
-
 def baseline_tuning(fitted: Mapping[str, Baseline], validation_workers: int) -> DisplayTable:
     """List what the validation workers chose for each fitted baseline, and the best and the worst of its grid."""
-    grids = [model.validation_perplexity_["validation_perplexity"] for model in fitted.values()]
-    frame = pd.DataFrame(
-        {
-            "Baseline": [model.name for model in fitted.values()],
-            "Chosen": [model.chosen for model in fitted.values()],
-            "Candidates": [len(grid) for grid in grids],
-            "Validation perplexity": [grid.min() for grid in grids],
-            "Worst candidate": [grid.max() for grid in grids],
-        }
-    )
-    formats = {"Validation perplexity": ".2f", "Worst candidate": ".2f"}
-    return DisplayTable("tab-baseline-tuning", frame, validation_workers, formats)
+    rows = []
+    for model in fitted.values():
+        grid = model.validation_perplexity_["validation_perplexity"]
+        rows.append((model.name, model.chosen, len(grid), grid.min(), grid.max()))
+    frame = pd.DataFrame(rows, columns=["name", "chosen", "candidates", "best", "worst"])
+    return table("tab-baseline-tuning", frame, persons=validation_workers)
 
 
 def embedding_tuning(tried: pd.DataFrame, validation_workers: int) -> DisplayTable:
@@ -188,11 +164,7 @@ def embedding_tuning(tried: pd.DataFrame, validation_workers: int) -> DisplayTab
         regularisation=[f"{value:g}" for value in tried["regularisation"]],
         kept=["yes" if row == kept else "" for row in tried.index],
     )
-    columns = {
-        "regularisation": "C", "iterations": "Iterations",
-        "validation_perplexity": ("Validation perplexity", ".2f"), "kept": "Kept",
-    }  # fmt: skip
-    return table("tab-embedding-tuning", rows, columns, validation_workers)
+    return table("tab-embedding-tuning", rows, persons=validation_workers)
 
 
 def benchmark_table(exhibit: str, folder: str | Path) -> DisplayTable:
@@ -218,11 +190,8 @@ def benchmark_table(exhibit: str, folder: str | Path) -> DisplayTable:
     rows = pd.DataFrame(rows).astype(dict.fromkeys(("value", "peer", "ratio"), float))
     rows[["measured", "_", "beside"]] = rows["name"].str.partition(_BESIDE)
     rows = rows.assign(peer=blank(rows["peer"]), ratio=blank(rows["ratio"]))
-    columns = {
-        "measured": "Measured", "value": ("Value", ".4g"), "unit": "Unit", "beside": "Beside",
-        "peer": ("Its value", ".4g"), "ratio": ("Ratio", ".4g"),
-    }  # fmt: skip
-    return table(exhibit, rows, columns, "none", numbers={**machine, "command": " ".join(map(str, command))})
+    about = {**machine, "command": " ".join(map(str, command))}
+    return table(exhibit, rows, persons="none", numbers=about)
 
 
 def memory_table(sizes: Sequence[str], tokens: int) -> DisplayTable:
@@ -235,9 +204,4 @@ def memory_table(sizes: Sequence[str], tokens: int) -> DisplayTable:
     rows = pd.concat([recipe_table(size, tokens).assign(size=size.upper()) for size in sizes])
     rows["recipe"] = "Llama-2-" + rows["size"] + ": " + rows["recipe"]
     rows["fits"] = rows["fits"].map({True: "yes", False: "no"})
-    columns = {
-        "recipe": "Recipe", "gpus": "GPUs", "weights": ("Weights", _GIB), "gradients": ("Gradients", _GIB),
-        "optimizer": ("Optimizer", _GIB), "activations": ("Activations", _GIB), "logits": ("Logits", _GIB),
-        "keys_values": ("Keys and values", _GIB), "total": ("Total", _GIB), "fits": "Fits",
-    }  # fmt: skip
-    return table("tab-memory", rows, columns, "none", numbers={"tokens": tokens})
+    return table("tab-memory", rows, persons="none", numbers={"tokens": tokens})

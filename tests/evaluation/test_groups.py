@@ -39,7 +39,7 @@ def test_each_number_is_that_of_the_group_alone(chain_panel: CareerPanel, chain_
     women = chain_panel.frame.loc[female, "worker_id"]
     rows = events.table["worker_id"].isin(women)
     auc = roc_auc_score(events.outcomes[rows], events.probabilities[rows, 0])
-    assert one["chain", "gender", "female", "auc", "change_of_occupation"] == pytest.approx(auc)
+    assert one["chain", "gender", "female", "auc", CHANGE.label] == pytest.approx(auc)
     errors = got[got["measure"] == "calibration_error"].groupby("model")[["value", "perfect_mean"]].mean()
     assert errors.loc["hot", "value"] > 1.5 * errors.loc["hot", "perfect_mean"]
     assert errors.loc["chain", "value"] < errors.loc["hot", "value"]

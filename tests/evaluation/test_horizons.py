@@ -34,8 +34,8 @@ from labor_llm.simulation.market import Market
 def test_the_true_model_compounded_is_the_truth(chain_panel: CareerPanel, chain_model: type) -> None:
     some = chain_panel.restrict(chain_panel.workers[:60])
     asked = drawn_questions(some, [2, 3], 60, seed=1, step=1)
-    models = {"oracle": chain_model(), "warm": chain_model(heat=3.0)}
-    pairs = horizon_pairs(models, some, asked, paths=8, seed=1)
+    oracle, warm = chain_model(name="oracle"), chain_model(heat=3.0, name="warm")
+    pairs = horizon_pairs([oracle, warm], some, asked, paths=8, seed=1)
     assert [(pair.model, pair.years, pair.exact) for pair in pairs] == [
         ("oracle", 2, True), ("warm", 2, True), ("oracle", 3, False), ("warm", 3, False),
     ]  # fmt: skip
@@ -46,9 +46,9 @@ def test_the_true_model_compounded_is_the_truth(chain_panel: CareerPanel, chain_
     truth = truth_by_model(pairs, "oracle", draws=30).set_index("model")
     assert truth["years"].tolist() == [2, 2]
     assert truth.loc["oracle", "compounded_variation"] == 0.0
-    power = np.linalg.matrix_power(models["oracle"].matrix[:-1], 2)
+    power = np.linalg.matrix_power(oracle.matrix[:-1], 2)
     origin = some.outcomes.indices(asked[2]["origin"])
-    expected = 0.5 * np.abs(power - models["oracle"].matrix[:-1])[origin].sum(axis=1).mean()
+    expected = 0.5 * np.abs(power - oracle.matrix[:-1])[origin].sum(axis=1).mean()
     assert truth.loc["oracle", "direct_variation"] == pytest.approx(expected, abs=1e-6)
     assert truth.loc["warm", "compounded_variation"] > 0.05
     assert truth_by_model(pairs, "nobody").empty
@@ -59,9 +59,9 @@ def test_a_model_that_answers_some_questions_is_held_against_their_truth(
 ) -> None:
     some = chain_panel.restrict(chain_panel.workers[:60])
     asked = drawn_questions(some, [2], 60, seed=1)
-    oracle = horizon_pairs({"oracle": chain_model()}, some, asked, paths=8)
+    oracle = horizon_pairs([chain_model(name="oracle")], some, asked, paths=8)
     few = {2: draw_questions(asked[2], 20, seed=1)}
-    warm = horizon_pairs({"warm": chain_model(heat=3.0)}, some, few, paths=8)
+    warm = horizon_pairs([chain_model(heat=3.0, name="warm")], some, few, paths=8)
     truth = truth_by_model(oracle + warm, "oracle", draws=30).set_index("model")
     same = oracle[0].compounded
     same = same.select(keys_of(same.table).isin(keys_of(warm[0].direct.table)))
@@ -105,7 +105,7 @@ def test_drawn_paths_favor_direct_predictions_where_the_two_ways_are_the_same(
 def test_bins_hold_eleven_workers_and_all_questions(chain_panel: CareerPanel, chain_model: type) -> None:
     some = chain_panel.restrict(chain_panel.workers[:60])
     asked = drawn_questions(some, [2], 60, seed=1)
-    pairs = horizon_pairs({"chain": chain_model()}, some, asked, paths=8)
+    pairs = horizon_pairs([chain_model()], some, asked, paths=8)
     got = stay_bins(pairs, asked, bins=20)
     assert 1 < len(got) < 20
     assert got["workers"].min() >= 11

@@ -12,15 +12,14 @@ import pandas as pd
 import pytest
 
 from labor_llm.errors import ArtefactError, InputError
-from labor_llm.evaluation.binary_tasks import CHANGE, BinaryEvents
+from labor_llm.evaluation.binary_tasks import CHANGE, BinaryEvents, bootstrap_auc, differences_to_best
 from labor_llm.evaluation.calibration import calibration_errors, recalibration, reliability_curves
 from labor_llm.evaluation.distribution_calibration import distribution_calibration
 from labor_llm.evaluation.groups import COLUMNS
-from labor_llm.evaluation.ranking import bootstrap_auc, differences_to_best
 from labor_llm.exhibits import data, figures, studies, tables
 from labor_llm.exhibits.catalogue import read_catalogue
 from labor_llm.exhibits.figures import learning_curve
-from labor_llm.exhibits.formatting import DisplayTable, DisplayText
+from labor_llm.exhibits.formatting import DisplayTable, DisplayText, table
 from labor_llm.exhibits.publishing import Display, Exhibits, open_chapter, read_numbers
 from labor_llm.store.artefacts import writing
 from labor_llm.store.results import Results
@@ -136,9 +135,9 @@ def test_what_has_nothing_to_show_says_so_in_its_place(tmp_path: Path) -> None:
     areas, differences = bootstrap_auc(events), differences_to_best(events, ["b"])
     folders, show = Results(tmp_path), Exhibits(Results(tmp_path), words={"draws": 100})
     empty = [
-        tables.task_events(events), tables.task_areas(areas), tables.area_differences(differences),
+        tables.task_events(events), table("tab-binary-tasks", areas), table("tab-auc-differences", differences),
         tables.task_calibration(recalibration(events), calibration_errors(events)),
-        tables.distribution_table(distribution_calibration([], {})), studies.group_perplexity(groups),
+        table("tab-distribution-calibration", distribution_calibration([], {})), studies.group_perplexity(groups),
         studies.group_tasks(groups), data.believed_sizes([], {}), data.unmapped_codes([], {}),
         figures.reliability_curves(reliability_curves(events, CHANGE)),
     ]  # fmt: skip
