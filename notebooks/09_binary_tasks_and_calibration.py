@@ -115,6 +115,6 @@ complete, without = comparison.with_all_titles(predictions)
 show(tables.left_out_in_words(without, names))
 
 # %%
-groups = data.groups_by_dataset(panels)
+groups = {panel.dataset: data.occupation_groups(panel) for panel in panels}
 measured = distribution_calibration.distribution_calibration(complete, groups, **bootstrap)
 show(table("tab-distribution-calibration", measured, names))

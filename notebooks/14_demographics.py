@@ -124,7 +124,8 @@ values = pd.concat([language_model, logit], ignore_index=True)
 show(table("tab-value-of-covariates", values))
 
 # %%
-show(figures.paired_differences(studies.covariate_labels(values)), "fig-value-of-covariates")
+labelled = values.assign(label=values["covariate"] + ": " + values["model"])
+show(figures.paired_differences(labelled), "fig-value-of-covariates")
 
 # %%
 show(studies.covariates_in_words(values, own.model))

@@ -200,13 +200,9 @@ def _probabilities(
 def bootstrap_auc(
     events: Sequence[BinaryEvents], by: str | None = None, draws: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
-    """Return each model's AUC for each task with its interval from resampled workers.
+    """Return each model's AUC for each task with its interval from resampled workers, the same for all models.
 
-    Args:
-        events: of one or more tasks and data sets.
-        by: a column of their tables for one row per value.
-        draws: bootstrap samples.
-        seed: of the samples, the same for all models and groups.
+    With `by`, a column of the events' tables, there is a row for each of its values.
 
     Returns:
         Columns `dataset`, `task`, `model`, (`by`), `auc`, `test_se`, `ci_low`, `ci_high` (2.5th and 97.5th percentile),
@@ -224,13 +220,8 @@ def differences_to_best(
 ) -> pd.DataFrame:
     """Return each model's AUC minus that of the best baseline of the same task and data set, on the same draws.
 
-    The best baseline is the one with the highest AUC on these very transitions, a choice that favors the baselines.
-
-    Args:
-        events: of one or more tasks and data sets.
-        baselines: names of the models that are baselines.
-        draws: bootstrap samples of workers.
-        seed: of the samples.
+    The best of the models called `baselines` is the one with the highest AUC on these very transitions, a choice that
+    favors the baselines.
 
     Returns:
         Columns `dataset`, `task`, `model`, `reference`, `difference` (positive where the model ranks better),

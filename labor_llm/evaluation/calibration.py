@@ -53,12 +53,6 @@ def reliability_curves(
     bins with fewer than eleven workers who have the event, or eleven who have it not, are joined to a neighbour, so
     there may be fewer.
 
-    Args:
-        events: of several tasks and data sets.
-        task: whose events are taken.
-        draws: bootstrap samples of workers.
-        seed: of samples and simulations.
-
     Returns:
         Columns `dataset`, `task`, `model`, `bin` (from 1), `predicted` (mean probability), `observed` (share of
         events), `ci_low`, `ci_high` (of the share), `perfect_low`, `perfect_high` (95 % of the shares of a perfect

@@ -106,10 +106,6 @@ def _permuted(panel: CareerPanel, columns: list[str], seed: int) -> CareerPanel:
 def careers_to_score(panel: CareerPanel, permuted: Mapping[Permutation, CareerPanel]) -> CareerPanel:
     """Return every career of the permuted panels that differs from the worker's own, once.
 
-    Args:
-        panel: the workers as they are.
-        permuted: as `permuted_panels` returns them.
-
     Returns:
         A panel whose `worker_id` is the worker's with the number of the variant behind it.
 
@@ -137,8 +133,8 @@ def by_permutation(
 
     Args:
         true: of the panel as it is; further workers are left out.
-        panel: the workers as they are.
-        permuted: the same as for `careers_to_score`.
+        panel: as for `careers_to_score`, like `permuted`.
+        permuted: the panels.
         scored: of the careers that it returned.
 
     Returns:

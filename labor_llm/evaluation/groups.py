@@ -48,11 +48,8 @@ def group_performance(
 ) -> tuple[pd.DataFrame, list[LeftOut]]:
     """Return perplexity, AUC and calibration error of each model in each group, and what was left out.
 
-    Args:
-        predictions: of one or more models and data sets; on a data set, of the same transitions.
-        panels: of these data sets. What changes in a career, as education, is that of the scored record.
-        draws: bootstrap samples of workers.
-        seed: of the samples.
+    The predictions on a data set are of the same transitions, and the panels are of these data sets. What changes in a
+    career, as education, is that of the scored record.
 
     Returns:
         One row a data set, model, group and measure, columns `COLUMNS`: `measure` is 'perplexity', 'auc' or

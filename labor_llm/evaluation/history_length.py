@@ -28,11 +28,7 @@ def history_lengths(
 ) -> pd.DataFrame:
     """Return the perplexity of each model with each length of history, on the same transitions.
 
-    Args:
-        models: by name, predictions as `labor_llm.careers.histories.predict_windows` returns them.
-        panel: that they are of.
-        draws: bootstrap samples of workers.
-        seed: of the samples.
+    Predictions of `models`, by name, are as `labor_llm.careers.histories.predict_windows` returns them for the panel.
 
     Returns:
         One row a model and length, from the shortest to the whole history: `dataset`, `model`, `records` (text: a

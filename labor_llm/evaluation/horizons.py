@@ -83,13 +83,7 @@ def agreement_by_model(pairs: Sequence[HorizonPair], draws: int = 1000, seed: in
 def horizon_agreement(
     direct: Predictions, compounded: Predictions, draws: int = 1000, seed: int = 0
 ) -> dict[str, Any]:
-    """Return how two sets of predictions of the same transitions agree.
-
-    Args:
-        direct: with the scores of all titles.
-        compounded: the same transitions and titles.
-        draws: bootstrap samples of workers.
-        seed: of the samples.
+    """Return how two sets of predictions of the same transitions agree, both with the scores of all titles.
 
     Returns:
         `correlation` of the probabilities of what happened (NaN of constants); `total_variation` (mean over
@@ -145,11 +139,7 @@ def truth_by_model(
 ) -> pd.DataFrame:
     """Return how far direct and compounded predictions are from the compounded truth of a simulated market.
 
-    Args:
-        pairs: of several models, the oracle among them; without it nothing is known.
-        oracle: its name.
-        draws: bootstrap samples of workers.
-        seed: of the samples.
+    The pairs are of several models, the `oracle` of this name among them; without it nothing is known.
 
     Returns:
         One row a pair whose horizon has an exact truth (paths would add their scatter to the distance): `model`,
@@ -175,10 +165,8 @@ def stay_bins(
 ) -> pd.DataFrame:
     """Return the mean probability of the occupation at the origin, direct and compounded, in bins of the direct one.
 
-    Args:
-        pairs: of several models.
-        questions: by number of years, at least those of the pairs.
-        bins: of about equal numbers of questions; fewer where one would hold fewer than eleven workers.
+    The bins are of about equal numbers of `questions` (by number of years, at least those of the pairs), and fewer
+    where one would hold fewer than eleven workers.
 
     Returns:
         Columns `model`, `years`, `direct`, `compounded` (mean probabilities), `questions`, `workers`.

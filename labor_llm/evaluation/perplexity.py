@@ -127,11 +127,7 @@ def bootstrap_differences(
     Differences are model minus reference: a better model has a negative difference in perplexity and
     a positive one in log-probability.
 
-    Args:
-        predictions: as in `bootstrap_perplexity`, the reference among them for every data set.
-        reference: name of a model, or of one for each data set.
-        draws: bootstrap samples.
-        seed: of the samples.
+    The `reference` is a model's name, or one for each data set; its predictions are among those given.
 
     Returns:
         Columns `dataset`, `model`, `reference`; `difference` in perplexity with `test_se`,
@@ -191,13 +187,7 @@ def _samples(
 def bootstrap_families(
     results: Results, predictions: Sequence[Predictions], draws: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
-    """Return the perplexities on data sets that were converted from the PSID, with families of 1968 resampled.
-
-    Args:
-        results: where the data sets stand.
-        predictions: of models on any data sets.
-        draws: bootstrap samples.
-        seed: of the samples.
+    """Return the perplexities on those data sets of a run that were converted from the PSID, families resampled.
 
     Returns:
         As `bootstrap_perplexity`, with the column `families`; without rows where no data set has families.
@@ -237,10 +227,7 @@ def stored_refits_of(
 ) -> list[list[Predictions]]:
     """Return the refits of each model on each data set that has any.
 
-    Args:
-        results: where they stand.
-        predictions: of the models themselves, which the refits must be of.
-        models: short names of those that were refitted.
+    The predictions are of the models themselves, which the refits of `models` (short names) must be of.
 
     Raises:
         MismatchError: if refits are of other transitions than the model's predictions, or of none of these models,

@@ -58,11 +58,6 @@ def occupation_groups(panel: CareerPanel) -> dict[str, str]:
     return groups
 
 
-def groups_by_dataset(panels: Sequence[CareerPanel]) -> dict[str, dict[str, str]]:
-    """Return `occupation_groups` of several panels, by the name of the data set."""
-    return {panel.dataset: occupation_groups(panel) for panel in panels}
-
-
 def data_description(
     panels: Sequence[CareerPanel], splits: Mapping[str, Mapping[str, str]], labels: Labels = None
 ) -> DisplayTable:

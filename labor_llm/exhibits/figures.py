@@ -91,9 +91,7 @@ def paired_differences(frame: pd.DataFrame) -> Figure:
 
     Leave out comparisons of another order of magnitude, such as a model off the shelf: they would push
     all others onto the line.
-
-    Args:
-        frame: columns `dataset`, `label`, `difference`, `ci_low`, `ci_high`.
+    The frame has columns `dataset`, `label`, `difference`, `ci_low`, `ci_high`.
     """
     figure, panels = _by_dataset(frame)
     for axes, part in panels:
@@ -176,9 +174,7 @@ def _curve(axes: Axes, rows: pd.DataFrame) -> None:
 def perplexity_by_training_careers(bootstrap: pd.DataFrame, sizes: pd.DataFrame) -> Figure:
     """Draw perplexity with its 95 % interval by the number of training careers, own ones alone and with others.
 
-    Args:
-        bootstrap: as `evaluation.perplexity.bootstrap_perplexity` returns it, of one data set.
-        sizes: as `studies.training_sizes` returns it.
+    From `evaluation.perplexity.bootstrap_perplexity`, of one data set, and `studies.training_sizes`.
 
     Raises:
         InputError: if there is nothing to draw.
@@ -203,9 +199,7 @@ def perplexity_by_training_careers(bootstrap: pd.DataFrame, sizes: pd.DataFrame)
 def history_lengths(frame: pd.DataFrame) -> Figure:
     """Draw perplexity against the number of records shown, and its paired difference to the whole history.
 
-    Args:
-        frame: columns `model`, `records` (text, in the order of the axis), `perplexity`, `difference`,
-            `difference_low`, `difference_high` (NaN for the whole history, which is drawn at zero).
+    Rows are as `evaluation.history_length.history_lengths` returns them; the whole history is drawn at zero.
     """
     order = list(dict.fromkeys(frame["records"]))
     figure = new_figure(3.8)
@@ -231,8 +225,7 @@ def history_lengths(frame: pd.DataFrame) -> Figure:
 def horizon_bins(frame: pd.DataFrame) -> Figure:
     """Draw mean compounded against mean direct probabilities of an event, in bins, one panel for each horizon.
 
-    Args:
-        frame: as `evaluation.horizons.stay_bins` returns it.
+    Rows are as `evaluation.horizons.stay_bins` returns them.
     """
     horizons, looks = list(dict.fromkeys(frame["years"])), marked(frame["model"])
     # The panels are square, so the legend needs room of its own.
@@ -253,10 +246,8 @@ def horizon_bins(frame: pd.DataFrame) -> Figure:
 def performance_by_year(frame: pd.DataFrame, last_year: int) -> Figure:
     """Draw perplexity by calendar year, and its paired difference to training on all years, one row a model.
 
-    Args:
-        frame: columns `model`, `training`, `year` (the middle of years taken together), `perplexity`, `difference`,
-            `difference_low`, `difference_high` (NaN for the training on all years).
-        last_year: of the training that ends early; a vertical line stands after it.
+    Rows are as `evaluation.structural_change.performance_by_year` returns them; a vertical line stands after the last
+    year of the training that ends early.
     """
     models, looks = list(dict.fromkeys(frame["model"])), marked(frame["training"])
     figure = new_figure(0.8 + 2.2 * len(models))

@@ -86,14 +86,9 @@ def table(
 ) -> DisplayTable:
     """Return tidy rows as a table to be read, with the columns that the catalogue has for it.
 
-    Columns that the rows lack are left out, and `dataset` where there is one data set alone.
-
-    Args:
-        exhibit: id of the table in the catalogue.
-        rows: as they are to be read from top to bottom; may be none, and then lack columns.
-        labels: how to call a data set; its name where there is none.
-        persons: behind each row; if None the columns `workers` and `workers_with_event` tell, the fewer of the two.
-        numbers: for the caption and the note.
+    Columns that the rows lack are left out, and `dataset` where there is one data set alone; `labels` says how to call
+    one. There may be no rows, and then no columns. If `persons` is None, the rows' `workers` and `workers_with_event`
+    tell who stands behind each, the fewer of the two. `numbers` are for caption and note.
     """
     columns = find_exhibit(exhibit, "table").columns
     if rows.empty:

@@ -41,11 +41,9 @@ def split_description(panel: CareerPanel, splits: Mapping[str, str]) -> DisplayT
 
 
 def resume_lengths(encoded: Sequence[EncodedResume], titles: Sequence[Sequence[int]]) -> DisplayTable:
-    """Describe how many tokens resumes and titles have, quantiles of resumes rounded to ten.
+    """Describe how many tokens the resumes of all workers and the titles have, quantiles of resumes rounded to ten.
 
-    Args:
-        encoded: the resumes of all workers.
-        titles: token ids of every title with its end of line.
+    `titles` are the token ids of every title with its end of line.
     """
     lengths = np.array([len(resume.ids) for resume in encoded])
     inner = {tuple(title[:length]) for title in titles for length in range(1, len(title))}
@@ -68,11 +66,9 @@ def resume_lengths(encoded: Sequence[EncodedResume], titles: Sequence[Sequence[i
 
 
 def title_examples(panel: CareerPanel, seed: int) -> DisplayTable:
-    """Show what a model was given: some titles, evenly spread over the outcome space, in every form.
+    """Show what a model was given: some titles, evenly spread over the panel's outcome space, in every form.
 
-    Args:
-        panel: its outcome space is used, none of its workers.
-        seed: of numbers, wordings and places.
+    The seed is of numbers, wordings and places; none of the workers is used.
     """
     places = np.unique(np.linspace(0, len(panel.outcomes) - 1, _TITLES_SHOWN, dtype=int))
     titles = {form: ResumeSettings(titles=form, seed=seed).of(panel).outcomes.titles for form in TITLE_FORMS}
@@ -94,11 +90,9 @@ def fine_tuning_settings(base: str, settings: FineTuningSettings) -> DisplayTabl
 
 
 def kept_checkpoint(curve: pd.DataFrame, workers: int) -> DisplayText:
-    """Say after how many steps the checkpoint that is kept was taken.
+    """Say after how many steps the checkpoint that is kept was taken, from `finetuning.fit.read_learning_curve`.
 
-    Args:
-        curve: as `finetuning.fit.read_learning_curve` returns it.
-        workers: behind the validation loss.
+    `workers` stand behind the validation loss.
     """
     kept = curve[curve["kept"] & (curve["split"] == "validation")].iloc[0]
     words = (
@@ -131,9 +125,7 @@ def scored_transitions(predictions: Predictions) -> DisplayTable:
 def scoring_checks(scorer: LanguageModel, panel: CareerPanel) -> DisplayText:
     """Say how far the fast scorer is from the plain one, and its arithmetic from float32, on an invented worker.
 
-    Args:
-        scorer: the model that scores.
-        panel: its outcome space and the form of its careers are used, none of its workers.
+    Outcome space and form of careers are those of the panel; none of its workers is used.
     """
     from labor_llm.scoring.checks import largest_disagreement, measured_error
 
@@ -155,9 +147,7 @@ def baseline_tuning(fitted: Mapping[str, Baseline], validation_workers: int) -> 
 def embedding_tuning(tried: pd.DataFrame, validation_workers: int) -> DisplayTable:
     """List the penalties that were tried for the logit on embeddings, and mark the one that is kept.
 
-    Args:
-        tried: as `labor_llm.baselines.embedding_logit.stored_tuning` returns it.
-        validation_workers: how many workers the choice rests on.
+    Rows are as `labor_llm.baselines.embedding_logit.stored_tuning` returns them.
     """
     kept = tried["validation_perplexity"].idxmin()
     rows = tried.assign(
@@ -197,9 +187,7 @@ def benchmark_table(exhibit: str, folder: str | Path) -> DisplayTable:
 def memory_table(sizes: Sequence[str], tokens: int) -> DisplayTable:
     """List the memory that the recipes for Llama-2 take on each GPU of 80 GB, in GiB.
 
-    Args:
-        sizes: of `labor_llm.models.memory.LLAMA_2`.
-        tokens: run at once on each GPU.
+    `sizes` are those of `labor_llm.models.memory.LLAMA_2`, `tokens` run at once on each GPU.
     """
     rows = pd.concat([recipe_table(size, tokens).assign(size=size.upper()) for size in sizes])
     rows["recipe"] = "Llama-2-" + rows["size"] + ": " + rows["recipe"]

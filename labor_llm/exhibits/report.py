@@ -42,11 +42,9 @@ def data_numbers(panel: CareerPanel, label: str) -> dict[str, object]:
 
 
 def best_baselines(bootstrap: pd.DataFrame, baselines: Collection[str]) -> dict[str, str]:
-    """Return the baseline with the lowest perplexity on each data set.
+    """Return the baseline with the lowest perplexity on each data set, from `bootstrap_perplexity`.
 
-    Args:
-        bootstrap: as `evaluation.perplexity.bootstrap_perplexity` returns it.
-        baselines: names of the models that are baselines; the oracle of a simulated data set is none.
+    The names of `baselines` are those in tables; the oracle of a simulated data set is none.
 
     Raises:
         InputError: if a data set has no baseline.
@@ -65,11 +63,8 @@ def comparison_numbers(
 ) -> dict[str, object]:
     """Return perplexities, standard errors and the paired difference to the best baseline on the first data set.
 
-    Args:
-        bootstrap: as `evaluation.perplexity.bootstrap_perplexity` returns it.
-        differences: as `bootstrap_differences` returns it, the best baseline being the reference.
-        fine_tuned: name in tables of the model that is compared.
-        off_the_shelf: name in tables of the same model without fine-tuning.
+    From `bootstrap_perplexity` and `bootstrap_differences` (the best baseline being the reference) of
+    `evaluation.perplexity`, of the fine-tuned model and the same without fine-tuning, by their names in tables.
 
     Returns:
         For the keys `fine_tuned`, `off_the_shelf` and `best_baseline` `<key>_label`, `<key>_perplexity` and
@@ -120,9 +115,7 @@ def _number_or_word(value: float) -> float | str:
 def valid_mass_numbers(masses: pd.DataFrame, models: Mapping[str, str]) -> dict[str, object]:
     """Return the mean valid mass of models on the first data set, `<key>_valid_mass`, and `mass_workers` behind it.
 
-    Args:
-        masses: as `tables.valid_mass_quantiles` returns it.
-        models: name in tables by key.
+    From `tables.valid_mass_quantiles`; `models` are names in tables by key.
     """
     rows = masses[masses["dataset"] == masses["dataset"].iloc[0]].set_index("model")
     numbers = {f"{key}_valid_mass": float(rows.at[model, "mean"]) for key, model in models.items()}

@@ -59,15 +59,10 @@ def _of_groups(measured: pd.DataFrame, measure: str) -> pd.DataFrame:
     return rows.assign(group=rows["characteristic"].str.capitalize() + ": " + rows["group"].astype(str))
 
 
-def covariate_labels(values: pd.DataFrame) -> pd.DataFrame:
-    """Return the value of covariates with a column `label`, 'covariate: model', for `figures.paired_differences`."""
-    return values.assign(label=values["covariate"] + ": " + values["model"])
-
-
 def covariates_in_words(values: pd.DataFrame, model: str) -> DisplayText:
     """Return a sentence on what all covariates together (the only one, if there is one) are worth to a model.
 
-    Rows are as `evaluation.covariates.value_of_covariates` returns them, of one or more models.
+    Rows are as `evaluation.covariates.value_of_covariates` returns them.
     """
     own = values[values["model"] == model]
     row = (own[own["covariate"] == TOGETHER] if len(own) > 1 else own).iloc[0]
@@ -86,10 +81,7 @@ def covariates_in_words(values: pd.DataFrame, model: str) -> DisplayText:
 def training_sizes(results: Results, dataset: str, models: Sequence[str]) -> pd.DataFrame:
     """Return how many careers each model was fine-tuned on, from its manifest.
 
-    Args:
-        results: where models and predictions lie.
-        dataset: the data set.
-        models: short names, the same of the model and of its predictions.
+    Its short name is also that of its predictions.
 
     Returns:
         Columns `dataset`, `model` (what its predictions call it), `own` and `others` (training workers of the data set
@@ -148,25 +140,21 @@ def history_available(groups: pd.DataFrame) -> DisplayTable:
 
     Rows are as `evaluation.history_length.history_lengths_by_available` returns them.
     """
-    keys = ["model", "available"]
+    keys = ["model", "available", "available_label"]
     lengths = sorted({int(records) for records in groups["records"] if records != ALL})
     headings = {str(length): f"Last {length}" for length in lengths} | {ALL: "All"}
-    whole, shortest = (groups[groups["records"] == records] for records in (ALL, str(lengths[0])))
-    rows = groups[[*keys, "available_label"]].drop_duplicates(ignore_index=True)
-    rows = rows.merge(whole[[*keys, "transitions", "workers"]], on=keys, how="left")
-    for records, heading in headings.items():
-        part = groups.loc[groups["records"] == records, [*keys, "perplexity"]]
-        rows = rows.merge(part.rename(columns={"perplexity": heading}), on=keys, how="left")
-    shorter = [f"Last {length}" for length in lengths]
-    rows[shorter] = rows[shorter].apply(blank)
-    rows = rows.merge(shortest[[*keys, "difference", "difference_se"]], on=keys, how="left")
-    difference = f"{shorter[0]} {MINUS} all"
+    by_length = {records: part.set_index(keys) for records, part in groups.groupby("records")}
+    wide = pd.concat({heading: by_length[name]["perplexity"] for name, heading in headings.items()}, axis=1)
+    shorter, difference = [f"Last {length}" for length in lengths], f"Last {lengths[0]} {MINUS} all"
+    wide[shorter] = wide[shorter].apply(blank)
+    beside = by_length[str(lengths[0])][["difference", "difference_se"]]
+    rows = by_length[ALL][["transitions", "workers"]].join(wide).join(beside).reset_index()
     names = {
         "model": "Model", "available_label": "Records available", "transitions": "Transitions",
         "difference": difference, "difference_se": "TestSE",
     }  # fmt: skip
-    frame = rows.drop(columns=["available", "workers"]).rename(columns=names)
     formats = dict.fromkeys([*headings.values(), difference], ".2f") | {"TestSE": "({:.2f})"}
+    frame = rows.drop(columns=["available", "workers"]).rename(columns=names)
     return DisplayTable("tab-history-available", frame, rows["workers"], formats)
 
 
@@ -176,8 +164,7 @@ def horizon_perplexities(agreement: pd.DataFrame) -> DisplayTable:
     The difference and its interval are empty where paths were drawn: the logarithm of an average over them is too low
     on average, so the difference would favor direct predictions whatever the model.
 
-    Args:
-        agreement: as `evaluation.horizons.agreement_by_model` returns it.
+    Rows are as `evaluation.horizons.agreement_by_model` returns them.
     """
     empty = ("log_prob_difference", "test_se", "ci_low", "ci_high")
     rows = agreement.assign(**{name: blank(agreement[name], ~agreement["exact"]) for name in empty})
@@ -204,8 +191,7 @@ def horizon_sentence(agreement: pd.DataFrame) -> DisplayText:
     Models are counted whose interval tells. Those whose paths were drawn are named and not counted, as the difference
     favors direct predictions there whatever the model.
 
-    Args:
-        agreement: as `evaluation.horizons.agreement_by_model` returns it.
+    Rows are as `evaluation.horizons.agreement_by_model` returns them.
     """
     persons = int(agreement["workers"].min())
     exact = agreement[agreement["exact"]]
@@ -235,22 +221,19 @@ def before_and_after(periods: pd.DataFrame) -> DisplayTable:
     Rows are as `evaluation.structural_change.before_and_after` returns them.
     """
     keys, values = ["model", "period"], ["perplexity", "difference", "difference_se"]
-    rows = periods.groupby(keys, sort=False, as_index=False)["workers"].min()
-    for training, name in _TRAININGS.items():
-        part = periods.loc[periods["training"] == training, [*keys, *values]].set_index(keys)
-        rows = rows.join(part.add_suffix(f"_{name}"), on=keys)
-    shown = [name for name in rows if name not in (*keys, "workers")]
-    rows[shown] = rows[shown].apply(blank)
+    wide = periods.pivot(index=keys, columns="training", values=values)
+    wide.columns = [f"{name}_{_TRAININGS[training]}" for name, training in wide.columns]
+    for name in (f"{name}_{training}" for name in values for training in _TRAININGS.values()):
+        wide[name] = blank(wide[name]) if name in wide else ""
+    rows = periods.groupby(keys, sort=False)["workers"].min().to_frame().join(wide).reset_index()
     rows["period"] = rows["period"].str.replace("-", EN_DASH)
     return table("tab-structural-change", rows)
 
 
 def structural_change_sentence(periods: pd.DataFrame, last_year: int) -> DisplayText:
-    """Say for each model what the earlier end of training costs after it, against training on all years.
+    """Say for each model what the end of training with `last_year` costs after it, against training on all years.
 
-    Args:
-        periods: as `evaluation.structural_change.before_and_after` returns it.
-        last_year: of the training that ends early.
+    Rows are as `evaluation.structural_change.before_and_after` returns them.
 
     Raises:
         InputError: if no period begins with the year after it.

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from labor_llm.careers.panel import TRANSITION_TYPES
 from labor_llm.careers.predictions import Predictions
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
@@ -23,11 +22,8 @@ from labor_llm.exhibits.formatting import MINUS, DisplayTable, DisplayText, Labe
 
 NOT_COMPARABLE = "not comparable with"
 _KEYS = ["dataset", "model"]
-_ERRORS = {
-    "perplexity": ("Perplexity", ".2f"),
-    "test_se": ("TestSE", "({:.2f})"),
-    "train_se": ("TrainSE", "[{:.2f}]"),
-}
+_HEADINGS = {"perplexity": "Perplexity", "test_se": "TestSE", "train_se": "TrainSE"}
+_FORMATS = {"perplexity": ".2f", "test_se": "({:.2f})", "train_se": "[{:.2f}]"}
 _QUANTILES = (0.10, 0.25, 0.50, 0.75, 0.90)
 
 
@@ -44,11 +40,10 @@ def main_comparison(bootstrap: pd.DataFrame, labels: Labels = None) -> DisplayTa
         part = rows.set_index("model")
         counts = [int(part["transitions"].iloc[0]), int(part["workers"].iloc[0])]
         prefix = f"{(labels or {}).get(dataset, dataset)}: " if bootstrap["dataset"].nunique() > 1 else ""
-        for name, (heading, form) in _ERRORS.items():
-            if name in part:
-                below = counts if name == "perplexity" else ["", ""]
-                frame[prefix + heading] = pd.Series([*part[name].reindex(models), *below], dtype=object)
-                formats[prefix + heading] = form
+        for name in [name for name in _HEADINGS if name in part]:
+            below, heading = counts if name == "perplexity" else ["", ""], prefix + _HEADINGS[name]
+            frame[heading] = pd.Series([*part[name].reindex(models), *below], dtype=object)
+            formats[heading] = _FORMATS[name]
         persons.append(counts[1])
     return DisplayTable("tab-main-comparison", frame, min(persons), formats)
 
@@ -78,12 +73,11 @@ def transition_types(bootstrap: pd.DataFrame, labels: Labels = None) -> DisplayT
     """
     # One type that rests on too few could be computed from the others and the total, so none is shown then.
     enough = (bootstrap["workers"] >= MINIMUM_PERSONS).groupby(bootstrap["dataset"]).transform("all")
-    rows = bootstrap[_KEYS].drop_duplicates(ignore_index=True)
-    for kind in TRANSITION_TYPES:
-        part = bootstrap[bootstrap["transition_type"] == kind]
-        if len(part):
-            shown = {kind: part["perplexity"].where(enough), f"{kind}_se": part["test_se"].where(enough)}
-            rows = rows.merge(part[_KEYS].assign(**shown), on=_KEYS, how="left")
+    values = {"perplexity": "", "test_se": "_se"}
+    shown = bootstrap.assign(**{name: bootstrap[name].where(enough.to_numpy()) for name in values})
+    wide = shown.pivot(index=_KEYS, columns="transition_type", values=list(values))
+    wide.columns = [kind + values[name] for name, kind in wide.columns]
+    rows = bootstrap[_KEYS].drop_duplicates(ignore_index=True).join(wide, on=_KEYS)
     # Where nothing is shown, nothing rests on the smaller types, and the largest stands for the row.
     counts = bootstrap.groupby(_KEYS, sort=False)["workers"].agg(["min", "max"])
     rows["workers"] = counts["min"].where(counts["min"] >= MINIMUM_PERSONS, counts["max"]).to_numpy()
@@ -111,14 +105,10 @@ def beside_reference(
 ) -> DisplayTable:
     """Put each model's perplexity beside its paired difference to a reference model, which has none.
 
-    Args:
-        exhibit: id of the table.
-        bootstrap: as `evaluation.perplexity.bootstrap_perplexity` returns it.
-        differences: as `evaluation.perplexity.bootstrap_differences` returns it; without rows if there is no other
-            model.
-        described: `dataset`, `model` and what else the exhibit has a column for.
-        nats: whether the difference is of the mean log-probability of a transition (nats, above zero the model is
-            better) instead of the perplexity; for perplexities of other orders of magnitude.
+    From `evaluation.perplexity.bootstrap_perplexity` and `bootstrap_differences` there, which has no rows if there is
+    no other model; `described` has `dataset`, `model` and what else the exhibit has a column for. With `nats` the
+    difference is of the mean log-probability of a transition (above zero the model is better) instead of the
+    perplexity: for perplexities of other orders of magnitude.
     """
     values = {
         ("log_prob_" if nats else "") + name: f"paired_{name}"

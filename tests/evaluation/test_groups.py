@@ -116,7 +116,7 @@ def test_tasks_are_on_shared_transitions_and_the_rest_is_left_out(
     assert set(got.loc[got["measure"] == "auc", "model"]) == {"chain"}
     alike = CareerPanel(frame.assign(ethnicity="white", education="college"), women.outcomes, women.survey)
     none, left_out = group_performance([plain], [alike], draws=20)
-    assert (len(none), tuple(none), len(left_out)) == (0, COLUMNS, 4)
+    assert (len(none), tuple(none), len(left_out)) == (0, COLUMNS, 5)
 
 
 def test_probability_zero_is_infinite_in_its_group_only(chain_panel: CareerPanel, chain_model: type) -> None:

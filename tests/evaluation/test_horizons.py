@@ -59,8 +59,8 @@ def test_a_model_that_answers_some_questions_is_held_against_their_truth(
 ) -> None:
     some = chain_panel.restrict(chain_panel.workers[:60])
     asked = drawn_questions(some, [2], 60, seed=1)
-    oracle = horizon_pairs([chain_model(name="oracle")], some, asked, paths=8)
     few = {2: draw_questions(asked[2], 20, seed=1)}
+    oracle = horizon_pairs([chain_model(name="oracle")], some, asked, paths=8)
     warm = horizon_pairs([chain_model(heat=3.0, name="warm")], some, few, paths=8)
     truth = truth_by_model(oracle + warm, "oracle", draws=30).set_index("model")
     same = oracle[0].compounded
@@ -153,9 +153,8 @@ def test_agreement_by_hand() -> None:
     space = OutcomeSpace(("10", "11"), ("A", "B"))
     first = Predictions("d", table, space, np.log(np.full((2, 2), 0.5)).astype(np.float32))
     other = np.array([[0.8, 0.2], [0.1, 0.9]])
-    second = Predictions(
-        "c", table.assign(log_prob=np.log([0.8, 0.9])), space, np.log(other).astype(np.float32)
-    )
+    realised = table.assign(log_prob=np.log([0.8, 0.9]))
+    second = Predictions("c", realised, space, np.log(other).astype(np.float32))
     got = horizon_agreement(first, second, draws=10)
     assert got["total_variation"] == pytest.approx((0.3 + 0.4) / 2, rel=1e-6)
     expected = np.mean([np.sum(0.5 * np.log(0.5 / row)) for row in other])

@@ -166,14 +166,12 @@ def values(names: tuple[str, ...] = ("gender", TOGETHER)) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def test_the_value_of_covariates_as_table_figure_labels_and_sentence() -> None:
+def test_the_value_of_covariates_as_table_and_sentence() -> None:
     shown = table("tab-value-of-covariates", values())
     assert shown.frame[["Covariate", "Model"]].to_numpy().tolist() == [
         ["gender", "m"], [TOGETHER, "m"], ["gender", "n"], [TOGETHER, "n"],
     ]  # fmt: skip
     assert shown.persons.tolist() == [40] * 4
-    labelled = studies.covariate_labels(values())
-    assert labelled["label"].tolist()[:2] == ["gender: m", f"{TOGETHER}: m"]
     assert studies.covariates_in_words(values(), "n").words == (
         "With all of them exchanged the perplexity of n is higher than that with the workers' own: the difference is "
         "+0.50 with a standard error of 0.10, over 1,200 transitions of 40 workers and 3 permutations."
