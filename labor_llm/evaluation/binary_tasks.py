@@ -146,8 +146,8 @@ def shared_events(
             if task.title not in (STAY, *panel.outcomes.codes):
                 left_out.append(LeftOut(dataset, task.label, "", NO_STATE))
                 continue
-            able, without = answering(models, named_column(task.title))
-            left_out += [LeftOut(dataset, task.label, name, reason) for name, reason in without.items()]
+            able, without = answering(models, named_column(task.title), task.label)
+            left_out += without
             if not able:
                 left_out.append(LeftOut(dataset, task.label, "", NO_MODEL))
                 continue

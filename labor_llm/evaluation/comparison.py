@@ -225,35 +225,21 @@ def realised(predictions: Predictions, name: str) -> Predictions:
     return Predictions(name, predictions.table.assign(log_valid_mass=np.nan), predictions.outcomes)
 
 
-def scored_in_full(predictions: Sequence[Predictions]) -> list[Predictions]:
-    """Return the predictions on the transitions for which every model of a data set scored every title.
-
-    Raises:
-        MismatchError: if a data set has no such transition.
-    """
-    found = [keys_of(prediction.table[prediction.scored_in_full]) for prediction in predictions]
-    return _on_shared(predictions, found, "scored every title for", "Score all titles of the same workers.")
-
-
-def in_common(predictions: Sequence[Predictions]) -> list[Predictions]:
-    """Return the predictions on the transitions that every model of a data set predicts.
+def in_common(predictions: Sequence[Predictions], all_titles: bool = False) -> list[Predictions]:
+    """Return the predictions on the transitions that every model of a data set predicts, or scored all titles for.
 
     For models of which some were asked for a random part of the test workers only.
 
     Raises:
         MismatchError: if a data set has no such transition.
     """
-    found = [keys_of(prediction.table) for prediction in predictions]
-    return _on_shared(predictions, found, "predict", "Draw the workers with the same seed.")
-
-
-def _on_shared(
-    predictions: Sequence[Predictions], found: Sequence[pd.MultiIndex], did: str, remedy: str
-) -> list[Predictions]:
-    """Return the predictions on those of their transitions that all models of a data set have found."""
+    did, remedy = "predict", "Draw the workers with the same seed."
+    if all_titles:
+        did, remedy = "scored every title for", "Score all titles of the same workers."
     shared: dict[str, pd.MultiIndex] = {}
-    for prediction, keys in zip(predictions, found, strict=True):
-        shared[prediction.dataset] = shared.get(prediction.dataset, keys).intersection(keys)
+    for each in predictions:
+        keys = keys_of(each.table[each.scored_in_full] if all_titles else each.table)
+        shared[each.dataset] = shared.get(each.dataset, keys).intersection(keys)
     for dataset, keys in shared.items():
         if keys.empty:
             raise MismatchError(f"{dataset}: the models {did} no transition in common. {remedy}")
@@ -263,46 +249,49 @@ def _on_shared(
 def with_all_titles(predictions: Sequence[Predictions]) -> tuple[list[Predictions], list[LeftOut]]:
     """Return the predictions that hold exact scores of every title, each data set's on shared transitions.
 
-    Returns:
-        The predictions, data set by data set; and the models left out, with the reason.
+    And the models left out, with the reason.
 
     Raises:
         MismatchError: if models scored every title for no transition in common.
     """
     kept, left_out = [], []
-    for dataset, models in by_dataset(predictions).items():
+    for models in by_dataset(predictions).values():
         found, without = answering(models)
         kept += found
-        left_out += [LeftOut(dataset, "", name, reason) for name, reason in without.items()]
+        left_out += without
     return kept, left_out
 
 
 def answering(
-    predictions: Sequence[Predictions], named: str | None = None
-) -> tuple[list[Predictions], dict[str, str]]:
-    """Return the models that scored every title, on their shared transitions, and by name why others cannot be used.
+    predictions: Sequence[Predictions], named: str | None = None, what: str = ""
+) -> tuple[list[Predictions], list[LeftOut]]:
+    """Return the models that scored every title, on their shared transitions, and why others cannot be used.
 
     Args:
         predictions: of one data set.
         named: column of a named title's log-probability, which stands for the scores of every title.
+        what: they are to answer.
 
     Raises:
         MismatchError: if they have no such transition in common.
     """
-    without, partial = {}, []
+    found, partial, without = [], [], []
     for model in predictions:
-        if named in model.table.columns:
-            continue
-        if model.log_probs is None or not len(model.log_probs):
-            without[model.model] = NOT_SCORED
-        elif model.upper is not None and not np.array_equal(model.upper, model.log_probs):
-            without[model.model] = LEFT_OPEN
+        reason = ""
+        if named not in model.table.columns:
+            if model.log_probs is None or not len(model.log_probs):
+                reason = NOT_SCORED
+            elif model.upper is not None and not np.array_equal(model.upper, model.log_probs):
+                reason = LEFT_OPEN
+            else:
+                partial.append(model)
+        if reason:
+            without.append(LeftOut(model.dataset, what, model.model, reason))
         else:
-            partial.append(model)
-    found = [model for model in predictions if model.model not in without]
+            found.append(model)
     if not partial:
         return found, without
-    shared = keys_of(scored_in_full(partial)[0].table)
+    shared = keys_of(in_common(partial, all_titles=True)[0].table)
     for position, model in enumerate(found):
         rows = keys_of(model.table).isin(shared)
         if rows.sum() != len(shared):

@@ -104,7 +104,7 @@ class Exhibits:
                 nothing is written.
         """
         if isinstance(shown, DisplayText):
-            return self.text("{words}", persons=shown.persons, words=shown.words)
+            return self.text(shown.words, persons=shown.persons)
         is_table = isinstance(shown, DisplayTable)
         entry = find_exhibit(exhibit or shown.exhibit, "table" if is_table else "figure")
         variant = "-".join(part for part in (self.dataset, self.model) if part and entry.variants)
@@ -113,21 +113,14 @@ class Exhibits:
             shown, entry, {"label": entry.label(variant), **texts}
         )
 
-    def text(self, template: str, *, persons: Persons, **numbers: object) -> Display:
-        """Return a paragraph of Markdown with computed numbers in it.
-
-        Args:
-            template: Markdown; `{name}` or `{name:.2f}` stand for the numbers.
-            persons: persons behind the numbers, or `'none'`.
-            **numbers: one value for each name in the template.
+    def text(self, words: str, *, persons: Persons) -> Display:
+        """Return a paragraph of words, in which no markup is meant.
 
         Raises:
-            InputError: if a name has no number or a number no name, or too few persons stand behind them.
+            InputError: if too few persons stand behind the numbers in it (`'none'` if there are no such numbers).
         """
         require_enough_persons(persons, ["numbers in a text"], "show.text")
-        return Display(
-            fill(template, numbers, "show.text", escape=True), fill(template, numbers, "show.text")
-        )
+        return Display(markdown=escape_markdown(words), plain=words)
 
     def record(
         self, name: str, numbers: Mapping[str, object], *, persons: Persons, decimals: int = 3
@@ -236,7 +229,7 @@ def read_numbers(exhibits: Path) -> dict[str, str]:
     return {key: text for key, (text, _) in found.items()}
 
 
-def fill(template: str, numbers: Mapping[str, object], where: str, escape: bool = False) -> str:
+def fill(template: str, numbers: Mapping[str, object], where: str) -> str:
     """Return a template with its `{name}` and `{name:format}` filled; every number must be used.
 
     Raises:
@@ -251,10 +244,9 @@ def fill(template: str, numbers: Mapping[str, object], where: str, escape: bool 
             raise InputError(f"{where}: no number for {{{name}}} in the text {template[:60]!r}.")
         used.add(name)
         try:
-            text = format_value(numbers[name], spec or None)
+            filled += format_value(numbers[name], spec or None)
         except ValueError as error:
             raise InputError(f"{where}: format {spec!r} does not fit {name}={numbers[name]!r}.") from error
-        filled += escape_markdown(text) if escape else text
     _refuse_unknown(numbers, used, where)
     return filled
 

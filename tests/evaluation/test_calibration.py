@@ -125,12 +125,6 @@ def test_recalibration_agrees_with_statsmodels() -> None:
     np.testing.assert_allclose(got[["intercept_se", "slope_se"]].astype(float), expected.bse, rtol=1e-5)
 
 
-def test_slope_is_the_heat_of_the_model() -> None:
-    got = recalibration([made_events(600, heat=2.0)]).iloc[0]
-    assert got["slope"] == pytest.approx(2.0, abs=3 * got["slope_se"])
-    assert got["slope_se"] < 0.24
-
-
 def test_what_cannot_be_recalibrated_is_stated() -> None:
     events = made_events(30)
     events.probabilities[3, 0] = 0.0

@@ -5,7 +5,7 @@ import pytest
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.predictions import Predictions
 from labor_llm.errors import InputError, MismatchError
-from labor_llm.evaluation.comparison import compare, groups, in_common, scored_in_full
+from labor_llm.evaluation.comparison import compare, groups, in_common
 
 OUTCOMES = OutcomeSpace(("1", "2"), ("Cooks", "Bakers"))
 
@@ -24,12 +24,12 @@ def _predictions(model: str, full: list[bool]) -> Predictions:
 
 def test_transitions_that_all_models_scored_in_full_are_kept_with_their_rows_of_the_matrix() -> None:
     two = _predictions("two", [False, True, True, True])
-    for one in scored_in_full([_predictions("one", [True, True, True, False]), two]):
+    for one in in_common([_predictions("one", [True, True, True, False]), two], all_titles=True):
         assert one.table["log_prob"].tolist() == [-2.0, -3.0]
         assert one.log_probs is not None
         assert one.log_probs[:, 0].tolist() == [-2.0, -3.0]
     with pytest.raises(MismatchError, match="for no transition in common"):
-        scored_in_full([_predictions("one", [True, False, False, False]), two])
+        in_common([_predictions("one", [True, False, False, False]), two], all_titles=True)
 
 
 def test_models_in_any_order_of_rows_are_columns_of_one_table() -> None:

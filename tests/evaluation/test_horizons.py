@@ -1,4 +1,4 @@
-"""Tables over several models and horizons, on the chain whose powers are known and on the market."""
+"""Tables over several models and horizons, on the chain whose powers are known."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from labor_llm.baselines.oracle import Oracle
 from labor_llm.careers.horizons import (
     HorizonPair,
     compounded_predictions,
     direct_predictions,
     draw_questions,
     drawn_questions,
-    horizon_questions,
 )
 from labor_llm.careers.occupations import OutcomeSpace
-from labor_llm.careers.panel import CareerPanel, career_panel, transitions
+from labor_llm.careers.panel import CareerPanel, transitions
 from labor_llm.careers.predictions import Predictions, from_matrix
 from labor_llm.errors import MismatchError
 from labor_llm.evaluation.comparison import keys_of
@@ -27,8 +25,6 @@ from labor_llm.evaluation.horizons import (
     stay_bins,
     truth_by_model,
 )
-from labor_llm.simulation.careers import NLSY79, simulate_careers
-from labor_llm.simulation.market import Market
 
 
 def test_the_true_model_compounded_is_the_truth(chain_panel: CareerPanel, chain_model: type) -> None:
@@ -115,32 +111,6 @@ def test_bins_hold_eleven_workers_and_all_questions(chain_panel: CareerPanel, ch
     means = (got[["direct", "compounded"]].mul(got["questions"], axis=0)).sum() / 60
     assert means["direct"] == pytest.approx(np.diag(matrix)[origin].mean(), abs=1e-6)
     assert means["compounded"] == pytest.approx(np.diag(matrix @ matrix)[origin].mean(), abs=1e-6)
-
-
-def test_compounded_truth_predicts_what_happens_better_than_direct() -> None:
-    groups = {"10": "Clerical", "11": "Clerical", "40": "Service", "70": "Trades"}
-    codes = (*groups, "unemployed", "out_of_labor_force", "education")
-    space = OutcomeSpace(codes, codes)
-    market = Market(5, outcomes=space, groups=groups)
-    frame = simulate_careers(market, 150, NLSY79, seed=1)
-    panel = career_panel(frame[frame["year"] <= 1990], space, "simulated")
-    questions = horizon_questions(panel)
-    questions = questions[questions["origin_year"] >= 1982]
-    direct = direct_predictions(Oracle(market), panel, questions)
-    compounded = compounded_predictions(Oracle(market), panel, questions)
-    got = horizon_agreement(direct, compounded, draws=300)
-    # In a market whose careers move once a year, one step of two years is not what happens.
-    assert got["log_prob_difference"] < -2 * got["test_se"]
-    assert got["compounded_perplexity"] < got["direct_perplexity"]
-    same = Predictions("same", compounded.table, space, compounded.log_probs)
-    got = horizon_agreement(compounded, same, draws=50)
-    names = ["total_variation", "kl_direct_compounded", "log_prob_difference", "correlation"]
-    assert [got[name] for name in names] == pytest.approx([0.0, 0.0, 0.0, 1.0])
-    truth = horizon_agreement(compounded, direct, draws=300)
-    # What is lost on the careers estimates the divergence, within four standard errors.
-    assert truth["log_prob_difference"] == pytest.approx(
-        truth["kl_direct_compounded"], abs=4 * truth["test_se"]
-    )
 
 
 def test_agreement_by_hand() -> None:

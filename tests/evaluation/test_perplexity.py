@@ -13,7 +13,7 @@ import pytest
 import scipy.stats
 from hypothesis import given
 
-from labor_llm.baselines.frequencies import EmpiricalTransitions, transition_counts
+from labor_llm.baselines.frequencies import transition_counts
 from labor_llm.baselines.registry import fit_baselines, refit_baselines
 from labor_llm.careers.horizons import NextJobModel
 from labor_llm.careers.occupations import OutcomeSpace
@@ -234,7 +234,7 @@ def test_families_are_resampled_where_the_tables_have_them_and_refused_where_not
 
 def test_families_of_a_converted_psid_are_resampled_and_no_others(tmp_path: Path) -> None:
     results = Results(tmp_path)
-    convert_dataset(results, "psid", DatasetSource(reader="psid", simulated_workers=100))
+    convert_dataset(results, "psid", DatasetSource(reader="psid", simulated_workers=110))
     convert_dataset(results, "wage_panel")
     predictions = []
     for dataset in ("psid", "wage_panel"):
@@ -305,41 +305,23 @@ def test_train_errors_stand_beside_test_errors_of_refitted_models_alone(
     unpaired = with_train_errors(differences, refits[:1], reference)
     assert unpaired[["train_se", "total_se"]].isna().all(axis=None)
     pd.testing.assert_frame_equal(unpaired[differences.columns], differences)
+    twin = [Predictions("Twin", each.table, each.outcomes) for each in refits[1]]
+    same = with_train_errors(
+        bootstrap_differences([second, twin[0]], reference, 50), [refits[1], twin], reference
+    )
+    assert same["train_se"].tolist() == [0.0]
+    with pytest.raises(
+        InputError, match="2 refits of 'Empirical transitions', 3 of the reference 'Second-order"
+    ):
+        with_train_errors(differences, [refits[0][:2], refits[1]], reference)
+    with pytest.raises(InputError, match="1 refits given; give at least two, of one model"):
+        with_train_errors(table, [refits[0][:1]])
     # Without any a table stays as it is, and an infinite one has no error.
     assert with_train_errors(differences, []) is differences
     assert refits_in_words([]) == "no model was refitted"
     refits[0][1].table.loc[0, "log_prob"] = -np.inf
     infinite = with_train_errors(bootstrap_perplexity([first], 20), refits[:1])
     assert infinite[["train_se", "total_se"]].isna().all(axis=None)
-
-
-def test_differences_are_paired_by_refit(chain_panel: CareerPanel, tmp_path: Path) -> None:
-    def empirical(train: CareerPanel, validation: CareerPanel) -> EmpiricalTransitions:
-        return EmpiricalTransitions("empirical", smoothings=["additive"]).fit(train, validation)
-
-    def smoother(train: CareerPanel, validation: CareerPanel) -> EmpiricalTransitions:
-        return EmpiricalTransitions("backed off", smoothings=["back_off"]).fit(train, validation)
-
-    splits = split_workers(chain_panel, seed=1)
-    parts = [chain_panel.split(splits, name) for name in ("train", "validation", "test")]
-    refits = [training_refits(fit, *parts, 8, tmp_path / fit.__name__) for fit in (empirical, smoother)]
-    models = [fit(*parts[:2]).predict(parts[2]) for fit in (empirical, smoother)]
-    reference = {"chain": "empirical"}
-    paired = with_train_errors(bootstrap_differences(models, reference, draws=50), refits, reference).iloc[0]
-    alone = with_train_errors(bootstrap_perplexity(models, draws=50), refits)["train_se"]
-    assert paired["train_se"] < np.hypot(*alone)
-    assert paired["total_se"] == pytest.approx(np.hypot(paired["test_se"], paired["train_se"]))
-    again = [_named(refit, "twin") for refit in refits[0]]
-    twin = bootstrap_differences([models[0], _named(models[0], "twin")], reference, draws=50)
-    assert with_train_errors(twin, [refits[0], again], reference)["train_se"].tolist() == [0.0]
-    with pytest.raises(InputError, match="8 refits of 'backed off', 5 of the reference 'empirical'"):
-        with_train_errors(bootstrap_differences(models, reference, 50), [refits[0][:5], refits[1]], reference)
-    with pytest.raises(InputError, match="1 refits given; give at least two, of one model"):
-        with_train_errors(twin, [refits[0][:1]])
-
-
-def _named(prediction: Predictions, name: str) -> Predictions:
-    return Predictions(name, prediction.table, prediction.outcomes)
 
 
 def test_total_error_is_that_of_new_samples_and_train_se_errs_on_the_safe_side(
@@ -359,7 +341,7 @@ def test_total_error_is_that_of_new_samples_and_train_se_errs_on_the_safe_side(
     total = perplexities(rng.multinomial(300, chances, size=20_000) / 300).std()
     fitting_alone = perplexities(chances).std()
     found = []
-    for seed in range(8):
+    for seed in range(5):
         panel = panel_of_chain(600, seed=seed, records=(1, 2))
         train, test = panel.restrict(panel.workers[:300]), panel.restrict(panel.workers[300:])
         refits = training_refits(counted, train, train, test, 12, tmp_path / str(seed))

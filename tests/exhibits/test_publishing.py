@@ -20,7 +20,7 @@ from labor_llm.exhibits import data, figures, studies, tables
 from labor_llm.exhibits.catalogue import read_catalogue
 from labor_llm.exhibits.figures import learning_curve
 from labor_llm.exhibits.formatting import DisplayTable, DisplayText, table
-from labor_llm.exhibits.publishing import Display, Exhibits, open_chapter, read_numbers
+from labor_llm.exhibits.publishing import Display, Exhibits, fill, open_chapter, read_numbers
 from labor_llm.store.artefacts import writing
 from labor_llm.store.results import Results
 
@@ -158,17 +158,15 @@ def test_a_table_may_be_shown_as_another_exhibit(show, folder: Path) -> None:
     assert [path.stem for path in folder.glob("*.csv")] == ["tab-value-of-fine-tuning"]
 
 
-def test_a_sentence_with_numbers(tmp_path: Path) -> None:
-    show = Exhibits(Results(tmp_path))
-    got = show.text(
-        "**{name}** has {value:.2f} of {count}.", persons=20, name="a_b", value=-1.234, count=5000
-    )
-    assert got.markdown == "**a\\_b** has \u22121.23 of 5,000."
-    with pytest.raises(InputError, match=re.escape("{other}")):
-        show.text("{other}", persons=20, value=1)
-    assert show(DisplayText("of {a_b}", 20)).markdown == "of \\{a\\_b\\}"
+def test_a_sentence_is_escaped_and_captions_take_numbers(tmp_path: Path) -> None:
+    sentence = Exhibits(Results(tmp_path))
+    got = sentence(DisplayText("of {a_b}", 20))
+    assert (got.markdown, got.plain) == ("of \\{a\\_b\\}", "of {a_b}")
     with pytest.raises(InputError, match="fewer than 11"):
-        show(DisplayText("of few", 10))
+        sentence.text("of few", persons=10)
+    assert fill("{a} of {b:.1f}", {"a": 5000, "b": -1.23}, "here") == "5,000 of \u22121.2"
+    with pytest.raises(InputError, match=re.escape("here: no number for {other}")):
+        fill("{other}", {"a": 1}, "here")
 
 
 def test_numbers_for_prose_keep_full_precision_and_are_read_back_as_text(tmp_path: Path) -> None:
