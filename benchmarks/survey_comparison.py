@@ -15,8 +15,9 @@ holds aggregates only, and a chapter of the book shows it.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,16 @@ from labor_llm.baselines.registry import BASELINES, Baseline, new_baseline
 from labor_llm.careers.panel import CareerPanel, read_panel, split_workers, write_panel
 from labor_llm.careers.predictions import Predictions, read_predictions, write_predictions
 from labor_llm.careers.samples import training_careers
+from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError, LaborLLMError, MismatchError
-from labor_llm.exhibits.report import StoredComparison, store_comparison
+from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity
+from labor_llm.exhibits.report import read_comparison
 from labor_llm.finetuning.fit import fine_tune
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.scoring.careers import score_panel
 from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.simulation.files.writing import CROSSWALKS, RAW, write_simulated_survey
-from labor_llm.store.artefacts import verify
+from labor_llm.store.artefacts import verify, writing
 from labor_llm.store.staleness import code_checksum
 from labor_llm.surveys.conversion import SURVEYS, convert_survey
 
@@ -53,6 +56,8 @@ CAREER = CareerSettings(
     weight_decay=0.3,
 )  # fmt: skip
 TRANSFER = "CAREER, transfer"
+# Of the bootstrap samples.
+DRAWS_SEED = 1
 BASE, LABEL = "smollm2-135m-instruct", "SmolLM2-135M"
 PACKAGES = ("labor_llm", "numpy", "pandas", "scikit-learn", "torch", "transformers")
 
@@ -149,7 +154,7 @@ def all_predictions(arguments: argparse.Namespace) -> list[Predictions]:
     return results
 
 
-def stored(arguments: argparse.Namespace, predictions: list[Predictions]) -> StoredComparison:
+def store(arguments: argparse.Namespace, predictions: list[Predictions]) -> None:
     """Compare the models with the fine-tuned one, and store what is no person's."""
     panel, splits = sampled_panel(arguments)
     workers = {split: len(panel.split(splits, split).workers) for split in SPLITS}
@@ -161,7 +166,34 @@ def stored(arguments: argparse.Namespace, predictions: list[Predictions]) -> Sto
     }
     told = ("base", "simulated", "epochs", "learning_rate", "batch_size", "seed")
     about |= {name: getattr(arguments, name) for name in told}
-    return store_comparison(arguments.store, predictions, fine_tuned(arguments), about, arguments.draws)
+    store_comparison(arguments.store, predictions, fine_tuned(arguments), about, arguments.draws)
+
+
+def store_comparison(
+    folder: Path, predictions: Sequence[Predictions], reference: str, about: Mapping[str, Any], draws: int
+) -> None:
+    """Compare models with a reference on the same transitions, and store the aggregates and what they depend on.
+
+    Raises:
+        InputError: if a number would rest on fewer than 11 workers; and as `bootstrap_differences`.
+    """
+    tables = {
+        "perplexity": bootstrap_perplexity(predictions, draws, DRAWS_SEED),
+        "by_type": bootstrap_perplexity(predictions, draws, DRAWS_SEED, by="transition_type"),
+        "differences": bootstrap_differences(predictions, reference, draws, DRAWS_SEED),
+    }
+    for name, rows in tables.items():
+        # Not left out: the number of one group follows from those of all others and the total.
+        if (fewest := int(rows["workers"].min())) < MINIMUM_PERSONS:
+            raise InputError(
+                f"{name}: a number rests on {fewest} workers; {MINIMUM_PERSONS} or more must stand behind each. "
+                "Compare the models on more test workers."
+            )
+    told = {**about, "reference": reference, "draws": draws}
+    with writing(folder, {"tables": list(tables)}) as aside:
+        for name, rows in tables.items():
+            rows.to_csv(aside / f"{name}.csv", index=False)
+        (aside / "about.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
 def _baseline_predictions(
@@ -235,9 +267,10 @@ def main() -> None:
     parser.add_argument("--store", type=Path, required=True, help="folder for the aggregates")
     arguments = parser.parse_args()
     try:
-        comparison = stored(arguments, all_predictions(arguments))
+        store(arguments, all_predictions(arguments))
     except LaborLLMError as error:
         sys.exit(f"survey_comparison: {error}")
+    comparison = read_comparison(arguments.store)
     for table in (comparison.perplexity, comparison.by_type, comparison.differences):
         print(f"\n{table.round(3).to_string(index=False)}")
 

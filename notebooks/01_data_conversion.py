@@ -70,6 +70,7 @@ show(models.split_description(careers, splits))
 
 # %%
 show.text(
-    "The panel has {records:,} records of {workers:,} workers and is stored with the checksum of each of its files.",
-    persons=len(careers.workers), records=len(careers.frame), workers=len(careers.workers),
+    f"The panel has {len(careers.frame):,} records of {len(careers.workers):,} workers and is stored with the checksum of "
+    "each of its files.",
+    persons=len(careers.workers),
 )

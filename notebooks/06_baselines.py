@@ -69,8 +69,8 @@ write_all_predictions(folders, dataset, predictions | oracle.known_probabilities
 
 # %%
 show.text(
-    "{models} predictions for {transitions:,} transitions of {workers:,} test workers are stored.",
-    persons=len(test.workers), models=len(predictions), transitions=len(test.frame), workers=len(test.workers),
+    f"{len(predictions)} predictions for {len(test.frame):,} transitions of {len(test.workers):,} test workers are stored.",
+    persons=len(test.workers),
 )
 
 # %% [markdown]

@@ -44,6 +44,7 @@ from labor_llm.baselines.registry import BASELINES
 from labor_llm.careers.predictions import model_labels, read_all_predictions
 from labor_llm.evaluation import perplexity
 from labor_llm.exhibits import figures, publishing, report, tables
+from labor_llm.exhibits.formatting import table
 
 folders, show = publishing.open_chapter(results, **bootstrap)
 predictions = read_all_predictions(folders, datasets, models, optional=[ORACLE, *partial])
@@ -65,7 +66,8 @@ show(tables.main_comparison(scores, names), refits=perplexity.refits_in_words(re
 references = report.best_baselines(scores, [label for model, label in labels.items() if model in BASELINES])
 paired = perplexity.bootstrap_differences(predictions, references, **bootstrap)
 differences = perplexity.with_train_errors(paired, refits, references)
-show(tables.paired_differences(differences, names), refits=perplexity.refits_in_words(refits))
+labelled = tables.difference_labels(differences)
+show(table("tab-paired-differences", labelled, names), refits=perplexity.refits_in_words(refits))
 
 # %% [markdown]
 # In the figure the model off the shelf is left out, as its distance would push all others onto the line.

@@ -42,9 +42,10 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 from labor_llm.careers.predictions import read_all_predictions
 from labor_llm.evaluation import comparison, perplexity
 from labor_llm.exhibits import figures, publishing, report, tables
+from labor_llm.exhibits.formatting import format_value
 
 folders, show = publishing.open_chapter(results)
-predictions = comparison.scored_in_full(read_all_predictions(folders, datasets, [off_the_shelf, fine_tuned]))
+predictions = comparison.in_common(read_all_predictions(folders, datasets, [off_the_shelf, fine_tuned]), all_titles=True)
 
 # %%
 masses = tables.valid_mass_quantiles(predictions)
@@ -53,11 +54,11 @@ normalised = perplexity.bootstrap_perplexity(predictions, **bootstrap, normalise
 show(tables.value_of_fine_tuning(unnormalised, normalised, masses))
 
 # %%
+workers, transitions = (int(normalised[name].min()) for name in ("workers", "transitions"))
+before, after = (format_value(mass, ".2g") for mass in masses["mean"].iloc[:2])
 show.text(
-    "Every title was scored with both models for {transitions:,} transitions of {workers:,} test workers. Off the shelf the model "
-    "puts {before:.2g} of its probability on valid titles, fine-tuned {after:.2g}, on average.",
-    persons=int(normalised["workers"].min()), transitions=int(normalised["transitions"].min()),
-    workers=int(normalised["workers"].min()), before=masses["mean"].iloc[0], after=masses["mean"].iloc[1],
+    f"Every title was scored with both models for {transitions:,} transitions of {workers:,} test workers. Off the shelf the "
+    f"model puts {before} of its probability on valid titles, fine-tuned {after}, on average.", persons=workers,
 )
 
 # %%
@@ -79,10 +80,10 @@ differences = perplexity.bootstrap_differences(realised, realised[0].model, **bo
 show(tables.beside_reference("tab-prompts", compared, differences, nats=True))
 
 # %%
+first = compared.iloc[0]
 show.text(
-    "On the first data set {transitions:,} transitions of {workers:,} test workers are compared.",
-    persons=int(compared["workers"].iloc[0]), transitions=int(compared["transitions"].iloc[0]),
-    workers=int(compared["workers"].iloc[0]),
+    f"On the first data set {first['transitions']:,} transitions of {first['workers']:,} test workers are compared.",
+    persons=int(first["workers"]),
 )
 
 # %% tags=["remove-cell"]

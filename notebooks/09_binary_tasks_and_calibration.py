@@ -33,17 +33,26 @@
 
 # %% tags=["parameters"]
 datasets: list[str] = ["wage_panel"]  # data sets
-models: list[str] = ["empirical-transitions", "multinomial-logit", "smollm2-off-the-shelf", "smollm2-fine-tuned"]  # in the order of the tables
+models: list[str] = [
+    "empirical-transitions",
+    "multinomial-logit",
+    "smollm2-off-the-shelf",
+    "smollm2-fine-tuned",
+]  # in the order of the tables
 partial: list[str] = []  # models that some of the data sets do without
 fine_tuned: str = "smollm2-fine-tuned"  # the model that the text is about
-bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and their seed, also of the simulated perfect model
+bootstrap: dict = {
+    "draws": 1000,
+    "seed": 1,
+}  # samples of test workers, and their seed, also of the simulated perfect model
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
 from labor_llm.baselines import oracle, registry
 from labor_llm.careers.predictions import model_labels, read_all_predictions
-from labor_llm.evaluation import binary_tasks, calibration, comparison, distribution_calibration, ranking
+from labor_llm.evaluation import binary_tasks, calibration, comparison, distribution_calibration
 from labor_llm.exhibits import data, figures, publishing, tables
+from labor_llm.exhibits.formatting import table
 from labor_llm.workflow.datasets import open_datasets
 
 # %%
@@ -69,7 +78,7 @@ show(tables.left_out_in_words(left_out, names))
 # part of the AUC of these two tasks is persistence.
 
 # %%
-show(tables.task_areas(ranking.bootstrap_auc(events, **bootstrap), names))
+show(table("tab-binary-tasks", binary_tasks.bootstrap_auc(events, **bootstrap), names))
 
 # %% [markdown]
 # Differences between models are much better known than each AUC alone, as all models are judged on the same samples. The yardstick
@@ -77,8 +86,8 @@ show(tables.task_areas(ranking.bootstrap_auc(events, **bootstrap), names))
 
 # %%
 baselines = [label for model, label in labels.items() if model in registry.BASELINES]
-differences = ranking.differences_to_best(events, baselines, **bootstrap)
-show(tables.area_differences(differences, names))
+differences = binary_tasks.differences_to_best(events, baselines, **bootstrap)
+show(table("tab-auc-differences", differences, names))
 
 # %%
 show(tables.model_in_words(differences, labels[fine_tuned], names))
@@ -114,6 +123,6 @@ complete, without = comparison.with_all_titles(predictions)
 show(tables.left_out_in_words(without, names))
 
 # %%
-groups = data.groups_by_dataset(panels)
+groups = {panel.dataset: data.occupation_groups(panel) for panel in panels}
 measured = distribution_calibration.distribution_calibration(complete, groups, **bootstrap)
-show(tables.distribution_table(measured, names))
+show(table("tab-distribution-calibration", measured, names))

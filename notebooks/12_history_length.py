@@ -48,15 +48,15 @@ bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and the
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.careers.histories import workers_with_history
+from labor_llm.baselines.registry import fit_baselines_again, predict_baselines
 from labor_llm.evaluation import history_length
 from labor_llm.exhibits import figures, publishing, studies
 from labor_llm.scoring import last_records, settings
-from labor_llm.workflow.datasets import open_dataset
+from labor_llm.workflow import datasets
 
 folders, show = publishing.open_chapter(results, dataset, **bootstrap)
-careers, splits = open_dataset(folders, dataset)
-test = workers_with_history(careers.split(splits, "test"), max(lengths), workers, bootstrap["seed"])
+careers, splits = datasets.open_dataset(folders, dataset)
+test = datasets.drawn_test_workers(careers, splits, workers, bootstrap["seed"], records=max(lengths))
 
 # %% [markdown]
 # The language model scores the titles that occurred. What it has scored is stored, and read when the chapter is run again.
@@ -65,8 +65,8 @@ test = workers_with_history(careers.split(splits, "test"), max(lengths), workers
 realised = settings.ScoringSettings(titles="realised", dtype=dtype, quantization=quantization)
 scored = last_records.score_windows(test, lengths, model, label, folders.history(dataset, name), realised,
                                     inputs={"panel": folders.panel(dataset)})
-others = history_length.baselines_by_length(baselines, careers, splits, folders, test, lengths)
-predictions = {label: scored} | others
+fitted = fit_baselines_again(baselines, careers, splits, folders)
+predictions = {label: scored} | predict_baselines(fitted, test, lengths)
 
 # %%
 compared = history_length.history_lengths(predictions, test, **bootstrap)

@@ -52,9 +52,11 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 # %%
 import pandas as pd
 
+from labor_llm.baselines.registry import fit_baselines
 from labor_llm.careers.predictions import read_all_predictions
 from labor_llm.evaluation import covariates as exchange, groups
 from labor_llm.exhibits import figures, publishing, studies, tables
+from labor_llm.exhibits.formatting import table
 from labor_llm.scoring import careers as scoring, settings
 from labor_llm.workflow.datasets import open_dataset, open_datasets
 
@@ -113,14 +115,17 @@ language_model = exchange.value_of_covariates(exchange.of_workers(own, test), ex
 # The baseline knows the same covariates as indicators, and is fitted on the training workers as in the chapter on baselines.
 
 # %%
-logit = exchange.value_to_baseline(baseline, careers, splits, test, permuted, **bootstrap)
+fitted = fit_baselines([baseline], careers, splits)[baseline]
+exchanged = {key: fitted.predict(panel) for key, panel in permuted.items()}
+logit = exchange.value_of_covariates(fitted.predict(test), exchanged, **bootstrap)
 values = pd.concat([language_model, logit], ignore_index=True)
 
 # %%
-show(studies.covariate_values(values))
+show(table("tab-value-of-covariates", values))
 
 # %%
-show(figures.paired_differences(studies.covariate_labels(values)), "fig-value-of-covariates")
+labelled = values.assign(label=values["covariate"] + ": " + values["model"])
+show(figures.paired_differences(labelled), "fig-value-of-covariates")
 
 # %%
 show(studies.covariates_in_words(values, own.model))

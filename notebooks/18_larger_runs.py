@@ -32,6 +32,7 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 
 # %%
 from labor_llm.exhibits import figures, publishing, report, tables
+from labor_llm.exhibits.formatting import table
 
 comparison = report.read_comparison(stored)
 folders, show = publishing.open_chapter(results, **comparison.about)
@@ -52,10 +53,11 @@ show(tables.main_comparison(comparison.perplexity, names), "tab-larger-main")
 # positive, the fine-tuned model predicts better.
 
 # %%
-show(tables.paired_differences(comparison.differences, names), "tab-larger-differences")
+differences = tables.difference_labels(comparison.differences, names)
+show(table("tab-paired-differences", differences), "tab-larger-differences")
 
 # %%
-show(figures.paired_differences(tables.difference_labels(comparison.differences, names)), "fig-larger-differences")
+show(figures.paired_differences(differences), "fig-larger-differences")
 
 # %%
 show(tables.transition_types(comparison.by_type, names), "tab-larger-transition-types")

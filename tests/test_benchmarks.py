@@ -17,7 +17,9 @@ import pandas as pd
 import pytest
 import torch
 
-from labor_llm.errors import InputError, MismatchError
+from labor_llm.careers.panel import CareerPanel
+from labor_llm.errors import ArtefactError, InputError, MismatchError
+from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity
 from labor_llm.exhibits.report import read_comparison
 from labor_llm.scoring.bounded import bounded_title_log_probs
 from labor_llm.scoring.reference import reference_log_prob
@@ -293,6 +295,31 @@ def test_careers_to_be_trained_on_are_always_the_same_and_padding_is_counted(
     assert len({len(career.ids) for career in one}) > 6
     # Lengths 1 and 3 in one batch fill four of six places.
     assert [benchmark.padding([1, 3], size) for size in (2, 1)] == [pytest.approx(1 / 3), 0]
+
+
+def test_a_comparison_is_read_as_it_was_stored_and_none_of_few_workers_is(
+    script, tmp_path: Path, chain_panel: CareerPanel, chain_model: type
+) -> None:
+    store = script("survey_comparison").store_comparison
+    panels = [chain_panel, chain_panel.restrict(chain_panel.workers[:10])]
+    models = (chain_model(name="first"), chain_model(heat=2.0, name="second"))
+    enough, few = ([model.predict(panel) for model in models] for panel in panels)
+    store(tmp_path / "run", enough, "second", {"survey": "ACME"}, 100)
+    read = read_comparison(tmp_path / "run")
+    assert read.about == {"survey": "ACME", "reference": "second", "draws": 100}
+    expected = (
+        bootstrap_perplexity(enough, 100, 1), bootstrap_perplexity(enough, 100, 1, by="transition_type"),
+        bootstrap_differences(enough, "second", 100, 1),
+    )  # fmt: skip
+    for got, table in zip(read, expected, strict=False):
+        pd.testing.assert_frame_equal(got, table, check_dtype=False)
+    changed = tmp_path / "run" / "perplexity.csv"
+    changed.write_text(changed.read_text().replace("first", "other"))
+    with pytest.raises(ArtefactError, match=r"perplexity\.csv"):
+        read_comparison(tmp_path / "run")
+    with pytest.raises(InputError, match="rests on 10 workers"):
+        store(tmp_path / "few", few, "second", {}, 100)
+    assert not (tmp_path / "few").exists()
 
 
 @pytest.mark.slow  # eight models, one of them fine-tuned

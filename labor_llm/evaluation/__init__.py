@@ -5,4 +5,7 @@ standard error and the logarithmic measures beside it are NaN; nothing is clippe
 cannot be computed for one group (one outcome only, one worker, fewer than eleven persons) is NaN with the reason in
 the row, and the rest of the table stands. What cannot be compared (other transitions, other occupations, probabilities
 that are no numbers) is an error.
+
+In all of them `draws` is the number of bootstrap samples of workers, and `seed` that of the samples and of what else is
+drawn.
 """

@@ -1,21 +1,18 @@
 """Calibration of binary tasks: do events that are given a probability of p occur in a share p of the cases?
 
 - The reliability curve: mean probability and share of events in bins of about equal size. Its band comes from
-  resampled workers; beside it stands the band of a perfect model, in which a model with these very
-  probabilities would lie, since events drawn with the stated probabilities scatter too.
-- The expected calibration error: mean over transitions of |share of events - mean probability| of their bin.
-  It is above zero even for a perfect model, and the more so the fewer transitions there are, so it always
-  stands beside the value that a perfect model has on the same transitions, and errors on different numbers
-  of transitions are not comparable. It has no interval from resampled workers: a sample scatters around the
-  estimate as the estimate does around the truth, so its error is too high twice over, and percentiles of such
-  errors lie above the true one far more often than they hold it.
+  resampled workers; beside it stands the band in which a model with these very probabilities would lie if they were
+  right, since events drawn with the stated probabilities scatter too.
+- The expected calibration error: mean over transitions of |share of events - mean probability| of their bin. It is
+  above zero even for a perfect model, and the more so the fewer transitions there are, so it stands beside the value
+  that a perfect model has on the same transitions. It has no interval from resampled workers: a sample scatters around
+  the estimate as the estimate does around the truth, so its error is too high twice over.
 - Recalibration: the event is regressed on the logit of its probability (Cox 1958, "Two further applications of a
-  model for binary regression", Biometrika 45, 562-565). A calibrated model has intercept 0 and slope 1; a slope
-  below one means probabilities that are too extreme, one above it probabilities that are too timid. A probability
+  model for binary regression", Biometrika 45, 562-565). A calibrated model has intercept 0 and slope 1. A probability
   of exactly zero or one has no logit: the result is then NaN with the reason, nothing is clipped. Nor is there a
-  slope where all events have higher probabilities than all other transitions, or lower ones, equal ones aside: the
-  steeper, the more likely, and where a fit stops says nothing (Albert and Anderson 1984, "On the existence of
-  maximum likelihood estimates in logistic regression models", Biometrika 71, 1-10).
+  slope where all events have higher probabilities than all other transitions, or lower ones, equal ones aside (Albert
+  and Anderson 1984, "On the existence of maximum likelihood estimates in logistic regression models", Biometrika 71,
+  1-10).
 
 For a perfect model the deviations of a worker's transitions from their probabilities are uncorrelated, each
 being zero on average whatever came before; so its events are drawn independently.
@@ -56,12 +53,6 @@ def reliability_curves(
     bins with fewer than eleven workers who have the event, or eleven who have it not, are joined to a neighbour, so
     there may be fewer.
 
-    Args:
-        events: of several tasks and data sets.
-        task: whose events are taken.
-        draws: bootstrap samples of workers.
-        seed: of samples and simulations.
-
     Returns:
         Columns `dataset`, `task`, `model`, `bin` (from 1), `predicted` (mean probability), `observed` (share of
         events), `ci_low`, `ci_high` (of the share), `perfect_low`, `perfect_high` (95 % of the shares of a perfect
@@ -71,11 +62,9 @@ def reliability_curves(
         InputError: below two draws.
     """
     rows: list[dict[str, Any]] = []
-    for part in events:
-        if part.task.name == task.name:
-            units, count = part.units()
-            for key, _, values, occurred in part.cells():
-                rows += [key | cells for cells in _curve(values, occurred, units, count, draws, seed)]
+    for part in [part for part in events if part.task == task]:
+        for key, _, values, occurred in part.cells():
+            rows += [key | cells for cells in _curve(values, occurred, *part.units(), draws, seed)]
     return pd.DataFrame(rows)
 
 
@@ -98,18 +87,10 @@ def _curve(
         interval = spread(drawn[there, number] / drawn_counts[there, number], workers)
         low, high = np.percentile(perfect[:, number], LEVELS)
         rows.append(
-            {
-                "bin": number + 1,
-                "predicted": values[inside].mean(),
-                "observed": occurred[inside].mean(),
-                "ci_low": interval["ci_low"],
-                "ci_high": interval["ci_high"],
-                "perfect_low": low,
-                "perfect_high": high,
-                "transitions": int(totals[number]),
-                "events": int(occurred[inside].sum()),
-                "workers": workers,
-            }
+            {"bin": number + 1, "predicted": values[inside].mean(), "observed": occurred[inside].mean()}
+            | {"ci_low": interval["ci_low"], "ci_high": interval["ci_high"]}
+            | {"perfect_low": low, "perfect_high": high, "transitions": int(totals[number])}
+            | {"events": int(occurred[inside].sum()), "workers": workers}
         )
     return rows
 
@@ -169,10 +150,8 @@ def quantile_bins(
     Equal values share a bin. With `workers` (their numbers) and `outcomes` (bool), bins with fewer than eleven workers
     who have the event, or fewer than eleven who have it not, are joined to the next one, the last to the one before.
     """
-    inner_levels = np.linspace(0.0, 1.0, bins + 1)[1:-1]
-    inner = [
-        edge for edge in np.unique(np.quantile(values, inner_levels, method="higher")) if edge > values.min()
-    ]
+    edges = np.unique(np.quantile(values, np.linspace(0.0, 1.0, bins + 1)[1:-1], method="higher"))
+    inner = edges[edges > values.min()].tolist()
     position = 0
     while workers is not None and inner and position <= len(inner):
         inside = np.searchsorted(inner, values, side="right") == position
@@ -209,15 +188,14 @@ def recalibration(events: Sequence[BinaryEvents]) -> pd.DataFrame:
         `workers` and `reason` (empty, or why the others are NaN). Standard errors are clustered by worker, with
         statsmodels' correction for few clusters.
     """
-    rows = []
+    rows, names = [], ("intercept", "intercept_se", "slope", "slope_se")
     for task in events:
         units, count = task.units()
         for key, _, values, occurred in task.cells():
-            reason = _not_recalibrated(values, occurred)
-            fitted = (np.nan,) * 4 if reason else _recalibrated(values, occurred, units)
-            if not reason and np.isnan(fitted[0]):
-                reason = "the fit of intercept and slope did not converge"
-            row = dict(zip(("intercept", "intercept_se", "slope", "slope_se"), fitted, strict=True))
+            row = dict.fromkeys(names, np.nan)
+            if not (reason := _not_recalibrated(values, occurred)):
+                row = dict(zip(names, _recalibrated(values, occurred, units), strict=True))
+                reason = "the fit of intercept and slope did not converge" if np.isnan(row["slope"]) else ""
             counts = {"transitions": len(values), "events": int(occurred.sum()), "workers": count}
             rows.append(key | row | counts | {"reason": reason})
     return pd.DataFrame(rows)

@@ -1,17 +1,16 @@
 """Models side by side: the transitions on which they are compared, the same for all of them.
 
-Perplexities of different transitions are not comparable, so this module refuses to put them beside
-each other. Normalised log-probabilities need the score of every title, which a language model may
-have been asked for on some transitions only; models are then compared on the transitions for which
-every one of them that has such scores has them. What cannot be compared at all is left out with the
+Perplexities of different transitions are not comparable and are refused. Normalised log-probabilities need the score
+of every title, which a language model may have been asked for on some transitions only; models are then compared on
+those for which every one of them that has such scores has them. What cannot be compared at all is left out with the
 reason, so that a table can say so.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -60,7 +59,7 @@ class Comparison:
     log_probs: np.ndarray
     log_valid_masses: np.ndarray
 
-    @cached_property
+    @functools.cached_property
     def compared_in_full(self) -> np.ndarray:
         """True where a model, and all others that ever scored every title, did so: bool [transitions, models].
 
@@ -146,38 +145,30 @@ def compare(predictions: Sequence[Predictions], columns: Sequence[str | None] = 
         raise InputError("no predictions to compare. Give those of at least one model.")
     wanted = [column for column in dict.fromkeys(columns) if column and column not in TRANSITION_COLUMNS]
     for prediction in predictions:
-        for column in wanted:
-            if column not in prediction.table.columns:
-                found = ", ".join(prediction.table.columns)
-                raise InputError(
-                    f"by: {column!r} is no column of the predictions; found {found}. Add it with "
-                    "labor_llm.careers.predictions.panel_columns."
-                )
+        if lacking := [column for column in wanted if column not in prediction.table]:
+            raise InputError(
+                f"by: {lacking[0]!r} is no column of the predictions; found {', '.join(prediction.table)}. Add it with "
+                "labor_llm.careers.predictions.panel_columns."
+            )
     return [_compared(dataset, models, wanted) for dataset, models in by_dataset(predictions).items()]
 
 
 def by_dataset(predictions: Sequence[Predictions]) -> dict[str, list[Predictions]]:
     """Return the predictions of each data set, in the order in which the data sets first occur."""
-    found: dict[str, list[Predictions]] = {}
-    for prediction in predictions:
-        found.setdefault(prediction.dataset, []).append(prediction)
-    return found
+    datasets = dict.fromkeys(each.dataset for each in predictions)
+    return {dataset: [each for each in predictions if each.dataset == dataset] for dataset in datasets}
 
 
 def _compared(dataset: str, models: list[Predictions], wanted: list[str]) -> Comparison:
-    names = [one.model for one in models]
-    for number, one in enumerate(models):
-        if one.model in names[:number]:
-            raise InputError(_repeated(one.model, len(one.table)))
-    first = models[0].table
+    names, first = [one.model for one in models], models[0].table
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InputError(_repeated(twice[0], len(first)))
     shared = first.iloc[sorted_rows(names[0], first)][[*TRANSITION_COLUMNS, *wanted]].reset_index(drop=True)
     log_probs, masses = np.empty((2, len(shared), len(models)))
     for position, one in enumerate(models):
         table = one.table.iloc[sorted_rows(one.model, one.table)]
         if not all(np.array_equal(shared[key].to_numpy(), table[key].to_numpy()) for key in KEYS):
-            common = keys_of(first)
-            for other in models:
-                common = common.intersection(keys_of(other.table))
+            common = functools.reduce(pd.MultiIndex.intersection, [keys_of(other.table) for other in models])
             counts = ", ".join(f"{other.model!r} {len(other.table):,}" for other in models)
             raise MismatchError(
                 f"{dataset}: the models predict different transitions ({counts}; "
@@ -216,8 +207,7 @@ def _check_column(dataset: str, column: str, expected: pd.Series, found: pd.Seri
     left, right = expected.to_numpy(), found.to_numpy()
     there, other = ~pd.isna(left), ~pd.isna(right)
     both = there & other
-    differing = int((there != other).sum() + (left[both] != right[both]).sum())
-    if differing:
+    if differing := int((there != other).sum() + (left[both] != right[both]).sum()):
         name = "realised occupations" if column == "occupation" else f"values of {column!r}"
         raise MismatchError(
             f"{dataset}: the models' {name} differ in {differing:,} of {len(expected):,} transitions. "
@@ -235,35 +225,21 @@ def realised(predictions: Predictions, name: str) -> Predictions:
     return Predictions(name, predictions.table.assign(log_valid_mass=np.nan), predictions.outcomes)
 
 
-def scored_in_full(predictions: Sequence[Predictions]) -> list[Predictions]:
-    """Return the predictions on the transitions for which every model of a data set scored every title.
-
-    Raises:
-        MismatchError: if a data set has no such transition.
-    """
-    found = [keys_of(prediction.table[prediction.scored_in_full]) for prediction in predictions]
-    return _on_shared(predictions, found, "scored every title for", "Score all titles of the same workers.")
-
-
-def in_common(predictions: Sequence[Predictions]) -> list[Predictions]:
-    """Return the predictions on the transitions that every model of a data set predicts.
+def in_common(predictions: Sequence[Predictions], all_titles: bool = False) -> list[Predictions]:
+    """Return the predictions on the transitions that every model of a data set predicts, or scored all titles for.
 
     For models of which some were asked for a random part of the test workers only.
 
     Raises:
         MismatchError: if a data set has no such transition.
     """
-    found = [keys_of(prediction.table) for prediction in predictions]
-    return _on_shared(predictions, found, "predict", "Draw the workers with the same seed.")
-
-
-def _on_shared(
-    predictions: Sequence[Predictions], found: Sequence[pd.MultiIndex], did: str, remedy: str
-) -> list[Predictions]:
-    """Return the predictions on those of their transitions that all models of a data set have found."""
+    did, remedy = "predict", "Draw the workers with the same seed."
+    if all_titles:
+        did, remedy = "scored every title for", "Score all titles of the same workers."
     shared: dict[str, pd.MultiIndex] = {}
-    for prediction, keys in zip(predictions, found, strict=True):
-        shared[prediction.dataset] = shared.get(prediction.dataset, keys).intersection(keys)
+    for each in predictions:
+        keys = keys_of(each.table[each.scored_in_full] if all_titles else each.table)
+        shared[each.dataset] = shared.get(each.dataset, keys).intersection(keys)
     for dataset, keys in shared.items():
         if keys.empty:
             raise MismatchError(f"{dataset}: the models {did} no transition in common. {remedy}")
@@ -273,47 +249,49 @@ def _on_shared(
 def with_all_titles(predictions: Sequence[Predictions]) -> tuple[list[Predictions], list[LeftOut]]:
     """Return the predictions that hold exact scores of every title, each data set's on shared transitions.
 
-    Returns:
-        The predictions, data set by data set; and the models left out, with the reason.
+    And the models left out, with the reason.
 
     Raises:
         MismatchError: if models scored every title for no transition in common.
     """
-    kept: list[Predictions] = []
-    left_out: list[LeftOut] = []
-    for dataset, models in by_dataset(predictions).items():
+    kept, left_out = [], []
+    for models in by_dataset(predictions).values():
         found, without = answering(models)
         kept += found
-        left_out += [LeftOut(dataset, "", name, reason) for name, reason in without.items()]
+        left_out += without
     return kept, left_out
 
 
 def answering(
-    predictions: Sequence[Predictions], named: str | None = None
-) -> tuple[list[Predictions], dict[str, str]]:
-    """Return the models that scored every title, on their shared transitions, and by name why others cannot be used.
+    predictions: Sequence[Predictions], named: str | None = None, what: str = ""
+) -> tuple[list[Predictions], list[LeftOut]]:
+    """Return the models that scored every title, on their shared transitions, and why others cannot be used.
 
     Args:
         predictions: of one data set.
         named: column of a named title's log-probability, which stands for the scores of every title.
+        what: they are to answer.
 
     Raises:
         MismatchError: if they have no such transition in common.
     """
-    without, partial = {}, []
+    found, partial, without = [], [], []
     for model in predictions:
-        if named in model.table.columns:
-            continue
-        if model.log_probs is None or not len(model.log_probs):
-            without[model.model] = NOT_SCORED
-        elif model.upper is not None and not np.array_equal(model.upper, model.log_probs):
-            without[model.model] = LEFT_OPEN
+        reason = ""
+        if named not in model.table.columns:
+            if model.log_probs is None or not len(model.log_probs):
+                reason = NOT_SCORED
+            elif model.upper is not None and not np.array_equal(model.upper, model.log_probs):
+                reason = LEFT_OPEN
+            else:
+                partial.append(model)
+        if reason:
+            without.append(LeftOut(model.dataset, what, model.model, reason))
         else:
-            partial.append(model)
-    found = [model for model in predictions if model.model not in without]
+            found.append(model)
     if not partial:
         return found, without
-    shared = keys_of(scored_in_full(partial)[0].table)
+    shared = keys_of(in_common(partial, all_titles=True)[0].table)
     for position, model in enumerate(found):
         rows = keys_of(model.table).isin(shared)
         if rows.sum() != len(shared):

@@ -15,12 +15,12 @@ other are scored, in one panel, and every permutation is put together from them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from labor_llm.baselines.registry import fit_baselines
 from labor_llm.careers.panel import STATIC, CareerPanel
 from labor_llm.careers.predictions import TRANSITION_COLUMNS, Predictions
 from labor_llm.disclosure import MINIMUM_PERSONS
@@ -98,18 +98,13 @@ def _permuted(panel: CareerPanel, columns: list[str], seed: int) -> CareerPanel:
     workers = np.array(sorted(panel.workers), dtype=object)
     order = np.random.default_rng((seed, 3)).permutation(len(workers))
     donor = dict(zip(workers, workers[order], strict=True))
-    by_worker = panel.frame.drop_duplicates("worker_id").set_index("worker_id")[columns]
-    given = by_worker.loc[panel.frame["worker_id"].map(donor)]
-    frame = panel.frame.assign(**{column: given[column].array for column in columns})
-    return CareerPanel(frame, panel.outcomes, panel.survey)
+    given = panel.frame.drop_duplicates("worker_id").set_index("worker_id")[columns]
+    given = given.loc[panel.frame["worker_id"].map(donor)].set_index(panel.frame.index)
+    return CareerPanel(panel.frame.assign(**given), panel.outcomes, panel.survey)
 
 
 def careers_to_score(panel: CareerPanel, permuted: Mapping[Permutation, CareerPanel]) -> CareerPanel:
     """Return every career of the permuted panels that differs from the worker's own, once.
-
-    Args:
-        panel: the workers as they are.
-        permuted: as `permuted_panels` returns them.
 
     Returns:
         A panel whose `worker_id` is the worker's with the number of the variant behind it.
@@ -119,17 +114,16 @@ def careers_to_score(panel: CareerPanel, permuted: Mapping[Permutation, CareerPa
     """
     ids = _variants(panel, permuted)
     parts = [
-        other.frame.assign(worker_id=other.frame["worker_id"].map(_named(other, ids))).dropna(
-            subset="worker_id"
-        )
+        other.frame.assign(worker_id=other.frame["worker_id"].map(_named(other, ids)))
         for other in permuted.values()
     ]
-    frame = pd.concat(parts).drop_duplicates(["worker_id", "year"]).sort_values(["worker_id", "year"])
+    frame = pd.concat(parts).dropna(subset="worker_id").drop_duplicates(["worker_id", "year"])
     if frame.empty:
         raise InputError(
             f"{panel.dataset}: the permutations change no career. Give other seeds or covariates."
         )
-    return CareerPanel(frame.reset_index(drop=True), panel.outcomes, panel.survey)
+    frame = frame.sort_values(["worker_id", "year"], ignore_index=True)
+    return CareerPanel(frame, panel.outcomes, panel.survey)
 
 
 def by_permutation(
@@ -139,8 +133,8 @@ def by_permutation(
 
     Args:
         true: of the panel as it is; further workers are left out.
-        panel: the workers as they are.
-        permuted: the same as for `careers_to_score`.
+        panel: as for `careers_to_score`, like `permuted`.
+        permuted: the panels.
         scored: of the careers that it returned.
 
     Returns:
@@ -150,22 +144,22 @@ def by_permutation(
         MismatchError: if `scored` lacks a career or record.
     """
     ids = _variants(panel, permuted)
-    own = of_workers(true, panel)
+    own = of_workers(true, panel).table[[*TRANSITION_COLUMNS, "log_prob"]].assign(log_valid_mass=np.nan)
     known = scored.table.set_index(["worker_id", "year"])["log_prob"]
     found = {}
     for key, other in permuted.items():
-        variants = own.table["worker_id"].map(_named(other, ids))
+        variants = own["worker_id"].map(_named(other, ids))
         changed = variants.notna().to_numpy()
-        wanted = pd.MultiIndex.from_arrays([variants[changed], own.table.loc[changed, "year"]])
-        table = own.table[[*TRANSITION_COLUMNS, "log_prob"]].copy()
+        wanted = pd.MultiIndex.from_arrays([variants[changed], own.loc[changed, "year"]])
         values = known.reindex(wanted).to_numpy()
-        if np.isnan(values).any():
+        if lacking := int(np.isnan(values).sum()):
             raise MismatchError(
-                f"{true.model}: {int(np.isnan(values).sum()):,} records of exchanged careers were not scored. Score "
-                "the panel of careers_to_score."
+                f"{true.model}: {lacking:,} records of exchanged careers were not scored. Score the panel of "
+                "careers_to_score."
             )
+        table = own.copy()
         table.loc[changed, "log_prob"] = values
-        found[key] = Predictions(true.model, table.assign(log_valid_mass=np.nan), true.outcomes)
+        found[key] = Predictions(true.model, table, true.outcomes)
     return found
 
 
@@ -188,17 +182,13 @@ def _variants(
     panel: CareerPanel, permuted: Mapping[Permutation, CareerPanel]
 ) -> dict[tuple[str, tuple[str, ...]], str]:
     """Return the id of each worker with each set of covariates that is not its own, whatever the order of the keys."""
-    own = _values(panel)
-    found: dict[str, set[tuple[str, ...]]] = {worker: set() for worker in own}
-    for other in permuted.values():
-        for worker, values in _values(other).items():
-            if values != own[worker]:
-                found[worker].add(values)
-    return {
-        (worker, values): f"{worker}-{number}"
-        for worker, sets in found.items()
-        for number, values in enumerate(sorted(sets), start=1)
-    }
+    told = {career for other in permuted.values() for career in _values(other).items()}
+    numbers: Counter[str] = Counter()
+    ids = {}
+    for worker, values in sorted(told - set(_values(panel).items())):
+        numbers[worker] += 1
+        ids[worker, values] = f"{worker}-{numbers[worker]}"
+    return ids
 
 
 def _named(panel: CareerPanel, ids: Mapping[tuple[str, tuple[str, ...]], str]) -> dict[str, str | None]:
@@ -255,28 +245,3 @@ def value_of_covariates(
     result = result.rename(columns={"model": "covariate"}).drop(columns="reference")
     result.insert(1, "model", true.model)
     return result.assign(seeds=len(seeds[names[0]]), seed_sd=spreads)
-
-
-def value_to_baseline(
-    baseline: str,
-    panel: CareerPanel,
-    splits: Mapping[str, str],
-    test: CareerPanel,
-    permuted: Mapping[Permutation, CareerPanel],
-    draws: int = 1000,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Return `value_of_covariates` of a baseline that is fitted again, and predicts each permuted panel.
-
-    Args:
-        baseline: its short name.
-        panel: all workers.
-        splits: the split of each worker.
-        test: the workers as they are.
-        permuted: as `permuted_panels` returns them.
-        draws: bootstrap samples of workers.
-        seed: of the samples.
-    """
-    fitted = fit_baselines([baseline], panel, splits)[baseline]
-    predicted = {key: fitted.predict(other) for key, other in permuted.items()}
-    return value_of_covariates(fitted.predict(test), predicted, draws, seed)

@@ -159,15 +159,13 @@ def _loss(predictions: Predictions, realised: np.ndarray, temperature: float) ->
 
 def _gains(predictions: Predictions, temperature: float) -> np.ndarray:
     """Return what a temperature adds to each realised title's log-probability, nats; NaN where it is not defined."""
-    realised = _realised(predictions)
-    gains = np.full(len(realised), np.nan)
+    realised, gains = _realised(predictions), []
     for rows, log_probs in normalised_blocks(predictions):
-        if not np.isnan(temperature):
-            # Where the outcome has probability zero, it has so at every temperature, and the gain is not defined.
-            with np.errstate(invalid="ignore"):
-                tempered = _own(_tempered(log_probs, temperature), realised[rows])
-                gains[rows] = tempered - _own(log_probs, realised[rows])
-    return gains
+        # An outcome of probability zero has it at every temperature.
+        with np.errstate(invalid="ignore"):
+            tempered = _own(_tempered(log_probs, temperature), realised[rows])
+            gains.append(tempered - _own(log_probs, realised[rows]))
+    return np.concatenate(gains)
 
 
 def _tempered(log_probs: np.ndarray, temperature: float) -> np.ndarray:

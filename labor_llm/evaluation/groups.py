@@ -23,11 +23,10 @@ import pandas as pd
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions, named_column, panel_columns
 from labor_llm.disclosure import MINIMUM_PERSONS, pool_small_groups
-from labor_llm.evaluation.binary_tasks import CHANGE, shared_events
+from labor_llm.evaluation.binary_tasks import CHANGE, bootstrap_auc, shared_events
 from labor_llm.evaluation.calibration import calibration_errors
 from labor_llm.evaluation.comparison import LeftOut, answering, by_dataset, keys_of
 from labor_llm.evaluation.perplexity import bootstrap_perplexity
-from labor_llm.evaluation.ranking import bootstrap_auc
 
 CHARACTERISTICS = ("gender", "ethnicity", "education")
 COLUMNS = (
@@ -49,11 +48,8 @@ def group_performance(
 ) -> tuple[pd.DataFrame, list[LeftOut]]:
     """Return perplexity, AUC and calibration error of each model in each group, and what was left out.
 
-    Args:
-        predictions: of one or more models and data sets; on a data set, of the same transitions.
-        panels: of these data sets. What changes in a career, as education, is that of the scored record.
-        draws: bootstrap samples of workers.
-        seed: of the samples.
+    The predictions on a data set are of the same transitions, and the panels are of these data sets. What changes in a
+    career, as education, is that of the scored record.
 
     Returns:
         One row a data set, model, group and measure, columns `COLUMNS`: `measure` is 'perplexity', 'auc' or

@@ -11,15 +11,14 @@ an average is too low on average, so that direct predictions win even where the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.special
 
-from labor_llm.baselines.oracle import LABEL, known_oracle
-from labor_llm.baselines.registry import fit_baselines_again
+from labor_llm.baselines.oracle import LABEL
 from labor_llm.careers.horizons import (
     PATH_ERROR,
     HorizonPair,
@@ -33,11 +32,10 @@ from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
 from labor_llm.evaluation.comparison import compare, keys_of, sorted_rows
 from labor_llm.evaluation.resampling import spread_of_mean
-from labor_llm.store.results import Results
 
 
 def horizon_pairs(
-    models: Mapping[str, NextJobModel],
+    models: Iterable[NextJobModel],
     panel: CareerPanel,
     questions: Mapping[int, pd.DataFrame],
     paths: int,
@@ -47,7 +45,7 @@ def horizon_pairs(
     """Return direct and compounded predictions of each model over each horizon.
 
     Args:
-        models: by name in tables.
+        models: fitted baselines, or the oracle of a simulated data set.
         panel: that the questions are of.
         questions: by number of years, as `labor_llm.careers.horizons.horizon_questions` returns them.
         paths: drawn where more than one record lies between; with one, all are summed over.
@@ -60,39 +58,12 @@ def horizon_pairs(
     pairs = []
     for years, asked in questions.items():
         drawn = None if years == 2 * step else paths
-        for name, model in models.items():
-            direct = direct_predictions(model, panel, asked, f"{name}: direct")
-            compounded = compounded_predictions(model, panel, asked, drawn, seed, step, f"{name}: compounded")
-            pairs.append(HorizonPair(name, years, direct, compounded))
+        for model in models:
+            names = [f"{model.name}: {kind}" for kind in ("direct", "compounded")]
+            direct = direct_predictions(model, panel, asked, names[0])
+            compounded = compounded_predictions(model, panel, asked, drawn, seed, step, names[1])
+            pairs.append(HorizonPair(model.name, years, direct, compounded))
     return pairs
-
-
-def baseline_pairs(
-    baselines: Sequence[str],
-    panel: CareerPanel,
-    splits: Mapping[str, str],
-    results: Results,
-    questions: Mapping[int, pd.DataFrame],
-    paths: int,
-    seed: int = 0,
-    step: int = 1,
-) -> list[HorizonPair]:
-    """Return `horizon_pairs` of baselines that are fitted again, and of the oracle of a simulated data set.
-
-    Args:
-        baselines: short names.
-        panel: all workers; the questions are of the test workers.
-        splits: the split of each worker.
-        results: where CAREER and the market lie.
-        questions: as for `horizon_pairs`, like what follows.
-        paths: drawn.
-        seed: of the paths.
-        step: years from one record to the next.
-    """
-    known = known_oracle(results.panel(panel.dataset))
-    fitted = fit_baselines_again(baselines, panel, splits, results) | known
-    models = {model.name: model for model in fitted.values()}
-    return horizon_pairs(models, panel.split(splits, "test"), questions, paths, seed, step)
 
 
 def agreement_by_model(pairs: Sequence[HorizonPair], draws: int = 1000, seed: int = 0) -> pd.DataFrame:
@@ -101,30 +72,18 @@ def agreement_by_model(pairs: Sequence[HorizonPair], draws: int = 1000, seed: in
     `path_error` is the mean Monte Carlo standard error of the realised title's compounded probability; 0 for a sum
     over all paths, which is what `exact` says. Where it is not, the difference in log-probability is no evidence.
     """
-    return pd.DataFrame(
-        [
-            horizon_agreement(pair.direct, pair.compounded, draws, seed)
-            | {
-                "model": pair.model,
-                "years": pair.years,
-                "path_error": 0.0 if pair.exact else float(pair.compounded.table[PATH_ERROR].mean()),
-                "exact": pair.exact,
-            }
-            for pair in pairs
-        ]
-    )
+    rows = []
+    for pair in pairs:
+        error = 0.0 if pair.exact else float(pair.compounded.table[PATH_ERROR].mean())
+        about = {"model": pair.model, "years": pair.years, "path_error": error, "exact": pair.exact}
+        rows.append(horizon_agreement(pair.direct, pair.compounded, draws, seed) | about)
+    return pd.DataFrame(rows)
 
 
 def horizon_agreement(
     direct: Predictions, compounded: Predictions, draws: int = 1000, seed: int = 0
 ) -> dict[str, Any]:
-    """Return how two sets of predictions of the same transitions agree.
-
-    Args:
-        direct: with the scores of all titles.
-        compounded: the same transitions and titles.
-        draws: bootstrap samples of workers.
-        seed: of the samples.
+    """Return how two sets of predictions of the same transitions agree, both with the scores of all titles.
 
     Returns:
         `correlation` of the probabilities of what happened (NaN of constants); `total_variation` (mean over
@@ -137,13 +96,13 @@ def horizon_agreement(
         InputError: if every title was not scored, or below two draws.
         MismatchError: if the transitions differ.
     """
-    comparisons = compare([direct, compounded])
-    if len(comparisons) != 1 or direct.outcomes.codes != compounded.outcomes.codes:
+    comparison, *others = compare([direct, compounded])
+    if others or direct.outcomes.codes != compounded.outcomes.codes:
         raise InputError(
             "horizons: the two predictions are of different data sets or titles. Give two of one."
         )
-    log_probs = comparisons[0].log_probs
-    workers, count = comparisons[0].units("worker_id")
+    log_probs = comparison.log_probs
+    workers, count = comparison.units("worker_id")
     first, second = (_all_titles(prediction) for prediction in (direct, compounded))
     with np.errstate(invalid="ignore"):
         differences = log_probs[:, 0] - log_probs[:, 1]
@@ -180,11 +139,7 @@ def truth_by_model(
 ) -> pd.DataFrame:
     """Return how far direct and compounded predictions are from the compounded truth of a simulated market.
 
-    Args:
-        pairs: of several models, the oracle among them; without it nothing is known.
-        oracle: its name.
-        draws: bootstrap samples of workers.
-        seed: of the samples.
+    The pairs are of several models, the `oracle` of this name among them; without it nothing is known.
 
     Returns:
         One row a pair whose horizon has an exact truth (paths would add their scatter to the distance): `model`,
@@ -193,18 +148,13 @@ def truth_by_model(
     """
     truths = {pair.years: pair.compounded for pair in pairs if pair.model == oracle and pair.exact}
     rows = []
-    for pair in pairs:
-        if pair.years not in truths:
-            continue
+    for pair in [pair for pair in pairs if pair.years in truths]:
         truth = truths[pair.years]
         asked = truth.select(keys_of(truth.table).isin(keys_of(pair.direct.table)))
-        row: dict[str, object] = {"model": pair.model, "years": pair.years}
-        for kind, prediction in (("direct", pair.direct), ("compounded", pair.compounded)):
-            distance, error = 0.0, 0.0
-            if prediction is not truth:
-                found = horizon_agreement(asked, prediction, draws, seed)
-                distance, error = found["total_variation"], found["total_variation_se"]
-            row |= {f"{kind}_variation": distance, f"{kind}_se": error}
+        row: list[object] = [pair.model, pair.years]
+        for prediction in (pair.direct, pair.compounded):
+            found = {} if prediction is truth else horizon_agreement(asked, prediction, draws, seed)
+            row += [found.get("total_variation", 0.0), found.get("total_variation_se", 0.0)]
         rows.append(row)
     columns = ["model", "years", "direct_variation", "direct_se", "compounded_variation", "compounded_se"]
     return pd.DataFrame(rows, columns=columns)
@@ -215,10 +165,8 @@ def stay_bins(
 ) -> pd.DataFrame:
     """Return the mean probability of the occupation at the origin, direct and compounded, in bins of the direct one.
 
-    Args:
-        pairs: of several models.
-        questions: by number of years, at least those of the pairs.
-        bins: of about equal numbers of questions; fewer where one would hold fewer than eleven workers.
+    The bins are of about equal numbers of `questions` (by number of years, at least those of the pairs), and fewer
+    where one would hold fewer than eleven workers.
 
     Returns:
         Columns `model`, `years`, `direct`, `compounded` (mean probabilities), `questions`, `workers`.
@@ -242,9 +190,6 @@ def _binned(columns: pd.DataFrame, bins: int) -> pd.DataFrame:
         groups = columns.groupby(pd.qcut(rank, number, labels=False))
         if number == 1 or groups["worker_id"].nunique().min() >= MINIMUM_PERSONS:
             break
-    return groups.agg(
-        direct=("direct", "mean"),
-        compounded=("compounded", "mean"),
-        questions=("year", "size"),
-        workers=("worker_id", "nunique"),
-    ).reset_index(drop=True)
+    counts = {"questions": ("year", "size"), "workers": ("worker_id", "nunique")}
+    means = {kind: (kind, "mean") for kind in ("direct", "compounded")}
+    return groups.agg(**means, **counts).reset_index(drop=True)

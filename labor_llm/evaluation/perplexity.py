@@ -11,11 +11,9 @@ normalised perplexity conditions on the title being valid. An outcome of probabi
 perplexity infinite; it is never clipped.
 
 TestSE ("test-set-bootstrap") is how much a perplexity would vary with another sample of test workers, the fitted model
-held fixed. A perplexity is a function of a ratio of sums over workers, so a draw needs only how often each worker was
-drawn, w, and each worker's sum of log-probabilities S and number of transitions C: exp(-(w'S) / (w'C)). Where workers
-depend on each other (the members of a PSID family), `unit` names the column of what is resampled instead. With few
-workers (say below 40) cluster methods, this one too, tend to give standard errors that are too small. Those that
-cannot be computed (one worker, or a probability of zero) are NaN, never zero.
+held fixed. Where workers depend on each other (the members of a PSID family), `unit` names the column of what is
+resampled instead. With few workers (say below 40) cluster methods, this one too, tend to give standard errors that are
+too small. Those that cannot be computed (one worker, or a probability of zero) are NaN, never zero.
 
 TrainSE ("training-set-bootstrap") is how much it would vary with another sample of training workers. They are resampled
 with replacement and the model is fitted again, all of it: smoothing, early stopping and whatever else it chooses on the
@@ -24,12 +22,10 @@ within a relative error of about 1 / sqrt(2 (R - 1)). Refits see fewer different
 mean is a little worse than the model's result, which is what tables show. The two errors rest on independent samples,
 so their squares add up.
 
-TrainSE errs on the safe side. Near its optimum the loss of a model that estimates theta is quadratic in the
-error of theta, so that what fresh training samples would change is small; a resampled fit varies around the fitted
-theta, where the loss has a slope already. For a regular model and a large test sample the variance is three times as
-large: with errors e of the fit and d of the refit, alike and independent in each of p directions, Var |e + d|^2 given
-e is on average 6 p against 2 p for Var |e|^2, so that TrainSE is about 1.7 times what fresh training samples of
-the same size would show.
+TrainSE errs on the safe side: near its optimum the loss is quadratic in the error of what a model estimates, so that
+what fresh training samples would change is small, while a resampled fit varies around the fitted model, where the loss
+has a slope already. For a regular model, with errors of fit and refit that are alike and independent, its variance is
+three times as large, and TrainSE about 1.7 times what fresh training samples of the same size would show.
 """
 
 from __future__ import annotations
@@ -69,7 +65,7 @@ def perplexity(log_probs: np.ndarray | pd.Series) -> float:
         NumericalError: if one is NaN or above zero (a probability above one).
     """
     with np.errstate(over="ignore"):
-        return float(_perplexity(_mean(log_probs, 1e-6)))
+        return float(np.exp(-_mean(log_probs, 1e-6)))
 
 
 def _mean(log_probs: np.ndarray | pd.Series, tolerance: float) -> float:
@@ -77,10 +73,10 @@ def _mean(log_probs: np.ndarray | pd.Series, tolerance: float) -> float:
     values = np.asarray(log_probs, dtype=np.float64)
     if values.size == 0:
         raise InputError("perplexity of no transitions is not defined. Give at least one log-probability.")
-    missing, above, size = int(np.isnan(values).sum()), int((values > tolerance).sum()), values.size
+    missing, above = int(np.isnan(values).sum()), int((values > tolerance).sum())
     if missing or above:
         raise NumericalError(
-            f"log-probabilities: {missing:,} of {size:,} are not a number and {above:,} are above zero "
+            f"log-probabilities: {missing:,} of {values.size:,} are not a number and {above:,} are above zero "
             "(a probability above one). The model's scores are wrong; score it again."
         )
     return float(values.mean())
@@ -131,11 +127,7 @@ def bootstrap_differences(
     Differences are model minus reference: a better model has a negative difference in perplexity and
     a positive one in log-probability.
 
-    Args:
-        predictions: as in `bootstrap_perplexity`, the reference among them for every data set.
-        reference: name of a model, or of one for each data set.
-        draws: bootstrap samples.
-        seed: of the samples.
+    The `reference` is a model's name, or one for each data set; its predictions are among those given.
 
     Returns:
         Columns `dataset`, `model`, `reference`; `difference` in perplexity with `test_se`,
@@ -160,13 +152,11 @@ def perplexity_beside_reference(
         for the reference itself; without `draws`.
     """
     samples = _samples(predictions, draws, seed, by)
-    paired = differences(samples, reference, {"": _perplexity}).rename(
-        columns={"test_se": "difference_se", "ci_low": "difference_low", "ci_high": "difference_high"}
-    )
-    keys = list(samples[0].key)
-    wanted = paired[[*keys, "difference", "difference_se", "difference_low", "difference_high"]]
+    keys, names = list(samples[0].key), {"difference": "difference"}
+    names |= {"test_se": "difference_se", "ci_low": "difference_low", "ci_high": "difference_high"}
+    paired = differences(samples, reference, {"": _perplexity})[[*keys, *names]].rename(columns=names)
     table = estimates(samples, "perplexity", _perplexity).drop(columns="draws")
-    return table.merge(wanted, on=keys, how="left")
+    return table.merge(paired, on=keys, how="left")
 
 
 def _samples(
@@ -197,13 +187,7 @@ def _samples(
 def bootstrap_families(
     results: Results, predictions: Sequence[Predictions], draws: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
-    """Return the perplexities on data sets that were converted from the PSID, with families of 1968 resampled.
-
-    Args:
-        results: where the data sets stand.
-        predictions: of models on any data sets.
-        draws: bootstrap samples.
-        seed: of the samples.
+    """Return the perplexities on those data sets of a run that were converted from the PSID, families resampled.
 
     Returns:
         As `bootstrap_perplexity`, with the column `families`; without rows where no data set has families.
@@ -213,13 +197,11 @@ def bootstrap_families(
     """
     of_families, families = [], {}
     for each in predictions:
-        dataset = each.dataset
-        conversion = read_conversion(results.panel(dataset))
-        if conversion is None or conversion.survey != _FOLLOWS_FAMILIES:
-            continue
-        numbers = psid_families(each.table[WORKER].unique())
-        families[dataset] = len(set(numbers.values()))
-        of_families.append(replace(each, table=each.table.assign(family=each.table[WORKER].map(numbers))))
+        conversion = read_conversion(results.panel(each.dataset))
+        if conversion is not None and conversion.survey == _FOLLOWS_FAMILIES:
+            family = each.table[WORKER].map(psid_families(each.table[WORKER].unique()))
+            families[each.dataset] = family.nunique()
+            of_families.append(replace(each, table=each.table.assign(family=family)))
     if not of_families:
         return pd.DataFrame(columns=["dataset", "model", "perplexity", "test_se", "families"])
     table = bootstrap_perplexity(of_families, draws, seed, unit="family")
@@ -245,10 +227,7 @@ def stored_refits_of(
 ) -> list[list[Predictions]]:
     """Return the refits of each model on each data set that has any.
 
-    Args:
-        results: where they stand.
-        predictions: of the models themselves, which the refits must be of.
-        models: short names of those that were refitted.
+    The predictions are of the models themselves, which the refits of `models` (short names) must be of.
 
     Raises:
         MismatchError: if refits are of other transitions than the model's predictions, or of none of these models,

@@ -81,10 +81,7 @@ def resampled_sums(columns: np.ndarray, draws: int, seed: int) -> np.ndarray:
 
     Those of a column are the same to the last bit whatever the other columns are.
 
-    Args:
-        columns: [units, columns], sums over each unit's transitions; finite.
-        draws: as for `weight_blocks`, like the seed.
-        seed: of the samples.
+    The columns, [units, columns], are sums over each unit's transitions; finite.
     """
     # Counts of transitions are the same for all models, and zero probabilities are rare.
     distinct, place = np.unique(columns, axis=1, return_inverse=True)
@@ -99,14 +96,8 @@ def resampled_sums(columns: np.ndarray, draws: int, seed: int) -> np.ndarray:
 def resampled_means(sums: np.ndarray, counts: np.ndarray, draws: int, seed: int) -> np.ndarray:
     """Return the mean log-probability of each column in each bootstrap sample, [draws, columns].
 
-    Args:
-        sums: [units, columns], sum of each unit's log-probabilities, -inf allowed.
-        counts: [units, columns], number of each unit's transitions.
-        draws: bootstrap samples.
-        seed: of the samples.
-
-    Returns:
-        NaN where a sample holds no transition, -inf where one has probability zero.
+    Of `sums` of each unit's log-probabilities, -inf allowed, and `counts` of its transitions, both [units, columns].
+    NaN where a sample holds no transition, -inf where one has probability zero.
     """
     zero = np.isneginf(sums)
     drawn = resampled_sums(np.concatenate([np.where(zero, 0.0, sums), counts, zero], axis=1), draws, seed)
@@ -118,11 +109,8 @@ def resampled_means(sums: np.ndarray, counts: np.ndarray, draws: int, seed: int)
 def spread(drawn: np.ndarray, units: int) -> dict[str, float]:
     """Return standard deviation (`test_se`), 2.5th and 97.5th percentile (`ci_low`, `ci_high`) over samples.
 
-    NaN for all three where they mean nothing: one unit, fewer than two draws, or an infinite value in a draw.
-
-    Args:
-        drawn: the statistic in each sample that defines it.
-        units: how many workers or families were resampled.
+    `drawn` is the statistic in each sample that defines it, `units` how many workers or families were resampled. NaN
+    for all three where they mean nothing: one unit, fewer than two draws, or an infinite value in a draw.
     """
     if units < 2 or len(drawn) < 2 or not np.isfinite(drawn).all():
         return dict.fromkeys(("test_se", "ci_low", "ci_high"), np.nan)
@@ -193,7 +181,7 @@ def differences(
         defined = ~(np.isnan(sample.drawn) | np.isnan(base.drawn))
         row: dict[str, Any] = {}
         for name, value in sample.key.items():
-            row |= {name: value, "reference": named[dataset]} if name == "model" else {name: value}
+            row |= {name: value} | ({"reference": named[dataset]} if name == "model" else {})
         for prefix, measure in measures.items():
             with np.errstate(invalid="ignore", over="ignore"):
                 difference = float(np.subtract(measure(sample.value), measure(base.value)))

@@ -26,11 +26,8 @@ def before_and_after(
 ) -> pd.DataFrame:
     """Return the performance of models before and after the end of training, by what they were trained on.
 
-    Args:
-        trainings: by model and `ALL_YEARS`, `UP_TO` or `AS_MANY`, predictions of the same test transitions.
-        last_year: of the training that ends early.
-        draws: bootstrap samples of workers.
-        seed: of the samples.
+    `trainings` are predictions of the same test transitions by model and `ALL_YEARS`, `UP_TO` or `AS_MANY`; `last_year`
+    is that of the training that ends early.
 
     Returns:
         One row a model, period ('1980-1984', then '1985-1987') and training: `model`, `period`, `training`,
@@ -64,16 +61,11 @@ def performance_by_year(
     Years of fewer than eleven workers are taken together with neighbouring ones. They stay on their side of the end of
     training, as `before_and_after` tells each side as a whole: what one year lacks there would be told by subtraction.
 
-    Args:
-        trainings: as in `before_and_after`.
-        last_year: of the training that ends early.
-        draws: bootstrap samples of workers.
-        seed: of the samples.
-
     Returns:
-        Columns `dataset`, `model`, `training`, `years` ('1984', or '1984-1985' taken together), `year` (their middle),
-        `perplexity`, `test_se`, `ci_low`, `ci_high`, `transitions`, `workers`; `difference` of this training to the one
-        on all years with `difference_se`, `difference_low`, `difference_high` (NaN for itself).
+        With arguments as of `before_and_after`, columns `dataset`, `model`, `training`, `years` ('1984', or '1984-1985'
+        taken together), `year` (their middle), `perplexity`, `test_se`, `ci_low`, `ci_high`, `transitions`, `workers`;
+        `difference` of this training to the one on all years with `difference_se`, `difference_low`, `difference_high`
+        (NaN for itself).
 
     Raises:
         InputError: if a model lacks the training on all years, no transition after the last year was scored, or fewer
@@ -126,19 +118,16 @@ def _with_both_sides(model: str, by_training: Mapping[str, Predictions], last_ye
 
 def _years_together(table: pd.DataFrame, last_year: int) -> list[list[int]]:
     """Return the scored years in groups of neighbours, each of enough workers and on one side of the last year."""
-    together: list[list[int]] = []
-    after = table["year"] > last_year
-    for side in (table[~after], table[after]):
+    together = []
+    for _, side in table.groupby(table["year"] > last_year):
         groups: list[list[int]] = [[]]
-        workers: set[str] = set()
-        for year, of_year in side.groupby("year")["worker_id"]:
-            if len(workers) >= MINIMUM_PERSONS:
-                groups.append([])
-                workers = set()
-            groups[-1].append(int(year))
+        for year in sorted(side["year"].unique().tolist()):
             # Persons are counted once: the years of a group may share them.
-            workers.update(of_year)
-        if len(groups) > 1 and len(workers) < MINIMUM_PERSONS:
+            if side.loc[side["year"].isin(groups[-1]), "worker_id"].nunique() >= MINIMUM_PERSONS:
+                groups.append([])
+            groups[-1].append(year)
+        last = side["year"].isin(groups[-1])
+        if len(groups) > 1 and side.loc[last, "worker_id"].nunique() < MINIMUM_PERSONS:
             few = groups.pop()
             groups[-1] += few
         together += groups

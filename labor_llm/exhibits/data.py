@@ -8,40 +8,20 @@ a data set; its name where there is none.
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
 
 import pandas as pd
 
 from labor_llm.careers.occupations import major_groups
 from labor_llm.careers.panel import SPLITS, TRANSITION_TYPES, CareerPanel, transitions
 from labor_llm.disclosure import MINIMUM_PERSONS, POOLED, pool_small_groups
-from labor_llm.exhibits.formatting import EN_DASH, DisplayTable, table
-from labor_llm.exhibits.tables import Labels
+from labor_llm.exhibits.formatting import EN_DASH, DisplayTable, Labels, table
 from labor_llm.surveys.report import NO_FRAME, Conversion, UnmappedCode
 
 MOST_GROUPS = 16
 OTHER_GROUPS = "all other occupations"
-# The headings of occ1990dd that are taken together where they are too many for a figure.
-_SERVICES = "Service occupations"
-_BROADER = {
-    "Financial sales and related occupations": "Sales occupations",
-    "Retail sales occupations": "Sales occupations",
-    "Housekeeping, cleaning, laundry": _SERVICES,
-    "Supervisors of guards; guards": _SERVICES,
-    "Fire fighting, police, and correctional institutions": _SERVICES,
-    "Food preparation and service occupations": _SERVICES,
-    "Health service occupations": _SERVICES,
-    "Building and grounds cleaning and maintenance occupations": _SERVICES,
-    "Personal appearance occupations": _SERVICES,
-    "Recreation and hospitality occupations": _SERVICES,
-    "Child care workers": _SERVICES,
-    "Miscellaneous personal care and service occupations": _SERVICES,
-    "Farm operators and managers": "Farm and other agricultural occupations",
-    "Other agricultural and related occupations": "Farm and other agricultural occupations",
-    "Construction trades": "Construction and extractive occupations",
-    "Extractive occupations": "Construction and extractive occupations",
-}
-
 
 Conversions = Mapping[str, Conversion | None]
 
@@ -68,17 +48,14 @@ def occupation_groups(panel: CareerPanel) -> dict[str, str]:
     else:
         groups = {code: outcomes.title(code).split(" in ")[0] for code in outcomes.codes}
     if len(set(groups.values())) > MOST_GROUPS:
-        groups = {code: _BROADER.get(group, group) for code, group in groups.items()}
+        with (files("labor_llm.exhibits") / "broader_groups.csv").open(encoding="utf-8") as file:
+            broader = dict(csv.reader(file))
+        groups = {code: broader.get(group, group) for code, group in groups.items()}
     if len(set(groups.values())) > MOST_GROUPS:
         records = panel.frame["occupation"].map(groups).value_counts()
         frequent = set(records.index[: MOST_GROUPS - 1])
         groups = {code: group if group in frequent else OTHER_GROUPS for code, group in groups.items()}
     return groups
-
-
-def groups_by_dataset(panels: Sequence[CareerPanel]) -> dict[str, dict[str, str]]:
-    """Return `occupation_groups` of several panels, by the name of the data set."""
-    return {panel.dataset: occupation_groups(panel) for panel in panels}
 
 
 def data_description(
@@ -88,37 +65,35 @@ def data_description(
 
     `splits` holds for each data set the split of each of its workers.
     """
-    columns, persons = [], []
     titles = [(labels or {}).get(panel.dataset, panel.dataset) for panel in panels]
-    for panel, title in zip(panels, titles, strict=True):
+    parts = []
+    for panel in panels:
         rows = _sizes(panel, splits[panel.dataset]) + _shares(panel)
-        names = [name for name, _, _ in rows]
-        columns.append(pd.Series([value for _, value, _ in rows], names, dtype=object, name=title))
-        persons.append(pd.Series([count for _, _, count in rows], names, name=title))
-    values = pd.concat(columns, axis=1)
+        parts.append(pd.DataFrame(rows, columns=["name", "value", "workers"], dtype=object).set_index("name"))
+    values = pd.concat(parts, axis=1, keys=titles)
     # Rows of one characteristic stand together over data sets, in the order of first appearance.
     topics = list(dict.fromkeys(name.split(":")[0] for name in values.index))
-    order = sorted(values.index, key=lambda name: topics.index(name.split(":")[0]))
-    frame = values.loc[order].rename_axis("Characteristic").reset_index()
-    behind = pd.concat(persons, axis=1).min(axis=1).loc[order].reset_index(drop=True)
+    values = values.loc[sorted(values.index, key=lambda name: topics.index(name.split(":")[0]))]
+    values, persons = (values.xs(column, axis=1, level=1) for column in ("value", "workers"))
+    frame = values.rename_axis("Characteristic").reset_index()
+    behind = persons.astype(float).min(axis=1).reset_index(drop=True)
     return DisplayTable("tab-data-description", frame, behind, dict.fromkeys(titles, ".1f"))
 
 
 def _sizes(panel: CareerPanel, splits: Mapping[str, str]) -> list[tuple[str, object, int]]:
     frame, workers = panel.frame, len(panel.workers)
     counted = pd.Series(splits).value_counts()
-    years = f"{frame['year'].min()}{EN_DASH}{frame['year'].max()}"
-    rows = [
-        ("Workers", workers),
-        *((f"Workers, {name}", int(counted.get(name, 0))) for name in SPLITS),
-        ("Records", len(frame)),
-        ("Records per worker, mean", len(frame) / workers),
-        ("Survey years", years),
-        ("Job titles", len(panel.outcomes)),
-        ("Job titles observed", int(frame["occupation"].nunique())),
-    ]
+    values = {
+        "Workers": workers,
+        **{f"Workers, {name}": int(counted.get(name, 0)) for name in SPLITS},
+        "Records": len(frame),
+        "Records per worker, mean": len(frame) / workers,
+        "Survey years": f"{frame['year'].min()}{EN_DASH}{frame['year'].max()}",
+        "Job titles": len(panel.outcomes),
+        "Job titles observed": int(frame["occupation"].nunique()),
+    }
     # Splits are made at random, so the size of one tells nothing about a person in it.
-    return [(name, value, workers) for name, value in rows]
+    return [(name, value, workers) for name, value in values.items()]
 
 
 def _shares(panel: CareerPanel) -> list[tuple[str, object, int]]:
@@ -159,10 +134,8 @@ def attrition(panels: Sequence[CareerPanel], conversions: Conversions, labels: L
         records = _without_small_losses([step[3] for step in steps])
         for (name, meaning, _, _), left, kept in zip(steps, workers, records, strict=True):
             rows.append((panel.dataset, name, left, kept, meaning, size[0]))
-    headings = {
-        "dataset": "Data set", "step": "Step", "left": "Workers", "records": "Records", "meaning": "What is left",
-    }  # fmt: skip
-    return table("tab-attrition", pd.DataFrame(rows, columns=[*headings, "workers"]), headings, labels=labels)
+    columns = ["dataset", "step", "left", "records", "meaning", "workers"]
+    return table("tab-attrition", pd.DataFrame(rows, columns=columns), labels)
 
 
 def believed_sizes(
@@ -178,14 +151,12 @@ def believed_sizes(
         # The name of a simulated survey says so, and the packaged panel is no conversion of the whole survey.
         if conversion is None or panel.survey != conversion.survey or panel.survey not in BELIEVED_SIZES:
             continue
-        workers, records = len(panel.workers), len(panel.frame)
-        recalled_workers, recalled_records = BELIEVED_SIZES[panel.survey]
+        workers, records = BELIEVED_SIZES[panel.survey]
         label = (labels or {}).get(panel.dataset, panel.dataset)
-        rows.append((label, workers, recalled_workers, records, recalled_records, workers))
+        rows.append((label, len(panel.workers), workers, len(panel.frame), records))
     headings = ["Individuals, here", "Individuals, recalled", "Transitions, here", "Transitions, recalled"]
-    frame = pd.DataFrame(rows, columns=["Data set", *headings, "workers"])
-    frame[headings] = frame[headings].astype("Int64").astype(object)
-    return DisplayTable("tab-believed-sizes", frame.drop(columns="workers"), frame["workers"])
+    frame = pd.DataFrame(rows, columns=["Data set", *headings])
+    return DisplayTable("tab-believed-sizes", frame, frame["Individuals, here"])
 
 
 def unmapped_codes(
@@ -203,13 +174,8 @@ def unmapped_codes(
         if (conversion := conversions[panel.dataset]) is not None
         for row in _frame_rows(conversion)
     ]
-    columns = {
-        "dataset": "Data set", "frame": "Census frame", "code": "Code", "records": "Records", "with_code": "Workers",
-        "share": ("Share of coded records, %", ".2f"),
-    }  # fmt: skip
-    return table(
-        "tab-unmapped-codes", pd.DataFrame(rows, columns=[*columns, "workers"]), columns, labels=labels
-    )
+    columns = ["dataset", "frame", "code", "records", "with_code", "share", "workers"]
+    return table("tab-unmapped-codes", pd.DataFrame(rows, columns=columns), labels)
 
 
 def _without_small_losses(counts: list[int | None]) -> list[int | str]:

@@ -22,8 +22,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator, Perce
 from labor_llm.careers.panel import TRANSITION_TYPES, CareerPanel, transitions
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.exhibits.data import Conversions, frame_name, occupation_groups
-from labor_llm.exhibits.figures import MARKERS, exhibit, new_figure
-from labor_llm.exhibits.tables import Labels
+from labor_llm.exhibits.figures import exhibit, marked, new_figure
+from labor_llm.exhibits.formatting import Labels
 
 _LABEL_WIDTH = 30
 # Cells of a larger share are so dark that their number is white.
@@ -45,18 +45,17 @@ def type_shares(panels: Sequence[CareerPanel], labels: Labels = None) -> pd.Data
         Columns `dataset`, `transition_type`, `transitions`, `share` (0 to 1) and `workers` (that have
         such transitions).
     """
-    parts = []
+    parts = {}
     for panel in panels:
         counts = transitions(panel).groupby("transition_type")["worker_id"].agg(["size", "nunique"])
-        counts = counts.reindex([name for name in TRANSITION_TYPES if name in counts.index]).reset_index()
-        counts.columns = ["transition_type", "transitions", "workers"]
-        counts.insert(0, "dataset", panel.dataset)
-        counts.insert(3, "share", counts["transitions"] / counts["transitions"].sum())
-        parts.append(counts)
-    return pd.concat(parts, ignore_index=True).replace({"dataset": labels or {}})
+        counts = counts.reindex([name for name in TRANSITION_TYPES if name in counts.index])
+        counts.insert(1, "share", counts["size"] / counts["size"].sum())
+        parts[(labels or {}).get(panel.dataset, panel.dataset)] = counts
+    tidy = pd.concat(parts, names=["dataset", "transition_type"]).reset_index()
+    return tidy.rename(columns={"size": "transitions", "nunique": "workers"})
 
 
-@exhibit("fig-transition-types", "dataset transition_type share")
+@exhibit("fig-transition-types")
 def transition_type_shares(frame: pd.DataFrame) -> Figure:
     """Draw stacked horizontal bars: the shares of first, moving and staying transitions."""
     shares = frame.pivot(index="dataset", columns="transition_type", values="share")
@@ -112,7 +111,7 @@ def _shown_cells(workers: pd.Series) -> np.ndarray:
     return enough
 
 
-@exhibit("fig-transition-matrix", "dataset origin destination share")
+@exhibit("fig-transition-matrix")
 def transition_matrix(frame: pd.DataFrame) -> Figure:
     """Draw a heat map for each data set: shares of the next record's group, by the group of the one before.
 
@@ -120,12 +119,10 @@ def transition_matrix(frame: pd.DataFrame) -> Figure:
         frame: columns `dataset`, `origin`, `destination` (groups, in the order of the axes) and `share` (0 to 1,
             NaN for a blank cell).
     """
-    tables = {
-        name: part.pivot(index="origin", columns="destination", values="share").reindex(
-            index=part["origin"].unique(), columns=part["origin"].unique()
-        )
-        for name, part in frame.groupby("dataset", sort=False)
-    }
+    tables = {}
+    for name, part in frame.groupby("dataset", sort=False):
+        order = part["origin"].unique()
+        tables[name] = part.pivot(index="origin", columns="destination", values="share").loc[order, order]
     heights = [0.34 * len(table) + 0.75 for table in tables.values()]
     figure, panels = _stacked(heights, 0.1)
     for axes, (name, table) in zip(panels, tables.items(), strict=True):
@@ -145,48 +142,47 @@ def mover_shares(panels: Sequence[CareerPanel], labels: Labels = None) -> pd.Dat
         `workers` (the fewer of those who move and those who stay in the bin). Bins with fewer than 11 of
         either, and workers without a year of birth, are left out, so there may be no row.
     """
-    parts = []
+    rows = []
     for panel in panels:
         known = transitions(panel).dropna(subset=["previous", "birth_year"])
         age = (known["year"] - known["birth_year"]).astype("int64") // _YEARS_OF_AGE * _YEARS_OF_AGE
         moving = (known["transition_type"] == "moving").astype("int64")
         keys = [age.rename("age"), known["worker_id"]]
         by_worker = moving.groupby(keys).agg(moves="sum", records="size").reset_index()
-        rows = [_share_with_interval(age, part) for age, part in by_worker.groupby("age")]
-        columns = ["age", "share", "ci_low", "ci_high", "transitions", "workers"]
-        tidy = pd.DataFrame(rows, columns=columns)
-        tidy.insert(0, "dataset", (labels or {}).get(panel.dataset, panel.dataset))
-        parts.append(tidy[tidy["workers"] >= MINIMUM_PERSONS])
-    filled = [part for part in parts if not part.empty]
-    return pd.concat(filled or parts[:1], ignore_index=True)
+        name = (labels or {}).get(panel.dataset, panel.dataset)
+        rows += [(name, age, *_share_with_interval(part)) for age, part in by_worker.groupby("age")]
+    columns = ["dataset", "age", "share", "ci_low", "ci_high", "transitions", "workers"]
+    tidy = pd.DataFrame(rows, columns=columns)
+    return tidy[tidy["workers"] >= MINIMUM_PERSONS].reset_index(drop=True)
 
 
-def _share_with_interval(age: int, by_worker: pd.DataFrame) -> tuple[float, ...]:
-    """Return age, share, interval, transitions and the fewer of movers and stayers in one bin of ages."""
+def _share_with_interval(by_worker: pd.DataFrame) -> tuple[float, ...]:
+    """Return share, interval, transitions and the fewer of movers and stayers in one bin of ages."""
     moves, records = by_worker["moves"].to_numpy(), by_worker["records"].to_numpy()
     total, workers = records.sum(), len(records)
     share = moves.sum() / total
     variance = ((moves - share * records) ** 2).sum() / total**2 * workers / max(workers - 1, 1)
     reach = _NORMAL_95 * np.sqrt(variance)
     fewer = min(int((moves > 0).sum()), int((moves < records).sum()))
-    return age, share, max(share - reach, 0.0), min(share + reach, 1.0), int(total), fewer
+    return share, max(share - reach, 0.0), min(share + reach, 1.0), int(total), fewer
 
 
-@exhibit("fig-movers-by-age", "dataset age share ci_low ci_high")
+@exhibit("fig-movers-by-age")
 def movers_by_age(frame: pd.DataFrame) -> Figure:
     """Draw the share of movers against age with its 95 % band, one line a data set."""
     figure, (axes,) = _stacked([3.5])
-    for number, (name, part) in enumerate(frame.groupby("dataset", sort=False)):
+    looks = marked(frame["dataset"])
+    for name, part in frame.groupby("dataset", sort=False):
         # A bin of the ages 20 to 24 is drawn in its middle, at 22.
-        age, marker = part["age"].astype(float) + 2.0, MARKERS[number % len(MARKERS)]
-        axes.plot(age, part["share"], marker=marker, color=f"C{number}", label=name)
+        age = part["age"].astype(float) + 2.0
+        axes.plot(age, part["share"], label=name, **looks[name])
         low, high = part["ci_low"].astype(float), part["ci_high"].astype(float)
-        axes.fill_between(age, low, high, color=f"C{number}", alpha=0.2, linewidth=0)
+        axes.fill_between(age, low, high, color=looks[name]["color"], alpha=0.2, linewidth=0)
     axes.set(xlabel="Age, in bins of five years", ylabel="Moving, share of transitions", ylim=(0, None))
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     axes.xaxis.set_major_locator(MultipleLocator(5))
     axes.margins(x=0.03)
-    if frame["dataset"].nunique() > 1:
+    if len(looks) > 1:
         figure.legend(loc="outside upper left", ncols=2)
     return figure
 
@@ -214,7 +210,7 @@ def records_by_frame(
     return pd.concat(parts, ignore_index=True)
 
 
-@exhibit("fig-coverage", "dataset year frame records", persons="records")
+@exhibit("fig-coverage", persons="records")
 def coverage(frame: pd.DataFrame) -> Figure:
     """Draw the records of each survey year as bars, stacked by Census frame, one panel a data set."""
     names = frame["dataset"].unique()
@@ -227,8 +223,7 @@ def coverage(frame: pd.DataFrame) -> Figure:
         bottom = np.zeros(len(counts))
         for kind in [kind for kind in frames if kind in counts.columns]:
             height = counts[kind].fillna(0).to_numpy(dtype=float)
-            position = _FRAME_COLORS.get(kind)
-            color = _OTHER_COLOR if position is None else palette[position]
+            color = palette[_FRAME_COLORS[kind]] if kind in _FRAME_COLORS else _OTHER_COLOR
             style = {"color": color, "hatch": hatches.get(kind), "edgecolor": "white", "linewidth": 0}
             axes.bar(counts.index, height, 0.85, bottom=bottom, label=kind, **style)
             bottom += height

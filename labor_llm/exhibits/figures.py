@@ -9,12 +9,13 @@ import functools
 import math
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from importlib.resources import files
 from typing import Any
 
-import matplotlib
+import matplotlib.style
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -23,60 +24,22 @@ from labor_llm.disclosure import Persons
 from labor_llm.errors import InputError
 from labor_llm.exhibits.catalogue import find_exhibit
 from labor_llm.exhibits.formatting import DisplayFigure
-from labor_llm.exhibits.studies import OTHERS, OWN
 
-WIDTH = 7.0
-MARKERS = "osD^vP"
-_LABEL_WIDTH = 26
-_INK = "#222222"
+_WIDTH = 7.0
+_MARKERS = "osD^vP"
+_LABEL_WIDTH, _TITLE_WIDTH, _SENTENCE_WIDTH = 26, 24, 80
 _QUANTILES = ["q10", "q25", "q50", "q75", "q90"]
 _LINE = {"color": "#666666", "linewidth": 1.2}
 _PANELS_A_ROW = 3
-_TITLE_WIDTH = 24
-_SENTENCE_WIDTH = 80
 
 
-def figure_style() -> dict[str, Any]:
-    """Return the matplotlib settings of every figure.
-
-    The colors are seaborn's color-blind palette; the background is opaque white, so that a figure reads
-    the same on a light page, a dark page and paper; fonts are embedded as outlines that journals accept.
-    """
-    colors = matplotlib.cycler(color=sns.color_palette("colorblind").as_hex())
-    return sns.axes_style("whitegrid") | {
-        "axes.prop_cycle": colors,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.edgecolor": "#888888",
-        "axes.labelcolor": _INK,
-        "axes.labelsize": 11.0,
-        "axes.titlesize": 11.0,
-        "axes.titlelocation": "left",
-        "axes.axisbelow": True,
-        "figure.facecolor": "white",
-        "font.family": ["sans-serif"],
-        "font.sans-serif": ["DejaVu Sans"],
-        "font.size": 11.0,
-        "grid.color": "#dddddd",
-        "grid.linewidth": 0.8,
-        "legend.frameon": False,
-        "legend.fontsize": 10.0,
-        "lines.linewidth": 1.8,
-        "pdf.fonttype": 42,
-        "savefig.bbox": "tight",
-        "savefig.dpi": 200,
-        "savefig.facecolor": "white",
-        "svg.hashsalt": "labor_llm",
-        "text.color": _INK,
-        "xtick.color": _INK,
-        "ytick.color": _INK,
-        "xtick.labelsize": 10.0,
-        "ytick.labelsize": 10.0,
-    }
+def figure_style() -> AbstractContextManager[None]:
+    """Return a context with the matplotlib settings of every figure, those of `figures.mplstyle`."""
+    return matplotlib.style.context(str(files("labor_llm.exhibits") / "figures.mplstyle"))
 
 
 def exhibit(
-    name: str, columns: str, persons: str = "workers"
+    name: str, persons: str = "workers"
 ) -> Callable[[Callable[..., Figure]], Callable[..., DisplayFigure]]:
     """Make a function that draws a frame one that returns an exhibit, in the style of all figures.
 
@@ -84,7 +47,6 @@ def exhibit(
 
     Args:
         name: id of the figure in the catalogue.
-        columns: that the frame must have, with spaces between; else it is refused with an `InputError`.
         persons: column with the persons behind each point or bar; missing where nothing is drawn. The function that
             is returned takes `persons=` instead where the frame has no such column.
     """
@@ -92,25 +54,23 @@ def exhibit(
     def decorate(draw: Callable[..., Figure]) -> Callable[..., DisplayFigure]:
         @functools.wraps(draw)
         def drawn(frame: pd.DataFrame, *more: Any, persons: Persons | str = persons) -> DisplayFigure:
-            needed, empty = columns.split(), find_exhibit(name, "figure").empty if frame.empty else ""
-            missing = [column for column in needed if column not in frame.columns]
-            if (missing or frame.empty) and not empty:
-                raise InputError(
-                    f"Figure: the frame needs rows with the columns {needed}; no {missing or 'rows'}."
-                )
-            with matplotlib.rc_context(figure_style()):
-                figure = _say(empty) if empty else draw(frame, *more)
-            if empty:
-                persons = pd.Series(dtype=int)
-            behind = frame[persons].dropna() if isinstance(persons, str) else persons
-            return DisplayFigure(name, figure, behind)
+            with figure_style():
+                if not frame.empty:
+                    behind = frame[persons].dropna() if isinstance(persons, str) else persons
+                    return DisplayFigure(name, draw(frame, *more), behind)
+                if not (sentence := find_exhibit(name, "figure").empty):
+                    raise InputError(f"{name}: there is nothing to draw.")
+                figure = new_figure(1.4)
+                words = textwrap.fill(sentence, _SENTENCE_WIDTH)
+                figure.text(0.5, 0.5, words, ha="center", va="center")
+                return DisplayFigure(name, figure, pd.Series(dtype=int))
 
         return drawn
 
     return decorate
 
 
-@exhibit("fig-learning-curve", "step split loss")
+@exhibit("fig-learning-curve")
 def learning_curve(frame: pd.DataFrame) -> Figure:
     """Draw training loss (line) and validation loss (points), nats per token, against optimisation steps."""
     figure = new_figure(3.4)
@@ -125,23 +85,24 @@ def learning_curve(frame: pd.DataFrame) -> Figure:
     return figure
 
 
-@exhibit("fig-paired-differences", "dataset label difference ci_low ci_high")
+@exhibit("fig-paired-differences")
 def paired_differences(frame: pd.DataFrame) -> Figure:
     """Draw paired differences as dots with intervals, one panel for each data set, and a line at zero.
 
     Leave out comparisons of another order of magnitude, such as a model off the shelf: they would push
     all others onto the line.
+    The frame has columns `dataset`, `label`, `difference`, `ci_low`, `ci_high`.
     """
     figure, panels = _by_dataset(frame)
     for axes, part in panels:
-        reach = [part["difference"] - part["ci_low"], part["ci_high"] - part["difference"]]
         axes.axvline(0.0, **_LINE)
+        reach = _reach(part, "difference")
         axes.errorbar(part["difference"], _wrapped(part["label"]), xerr=reach, fmt="o", capsize=3)
     panels[-1][0].set_xlabel("Difference in perplexity (95 % interval)")
     return figure
 
 
-@exhibit("fig-valid-mass", "dataset model q10 q25 q50 q75 q90")
+@exhibit("fig-valid-mass")
 def valid_mass(frame: pd.DataFrame) -> Figure:
     """Draw quantiles of the mass on valid titles: median, quartiles (thick) and 10 to 90 % (thin).
 
@@ -155,14 +116,14 @@ def valid_mass(frame: pd.DataFrame) -> Figure:
         labels = _wrapped(part["model"])
         axes.hlines(labels, part["q10"], part["q90"], linewidth=2, color="C0")
         axes.hlines(labels, part["q25"], part["q75"], linewidth=7, color="C0")
-        axes.plot(part["q50"], labels, "o", color="white", markeredgecolor=_INK, markersize=9)
+        axes.plot(part["q50"], labels, "o", color="white", markeredgecolor="#222222", markersize=9)
         axes.axvline(1.0, **_LINE)
         axes.set(xscale="log")
     panels[-1][0].set_xlabel("Probability on valid titles (median, 25–75 %, 10–90 %)")
     return figure
 
 
-@exhibit("fig-reliability", "dataset model predicted observed ci_low ci_high perfect_low perfect_high")
+@exhibit("fig-reliability")
 def reliability_curves(frame: pd.DataFrame, labels: Mapping[str, str] | None = None) -> Figure:
     """Draw the reliability curve of each model: share of events against stated probability, one panel a model.
 
@@ -176,11 +137,10 @@ def reliability_curves(frame: pd.DataFrame, labels: Mapping[str, str] | None = N
     figure = new_figure(2.5 * sum(heights) + 0.3 * len(datasets))
     parts = figure.subfigures(len(datasets), 1, height_ratios=heights, squeeze=False)[:, 0]
     for part, dataset, rows in zip(parts, datasets, heights, strict=True):
-        inside = frame[frame["dataset"] == dataset]
+        models = list(frame[frame["dataset"] == dataset].groupby("model", sort=False))
         axes = part.subplots(rows, _PANELS_A_ROW, sharex=True, sharey=True, squeeze=False).ravel()
-        models = list(inside["model"].unique())
-        for panel, model in zip(axes, models, strict=False):
-            _curve(panel, inside[inside["model"] == model].sort_values("predicted"))
+        for panel, (model, inside) in zip(axes, models, strict=False):
+            _curve(panel, inside.sort_values("predicted"))
             panel.set_title(_wrapped([model], _TITLE_WIDTH)[0], fontsize=9.5)
         for panel in axes[len(models) :]:
             panel.set_visible(False)
@@ -200,11 +160,9 @@ def _curve(axes: Axes, rows: pd.DataFrame) -> None:
         axes.fill_between(rows["predicted"], *band, color="#bbbbbb", alpha=0.6, linewidth=0)
     else:
         axes.vlines(rows["predicted"], *band, color="#bbbbbb", linewidth=9)
-    reach = [rows["observed"] - rows["ci_low"], rows["ci_high"] - rows["observed"]]
     axes.plot([0, 1], [0, 1], color="#666666", linewidth=1.0, linestyle="--")
-    axes.errorbar(
-        rows["predicted"], rows["observed"], yerr=reach, fmt="o-", markersize=4, capsize=2, linewidth=1.2
-    )
+    look = {"fmt": "o-", "markersize": 4, "capsize": 2, "linewidth": 1.2}
+    axes.errorbar(rows["predicted"], rows["observed"], yerr=_reach(rows, "observed"), **look)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
@@ -212,13 +170,11 @@ def _curve(axes: Axes, rows: pd.DataFrame) -> None:
     axes.tick_params(labelsize=8.5)
 
 
-@exhibit("fig-pooled-data", "dataset model perplexity ci_low ci_high")
+@exhibit("fig-pooled-data")
 def perplexity_by_training_careers(bootstrap: pd.DataFrame, sizes: pd.DataFrame) -> Figure:
     """Draw perplexity with its 95 % interval by the number of training careers, own ones alone and with others.
 
-    Args:
-        bootstrap: as `evaluation.perplexity.bootstrap_perplexity` returns it, of one data set.
-        sizes: as `studies.training_sizes` returns it.
+    From `evaluation.perplexity.bootstrap_perplexity`, of one data set, and `studies.training_sizes`.
 
     Raises:
         InputError: if there is nothing to draw.
@@ -226,113 +182,113 @@ def perplexity_by_training_careers(bootstrap: pd.DataFrame, sizes: pd.DataFrame)
     points = bootstrap.merge(sizes, on=["dataset", "model"])
     if points.empty:
         raise InputError("There is no model whose perplexity and training careers are both known.")
-    points = points.assign(careers=points[OWN] + points[OTHERS]).sort_values("careers")
+    points = points.assign(careers=points["own"] + points["others"]).sort_values("careers")
     figure = new_figure(3.6)
     axes = figure.subplots()
-    for pooled, part in points.groupby(points[OTHERS] > 0):
+    for pooled, part in points.groupby(points["others"] > 0):
         label, marker = ("with those of other data sets", "s") if pooled else ("own careers alone", "o")
-        reach = [part["perplexity"] - part["ci_low"], part["ci_high"] - part["perplexity"]]
-        axes.errorbar(part["careers"], part["perplexity"], yerr=reach, fmt=marker, capsize=3, label=label)
+        look = {"fmt": marker, "capsize": 3, "label": label}
+        axes.errorbar(part["careers"], part["perplexity"], yerr=_reach(part, "perplexity"), **look)
     axes.set(xlabel="Training careers", ylabel="Perplexity (95 % interval)", xlim=(0, None))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend()
     return figure
 
 
-@exhibit("fig-history-length", "model records perplexity difference difference_low difference_high")
+@exhibit("fig-history-length")
 def history_lengths(frame: pd.DataFrame) -> Figure:
     """Draw perplexity against the number of records shown, and its paired difference to the whole history.
 
-    Args:
-        frame: columns `model`, `records` (text, in the order of the axis), `perplexity`, `difference`,
-            `difference_low`, `difference_high` (NaN for the whole history, which is drawn at zero).
+    Rows are as `evaluation.history_length.history_lengths` returns them; the whole history is drawn at zero.
     """
     order = list(dict.fromkeys(frame["records"]))
     figure = new_figure(3.8)
     left, right = figure.subplots(1, 2)
     right.axhline(0.0, **_LINE)
-    models = list(dict.fromkeys(frame["model"]))
-    for number, model in enumerate(models):
-        part, marker = frame[frame["model"] == model], MARKERS[number % len(MARKERS)]
+    looks = marked(frame["model"])
+    for number, (model, look) in enumerate(looks.items()):
+        part = frame[frame["model"] == model].fillna(0.0)
         # Intervals do not hide each other.
-        shift = 0.08 * (number - (len(models) - 1) / 2)
+        shift = 0.08 * (number - (len(looks) - 1) / 2)
         place = np.array([order.index(records) for records in part["records"]])
-        left.plot(place, part["perplexity"], marker=marker, label=model)
-        center = part["difference"].fillna(0.0)
-        reach = [center - part["difference_low"].fillna(0.0), part["difference_high"].fillna(0.0) - center]
-        right.errorbar(place + shift, center, yerr=reach, marker=marker, capsize=3, elinewidth=1.0)
+        left.plot(place, part["perplexity"], label=model, **look)
+        reach = _reach(part, "difference", "difference_low", "difference_high")
+        right.errorbar(place + shift, part["difference"], yerr=reach, capsize=3, elinewidth=1.0, **look)
     for axes, label in ((left, "Perplexity"), (right, "Difference to all (95 % interval)")):
         axes.set_xticks(range(len(order)), order)
         axes.set(xlabel="Last records shown", ylabel=label)
-    figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=2)
+    _legend_above(figure, left)
     return figure
 
 
-@exhibit("fig-horizons", "model years direct compounded")
+@exhibit("fig-horizons")
 def horizon_bins(frame: pd.DataFrame) -> Figure:
-    """Draw mean compounded against mean direct probabilities of an event, in bins, one panel for each horizon."""
-    horizons = list(dict.fromkeys(frame["years"]))
-    names = list(dict.fromkeys(frame["model"]))
+    """Draw mean compounded against mean direct probabilities of an event, in bins, one panel for each horizon.
+
+    Rows are as `evaluation.horizons.stay_bins` returns them.
+    """
+    horizons, looks = list(dict.fromkeys(frame["years"])), marked(frame["model"])
     # The panels are square, so the legend needs room of its own.
-    figure = new_figure((4.0 if len(horizons) > 1 else 4.7) + 0.25 * math.ceil(len(names) / 2))
+    figure = new_figure((4.0 if len(horizons) > 1 else 4.7) + 0.25 * math.ceil(len(looks) / 2))
     panels = figure.subplots(1, len(horizons), sharex=True, sharey=True, squeeze=False)[0]
     for axes, years in zip(panels, horizons, strict=True):
         axes.plot([0, 1], [0, 1], **_LINE)
-        for number, name in enumerate(names):
+        for name, look in looks.items():
             part = frame[(frame["years"] == years) & (frame["model"] == name)]
-            marker = MARKERS[number % len(MARKERS)]
-            axes.plot(part["direct"], part["compounded"], marker=marker, label=name)
+            axes.plot(part["direct"], part["compounded"], label=name, **look)
         axes.set(xlabel="Direct", title=f"{years} years ahead", xlim=(0, 1), ylim=(0, 1), aspect="equal")
     panels[0].set_ylabel("Compounded")
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=2)
+    _legend_above(figure, panels[0])
     return figure
 
 
-@exhibit("fig-structural-change", "model training year perplexity difference")
+@exhibit("fig-structural-change")
 def performance_by_year(frame: pd.DataFrame, last_year: int) -> Figure:
     """Draw perplexity by calendar year, and its paired difference to training on all years, one row a model.
 
-    Args:
-        frame: columns `model`, `training`, `year` (the middle of years taken together), `perplexity`, `difference`,
-            `difference_low`, `difference_high` (NaN for the training on all years).
-        last_year: of the training that ends early; a vertical line stands after it.
+    Rows are as `evaluation.structural_change.performance_by_year` returns them; a vertical line stands after the last
+    year of the training that ends early.
     """
-    models, trainings = list(dict.fromkeys(frame["model"])), list(dict.fromkeys(frame["training"]))
+    models, looks = list(dict.fromkeys(frame["model"])), marked(frame["training"])
     figure = new_figure(0.8 + 2.2 * len(models))
     panels = figure.subplots(len(models), 2, sharex=True, squeeze=False)
     for (left, right), model in zip(panels, models, strict=True):
         right.axhline(0.0, **_LINE)
-        for number, training in enumerate(trainings):
+        for training, look in looks.items():
             part = frame[(frame["model"] == model) & (frame["training"] == training)].sort_values("year")
-            style = {"color": f"C{number}", "marker": MARKERS[number % len(MARKERS)], "markersize": 4}
-            left.plot(part["year"], part["perplexity"], label=training, **style)
+            left.plot(part["year"], part["perplexity"], label=training, markersize=4, **look)
             if part["difference"].notna().any():
                 bounds = (part["difference_low"], part["difference_high"])
-                right.fill_between(part["year"], *bounds, color=f"C{number}", alpha=0.15, linewidth=0)
-                right.plot(part["year"], part["difference"], **style)
+                right.fill_between(part["year"], *bounds, color=look["color"], alpha=0.15, linewidth=0)
+                right.plot(part["year"], part["difference"], markersize=4, **look)
         for axes, label in ((left, "Perplexity"), (right, "Difference")):
             axes.axvline(last_year + 0.5, **_LINE)
             axes.set(ylabel=label, title=model)
             axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     for axes in panels[-1]:
         axes.set_xlabel("Calendar year")
-    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=len(trainings))
+    _legend_above(figure, panels[0, 0], len(looks))
     return figure
 
 
 def new_figure(height: float) -> Figure:
     """Return a figure outside pyplot: nothing global, no second display by the inline backend."""
-    return Figure(figsize=(WIDTH, height), layout="constrained")
+    return Figure(figsize=(_WIDTH, height), layout="constrained")
 
 
-def _say(sentence: str) -> Figure:
-    figure = new_figure(1.4)
-    axes = figure.subplots()
-    lines = textwrap.fill(sentence, _SENTENCE_WIDTH)
-    axes.text(0.5, 0.5, lines, ha="center", va="center", transform=axes.transAxes)
-    axes.set_axis_off()
-    return figure
+def marked(names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Return color and marker of each name, in the order of first appearance."""
+    looks = enumerate(dict.fromkeys(names))
+    return {name: {"color": f"C{place}", "marker": _MARKERS[place % len(_MARKERS)]} for place, name in looks}
+
+
+def _reach(rows: pd.DataFrame, center: str, low: str = "ci_low", high: str = "ci_high") -> list[pd.Series]:
+    """Return how far intervals reach below and above their centers."""
+    return [rows[center] - rows[low], rows[high] - rows[center]]
+
+
+def _legend_above(figure: Figure, axes: Axes, columns: int = 2) -> None:
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=columns)
 
 
 def _by_dataset(frame: pd.DataFrame) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:

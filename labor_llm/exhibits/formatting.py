@@ -8,12 +8,13 @@ import numbers
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from labor_llm.disclosure import Persons
+from labor_llm.exhibits.catalogue import find_exhibit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 MISSING = "n/a"
 MINUS = "\u2212"
 EN_DASH = "\u2013"
-# A standard error stands in brackets.
-SE = "({:.2f})"
+Labels = Mapping[str, str] | None
 _DEFAULT_FORMAT = ".3f"
+_TEMPLATE = re.compile(r"([^{}]*)\{(?::([^{}]*))?\}([^{}]*)")
 # Perplexities off the shelf run to any number of digits, which no column holds and nobody reads.
 _SCIENTIFIC_FROM = 1_000_000
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]<>$&|~^#!])")
@@ -61,8 +62,7 @@ class DisplayTable:
     numbers: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class DisplayFigure:
+class DisplayFigure(NamedTuple):
     """A figure with its id in the catalogue, and the persons behind each point or bar that is drawn."""
 
     exhibit: str
@@ -70,8 +70,7 @@ class DisplayFigure:
     persons: Persons
 
 
-@dataclass(frozen=True)
-class DisplayText:
+class DisplayText(NamedTuple):
     """Words that no markup is meant in, and the persons behind the numbers in them."""
 
     words: str
@@ -81,34 +80,27 @@ class DisplayText:
 def table(
     exhibit: str,
     rows: pd.DataFrame,
-    columns: Mapping[str, str | tuple[str, str]],
-    persons: Persons | str = "workers",
-    labels: Mapping[str, str] | None = None,
+    labels: Labels = None,
+    persons: Persons | None = None,
     numbers: Mapping[str, object] | None = None,
 ) -> DisplayTable:
-    """Return tidy rows as a table to be read.
+    """Return tidy rows as a table to be read, with the columns that the catalogue has for it.
 
-    Args:
-        exhibit: id of the table in the catalogue.
-        rows: as they are to be read from top to bottom; may be none, and then lack columns.
-        columns: heading, or heading and format, of each column that is shown, from left to right. The column
-            `dataset` is left out where there is one data set alone.
-        persons: column with the persons behind each row, or what `DisplayTable` takes.
-        labels: how to call a data set; its name where there is none.
-        numbers: for the caption and the note.
+    Columns that the rows lack are left out, and `dataset` where there is one data set alone; `labels` says how to call
+    one. There may be no rows, and then no columns. If `persons` is None, the rows' `workers` and `workers_with_event`
+    tell who stands behind each, the fewer of the two. `numbers` are for caption and note.
     """
-    entries = {name: (entry, "") if isinstance(entry, str) else entry for name, entry in columns.items()}
+    columns = find_exhibit(exhibit, "table").columns
     if rows.empty:
-        rows = rows.reindex(columns=list(dict.fromkeys([*rows.columns, *entries, "workers"])))
-    if "dataset" in entries and rows["dataset"].nunique() < 2:
-        del entries["dataset"]
-    frame = rows[list(entries)].reset_index(drop=True)
-    if "dataset" in entries:
-        frame["dataset"] = [(labels or {}).get(name, name) for name in frame["dataset"]]
-    frame.columns = [heading for heading, _ in entries.values()]
-    if isinstance(persons, str) and persons != "none":
-        persons = rows[persons].astype(int).reset_index(drop=True)
-    formats = {heading: form for heading, form in entries.values() if form}
+        rows = rows.reindex(columns=list(dict.fromkeys([*columns, "workers"])))
+    shown = [name for name in columns if name in rows and (name != "dataset" or rows[name].nunique() > 1)]
+    frame = rows[shown].reset_index(drop=True).replace({"dataset": dict(labels or {})})
+    entries = {name: [columns[name]] if isinstance(columns[name], str) else columns[name] for name in shown}
+    frame.columns = [heading for heading, *_ in entries.values()]
+    if persons is None:
+        counts = [name for name in ("workers", "workers_with_event") if name in rows]
+        persons = rows[counts].min(axis=1).astype(int).reset_index(drop=True)
+    formats = {heading: form[0] for heading, *form in entries.values() if form}
     return DisplayTable(exhibit, frame, persons, formats, numbers or {})
 
 
@@ -142,19 +134,11 @@ def format_value(value: object, spec: str | None = None) -> str:
         return " ".join(str(value).split())
     if not math.isfinite(value):
         return MISSING
-    before, inner, after = _parts(spec)
-    text = _number_as_text(value, inner)
-    return f"{before}{text.replace('-', MINUS, 1) if text.startswith('-') else text}{after}"
-
-
-def _parts(spec: str | None) -> tuple[str, str, str]:
-    """Split a template into what stands before the number, its format and what stands after."""
-    if spec is None or "{" not in spec:
-        return "", spec or _DEFAULT_FORMAT, ""
-    match = re.fullmatch(r"([^{}]*)\{(?::([^{}]*))?\}([^{}]*)", spec)
+    match = _TEMPLATE.fullmatch(spec if spec and "{" in spec else f"{{:{spec or ''}}}")
     if match is None:
         raise ValueError(f"format {spec!r} must hold one number, as in '({{:.2f}})'")
-    return match[1], match[2] or _DEFAULT_FORMAT, match[3]
+    text = _number_as_text(value, match[2] or _DEFAULT_FORMAT)
+    return f"{match[1]}{text.replace('-', MINUS, 1) if text.startswith('-') else text}{match[3]}"
 
 
 def _number_as_text(value: numbers.Real, spec: str) -> str:
@@ -173,11 +157,6 @@ def _number_as_text(value: numbers.Real, spec: str) -> str:
 def escape_markdown(text: str) -> str:
     """Return text in which no character has a meaning in MyST Markdown, pipe tables included."""
     return _MARKDOWN_SPECIAL.sub(r"\\\1", " ".join(text.split()))
-
-
-def escape_html(text: str) -> str:
-    """Return text in which no character has a meaning in HTML."""
-    return html.escape(text, quote=True)
 
 
 def escape_latex(text: str) -> str:
@@ -199,9 +178,9 @@ def html_table(cells: pd.DataFrame, right: Sequence[bool], texts: Mapping[str, s
     """Return texts as an escaped HTML table for Jupyter; `texts` holds `label`, `caption` and `note`."""
     sides = {name: "right" if flag else "left" for name, flag in zip(cells.columns, right, strict=True)}
     alignment = {name: [{"selector": "", "props": f"text-align:{side}"}] for name, side in sides.items()}
-    styler = _escaped(cells, escape_html).set_caption(escape_html(texts["caption"]))
-    styler.set_table_styles({escape_html(name): rules for name, rules in alignment.items()})
-    foot = f"<p><small><em>Note.</em> {escape_html(texts['note'])}</small></p>" if texts["note"] else ""
+    styler = _escaped(cells, html.escape).set_caption(html.escape(texts["caption"]))
+    styler.set_table_styles({html.escape(name): rules for name, rules in alignment.items()})
+    foot = f"<p><small><em>Note.</em> {html.escape(texts['note'])}</small></p>" if texts["note"] else ""
     return styler.to_html(table_uuid=texts["label"]) + foot
 
 

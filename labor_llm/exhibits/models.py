@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 _TITLES_SHOWN = 6
 # Between what was measured and what it was measured beside.
 _BESIDE = "; peer "
-_GIB = ".1f"
 
 
 def split_description(panel: CareerPanel, splits: Mapping[str, str]) -> DisplayTable:
@@ -39,16 +38,13 @@ def split_description(panel: CareerPanel, splits: Mapping[str, str]) -> DisplayT
     by_split = panel.frame.groupby(panel.frame["worker_id"].map(splits))["worker_id"].agg(["nunique", "size"])
     rows = by_split.reindex(SPLITS).rename_axis("split").reset_index()
     # A split is drawn at random, so its size tells nothing about a person: all workers stand behind it.
-    columns = {"split": "Split", "nunique": "Workers", "size": "Records"}
-    return table("tab-splits", rows, columns, len(panel.workers))
+    return table("tab-splits", rows, persons=len(panel.workers))
 
 
 def resume_lengths(encoded: Sequence[EncodedResume], titles: Sequence[Sequence[int]]) -> DisplayTable:
-    """Describe how many tokens resumes and titles have, quantiles of resumes rounded to ten.
+    """Describe how many tokens the resumes of all workers and the titles have, quantiles of resumes rounded to ten.
 
-    Args:
-        encoded: the resumes of all workers.
-        titles: token ids of every title with its end of line.
+    `titles` are the token ids of every title with its end of line.
     """
     lengths = np.array([len(resume.ids) for resume in encoded])
     inner = {tuple(title[:length]) for title in titles for length in range(1, len(title))}
@@ -71,11 +67,9 @@ def resume_lengths(encoded: Sequence[EncodedResume], titles: Sequence[Sequence[i
 
 
 def title_examples(panel: CareerPanel, seed: int) -> DisplayTable:
-    """Show what a model was given: some titles, evenly spread over the outcome space, in every form.
+    """Show what a model was given: some titles, evenly spread over the panel's outcome space, in every form.
 
-    Args:
-        panel: its outcome space is used, none of its workers.
-        seed: of numbers, wordings and places.
+    The seed is of numbers, wordings and places; none of the workers is used.
     """
     places = np.unique(np.linspace(0, len(panel.outcomes) - 1, _TITLES_SHOWN, dtype=int))
     forms = {form: variant_of(panel, ResumeSettings(titles=form, seed=seed)).outcomes for form in TITLE_FORMS}
@@ -97,11 +91,9 @@ def fine_tuning_settings(base: str, settings: FineTuningSettings) -> DisplayTabl
 
 
 def kept_checkpoint(curve: pd.DataFrame, workers: int) -> DisplayText:
-    """Say after how many steps the checkpoint that is kept was taken.
+    """Say after how many steps the checkpoint that is kept was taken, from `finetuning.fit.read_learning_curve`.
 
-    Args:
-        curve: as `finetuning.fit.read_learning_curve` returns it.
-        workers: behind the validation loss.
+    `workers` stand behind the validation loss.
     """
     kept = curve[curve["kept"] & (curve["split"] == "validation")].iloc[0]
     words = (
@@ -117,36 +109,24 @@ def scored_transitions(predictions: Predictions) -> DisplayTable:
     If a type rests on too few workers no type is shown, as it could be computed from the others and the total.
     """
     scored = predictions.table.assign(mass=np.exp(predictions.table["log_valid_mass"]))
-    groups = {kind: scored[scored["transition_type"] == kind] for kind in TRANSITION_TYPES}
-    groups = {kind: part for kind, part in groups.items() if len(part)}
-    if any(_fewest_workers(part) < MINIMUM_PERSONS for part in groups.values()):
-        groups = {}
-    columns = {
-        "kind": "Transitions", "number": "Number", "log_prob": ("Mean log-probability", ".3f"),
-        "in_full": "Scored for all titles", "mass": ("Mean valid mass", ".3g"),
-        UNRESOLVED: ("Mean unresolved, at most", ".2g"),
-    }  # fmt: skip
-    if UNRESOLVED not in scored:
-        del columns[UNRESOLVED]
-    rows = [
-        {
-            "kind": kind,
-            "number": len(part),
-            "in_full": int(part["mass"].notna().sum()),
-            **part[[name for name in ("log_prob", "mass", UNRESOLVED) if name in part]].mean(),
-            "workers": _fewest_workers(part),
-        }
-        for kind, part in [*groups.items(), ("all", scored)]
-    ]
-    return table("tab-scored-transitions", pd.DataFrame(rows), columns)
+    means = [name for name in ("log_prob", "mass", UNRESOLVED) if name in scored]
+    groups = {kind: scored[scored["transition_type"] == kind] for kind in TRANSITION_TYPES} | {"all": scored}
+    rows = []
+    for kind, part in groups.items():
+        # The smaller basis of the row are those with a valid mass, unless nobody has one.
+        with_mass = part.loc[part["mass"].notna(), "worker_id"].nunique()
+        row = {"kind": kind, "number": len(part), "in_full": int(part["mass"].notna().sum())}
+        rows.append(row | {**part[means].mean(), "workers": with_mass or part["worker_id"].nunique()})
+    frame = pd.DataFrame(rows)
+    frame = frame[frame["number"] > 0]
+    few = (frame["workers"] < MINIMUM_PERSONS).any()
+    return table("tab-scored-transitions", frame[frame["kind"] == "all"] if few else frame)
 
 
 def scoring_checks(scorer: LanguageModel, panel: CareerPanel) -> DisplayText:
     """Say how far the fast scorer is from the plain one, and its arithmetic from float32, on an invented worker.
 
-    Args:
-        scorer: the model that scores.
-        panel: its outcome space and the form of its careers are used, none of its workers.
+    Outcome space and form of careers are those of the panel; none of its workers is used.
     """
     from labor_llm.scoring.reference import error_sentence, largest_disagreement
 
@@ -155,45 +135,27 @@ def scoring_checks(scorer: LanguageModel, panel: CareerPanel) -> DisplayText:
     return DisplayText(f"{words} {error_sentence(scorer, panel)}", "none")
 
 
-def _fewest_workers(part: pd.DataFrame) -> int:
-    """Return the workers behind the smaller basis of a row: those with a valid mass, unless nobody has one."""
-    with_mass = part.loc[part["mass"].notna(), "worker_id"].nunique()
-    return int(with_mass or part["worker_id"].nunique())
-
-
 def baseline_tuning(fitted: Mapping[str, Baseline], validation_workers: int) -> DisplayTable:
     """List what the validation workers chose for each fitted baseline, and the best and the worst of its grid."""
-    grids = [model.validation_perplexity_["validation_perplexity"] for model in fitted.values()]
-    frame = pd.DataFrame(
-        {
-            "Baseline": [model.name for model in fitted.values()],
-            "Chosen": [model.chosen for model in fitted.values()],
-            "Candidates": [len(grid) for grid in grids],
-            "Validation perplexity": [grid.min() for grid in grids],
-            "Worst candidate": [grid.max() for grid in grids],
-        }
-    )
-    formats = {"Validation perplexity": ".2f", "Worst candidate": ".2f"}
-    return DisplayTable("tab-baseline-tuning", frame, validation_workers, formats)
+    rows = []
+    for model in fitted.values():
+        grid = model.validation_perplexity_["validation_perplexity"]
+        rows.append((model.name, model.chosen, len(grid), grid.min(), grid.max()))
+    frame = pd.DataFrame(rows, columns=["name", "chosen", "candidates", "best", "worst"])
+    return table("tab-baseline-tuning", frame, persons=validation_workers)
 
 
 def embedding_tuning(tried: pd.DataFrame, validation_workers: int) -> DisplayTable:
     """List the penalties that were tried for the logit on embeddings, and mark the one that is kept.
 
-    Args:
-        tried: as `labor_llm.baselines.embedding_logit.stored_tuning` returns it.
-        validation_workers: how many workers the choice rests on.
+    Rows are as `labor_llm.baselines.embedding_logit.stored_tuning` returns them.
     """
     kept = tried["validation_perplexity"].idxmin()
     rows = tried.assign(
         regularisation=[f"{value:g}" for value in tried["regularisation"]],
         kept=["yes" if row == kept else "" for row in tried.index],
     )
-    columns = {
-        "regularisation": "C", "iterations": "Iterations",
-        "validation_perplexity": ("Validation perplexity", ".2f"), "kept": "Kept",
-    }  # fmt: skip
-    return table("tab-embedding-tuning", rows, columns, validation_workers)
+    return table("tab-embedding-tuning", rows, persons=validation_workers)
 
 
 def benchmark_table(exhibit: str, folder: str | Path) -> DisplayTable:
@@ -219,26 +181,16 @@ def benchmark_table(exhibit: str, folder: str | Path) -> DisplayTable:
     rows = pd.DataFrame(rows).astype(dict.fromkeys(("value", "peer", "ratio"), float))
     rows[["measured", "_", "beside"]] = rows["name"].str.partition(_BESIDE)
     rows = rows.assign(peer=blank(rows["peer"]), ratio=blank(rows["ratio"]))
-    columns = {
-        "measured": "Measured", "value": ("Value", ".4g"), "unit": "Unit", "beside": "Beside",
-        "peer": ("Its value", ".4g"), "ratio": ("Ratio", ".4g"),
-    }  # fmt: skip
-    return table(exhibit, rows, columns, "none", numbers={**machine, "command": " ".join(map(str, command))})
+    about = {**machine, "command": " ".join(map(str, command))}
+    return table(exhibit, rows, persons="none", numbers=about)
 
 
 def memory_table(sizes: Sequence[str], tokens: int) -> DisplayTable:
     """List the memory that the recipes for Llama-2 take on each GPU of 80 GB, in GiB.
 
-    Args:
-        sizes: of `labor_llm.models.memory.LLAMA_2`.
-        tokens: run at once on each GPU.
+    `sizes` are those of `labor_llm.models.memory.LLAMA_2`, `tokens` run at once on each GPU.
     """
     rows = pd.concat([recipe_table(size, tokens).assign(size=size.upper()) for size in sizes])
     rows["recipe"] = "Llama-2-" + rows["size"] + ": " + rows["recipe"]
     rows["fits"] = rows["fits"].map({True: "yes", False: "no"})
-    columns = {
-        "recipe": "Recipe", "gpus": "GPUs", "weights": ("Weights", _GIB), "gradients": ("Gradients", _GIB),
-        "optimizer": ("Optimizer", _GIB), "activations": ("Activations", _GIB), "logits": ("Logits", _GIB),
-        "keys_values": ("Keys and values", _GIB), "total": ("Total", _GIB), "fits": "Fits",
-    }  # fmt: skip
-    return table("tab-memory", rows, columns, "none", numbers={"tokens": tokens})
+    return table("tab-memory", rows, persons="none", numbers={"tokens": tokens})

@@ -7,6 +7,7 @@ book makes a numbered, captioned exhibit that prose can refer to, as in {numref}
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 import string
@@ -24,7 +25,6 @@ from labor_llm.exhibits.formatting import (
     DisplayFigure,
     DisplayTable,
     DisplayText,
-    escape_html,
     escape_markdown,
     format_value,
     html_table,
@@ -104,29 +104,23 @@ class Exhibits:
                 nothing is written.
         """
         if isinstance(shown, DisplayText):
-            return self.text("{words}", persons=shown.persons, words=shown.words)
-        kind = "table" if isinstance(shown, DisplayTable) else "figure"
-        entry = find_exhibit(exhibit or shown.exhibit, kind)
+            return self.text(shown.words, persons=shown.persons)
+        is_table = isinstance(shown, DisplayTable)
+        entry = find_exhibit(exhibit or shown.exhibit, "table" if is_table else "figure")
         variant = "-".join(part for part in (self.dataset, self.model) if part and entry.variants)
-        label = entry.label(variant)
-        if isinstance(shown, DisplayTable):
-            return self._table(shown, label, self._texts(entry, {**shown.numbers, **numbers}), entry.empty)
-        return self._figure(shown, label, self._texts(entry, numbers), entry)
+        texts = self._texts(entry, {**shown.numbers, **numbers} if is_table else numbers)
+        return (self._table if is_table else self._figure)(
+            shown, entry, {"label": entry.label(variant), **texts}
+        )
 
-    def text(self, template: str, *, persons: Persons, **numbers: object) -> Display:
-        """Return a paragraph of Markdown with computed numbers in it.
-
-        Args:
-            template: Markdown; `{name}` or `{name:.2f}` stand for the numbers.
-            persons: persons behind the numbers, or `'none'`.
-            **numbers: one value for each name in the template.
+    def text(self, words: str, *, persons: Persons) -> Display:
+        """Return a paragraph of words, in which no markup is meant.
 
         Raises:
-            InputError: if a name has no number or a number no name, or too few persons stand behind them.
+            InputError: if too few persons stand behind the numbers in it (`'none'` if there are no such numbers).
         """
         require_enough_persons(persons, ["numbers in a text"], "show.text")
-        markdown = fill(template, numbers, "show.text", escape=True)
-        return Display(markdown=markdown, plain=fill(template, numbers, "show.text"))
+        return Display(markdown=escape_markdown(words), plain=words)
 
     def record(
         self, name: str, numbers: Mapping[str, object], *, persons: Persons, decimals: int = 3
@@ -160,20 +154,20 @@ class Exhibits:
         """Return caption and note with their words filled; a number may stand in either."""
         template = f"{entry.caption}\n{entry.note}"
         named = {name for _, name, _, _ in string.Formatter().parse(template)}
-        known = {name: word for name, word in self.words.items() if name in named}
+        words = dict(self.words)
         if self.dataset and "dataset" in named:
-            known["dataset"] = self.results.label(self.dataset)
-        return dict(
-            zip(("caption", "note"), fill(template, known | numbers, entry.id).split("\n", 1), strict=True)
-        )
+            words["dataset"] = self.results.label(self.dataset)
+        known = {name: word for name, word in words.items() if name in named}
+        caption, note = fill(template, known | numbers, entry.id).split("\n", 1)
+        return {"caption": caption, "note": note}
 
-    def _table(self, table: DisplayTable, label: str, texts: dict[str, str], empty: str) -> Display:
-        shown = table
-        if table.frame.empty and empty:
-            shown = DisplayTable(table.exhibit, pd.DataFrame({table.frame.columns[0]: [empty]}), "none")
+    def _table(self, table: DisplayTable, entry: Exhibit, texts: Mapping[str, str]) -> Display:
+        shown, label = table, texts["label"]
+        if table.frame.empty and entry.empty:
+            shown = DisplayTable(table.exhibit, pd.DataFrame({table.frame.columns[0]: [entry.empty]}), "none")
         cells = _text_cells(shown.frame, shown.formats, label)
         require_enough_persons(shown.persons, cells.iloc[:, 0].tolist(), label)
-        right, texts = _flush_right(shown.frame), {"label": label, **texts}
+        right = _flush_right(shown.frame)
         folder = self.results.exhibits
         _write_text(folder / f"{label}.csv", table.frame.to_csv(index=False, lineterminator="\n"))
         _write_text(folder / f"{label}.tex", latex_table(cells, right, texts))
@@ -187,33 +181,29 @@ class Exhibits:
             html=html_table(cells, right, texts),
         )
 
-    def _figure(self, figure: DisplayFigure, label: str, texts: Mapping[str, str], entry: Exhibit) -> Display:
+    def _figure(self, figure: DisplayFigure, entry: Exhibit, texts: Mapping[str, str]) -> Display:
         # Only here, so that a chapter of tables starts without matplotlib.
-        import matplotlib
-
         from labor_llm.exhibits.figures import figure_style
 
+        label = texts["label"]
         points = len(figure.persons) if isinstance(figure.persons, pd.Series) else 1
         require_enough_persons(figure.persons, [f"point {number}" for number in range(1, points + 1)], label)
         for ending, metadata in _NO_TIMESTAMPS.items():
             file = self.results.exhibits / f"{label}.{ending}"
-            with matplotlib.rc_context(figure_style()), atomic_path(file) as path:
+            with figure_style(), atomic_path(file) as path:
                 figure.figure.savefig(path, metadata=metadata)
         picture = base64.b64encode((self.results.exhibits / f"{label}.png").read_bytes()).decode("ascii")
-        caption, note, alt = (
-            texts["caption"],
-            texts["note"],
-            entry.alt if points else entry.empty or entry.alt,
-        )
-        image = f'<img alt="{escape_html(alt)}" style="max-width:100%" src="data:image/png;base64,{picture}">'
-        legend = f"<br><small><em>Note.</em> {escape_html(note)}</small>" if note else ""
+        caption, note = texts["caption"], texts["note"]
+        alt = entry.alt if points else entry.empty or entry.alt
+        image = f'<img alt="{html.escape(alt)}" style="max-width:100%" src="data:image/png;base64,{picture}">'
+        legend = f"<br><small><em>Note.</em> {html.escape(note)}</small>" if note else ""
         below = f"*Note.* {escape_markdown(note)} " if note else ""
         return Display(
             markdown=f":::{{figure}} /exhibits/{label}.png\n:name: {label}\n"
             f":alt: {json.dumps(alt, ensure_ascii=False)}\n:class: dark-light\n\n{escape_markdown(caption)}\n\n"
             f"{below}Download: {{download}}`PDF </exhibits/{label}.pdf>`\n:::\n",
             plain=f"{caption}\n\n{alt}",
-            html=f"<figure>{image}<figcaption>{escape_html(caption)}{legend}</figcaption></figure>",
+            html=f"<figure>{image}<figcaption>{html.escape(caption)}{legend}</figcaption></figure>",
         )
 
 
@@ -223,8 +213,7 @@ def read_numbers(exhibits: Path) -> dict[str, str]:
     Raises:
         ArtefactError: if a file is unreadable or two files hold the same key; names them.
     """
-    texts: dict[str, str] = {}
-    origin: dict[str, Path] = {}
+    found: dict[str, tuple[str, Path]] = {}
     for path in sorted(Path(exhibits).glob(f"*{NUMBERS_ENDING}")):
         try:
             entries = {key: entry["text"] for key, entry in json.loads(path.read_text("utf-8")).items()}
@@ -232,33 +221,34 @@ def read_numbers(exhibits: Path) -> dict[str, str]:
             message = f"{path}: not readable as recorded numbers ({error}). Run its notebook again."
             raise ArtefactError(message) from error
         for key, text in entries.items():
-            if key in texts:
-                raise ArtefactError(f"{path}: {key!r} is recorded in {origin[key]} too. Rename one of them.")
-            texts[key], origin[key] = text, path
-    return texts
+            if key in found:
+                raise ArtefactError(
+                    f"{path}: {key!r} is recorded in {found[key][1]} too. Rename one of them."
+                )
+            found[key] = text, path
+    return {key: text for key, (text, _) in found.items()}
 
 
-def fill(template: str, numbers: Mapping[str, object], where: str, escape: bool = False) -> str:
+def fill(template: str, numbers: Mapping[str, object], where: str) -> str:
     """Return a template with its `{name}` and `{name:format}` filled; every number must be used.
 
     Raises:
         InputError: if names and numbers do not match, or a format does not fit; names the place.
     """
-    parts, used = [], set()
+    filled, used = "", set()
     for literal, name, spec, _ in string.Formatter().parse(template):
-        parts.append(literal)
+        filled += literal
         if name is None:
             continue
         if name not in numbers:
             raise InputError(f"{where}: no number for {{{name}}} in the text {template[:60]!r}.")
         used.add(name)
         try:
-            text = format_value(numbers[name], spec or None)
+            filled += format_value(numbers[name], spec or None)
         except ValueError as error:
             raise InputError(f"{where}: format {spec!r} does not fit {name}={numbers[name]!r}.") from error
-        parts.append(escape_markdown(text) if escape else text)
     _refuse_unknown(numbers, used, where)
-    return "".join(parts)
+    return filled
 
 
 def _refuse_unknown(given: Iterable[str], known: Collection[str], where: str) -> None:
@@ -273,23 +263,19 @@ def _text_cells(frame: pd.DataFrame, formats: Mapping[str, str], label: str) -> 
         raise InputError(f"{label}: the index of the frame would be lost. Call reset_index() first.")
     if frame.empty:
         raise InputError(f"{label}: the table is empty.")
-    header = [str(column) for column in frame.columns]
-    if len(set(header)) != len(header):
-        raise InputError(f"{label}: column names repeat: {header}.")
-    _refuse_unknown(formats, header, f"{label}, formats")
-    cells = {
-        name: [format_value(cell, formats.get(name)) for cell in frame[name].tolist()] for name in header
-    }
+    if not frame.columns.is_unique:
+        raise InputError(f"{label}: column names repeat: {list(frame)}.")
+    _refuse_unknown(formats, list(frame), f"{label}, formats")
+    cells = {name: [format_value(cell, formats.get(name)) for cell in frame[name].tolist()] for name in frame}
     return pd.DataFrame(cells, dtype=object)
 
 
 def _flush_right(frame: pd.DataFrame) -> list[bool]:
     """Say which columns hold numbers; a column of numbers with a word or with empty cells in it still does."""
-    flags = []
-    for position, name in enumerate(frame.columns):
+    flags = [False]
+    for name in frame.columns[1:]:
         cells = [cell for cell in frame[name].dropna() if cell != ""]
-        words = sum(isinstance(cell, str) for cell in cells)
-        flags.append(position > 0 and words < max(len(cells), 1) / 2)
+        flags.append(sum(isinstance(cell, str) for cell in cells) < max(len(cells), 1) / 2)
     return flags
 
 

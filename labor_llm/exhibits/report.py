@@ -9,46 +9,24 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions
-from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import ArtefactError, InputError
-from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity
 from labor_llm.exhibits.formatting import EN_DASH, DisplayTable, DisplayText, format_value, table
 from labor_llm.exhibits.tables import compare_in_words
-from labor_llm.store.artefacts import environment, verify, writing
+from labor_llm.store.artefacts import environment, verify
 from labor_llm.store.results import Results, project_root
 
 REPRODUCED_COLUMNS = ["quantity", "dataset", "model", "metric", "value"]
-COMPARABLE = "comparable"
-# Chapters of their own may show it, on other data: a perplexity of other titles, a rise, a correlation.
-NOT_BESIDE = "not set beside ours here"
-_LABELS = {
-    "fine_tuned": "Fine-tuned",
-    "career": "CAREER",
-    "off_the_shelf": "Off the shelf",
-    "fine_tuned_numeric_titles": "Fine-tuned, numeric titles",
-    "fine_tuned_pooled": "Fine-tuned, all data pooled",
-    "predicting_unemployment": "Unemployment",
-    "predicting_change_of_occupation": "Change of occupation",
-    "direct_against_compounded_predictions": "Direct and compounded predictions",
-    "numeric_titles_rise_lower": "Numeric titles, lower end",
-    "numeric_titles_rise_upper": "Numeric titles, upper end",
-    "individuals": "Individuals",
-}
 _UNKNOWN = "not stated"
 _NO_MODEL = "none"
-_ABOUT = "about.json"
-# Of the bootstrap samples of stored comparisons.
-_SEED = 1
 
 
 def data_numbers(panel: CareerPanel, label: str) -> dict[str, object]:
@@ -64,11 +42,9 @@ def data_numbers(panel: CareerPanel, label: str) -> dict[str, object]:
 
 
 def best_baselines(bootstrap: pd.DataFrame, baselines: Collection[str]) -> dict[str, str]:
-    """Return the baseline with the lowest perplexity on each data set.
+    """Return the baseline with the lowest perplexity on each data set, from `bootstrap_perplexity`.
 
-    Args:
-        bootstrap: as `evaluation.perplexity.bootstrap_perplexity` returns it.
-        baselines: names of the models that are baselines; the oracle of a simulated data set is none.
+    The names of `baselines` are those in tables; the oracle of a simulated data set is none.
 
     Raises:
         InputError: if a data set has no baseline.
@@ -87,11 +63,8 @@ def comparison_numbers(
 ) -> dict[str, object]:
     """Return perplexities, standard errors and the paired difference to the best baseline on the first data set.
 
-    Args:
-        bootstrap: as `evaluation.perplexity.bootstrap_perplexity` returns it.
-        differences: as `bootstrap_differences` returns it, the best baseline being the reference.
-        fine_tuned: name in tables of the model that is compared.
-        off_the_shelf: name in tables of the same model without fine-tuning.
+    From `bootstrap_perplexity` and `bootstrap_differences` (the best baseline being the reference) of
+    `evaluation.perplexity`, of the fine-tuned model and the same without fine-tuning, by their names in tables.
 
     Returns:
         For the keys `fine_tuned`, `off_the_shelf` and `best_baseline` `<key>_label`, `<key>_perplexity` and
@@ -106,8 +79,8 @@ def comparison_numbers(
     numbers: dict[str, object] = {}
     for key, model in models.items():
         numbers[f"{key}_label"] = model
-        numbers[f"{key}_perplexity"] = _number_or_word(rows.at[model, "perplexity"])
-        numbers[f"{key}_test_se"] = _number_or_word(rows.at[model, "test_se"])
+        for name in ("perplexity", "test_se"):
+            numbers[f"{key}_{name}"] = _number_or_word(rows.at[model, name])
     return numbers | {
         "best_baseline": pair["reference"],
         "difference_to_best_baseline": _number_or_word(pair["difference"]),
@@ -120,13 +93,9 @@ def comparison_numbers(
 
 def comparison_sentence(numbers: Mapping[str, object]) -> DisplayText:
     """Say what `comparison_numbers` found."""
-    fine, base, difference, error = (
-        format_value(numbers[key], ".2f")
-        for key in (
-            "fine_tuned_perplexity", "best_baseline_perplexity", "difference_to_best_baseline",
-            "difference_to_best_baseline_se",
-        )
-    )  # fmt: skip
+    keys = ("fine_tuned_perplexity", "best_baseline_perplexity")
+    keys += ("difference_to_best_baseline", "difference_to_best_baseline_se")
+    fine, base, difference, error = (format_value(numbers[key], ".2f") for key in keys)
     words = (
         f"The fine-tuned model's perplexity of {fine} is {numbers['fine_tuned_verdict']} that of the best baseline, "
         f"{base}: the paired difference is {difference} with a standard error of {error}, over "
@@ -146,9 +115,7 @@ def _number_or_word(value: float) -> float | str:
 def valid_mass_numbers(masses: pd.DataFrame, models: Mapping[str, str]) -> dict[str, object]:
     """Return the mean valid mass of models on the first data set, `<key>_valid_mass`, and `mass_workers` behind it.
 
-    Args:
-        masses: as `tables.valid_mass_quantiles` returns it.
-        models: name in tables by key.
+    From `tables.valid_mass_quantiles`; `models` are names in tables by key.
     """
     rows = masses[masses["dataset"] == masses["dataset"].iloc[0]].set_index("model")
     numbers = {f"{key}_valid_mass": float(rows.at[model, "mean"]) for key, model in models.items()}
@@ -156,7 +123,7 @@ def valid_mass_numbers(masses: pd.DataFrame, models: Mapping[str, str]) -> dict[
 
 
 def read_published() -> pd.DataFrame:
-    """Return the published values: `quantity`, `dataset`, `model` (the base), `metric`, `value`, `source`, `note`."""
+    """Return the published values, with `label` of the quantity, `dataset`, `model` (the base), `source`, `note`."""
     with (files("labor_llm.exhibits") / "published.csv").open(encoding="utf-8") as file:
         return pd.read_csv(file, keep_default_na=False, dtype={"value": float})
 
@@ -175,24 +142,22 @@ def compare_with_paper(reproduced: pd.DataFrame) -> pd.DataFrame:
     """
     ours = reproduced.rename(columns={name: f"our_{name}" for name in ("dataset", "model", "value")})
     joined = read_published().merge(ours, on=["quantity", "metric"], how="left")
-    joined[["our_dataset", "our_model"]] = joined[["our_dataset", "our_model"]].astype(object).fillna("")
-    joined["verdict"] = [_verdict(row) for row in joined.to_dict("records")]
+    names = ["our_dataset", "our_model"]
+    joined[names] = joined[names].astype(object).fillna("")
+    joined["verdict"] = [_verdict(*row) for row in joined[["dataset", "model", *names]].to_numpy()]
     return joined
 
 
-def _verdict(row: dict[str, object]) -> str:
-    if not row["our_dataset"]:
-        return NOT_BESIDE
+def _verdict(dataset: str, model: str, our_dataset: str, our_model: str) -> str:
+    if not our_dataset:
+        # Chapters of their own may show it, on other data: a perplexity of other titles, a rise, a correlation.
+        return "not set beside ours here"
     reasons = []
-    if row["dataset"] == _UNKNOWN:
-        reasons.append("survey not stated")
-    elif str(row["dataset"]).casefold() != str(row["our_dataset"]).casefold():
-        reasons.append("other survey")
-    if row["model"] == _UNKNOWN:
-        reasons.append("model not stated")
-    elif row["model"] != _NO_MODEL and row["model"] != row["our_model"]:
-        reasons.append("other base model")
-    return f"not comparable: {', '.join(reasons)}" if reasons else COMPARABLE
+    if dataset == _UNKNOWN or dataset.casefold() != our_dataset.casefold():
+        reasons.append("survey not stated" if dataset == _UNKNOWN else "other survey")
+    if model == _UNKNOWN or model not in (_NO_MODEL, our_model):
+        reasons.append("model not stated" if model == _UNKNOWN else "other base model")
+    return f"not comparable: {', '.join(reasons)}" if reasons else "comparable"
 
 
 def published_values(
@@ -220,24 +185,19 @@ def published_values(
     compared = compare_with_paper(pd.DataFrame(rows, columns=REPRODUCED_COLUMNS))
     # A count has separators, so it must not have become a decimal number.
     ours = [int(value) if value == value // 1 else value for value in compared["our_value"]]
-    compared = compared.assign(
-        quantity=compared["quantity"].replace(_LABELS) + " (" + compared["metric"] + ")",
-        our_value=pd.Series(ours, dtype=object),
-        about=_joined(compared["dataset"], compared["model"]),
-        our_about=_joined(compared["our_dataset"], compared["our_model"]),
+    # Data set and model are named in one cell, each word once.
+    about, our_about = (
+        [", ".join(dict.fromkeys(word for word in words if word not in ("", _NO_MODEL))) for words in pairs]
+        for pairs in (
+            compared[["dataset", "model"]].to_numpy(),
+            compared[["our_dataset", "our_model"]].to_numpy(),
+        )
     )
-    # Published values keep the digits that they were given with.
-    columns = {
-        "quantity": "Quantity", "value": ("Paper", ".12g"), "about": "Paper: data, model", "our_value": ("Ours", ".2f"),
-        "our_about": "Ours: data, model", "verdict": "Verdict",
-    }  # fmt: skip
-    return table("tab-published-values", compared, columns, workers)
-
-
-def _joined(datasets: pd.Series, models: pd.Series) -> list[str]:
-    """Name data set and model in one cell, each word once."""
-    pairs = zip(datasets, models, strict=True)
-    return [", ".join(dict.fromkeys(part for part in pair if part not in ("", _NO_MODEL))) for pair in pairs]
+    quantity = compared["label"] + " (" + compared["metric"] + ")"
+    shown = compared.assign(quantity=quantity, about=about, our_about=our_about)
+    return table(
+        "tab-published-values", shown.assign(our_value=pd.Series(ours, dtype=object)), persons=workers
+    )
 
 
 def run_times(results: Results) -> DisplayTable:
@@ -258,33 +218,31 @@ def run_times(results: Results) -> DisplayTable:
         except (ValueError, KeyError) as error:
             raise ArtefactError(f"{path}: not readable as a notebook ({error}). Run it again.") from error
         if record.get("duration") is not None:
-            peak = record.get("peak_memory", float("nan")) / 1e9
-            rows.append((path.stem, record["duration"] / 60.0, peak))
+            rows.append((path.stem, record["duration"] / 60.0, record.get("peak_memory", float("nan")) / 1e9))
     if not rows:
         raise ArtefactError(f"{results.notebooks}: no executed notebook there. Run the replication first.")
-    frame = pd.DataFrame(rows, columns=["Notebook", "Minutes", "Peak memory, GB"])
-    frame.loc[len(frame)] = ["Total", frame["Minutes"].sum(), frame["Peak memory, GB"].max()]
-    return DisplayTable("tab-run-times", frame, "none", {"Minutes": ".1f", "Peak memory, GB": ".1f"})
+    frame = pd.DataFrame(rows, columns=["notebook", "minutes", "memory"])
+    frame.loc[len(frame)] = ["Total", frame["minutes"].sum(), frame["memory"].max()]
+    return table("tab-run-times", frame, persons="none")
 
 
 def environment_table() -> DisplayTable:
     """List software and machine of this run."""
-    rows = []
+    flat: dict[str, object] = {}
     for key, value in environment().items():
-        nested = value.items() if isinstance(value, Mapping) else [(key, value)]
-        rows += [{"Item": str(name), "Value": str(text)} for name, text in nested]
-    return DisplayTable("tab-environment", pd.DataFrame(rows), "none")
+        flat |= value if isinstance(value, Mapping) else {key: value}
+    frame = pd.DataFrame({"Item": map(str, flat), "Value": map(str, flat.values())})
+    return DisplayTable("tab-environment", frame, "none")
 
 
-@dataclass(frozen=True)
-class StoredComparison:
+class StoredComparison(NamedTuple):
     """A comparison that took longer than a replication may, as it was stored: no worker is in it.
 
     Attributes:
         perplexity: as `evaluation.perplexity.bootstrap_perplexity` returns it.
         by_type: the same by type of transition.
         differences: as `evaluation.perplexity.bootstrap_differences` returns it, from the reference model.
-        about: what the numbers depend on, as it was given.
+        about: what the numbers depend on, and `reference` and `draws`.
     """
 
     perplexity: pd.DataFrame
@@ -293,48 +251,9 @@ class StoredComparison:
     about: dict[str, Any]
 
 
-def store_comparison(
-    folder: Path,
-    predictions: Sequence[Predictions],
-    reference: str,
-    about: Mapping[str, Any],
-    draws: int = 1000,
-) -> StoredComparison:
-    """Compare models on the same transitions of a data set, store the aggregates, and return them.
-
-    Args:
-        folder: of the artefact: a CSV file a table, and `about.json`.
-        predictions: of the models, in the order of the tables.
-        reference: the model that the others are compared with.
-        about: what the numbers depend on, by name (JSON values); `draws` and `reference` are added.
-        draws: bootstrap samples of the test workers.
-
-    Raises:
-        InputError: if a number would rest on fewer than 11 workers; and as `bootstrap_differences`.
-    """
-    tables = {
-        "perplexity": bootstrap_perplexity(predictions, draws, _SEED),
-        "by_type": bootstrap_perplexity(predictions, draws, _SEED, by="transition_type"),
-        "differences": bootstrap_differences(predictions, reference, draws, _SEED),
-    }
-    for name, rows in tables.items():
-        # Not left out: the number of one group follows from those of all others and the total.
-        if (fewest := int(rows["workers"].min())) < MINIMUM_PERSONS:
-            raise InputError(
-                f"{name}: a number rests on {fewest} workers; {MINIMUM_PERSONS} or more must stand behind each. "
-                "Compare the models on more test workers."
-            )
-    told = {**about, "reference": reference, "draws": draws}
-    with writing(folder, {"tables": list(tables)}) as aside:
-        for name, rows in tables.items():
-            rows.to_csv(aside / f"{name}.csv", index=False)
-        (aside / _ABOUT).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    return StoredComparison(**tables, about=told)
-
-
 def read_comparison(folder: str | Path) -> StoredComparison:
-    """Return a stored comparison, checksums verified; a relative folder is taken from the checkout."""
+    """Return what `benchmarks/survey_comparison.py` stored, verified; a relative folder is taken from the checkout."""
     folder = project_root() / folder
     verify(folder)
-    tables = {name: pd.read_csv(folder / f"{name}.csv") for name in ("perplexity", "by_type", "differences")}
-    return StoredComparison(**tables, about=json.loads((folder / _ABOUT).read_text(encoding="utf-8")))
+    tables = (pd.read_csv(folder / f"{name}.csv") for name in StoredComparison._fields[:3])
+    return StoredComparison(*tables, json.loads((folder / "about.json").read_text(encoding="utf-8")))

@@ -16,24 +16,25 @@ from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
 from labor_llm.evaluation.covariates import TOGETHER
 from labor_llm.evaluation.history_length import ALL
-from labor_llm.exhibits.formatting import EN_DASH, MINUS, SE, DisplayTable, DisplayText, blank, signed, table
-from labor_llm.exhibits.tables import NOT_COMPARABLE, Labels, compare_in_words
+from labor_llm.exhibits.formatting import (
+    EN_DASH,
+    MINUS,
+    DisplayTable,
+    DisplayText,
+    Labels,
+    blank,
+    signed,
+    table,
+)
+from labor_llm.exhibits.tables import NOT_COMPARABLE, compare_in_words
 from labor_llm.store.results import Results
 
-OWN, OTHERS, REPEATS = "Own careers", "Other careers", "Own repeated"
-_INTERVAL = {"ci_low": ("95 % from", ".2f"), "ci_high": ("95 % to", ".2f")}
+_TRAININGS = {ALL_YEARS: "all", AS_MANY: "many", UP_TO: "early"}
 
 
 def group_perplexity(measured: pd.DataFrame, labels: Labels = None) -> DisplayTable:
-    """List the perplexity of each model in each group with its standard error and 95 % interval.
-
-    Rows are as `evaluation.groups.group_performance` returns them.
-    """
-    columns = {
-        "group": "Group", "dataset": "Data set", "model": "Model", "value": ("Perplexity", ".2f"),
-        "test_se": ("TestSE", SE), **_INTERVAL, "transitions": "Transitions", "workers": "Workers",
-    }  # fmt: skip
-    return table("tab-group-perplexity", _of_groups(measured, "perplexity"), columns, labels=labels)
+    """List the perplexity of each model in each group, from `evaluation.groups.group_performance`."""
+    return table("tab-group-perplexity", _of_groups(measured, "perplexity"), labels)
 
 
 def group_tasks(measured: pd.DataFrame, labels: Labels = None) -> DisplayTable:
@@ -43,46 +44,25 @@ def group_tasks(measured: pd.DataFrame, labels: Labels = None) -> DisplayTable:
 
     Rows are as `evaluation.groups.group_performance` returns them, of one task.
     """
-    keys = ["dataset", "characteristic", "group", "model"]
-    errors = _of_groups(measured, "calibration_error")[[*keys, "value", "perfect_mean", "perfect_high"]]
-    rows = _of_groups(measured, "auc").drop(columns=["perfect_mean", "perfect_high"])
-    rows = rows.merge(errors, on=keys, how="left", suffixes=("", "_of_error"))
-    columns = {
-        "group": "Group", "dataset": "Data set", "model": "Model", "value": ("AUC", ".3f"),
-        "test_se": ("TestSE", "({:.3f})"), "ci_low": ("95 % from", ".3f"), "ci_high": ("95 % to", ".3f"),
-        "value_of_error": ("Calibration error", ".3f"), "perfect_mean": ("Perfect model, mean", ".3f"),
-        "perfect_high": ("Perfect model, 95 %", ".3f"), "workers": "Workers",
-    }  # fmt: skip
-    return table("tab-group-tasks", rows, columns, labels=labels)
+    keys, perfect = ["dataset", "characteristic", "group", "model"], ["perfect_mean", "perfect_high"]
+    errors = _of_groups(measured, "calibration_error")[[*keys, "value", *perfect]]
+    rows = _of_groups(measured, "auc").drop(columns=perfect)
+    return table(
+        "tab-group-tasks", rows.merge(errors, on=keys, how="left", suffixes=("", "_of_error")), labels
+    )
 
 
 def _of_groups(measured: pd.DataFrame, measure: str) -> pd.DataFrame:
     rows = measured[(measured["measure"] == measure) & (measured["workers"] >= MINIMUM_PERSONS)]
+    # Numbers on few workers with the event are missing already, and the row rests on all of the group.
+    rows = rows.drop(columns="workers_with_event", errors="ignore")
     return rows.assign(group=rows["characteristic"].str.capitalize() + ": " + rows["group"].astype(str))
-
-
-def covariate_values(values: pd.DataFrame) -> DisplayTable:
-    """List how much worse each model predicts with covariates exchanged among workers.
-
-    Rows are as `evaluation.covariates.value_of_covariates` returns them, of one or more models.
-    """
-    columns = {
-        "covariate": "Covariate", "model": "Model", "difference": ("Difference", ".2f"), "test_se": ("TestSE", SE),
-        **_INTERVAL, "seed_sd": ("SD over seeds", ".2f"), "log_prob_difference": ("Log-probability, nats", ".4f"),
-        "log_prob_test_se": ("TestSE (nats)", "({:.4f})"),
-    }  # fmt: skip
-    return table("tab-value-of-covariates", values, columns)
-
-
-def covariate_labels(values: pd.DataFrame) -> pd.DataFrame:
-    """Return the same values with a column `label`, 'covariate: model', as `figures.paired_differences` draws them."""
-    return values.assign(label=values["covariate"] + ": " + values["model"])
 
 
 def covariates_in_words(values: pd.DataFrame, model: str) -> DisplayText:
     """Return a sentence on what all covariates together (the only one, if there is one) are worth to a model.
 
-    Rows are as for `covariate_values`.
+    Rows are as `evaluation.covariates.value_of_covariates` returns them.
     """
     own = values[values["model"] == model]
     row = (own[own["covariate"] == TOGETHER] if len(own) > 1 else own).iloc[0]
@@ -101,14 +81,11 @@ def covariates_in_words(values: pd.DataFrame, model: str) -> DisplayText:
 def training_sizes(results: Results, dataset: str, models: Sequence[str]) -> pd.DataFrame:
     """Return how many careers each model was fine-tuned on, from its manifest.
 
-    Args:
-        results: where models and predictions lie.
-        dataset: the data set.
-        models: short names, the same of the model and of its predictions.
+    Its short name is also that of its predictions.
 
     Returns:
-        Columns `dataset`, `model` (what its predictions call it), `Own careers` and `Other careers` (workers, each
-        counted once) and `Own repeated` (how often an own career occurs in an epoch).
+        Columns `dataset`, `model` (what its predictions call it), `own` and `others` (training workers of the data set
+        and of other ones, each counted once) and `repeats` (how often an own career occurs in an epoch).
 
     Raises:
         ArtefactError: if a model is missing or was changed.
@@ -120,7 +97,7 @@ def training_sizes(results: Results, dataset: str, models: Sequence[str]) -> pd.
         data = stored_training_data(results.model(dataset, model))
         others = sum(data["other_workers"].values())
         rows.append((dataset, labels[model], data["own_workers"], others, data["own_repeats"]))
-    return pd.DataFrame(rows, columns=["dataset", "model", OWN, OTHERS, REPEATS])
+    return pd.DataFrame(rows, columns=["dataset", "model", "own", "others", "repeats"])
 
 
 def history_lengths(lengths: pd.DataFrame, longest: int) -> DisplayTable:
@@ -129,16 +106,11 @@ def history_lengths(lengths: pd.DataFrame, longest: int) -> DisplayTable:
     Rows are as `evaluation.history_length.history_lengths` returns them; all transitions have more than the `longest`
     number of records shown before them.
     """
-    columns = {
-        "model": "Model", "records": "Records shown", "perplexity": ("Perplexity", ".2f"), "test_se": ("TestSE", SE),
-        "difference": ("Difference to all", ".2f"), "difference_se": ("TestSE of it", SE),
-        "difference_low": ("95 % from", ".2f"), "difference_high": ("95 % to", ".2f"),
-    }  # fmt: skip
     # The whole history has no difference to itself: an empty cell says so better than a missing value.
     empty = ("difference", "difference_se", "difference_low", "difference_high")
     rows = lengths.assign(**{name: blank(lengths[name], lengths["records"] == ALL) for name in empty})
     counts = {name: int(lengths[name].min()) for name in ("transitions", "workers")}
-    return table("tab-history-length", rows, columns, numbers={**counts, "longest": longest})
+    return table("tab-history-length", rows, numbers={**counts, "longest": longest})
 
 
 def history_sentence(lengths: pd.DataFrame, model: str) -> DisplayText:
@@ -168,24 +140,22 @@ def history_available(groups: pd.DataFrame) -> DisplayTable:
 
     Rows are as `evaluation.history_length.history_lengths_by_available` returns them.
     """
-    keys = ["model", "available"]
-    numbers = sorted({int(records) for records in groups["records"] if records != ALL})
-    rows = groups[[*keys, "available_label"]].drop_duplicates(ignore_index=True)
-    shown = {records: groups.loc[groups["records"] == records] for records in [*map(str, numbers), ALL]}
-    for records, part in shown.items():
-        rows = rows.merge(
-            part[[*keys, "perplexity"]].rename(columns={"perplexity": records}), on=keys, how="left"
-        )
-        if records != ALL:
-            rows[records] = blank(rows[records])
-    rows = rows.merge(shown[ALL][[*keys, "transitions", "workers"]], on=keys, how="left")
-    rows = rows.merge(shown[str(numbers[0])][[*keys, "difference", "difference_se"]], on=keys, how="left")
-    columns = {
+    keys = ["model", "available", "available_label"]
+    lengths = sorted({int(records) for records in groups["records"] if records != ALL})
+    headings = {str(length): f"Last {length}" for length in lengths} | {ALL: "All"}
+    by_length = {records: part.set_index(keys) for records, part in groups.groupby("records")}
+    wide = pd.concat({heading: by_length[name]["perplexity"] for name, heading in headings.items()}, axis=1)
+    shorter, difference = [f"Last {length}" for length in lengths], f"Last {lengths[0]} {MINUS} all"
+    wide[shorter] = wide[shorter].apply(blank)
+    beside = by_length[str(lengths[0])][["difference", "difference_se"]]
+    rows = by_length[ALL][["transitions", "workers"]].join(wide).join(beside).reset_index()
+    names = {
         "model": "Model", "available_label": "Records available", "transitions": "Transitions",
-        **{str(records): (f"Last {records}", ".2f") for records in numbers}, ALL: ("All", ".2f"),
-        "difference": (f"Last {numbers[0]} {MINUS} all", ".2f"), "difference_se": ("TestSE", SE),
+        "difference": difference, "difference_se": "TestSE",
     }  # fmt: skip
-    return table("tab-history-available", rows, columns)
+    formats = dict.fromkeys([*headings.values(), difference], ".2f") | {"TestSE": "({:.2f})"}
+    frame = rows.drop(columns=["available", "workers"]).rename(columns=names)
+    return DisplayTable("tab-history-available", frame, rows["workers"], formats)
 
 
 def horizon_perplexities(agreement: pd.DataFrame) -> DisplayTable:
@@ -194,18 +164,11 @@ def horizon_perplexities(agreement: pd.DataFrame) -> DisplayTable:
     The difference and its interval are empty where paths were drawn: the logarithm of an average over them is too low
     on average, so the difference would favor direct predictions whatever the model.
 
-    Args:
-        agreement: as `evaluation.horizons.agreement_by_model` returns it.
+    Rows are as `evaluation.horizons.agreement_by_model` returns them.
     """
-    columns = {
-        "model": "Model", "years": "Years ahead", "direct_perplexity": ("Direct", ".2f"),
-        "compounded_perplexity": ("Compounded", ".2f"), "log_prob_difference": ("Difference, nats", ".3f"),
-        "test_se": ("TestSE", "({:.3f})"), "ci_low": ("95 % from", ".3f"), "ci_high": ("95 % to", ".3f"),
-        "transitions": "Questions", "workers": "Workers",
-    }  # fmt: skip
     empty = ("log_prob_difference", "test_se", "ci_low", "ci_high")
     rows = agreement.assign(**{name: blank(agreement[name], ~agreement["exact"]) for name in empty})
-    return table("tab-horizon-perplexity", rows, columns)
+    return table("tab-horizon-perplexity", rows)
 
 
 def horizon_agreement(agreement: pd.DataFrame, truth: pd.DataFrame) -> DisplayTable:
@@ -214,20 +177,12 @@ def horizon_agreement(agreement: pd.DataFrame, truth: pd.DataFrame) -> DisplayTa
     From `evaluation.horizons.agreement_by_model` and `evaluation.horizons.truth_by_model`; if the second has no rows
     nothing is said of the truth.
     """
-    columns: dict[str, str | tuple[str, str]] = {
-        "model": "Model", "years": "Years ahead", "correlation": ("Correlation", ".3f"),
-        "total_variation": ("Total variation", ".3f"), "total_variation_se": ("TestSE", "({:.3f})"),
-        "kl_direct_compounded": ("KL, nats", ".3f"), "path_error": ("Monte Carlo SE", ".3f"),
-    }  # fmt: skip
     rows = agreement.assign(path_error=blank(agreement["path_error"], ~(agreement["path_error"] > 0)))
     if len(truth):
-        for kind in ("direct", "compounded"):
-            columns[f"{kind}_variation"] = (f"Truth to {kind}", ".3f")
-            columns[f"{kind}_se"] = (f"TestSE ({kind})", "({:.3f})")
-        known = list(columns)[-4:]
-        rows = rows.merge(truth[["model", "years", *known]], on=["model", "years"], how="left")
+        known = [name for name in truth if name not in ("model", "years")]
+        rows = rows.merge(truth, on=["model", "years"], how="left")
         rows[known] = rows[known].apply(blank)
-    return table("tab-horizon-agreement", rows, {**columns, "transitions": "Questions"})
+    return table("tab-horizon-agreement", rows)
 
 
 def horizon_sentence(agreement: pd.DataFrame) -> DisplayText:
@@ -236,8 +191,7 @@ def horizon_sentence(agreement: pd.DataFrame) -> DisplayText:
     Models are counted whose interval tells. Those whose paths were drawn are named and not counted, as the difference
     favors direct predictions there whatever the model.
 
-    Args:
-        agreement: as `evaluation.horizons.agreement_by_model` returns it.
+    Rows are as `evaluation.horizons.agreement_by_model` returns them.
     """
     persons = int(agreement["workers"].min())
     exact = agreement[agreement["exact"]]
@@ -267,32 +221,19 @@ def before_and_after(periods: pd.DataFrame) -> DisplayTable:
     Rows are as `evaluation.structural_change.before_and_after` returns them.
     """
     keys, values = ["model", "period"], ["perplexity", "difference", "difference_se"]
-    rows = periods.groupby(keys, sort=False, as_index=False)["workers"].min()
-    for training in (ALL_YEARS, AS_MANY, UP_TO):
-        part = periods.loc[periods["training"] == training, [*keys, *values]]
-        rows = rows.merge(
-            part.rename(columns={name: f"{name}: {training}" for name in values}), on=keys, how="left"
-        )
+    wide = periods.pivot(index=keys, columns="training", values=values)
+    wide.columns = [f"{name}_{_TRAININGS[training]}" for name, training in wide.columns]
+    for name in (f"{name}_{training}" for name in values for training in _TRAININGS.values()):
+        wide[name] = blank(wide[name]) if name in wide else ""
+    rows = periods.groupby(keys, sort=False)["workers"].min().to_frame().join(wide).reset_index()
     rows["period"] = rows["period"].str.replace("-", EN_DASH)
-    shown = {
-        f"perplexity: {ALL_YEARS}": ("All years", ".2f"),
-        f"perplexity: {AS_MANY}": ("As many records", ".2f"),
-        f"perplexity: {UP_TO}": ("Early end", ".2f"),
-        f"difference: {ALL_YEARS}": (f"Early end {MINUS} all", ".2f"),
-        f"difference_se: {ALL_YEARS}": ("TestSE", SE),
-        f"difference: {AS_MANY}": (f"Early end {MINUS} as many", ".2f"),
-        f"difference_se: {AS_MANY}": ("TestSE (as many)", SE),
-    }
-    rows[list(shown)] = rows[list(shown)].apply(blank)
-    return table("tab-structural-change", rows, {"model": "Model", "period": "Test years", **shown})
+    return table("tab-structural-change", rows)
 
 
 def structural_change_sentence(periods: pd.DataFrame, last_year: int) -> DisplayText:
-    """Say for each model what the earlier end of training costs after it, against training on all years.
+    """Say for each model what the end of training with `last_year` costs after it, against training on all years.
 
-    Args:
-        periods: as `evaluation.structural_change.before_and_after` returns it.
-        last_year: of the training that ends early.
+    Rows are as `evaluation.structural_change.before_and_after` returns them.
 
     Raises:
         InputError: if no period begins with the year after it.

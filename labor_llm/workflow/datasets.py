@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from labor_llm.careers.histories import workers_with_history
 from labor_llm.careers.panel import SPLITS, CareerPanel, read_careers, read_panel, split_workers, write_panel
 from labor_llm.careers.samples import (
     TrainingCareers,
@@ -171,10 +172,15 @@ def open_datasets(
 
 
 def drawn_test_workers(
-    careers: CareerPanel, splits: Mapping[str, str], number: int = -1, seed: int = 1
+    careers: CareerPanel, splits: Mapping[str, str], number: int = -1, seed: int = 1, records: int = 0
 ) -> CareerPanel:
-    """Return the careers of test workers, so many of them drawn at random; of all if -1, see `sampled`."""
-    return sampled(careers.split(splits, "test"), number, seed)
+    """Return the careers of test workers, so many of them drawn at random; of all if -1.
+
+    Raises:
+        As `sampled`; with `records`, which asks for workers with so many at least, as `workers_with_history`.
+    """
+    test = careers.split(splits, "test")
+    return workers_with_history(test, records, number, seed) if records else sampled(test, number, seed)
 
 
 def open_training_careers(

@@ -5,7 +5,7 @@ import pytest
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.predictions import Predictions
 from labor_llm.errors import InputError, MismatchError
-from labor_llm.evaluation.comparison import compare, groups, in_common, scored_in_full
+from labor_llm.evaluation.comparison import compare, groups, in_common
 
 OUTCOMES = OutcomeSpace(("1", "2"), ("Cooks", "Bakers"))
 
@@ -23,20 +23,13 @@ def _predictions(model: str, full: list[bool]) -> Predictions:
 
 
 def test_transitions_that_all_models_scored_in_full_are_kept_with_their_rows_of_the_matrix() -> None:
-    one, two = scored_in_full(
-        [_predictions("one", [True, True, True, False]), _predictions("two", [False, True, True, True])]
-    )
-    assert one.table["log_prob"].tolist() == two.table["log_prob"].tolist() == [-2.0, -3.0]
-    assert one.log_probs is not None
-    assert two.log_probs is not None
-    assert one.log_probs[:, 0].tolist() == two.log_probs[:, 0].tolist() == [-2.0, -3.0]
-
-
-def test_no_transition_in_common_is_an_error() -> None:
+    two = _predictions("two", [False, True, True, True])
+    for one in in_common([_predictions("one", [True, True, True, False]), two], all_titles=True):
+        assert one.table["log_prob"].tolist() == [-2.0, -3.0]
+        assert one.log_probs is not None
+        assert one.log_probs[:, 0].tolist() == [-2.0, -3.0]
     with pytest.raises(MismatchError, match="for no transition in common"):
-        scored_in_full(
-            [_predictions("one", [True, False, False, False]), _predictions("two", [False, True, True, True])]
-        )
+        in_common([_predictions("one", [True, False, False, False]), two], all_titles=True)
 
 
 def test_models_in_any_order_of_rows_are_columns_of_one_table() -> None:
@@ -82,8 +75,6 @@ def test_selected_rows_keep_their_bounds() -> None:
     assert model.log_probs is not None
     bounded = Predictions("m", model.table, OUTCOMES, model.log_probs, model.log_probs + np.float32(0.25))
     got = bounded.select(np.array([True, True, False, True]))
-    assert got.log_probs is not None
-    assert got.upper is not None
     assert got.log_probs[:, 0].tolist() == [-1.0, -4.0]
     assert (got.upper - got.log_probs == 0.25).all()
 

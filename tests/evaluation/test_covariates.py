@@ -8,7 +8,7 @@ import pytest
 
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel, transitions
-from labor_llm.careers.predictions import Predictions, from_matrix
+from labor_llm.careers.predictions import TRANSITION_COLUMNS, Predictions, from_matrix
 from labor_llm.errors import InputError, MismatchError
 from labor_llm.evaluation.covariates import (
     TOGETHER,
@@ -33,10 +33,8 @@ def test_careers_and_shares_stay_and_covariates_are_exchanged(chain_panel: Caree
     assert set(panels) == {(c, s) for c in (*COLUMNS, TOGETHER) for s in (0, 1)}
     own = by_worker(chain_panel)
     for (name, _), panel in panels.items():
-        pd.testing.assert_frame_equal(
-            panel.frame[["worker_id", "year", "occupation", "education"]],
-            chain_panel.frame[["worker_id", "year", "occupation", "education"]],
-        )
+        career = ["worker_id", "year", "occupation", "education"]
+        pd.testing.assert_frame_equal(panel.frame[career], chain_panel.frame[career])
         changed = by_worker(panel)
         assert (panel.frame.groupby("worker_id")[list(changed)].nunique() == 1).all(axis=None)
         columns = list(COLUMNS if name == TOGETHER else (name,))
@@ -113,11 +111,9 @@ class Covariates:
     def predict(self, panel: CareerPanel) -> Predictions:
         table = transitions(panel)
         told = sum(table[name].map(WEIGHTS) for name in ("gender", "ethnicity", "region"))
-        table = table[["dataset", "worker_id", "year", "transition_type", "occupation"]].reset_index(
-            drop=True
-        )
-        table["log_prob"] = -(told.to_numpy() + (table["year"] - 1979) / 7.0)
-        return Predictions("m", table.assign(log_valid_mass=np.nan), panel.outcomes)
+        log_prob = -(told + (table["year"] - 1979) / 7.0)
+        table = table[list(TRANSITION_COLUMNS)].assign(log_prob=log_prob, log_valid_mass=np.nan)
+        return Predictions("m", table.reset_index(drop=True), panel.outcomes)
 
 
 @pytest.mark.parametrize("columns", [["gender"], list(COLUMNS)])

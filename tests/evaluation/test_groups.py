@@ -39,7 +39,7 @@ def test_each_number_is_that_of_the_group_alone(chain_panel: CareerPanel, chain_
     women = chain_panel.frame.loc[female, "worker_id"]
     rows = events.table["worker_id"].isin(women)
     auc = roc_auc_score(events.outcomes[rows], events.probabilities[rows, 0])
-    assert one["chain", "gender", "female", "auc", "change_of_occupation"] == pytest.approx(auc)
+    assert one["chain", "gender", "female", "auc", CHANGE.label] == pytest.approx(auc)
     errors = got[got["measure"] == "calibration_error"].groupby("model")[["value", "perfect_mean"]].mean()
     assert errors.loc["hot", "value"] > 1.5 * errors.loc["hot", "perfect_mean"]
     assert errors.loc["chain", "value"] < errors.loc["hot", "value"]
@@ -116,7 +116,7 @@ def test_tasks_are_on_shared_transitions_and_the_rest_is_left_out(
     assert set(got.loc[got["measure"] == "auc", "model"]) == {"chain"}
     alike = CareerPanel(frame.assign(ethnicity="white", education="college"), women.outcomes, women.survey)
     none, left_out = group_performance([plain], [alike], draws=20)
-    assert (len(none), tuple(none), len(left_out)) == (0, COLUMNS, 4)
+    assert (len(none), tuple(none), len(left_out)) == (0, COLUMNS, 5)
 
 
 def test_probability_zero_is_infinite_in_its_group_only(chain_panel: CareerPanel, chain_model: type) -> None:

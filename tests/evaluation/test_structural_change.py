@@ -21,51 +21,27 @@ def trainings(workers_by_year: dict[int, range]) -> dict[str, dict[str, Predicti
         dataset="d", transition_type="moving", occupation="1", log_valid_mass=np.nan
     )
     space = OutcomeSpace(("1", "2"), ("Cooks", "Bakers"))
-    return {
-        "m": {
-            name: Predictions("m", table.assign(log_prob=np.log(probability)), space)
-            for name, probability in ((ALL_YEARS, 0.5), (UP_TO, 0.25))
-        }
-    }
+    probabilities = {ALL_YEARS: 0.5, UP_TO: 0.25}
+    tables = {name: table.assign(log_prob=np.log(value)) for name, value in probabilities.items()}
+    return {"m": {name: Predictions("m", table, space) for name, table in tables.items()}}
 
 
-@pytest.mark.parametrize(
-    ("workers_by_year", "message"),
-    [
-        (
-            {1980: range(20), 1981: range(10)},
-            "workers have transitions after 1980.* so choose an earlier last_year",
-        ),
-        (
-            {1980: range(10), 1981: range(20)},
-            "workers have transitions up to 1980.* so choose a later last_year",
-        ),
-    ],
-)
-def test_a_period_of_few_workers_is_refused_as_the_other_one_would_tell_it(
-    workers_by_year: dict[int, range], message: str
-) -> None:
-    for measure in (before_and_after, performance_by_year):
-        with pytest.raises(InputError, match=rf"^m: fewer than 11 test {message}") as refused:
-            measure(trainings(workers_by_year), 1980, draws=10)
+@pytest.mark.parametrize("measure", [before_and_after, performance_by_year])
+def test_a_period_of_few_workers_is_refused_as_the_other_one_would_tell_it(measure) -> None:
+    for few, message in (
+        (1981, "after 1980.* an earlier last_year"),
+        (1980, "up to 1980.* a later last_year"),
+    ):
+        given = trainings({year: range(10 if year == few else 20) for year in (1980, 1981)})
+        with pytest.raises(InputError, match=rf"^m: fewer than 11 test workers have .*{message}") as refused:
+            measure(given, 1980, draws=10)
         assert "10" not in str(refused.value), "the count is what must not be told"
 
 
 def test_years_of_few_workers_are_taken_together_and_never_over_the_end_of_training() -> None:
-    given = trainings(
-        {
-            1979: range(20),
-            1980: range(
-                6
-            ),  # with a part of the same persons in 1981 too few: persons, not records, are counted
-            1981: range(8),
-            1982: range(15),
-            1983: range(3),  # the last ones of a side go with those before them
-            1984: range(12),
-            1985: range(11),
-            1986: range(10),
-        }
-    )
+    # 1980 and 1981 have too few persons together, not records; the last ones of a side go with those before them.
+    workers = {1979: 20, 1980: 6, 1981: 8, 1982: 15, 1983: 3, 1984: 12, 1985: 11, 1986: 10}
+    given = trainings({year: range(count) for year, count in workers.items()})
     got = performance_by_year(given, 1983, draws=10)
     early = got[got["training"] == UP_TO]
     assert early["years"].tolist() == ["1979", "1980-1983", "1984", "1985-1986"]
@@ -93,9 +69,7 @@ def test_before_and_after_by_hand(chain_panel: CareerPanel, chain_model: type) -
     assert counted.to_dict() == chain_panel.frame.groupby("year").size()[counted.index].to_dict()
     assert years["workers"].min() >= 11
     whole, until = (years[years["training"] == name].set_index("year") for name in (ALL_YEARS, UP_TO))
-    assert until["difference"].to_numpy() == pytest.approx(
-        (until["perplexity"] - whole["perplexity"]).to_numpy()
-    )
+    np.testing.assert_allclose(until["difference"], until["perplexity"] - whole["perplexity"])
     assert whole["difference"].isna().all()
     with pytest.raises(InputError, match="no predictions of the training up to 1983"):
         before_and_after({"chain": {ALL_YEARS: exact}}, 1983)

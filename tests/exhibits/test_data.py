@@ -44,28 +44,21 @@ def conversion(
     unmapped: Sequence[tuple[int | None, int, int]] = (),
     missed: int = 0,
 ) -> Conversion:
-    names = ("read", "in range", "coded", "mapped", "kept")
-    counts = ("year", "frame", "interviewed", "coded", "mapped", "kept", "undetermined")
+    def named(names: str, rows: Sequence[tuple]) -> list[dict[str, object]]:
+        return [dict(zip(names.split(), row, strict=True)) for row in rows]
+
     coverage = [
         (1980, "census1970", 80, 70, 50, 40, 0), (1980, "none", 20, 20, 20, 20, 0),
         (1982, "census1980", 12, 11, None, None, 0),
     ]  # fmt: skip
+    kinds = ("read", "in range", "coded", "mapped", "kept")
+    told = [(kind, f"after {kind}", *counts) for kind, counts in zip(kinds, steps, strict=True)]
     return Conversion(
         survey="NLSY79", options={}, crosswalks={}, missing_waves=[], missing_variables=[], skipped=[], unnamed=[],
-        respondents=100, cohort=None, files=[],
-        steps=[
-            {"step": name, "meaning": f"after {name}", "workers": workers, "records": records}
-            for name, (workers, records) in zip(names, steps, strict=True)
-        ],
-        coverage=[dict(zip(counts, row, strict=True)) for row in coverage],
-        frames=[
-            {"frame": "census1970", "coded": 500, "mapped": 500 - missed},
-            {"frame": "census1980", "coded": 11, "mapped": 9},
-        ],
-        unmapped=[
-            {"frame": "census1970", "code": code, "records": records, "workers": workers}
-            for code, records, workers in unmapped
-        ],
+        respondents=100, cohort=None, files=[], steps=named("step meaning workers records", told),
+        coverage=named("year frame interviewed coded mapped kept undetermined", coverage),
+        frames=named("frame coded mapped", [("census1970", 500, 500 - missed), ("census1980", 11, 9)]),
+        unmapped=named("frame code records workers", [("census1970", *row) for row in unmapped]),
     )  # fmt: skip
 
 
@@ -133,27 +126,33 @@ def test_attrition_lists_the_steps_of_a_conversion_and_the_last_of_any_other_pan
     assert table.persons.tolist() == [60, 60, 60, 60, 60, 20]
 
 
-def test_a_loss_of_fewer_than_eleven_is_not_told() -> None:
-    steps = ((95, 900), (80, 890), (75, 880), (70, 700), (70, 700))
+@pytest.mark.parametrize(
+    ("steps", "workers", "records"),
+    [
+        # 80 and 75 are 10 and 5 above 70; 95 is 25 above 70, the next one that is shown, and 900 is 20 above 880.
+        (
+            ((95, 900), (80, 890), (75, 880), (70, 700), (70, 700)),
+            [95, "70 + < 11", "70 + < 11", 70, 70],
+            [900, "880 + < 11", 880, 700, 700],
+        ),
+        # A count that was not stored is shown as few.
+        (
+            ((90, 900), (80, 800), (None, None), (70, 700), (70, 700)),
+            [90, "70 + < 11", "< 11", 70, 70],
+            [900, 800, "< 11", 700, 700],
+        ),
+    ],
+)
+def test_a_loss_of_fewer_than_eleven_is_not_told(steps, workers, records) -> None:
     table = data.attrition([panel([("ab", 70)])], {"own": conversion(steps)})
-    # 80 and 75 are 10 and 5 above 70; 95 is 25 above 70, the next one that is shown, and 900 is 20 above 880.
-    assert table.frame["Workers"].tolist() == [95, "70 + < 11", "70 + < 11", 70, 70]
-    assert table.frame["Records"].tolist() == [900, "880 + < 11", 880, 700, 700]
+    assert table.frame["Workers"].tolist() == workers
+    assert table.frame["Records"].tolist() == records
     assert "Data set" not in table.frame
 
 
-def test_a_count_that_was_not_stored_is_shown_as_few() -> None:
-    steps = ((90, 900), (80, 800), (None, None), (70, 700), (70, 700))
-    table = data.attrition([panel([("ab", 70)])], {"own": conversion(steps)})
-    assert table.frame["Workers"].tolist() == [90, "70 + < 11", "< 11", 70, 70]
-
-
 def test_recalled_sizes_stand_beside_converted_surveys_alone() -> None:
-    panels = [
-        panel([("ab", 60)], "real"),
-        panel([("ab", 60)], "packaged"),
-        panel([("ab", 60)], "simulated", survey="simulated NLSY79"),
-    ]
+    panels = [panel([("ab", 60)], name) for name in ("real", "packaged")]
+    panels.append(panel([("ab", 60)], "simulated", survey="simulated NLSY79"))
     conversions = {"real": conversion(), "packaged": None, "simulated": conversion()}
     table = data.believed_sizes(panels, conversions, {"real": "Ours"})
     assert table.frame.to_numpy().tolist() == [["Ours", 60, 12_479, 120, 259_778]]
@@ -204,15 +203,9 @@ def test_codes_of_few_workers_are_pooled_and_cannot_be_computed(unmapped, missed
     counts = conversion(unmapped=unmapped, missed=missed)
     table = data.unmapped_codes([panel([("ab", 60)])], {"own": counts})
     got = table.frame[["Code", "Records", "Share of coded records, %"]]
-    assert [tuple(row) for row in got.to_numpy().tolist()] == [
-        (code, records, pytest.approx(share) if isinstance(share, float) else share)
-        for code, records, share in shown
-    ]
+    for row, expected in zip(got.to_numpy().tolist(), shown, strict=True):
+        assert row == [pytest.approx(cell) if isinstance(cell, float) else cell for cell in expected]
     assert table.persons.min() >= MINIMUM_PERSONS
-
-
-def test_without_a_conversion_there_are_no_codes() -> None:
-    assert data.unmapped_codes([panel([("ab", 60)])], {"own": None}).frame.empty
 
 
 def test_shares_of_the_transition_matrix() -> None:
@@ -227,9 +220,7 @@ def test_shares_of_the_transition_matrix() -> None:
     assert shares.loc["Cooks", "Cooks"] == pytest.approx(12 / 17)
     assert shares.loc["Cooks"].isna().sum() == 2
     assert shares.loc["Idle"].isna().all()
-
-
-def test_a_single_blank_cell_takes_the_next_smallest_with_it() -> None:
+    # A single blank cell takes the next smallest with it.
     got = data_figures.group_transitions([panel([("ab", 30), ("ac", 20), ("ad", 10)])])
     row = got[got["origin"] == "Managers"].set_index("destination")["share"]
     assert row.isna().to_dict() == {"Managers": False, "Cooks": True, "Idle": True}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from labor_llm.exhibits.formatting import escape_html, escape_latex, escape_markdown, format_value
+from labor_llm.exhibits.formatting import escape_latex, escape_markdown, format_value
 
 NASTY = r"a|b _x_ *y* `z` $1$ <b> & 100 % #1 {{ k }} [l](m) ~n^ \o"
 
@@ -50,7 +50,6 @@ def test_escapes_literally():
     assert escape_markdown(NASTY) == (
         r"a\|b \_x\_ \*y\* \`z\` \$1\$ \<b\> \& 100 % \#1 \{\{ k \}\} \[l\](m) \~n\^ \\o"
     )
-    assert escape_html('<b a="1">&') == "&lt;b a=&quot;1&quot;&gt;&amp;"
     assert escape_latex(r"5 % of a_b & $c #1 {d} \e ~^") == (
         r"5 \% of a\_b \& \$c \#1 \{d\} \textbackslash{}e \textasciitilde{}\textasciicircum{}"
     )

@@ -15,6 +15,7 @@ from labor_llm.errors import InputError
 from labor_llm.evaluation.covariates import TOGETHER
 from labor_llm.evaluation.perplexity import bootstrap_perplexity
 from labor_llm.exhibits import figures, studies
+from labor_llm.exhibits.formatting import table
 from labor_llm.store.artefacts import writing
 from labor_llm.store.results import Results
 
@@ -45,9 +46,9 @@ PERIODS = pd.DataFrame(
 
 
 def test_the_whole_history_has_no_difference_to_itself() -> None:
-    table = studies.history_lengths(LENGTHS, longest=4)
-    assert table.frame["Difference to all"].tolist() == [1.0, 0.1, ""]
-    assert table.persons.tolist() == [20, 20, 20]
+    shown = studies.history_lengths(LENGTHS, longest=4)
+    assert shown.frame["Difference to all"].tolist() == [1.0, 0.1, ""]
+    assert shown.persons.tolist() == [20, 20, 20]
     told = studies.history_sentence(LENGTHS, "m").words
     assert "Shown the last record alone, m has a perplexity of 9.00" in told
     assert told.endswith("holds zero are 4.")
@@ -92,25 +93,19 @@ def test_what_paths_were_drawn_for_is_no_evidence_for_direct_predictions() -> No
     assert frame[compared].to_numpy().tolist() == [[-0.13, 0.04, -0.2, -0.05], [""] * 4]
     assert frame["Compounded"].tolist() == [7.0, 10.0]
     told = studies.horizon_sentence(AGREEMENT).words
-    assert (
-        "1 of 1 models with the exact sum predict what happens better compounded and 0 better directly"
-        in told
-    )
+    counted = "{} models with the exact sum predict what happens better compounded and {} better directly"
+    assert counted.format("1 of 1", 0) in told
     assert "between 0.90 and 0.90" in told
     assert told.endswith("Not counted, as paths were drawn: b.")
     both = studies.horizon_sentence(AGREEMENT.assign(exact=True)).words
-    assert (
-        "1 of 2 models with the exact sum predict what happens better compounded and 1 better directly"
-        in both
-    )
+    assert counted.format("1 of 2", 1) in both
     assert "between 0.80 and 0.90" in both
     assert "Not counted" not in both
     # The first horizon that has a sum is told.
     later = pd.concat([AGREEMENT.assign(exact=False, years=3), AGREEMENT])
     assert studies.horizon_sentence(later).words == told
-    assert studies.horizon_sentence(AGREEMENT.assign(exact=False)).words.startswith(
-        "Paths were drawn for every model"
-    )
+    none = studies.horizon_sentence(AGREEMENT.assign(exact=False)).words
+    assert none.startswith("Paths were drawn for every model")
 
 
 def test_a_training_that_a_model_lacks_is_empty() -> None:
@@ -133,85 +128,53 @@ def test_the_sentence_is_about_the_years_after_training_alone() -> None:
 
 
 def measured() -> pd.DataFrame:
-    rows = []
-    for group, workers in (("female", 20), ("male", 15), ("other", 9)):
-        for measure, task, value in (
-            ("perplexity", "", 8.0),
-            ("auc", "t", 0.7),
-            ("calibration_error", "t", 0.1),
-        ):
-            rows.append(
-                {
-                    "dataset": "d", "model": "m", "characteristic": "gender", "group": group, "measure": measure,
-                    "task": task, "value": value, "test_se": 0.5, "ci_low": value - 0.05, "ci_high": value + 0.05,
-                    "perfect_mean": 0.05, "perfect_high": 0.08, "transitions": 90, "workers": workers,
-                }
-            )  # fmt: skip
-    return pd.DataFrame(rows)
+    groups = pd.DataFrame({"group": ["female", "male", "other"], "workers": [20, 15, 9]})
+    measures = pd.DataFrame({"measure": ["perplexity", "auc", "calibration_error"], "value": [8.0, 0.7, 0.1]})
+    rows = groups.merge(measures, how="cross")
+    return rows.assign(
+        dataset="d", model="m", characteristic="gender", test_se=0.5, ci_low=rows["value"] - 0.05,
+        ci_high=rows["value"] + 0.05, perfect_mean=0.05, perfect_high=0.08, transitions=90,
+        workers_with_event=pd.NA,
+    )  # fmt: skip
 
 
 def test_groups_below_eleven_workers_are_not_shown() -> None:
-    table = studies.group_perplexity(measured())
-    assert table.frame.to_dict("list") == {
-        "Group": ["Gender: female", "Gender: male"],
-        "Model": ["m", "m"],
-        "Perplexity": [8.0, 8.0],
-        "TestSE": [0.5, 0.5],
-        "95 % from": [7.95, 7.95],
-        "95 % to": [8.05, 8.05],
-        "Transitions": [90, 90],
-        "Workers": [20, 15],
-    }
-    assert table.persons.tolist() == [20, 15]
+    shown = studies.group_perplexity(measured())
+    headings = ["Group", "Model", "Perplexity", "TestSE", "95 % from", "95 % to", "Transitions", "Workers"]
+    assert list(shown.frame) == headings
+    assert shown.frame.to_numpy().tolist() == [
+        ["Gender: female", "m", 8.0, 0.5, 7.95, 8.05, 90, 20], ["Gender: male", "m", 8.0, 0.5, 7.95, 8.05, 90, 15],
+    ]  # fmt: skip
+    assert shown.persons.tolist() == [20, 15]
 
 
 def test_auc_and_calibration_error_of_a_group_stand_in_one_row() -> None:
     frame = measured().sample(frac=1.0, random_state=1)
-    table = studies.group_tasks(pd.concat([frame, frame.assign(dataset="e", value=0.3)]), {"e": "Data E"})
-    assert set(table.frame["Data set"]) == {"d", "Data E"}
-    assert len(table.frame) == 4
-    own = table.frame[table.frame["Data set"] == "d"]
-    assert set(own["AUC"]) == {0.7}
-    assert set(own["Calibration error"]) == {0.1}
-    assert list(own.columns[-4:]) == [
-        "Calibration error",
-        "Perfect model, mean",
-        "Perfect model, 95 %",
-        "Workers",
-    ]
-    assert own[["Perfect model, mean", "Perfect model, 95 %"]].to_numpy().tolist() == [[0.05, 0.08]] * 2
-    assert table.persons.min() == 15
+    shown = studies.group_tasks(pd.concat([frame, frame.assign(dataset="e", value=0.3)]), {"e": "Data E"})
+    own = shown.frame[shown.frame["Data set"] == "d"]
+    told = ["AUC", "Calibration error", "Perfect model, mean", "Perfect model, 95 %"]
+    assert own[told].to_numpy().tolist() == [[0.7, 0.1, 0.05, 0.08]] * 2
+    assert shown.frame["Data set"].tolist().count("Data E") == 2
+    assert shown.persons.min() == 15
 
 
-def values(
-    models: tuple[str, ...] = ("m", "n"), names: tuple[str, ...] = ("gender", TOGETHER)
-) -> pd.DataFrame:
-    rows = [
-        {
-            "dataset": "d", "model": model, "covariate": name, "difference": 0.5, "test_se": 0.1, "ci_low": 0.3,
-            "ci_high": 0.7, "seed_sd": np.nan, "log_prob_difference": -0.02, "log_prob_test_se": 0.004,
-            "transitions": 1200, "workers": 40, "seeds": 3,
-        }
-        for model in models
-        for name in names
+def values(names: tuple[str, ...] = ("gender", TOGETHER)) -> pd.DataFrame:
+    rows = pd.DataFrame({"model": ["m", "n"]}).merge(pd.DataFrame({"covariate": names}), how="cross")
+    return rows.assign(
+        dataset="d", difference=0.5, test_se=0.1, ci_low=0.3, ci_high=0.7, seed_sd=np.nan, log_prob_difference=-0.02,
+        log_prob_test_se=0.004, transitions=1200, workers=40, seeds=3,
+    )  # fmt: skip
+
+
+def test_the_value_of_covariates_as_table_and_sentence() -> None:
+    shown = table("tab-value-of-covariates", values())
+    assert shown.frame[["Covariate", "Model"]].to_numpy().tolist() == [
+        ["gender", "m"], [TOGETHER, "m"], ["gender", "n"], [TOGETHER, "n"],
     ]  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-def test_the_value_of_covariates_as_table_figure_labels_and_sentence() -> None:
-    table = studies.covariate_values(values())
-    assert table.frame["Covariate"].tolist() == ["gender", TOGETHER] * 2
-    assert table.frame["Model"].tolist() == ["m", "m", "n", "n"]
-    assert table.persons.tolist() == [40] * 4
-    labelled = studies.covariate_labels(values())
-    assert labelled["label"].tolist()[:2] == ["gender: m", f"{TOGETHER}: m"]
-    sentence = studies.covariates_in_words(values(), "n").words
-    assert sentence.startswith(
-        "With all of them exchanged the perplexity of n is higher than that with the workers'"
-    )
-    assert (
-        "+0.50 with a standard error of 0.10, over 1,200 transitions of 40 workers and 3 permutations"
-        in sentence
+    assert shown.persons.tolist() == [40] * 4
+    assert studies.covariates_in_words(values(), "n").words == (
+        "With all of them exchanged the perplexity of n is higher than that with the workers' own: the difference is "
+        "+0.50 with a standard error of 0.10, over 1,200 transitions of 40 workers and 3 permutations."
     )
     zero = values().assign(difference=np.inf, test_se=np.nan, ci_low=np.nan, ci_high=np.nan)
     assert studies.covariates_in_words(zero, "n").words == (

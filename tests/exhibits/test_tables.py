@@ -7,31 +7,30 @@ import pandas as pd
 import pytest
 
 from labor_llm.careers.occupations import OutcomeSpace
-from labor_llm.careers.predictions import Predictions, from_matrix
-from labor_llm.evaluation.binary_tasks import CHANGE, UNEMPLOYMENT, BinaryEvents
+from labor_llm.careers.predictions import Predictions
+from labor_llm.evaluation.binary_tasks import (
+    CHANGE,
+    UNEMPLOYMENT,
+    BinaryEvents,
+    bootstrap_auc,
+    differences_to_best,
+)
 from labor_llm.evaluation.calibration import calibration_errors, recalibration
 from labor_llm.evaluation.comparison import LeftOut
-from labor_llm.evaluation.distribution_calibration import distribution_calibration
 from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity
-from labor_llm.evaluation.ranking import bootstrap_auc, differences_to_best
-from labor_llm.exhibits import tables
+from labor_llm.exhibits import formatting, tables
 from labor_llm.exhibits.formatting import format_value
 
 SPACE = OutcomeSpace(("1", "2"), ("Cooks", "Bakers"))
 
 
-def bootstrap(**changes):
-    rows = pd.DataFrame(
-        {
-            "dataset": "d",
-            "model": ["x", "y"],
-            "perplexity": [8.0, 9.0],
-            "test_se": [0.1, 0.2],
-            "transitions": 90,
-            "workers": 30,
-        }
-    )
-    return rows.assign(**changes)
+BOOTSTRAP = pd.DataFrame(
+    {
+        "dataset": "d", "model": ["x", "y"], "perplexity": [8.0, 9.0], "test_se": [0.1, 0.2], "transitions": 90,
+        "workers": 30,
+    }
+)  # fmt: skip
+bootstrap = BOOTSTRAP.assign
 
 
 def test_main_comparison_of_one_and_of_two_data_sets() -> None:
@@ -57,14 +56,16 @@ def test_differences_with_both_errors_name_both_models() -> None:
             "train_se": [0.4, np.nan], "total_se": [0.5, np.nan],
         }
     )  # fmt: skip
-    table = tables.paired_differences(differences)
+    table = formatting.table("tab-paired-differences", tables.difference_labels(differences))
     assert list(table.frame) == [
         "Comparison", "Difference", "TestSE", "TrainSE", "Both", "95 % from", "95 % to", "z",
     ]  # fmt: skip
     row = [format_value(table.frame.loc[0, name], table.formats.get(name)) for name in table.frame]
     assert row == ["x \u2212 z", "1.00", "(0.30)", "[0.40]", "0.50", "0.40", "1.60", "3.3"]
-    plain = tables.paired_differences(differences.drop(columns=["train_se", "total_se"]))
-    assert list(plain.frame) == ["Comparison", "Difference", "TestSE", "95 % from", "95 % to", "z"]
+    plain = tables.difference_labels(differences.drop(columns=["train_se", "total_se"]), {"d": "Data D"})
+    frame = formatting.table("tab-paired-differences", plain).frame
+    assert list(frame) == ["Comparison", "Difference", "TestSE", "95 % from", "95 % to", "z"]
+    assert set(plain["dataset"]) == {"Data D"}
 
 
 def test_no_type_of_transition_is_shown_if_one_has_too_few_workers() -> None:
@@ -81,22 +82,24 @@ def test_value_of_fine_tuning_keeps_models_apart() -> None:
     assert table.frame["Mean valid mass"].tolist() == [0.9, 0.5]
 
 
-def test_words_for_a_difference() -> None:
-    assert tables.compare_in_words(-3.0, -4.0, -2.0) == "lower than"
-    assert tables.compare_in_words(3.0, 2.0, 4.0) == "higher than"
-    assert tables.compare_in_words(-1.0, -3.0, 0.5) == "not distinguishable from"
-    # The estimate may lie outside the percentiles of the samples: the interval tells.
-    assert tables.compare_in_words(0.1, 0.2, 0.5) == "higher than"
-    assert tables.compare_in_words(0.1, -0.5, -0.2) == "lower than"
-    assert tables.compare_in_words(0.6, -0.2, 0.5) == "not distinguishable from"
-
-
 @pytest.mark.parametrize(
-    "unknown",
-    [(np.inf, np.nan, np.nan), (np.nan, np.nan, np.nan), (np.inf, 1.0, np.inf), (-1.0, np.nan, np.nan)],
+    ("difference", "words"),
+    [
+        ((-3.0, -4.0, -2.0), "lower than"),
+        ((3.0, 2.0, 4.0), "higher than"),
+        ((-1.0, -3.0, 0.5), "not distinguishable from"),
+        # The estimate may lie outside the percentiles of the samples: the interval tells.
+        ((0.1, 0.2, 0.5), "higher than"),
+        ((0.1, -0.5, -0.2), "lower than"),
+        ((0.6, -0.2, 0.5), "not distinguishable from"),
+        # After a probability of zero.
+        ((np.inf, np.nan, np.nan), "not comparable with"),
+        ((np.inf, 1.0, np.inf), "not comparable with"),
+        ((-1.0, np.nan, np.nan), "not comparable with"),
+    ],
 )
-def test_a_probability_of_zero_leaves_nothing_to_compare(unknown) -> None:
-    assert tables.compare_in_words(*unknown) == tables.NOT_COMPARABLE == "not comparable with"
+def test_words_for_a_difference(difference, words) -> None:
+    assert tables.compare_in_words(*difference) == words
 
 
 def predictions(model: str, log_prob: float) -> Predictions:
@@ -113,30 +116,25 @@ def predictions(model: str, log_prob: float) -> Predictions:
 
 def test_models_beside_the_reference_with_what_they_were_trained_on() -> None:
     both = [predictions("Own", -np.log(2.0)), predictions("Pooled", -np.log(1.5))]
-    bootstrap, differences = bootstrap_perplexity(both, 20), bootstrap_differences(both, "Own", 20)
-    described = pd.DataFrame({"dataset": "d", "model": ["Pooled", "Own"], "Careers": [300, 100]})
-    table = tables.beside_reference("tab-pooled-data", bootstrap, differences, described)
+    scores, differences = bootstrap_perplexity(both, 20), bootstrap_differences(both, "Own", 20)
+    described = pd.DataFrame({"dataset": "d", "model": ["Pooled", "Own"], "own": [300, 100]})
+    table = tables.beside_reference("tab-pooled-data", scores, differences, described)
     own, pooled = table.frame.to_dict("records")
-    assert (own["Model"], own["Careers"], own["Difference"]) == ("Own", 100, "")
+    assert (own["Model"], own["Own careers"], own["Difference"]) == ("Own", 100, "")
     assert own["Perplexity"] == pytest.approx(2.0)
     assert pooled["Difference"] == pytest.approx(-0.5)
     assert pooled["95 % from"] <= -0.5 <= pooled["95 % to"] + 1e-9
     assert table.persons.tolist() == [12, 12]
-    gain = (
-        tables.beside_reference("tab-prompts", bootstrap, differences, nats=True)
-        .frame["Gain in nats"]
-        .tolist()
-    )
-    assert gain == ["", pytest.approx(np.log(2.0 / 1.5))]
+    gain = tables.beside_reference("tab-prompts", scores, differences, nats=True).frame["Gain in nats"]
+    assert gain.tolist() == ["", pytest.approx(np.log(2.0 / 1.5))]
 
 
 def test_a_reference_alone_has_no_differences() -> None:
     one = [predictions("Own", -1.0)]
-    table = tables.beside_reference(
-        "tab-titles", bootstrap_perplexity(one, 20), bootstrap_differences(one, "Own", 20)
-    )
-    assert table.frame["Difference"].tolist() == [""]
-    assert table.frame["Perplexity"].item() == pytest.approx(np.e)
+    scores, differences = bootstrap_perplexity(one, 20), bootstrap_differences(one, "Own", 20)
+    frame = tables.beside_reference("tab-titles", scores, differences).frame
+    assert frame[["Model", "Difference"]].to_numpy().tolist() == [["Own", ""]]
+    assert frame["Perplexity"].item() == pytest.approx(np.e)
 
 
 def events(with_event: int = 12, workers: int = 40, dataset: str = "d", task=CHANGE) -> BinaryEvents:
@@ -152,33 +150,27 @@ def events(with_event: int = 12, workers: int = 40, dataset: str = "d", task=CHA
 
 def test_what_each_task_rests_on() -> None:
     table = tables.task_events([events(), events(35, dataset="e", task=UNEMPLOYMENT)], {"e": "Data E"})
-    assert table.frame.to_dict("list") == {
-        "Task": ["Change of occupation", "Unemployment"],
-        "Data set": ["d", "Data E"],
-        "Models": [2, 2],
-        "Transitions": [80, 80],
-        "Events": [12, 35],
-        "Events, %": [15.0, 43.75],
-        "Workers": [40, 40],
+    assert list(table.frame)[:6] == ["Task", "Data set", "Models", "Transitions", "Events", "Events, %"]
+    assert table.frame.to_numpy().tolist() == [
+        ["Change of occupation", "d", 2, 80, 12, 15.0, 40, 12],
         # Five workers never have the second event: too few to be told.
-        "Workers with an event": [12, "30 or more"],
-    }
+        ["Unemployment", "Data E", 2, 80, 35, 43.75, 40, "30 or more"],
+    ]
     assert table.persons.tolist() == [12, 35]
 
 
 def test_areas_and_differences_name_task_model_and_persons() -> None:
     both = [events(), events(14, dataset="e", task=UNEMPLOYMENT)]
-    table = tables.task_areas(bootstrap_auc(both, draws=20), {"e": "Data E"})
+    table = formatting.table("tab-binary-tasks", bootstrap_auc(both, draws=20), {"e": "Data E"})
     assert list(table.frame) == ["Model", "Task", "Data set", "AUC", "TestSE", "95 % from", "95 % to"]
     assert table.frame["Data set"].tolist() == ["d", "d", "Data E", "Data E"]
     assert table.persons.tolist() == [12, 12, 14, 14]
     differences = differences_to_best(both[:1], ["b"], draws=200)
-    table = tables.area_differences(differences)
+    table = formatting.table("tab-auc-differences", differences)
     assert list(table.frame)[:4] == ["Model", "Task", "Best baseline", "Difference in AUC"]
     sentence = tables.model_in_words(differences, "a", {"d": "Data D"}).words
-    assert sentence.startswith(
-        "The AUC of a is, by task: Data D, change of occupation: higher than that of b (+0."
-    )
+    words = "The AUC of a is, by task: Data D, change of occupation: higher than that of b (+0."
+    assert sentence.startswith(words)
     undefined = differences.assign(difference=np.nan, test_se=np.nan, ci_low=np.nan, ci_high=np.nan)
     assert tables.model_in_words(undefined, "a").words == (
         "The AUC of a is, by task: d, change of occupation: not comparable with that of b."
@@ -204,33 +196,3 @@ def test_left_out_in_words() -> None:
     got = tables.left_out_in_words(entries, {"d": "Data D"}).words
     assert got == "Left out: Data D: unemployment, out of the labor force (no state); Data D: m (not scored)."
     assert tables.left_out_in_words([]).words == "Nothing was left out."
-
-
-@pytest.mark.parametrize("heat", [1.0, 3.0])
-def test_the_whole_distribution_of_a_model_that_is_right_and_of_one_that_is_timid(heat: float) -> None:
-    rng = np.random.default_rng(1)
-    space = OutcomeSpace(("a", "b", "c", "d"), ("A", "B", "C", "D"))
-    logits = rng.normal(0, 1.5, (1200, 4))
-    true = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    drawn = (rng.random((1200, 1)) > true.cumsum(axis=1)).sum(axis=1).clip(max=3)
-    transitions = pd.DataFrame(
-        {
-            "dataset": "d",
-            "worker_id": [f"w{row // 6:03d}" for row in range(1200)],
-            "year": 1980 + np.arange(1200) % 6,
-            "transition_type": "moving",
-            "occupation": np.array(space.codes, dtype=object)[drawn],
-        }
-    )
-    stated = logits / heat - np.log(np.exp(logits / heat).sum(axis=1, keepdims=True))
-    groups = {"d": {"a": "ab", "b": "ab", "c": "c", "d": "d"}}
-    measured = distribution_calibration([from_matrix("m", transitions, space, stated)], groups, draws=50)
-    row = measured.iloc[0]
-    assert row["classes"] == 3
-    assert row["temperature"] == pytest.approx(1.0 / heat, rel=0.15)
-    assert (row["top_error"] > 3 * row["top_perfect"]) == (heat > 1)
-    assert (row["gain"] > 3 * row["test_se"]) == (heat > 1)
-    assert row["class_error"] < 3 * row["class_perfect"]
-    table = tables.distribution_table(measured)
-    assert table.frame["Temperature"].tolist() == [row["temperature"]]
-    assert table.persons.tolist() == [200]
