@@ -40,7 +40,7 @@ bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and the
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.baselines import oracle, registry
+from labor_llm.baselines.settings import BASELINES, ORACLE
 from labor_llm.careers.predictions import model_labels, read_all_predictions
 from labor_llm.evaluation import binary_tasks, calibration, comparison, distribution_calibration, ranking
 from labor_llm.exhibits import data, figures, publishing, tables
@@ -48,7 +48,7 @@ from labor_llm.workflow.datasets import open_datasets
 
 # %%
 folders, show = publishing.open_chapter(results, **bootstrap)
-predictions = read_all_predictions(folders, datasets, models, optional=[oracle.ORACLE, *partial])
+predictions = read_all_predictions(folders, datasets, models, optional=[ORACLE, *partial])
 labels = model_labels(folders, datasets, models)
 names = folders.labels(datasets)
 panels, _ = open_datasets(folders, datasets)
@@ -76,7 +76,7 @@ show(tables.task_areas(ranking.bootstrap_auc(events, **bootstrap), names))
 # is, for each task, the baseline with the highest AUC on these same transitions, a choice that favors the baselines.
 
 # %%
-baselines = [label for model, label in labels.items() if model in registry.BASELINES]
+baselines = [label for model, label in labels.items() if model in BASELINES]
 differences = ranking.differences_to_best(events, baselines, **bootstrap)
 show(tables.area_differences(differences, names))
 

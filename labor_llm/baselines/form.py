@@ -85,10 +85,12 @@ class Baseline(ABC):
         table = transitions(panel)
         return from_matrix(self.name, table, self.outcomes_, self._log_probs(panel, table))
 
-    def _best(self, grid: Sequence[tuple[Any, ...]], *columns: str) -> tuple[Any, ...]:
-        """Note the candidates, each with its perplexity at the end, and return the best one."""
-        self.validation_perplexity_ = pd.DataFrame(grid, columns=[*columns, "validation_perplexity"])
-        return min(grid, key=lambda candidate: candidate[-1])
+    def _best(self, candidates: Sequence[tuple[Any, ...]], *columns: str) -> tuple[Any, ...]:
+        """Note the candidates (values of the columns, perplexity, what else there is), and return the best one."""
+        noted = [*columns, "validation_perplexity"]
+        tried = [candidate[: len(noted)] for candidate in candidates]
+        self.validation_perplexity_ = pd.DataFrame(tried, columns=noted)
+        return min(candidates, key=lambda candidate: candidate[len(columns)])
 
     @abstractmethod
     def _estimate(self, train: CareerPanel, validation: CareerPanel) -> None:
@@ -104,8 +106,7 @@ def check_fitting_panels(model: str, train: CareerPanel, validation: CareerPanel
     for name, panel in (("training", train), ("validation", validation)):
         if panel.frame.empty:
             raise InputError(f"{model}: the {name} panel holds no records. Give it at least one worker.")
-    shared = set(train.workers) & set(validation.workers)
-    if shared:
+    if shared := set(train.workers) & set(validation.workers):
         raise InputError(
             f"{model}: {len(shared):,} workers are in the training and in the validation panel. "
             "Split the panel by worker (labor_llm.careers.panel.split_workers)."
@@ -127,11 +128,8 @@ def occupation_columns(
 ) -> np.ndarray:
     """Return the column of an occupation in the outcome space for each transition, int64 [transitions].
 
-    Args:
-        table: rows of `labor_llm.careers.panel.transitions`.
-        outcomes: the occupations.
-        column: 'occupation', 'previous' or 'before_previous'.
-        first: what stands for none.
+    `table` is as `labor_llm.careers.panel.transitions` returns it, `column` 'occupation', 'previous' or
+    'before_previous'; `first` stands where there is none.
     """
     columns = [first if code is None else outcomes.index(code) for code in table[column]]
     return np.asarray(columns, dtype=np.int64)
@@ -151,10 +149,8 @@ def record_features(panel: CareerPanel) -> pd.DataFrame:
     worker, year = table["worker_id"], table["year"]
     # A spell begins with each record that does not stay.
     begins = table["transition_type"] != "staying"
-    spell_start, so_far = (
-        year.where(begins).groupby(worker).ffill(),
-        table.groupby(begins.cumsum()).cumcount() + 1,
-    )
+    spell_start = year.where(begins).groupby(worker).ffill()
+    so_far = table.groupby(begins.cumsum()).cumcount() + 1
     education_before = table["education"].groupby(worker).shift()
     features = table[["previous", "before_previous"]].fillna(NONE).astype(object)
     for column in ("education", *_STATIC):
@@ -177,8 +173,7 @@ def design(
     """Return the transformer of features into a sparse design matrix.
 
     Args:
-        indicators: groups of columns that become one indicator a level, all zero for a level that training did not
-            show.
+        indicators: groups of columns that become one indicator a level, all zero for a level that training lacks.
         numbers: columns that are standardised, missing ones set to the mean.
         weights: factors by the first column of a group, or 'numbers': under an L2 penalty, a column multiplied by m is
             penalised 1/m^2 as much.
@@ -200,11 +195,8 @@ class RegressionFeatures:
     """Features of CAREER's regression, and age, in three blocks.
 
     The last occupation, the one before, the number of records in the current spell, the number of earlier records, the
-    calendar year, whether a year was skipped, education and whether it changed, ethnicity, gender and region.
-
-    Args:
-        train: the training workers, who show the levels of categories and the scale of numbers; a level that they lack
-            is all zero.
+    calendar year, whether a year was skipped, education and whether it changed, ethnicity, gender and region. The
+    training workers show the levels of categories and the scale of numbers; a level that they lack is all zero.
     """
 
     def __init__(self, train: CareerPanel) -> None:
@@ -230,47 +222,36 @@ class BagFeatures:
     """
 
     def __init__(self, train: CareerPanel) -> None:
-        features = _with_present(train)
+        features = record_features(train).assign(occupation=train.frame["occupation"].astype(object))
         self._covariates = design([["education", "calendar_year", *_STATIC]], ["age"]).fit(features)
-        self._levels = {
-            column: design([[column]]).fit(features)
-            for column in ("occupation", "education", "calendar_year")
-        }
+        changing = ("occupation", "education", "calendar_year")
+        self._levels = {column: design([[column]]).fit(features) for column in changing}
 
     def blocks(self, panel: CareerPanel) -> list[csr_matrix]:
         """As `RegressionFeatures.blocks`."""
-        from scipy.sparse import hstack
+        from scipy.sparse import csr_matrix, hstack
 
-        features = _with_present(panel)
+        features = record_features(panel)
+        present = features.assign(occupation=panel.frame["occupation"].astype(object))
+        levels = {column: encoder.transform(present) for column, encoder in self._levels.items()}
         numbers = features["records_before"].to_numpy(dtype=int)
-        levels = {column: encoder.transform(features) for column, encoder in self._levels.items()}
-        last, earlier = _rows_before(numbers, 1, 1), _rows_before(numbers, 2)
-        before = _rows_before(numbers, 1)
+        before, earlier = _mean_before(numbers, 1), _mean_before(numbers, 2)
         shares = [before @ levels["education"], before @ levels["calendar_year"]]
         covariates = hstack([self._covariates.transform(features), *shares], format="csr")
-        return [last @ levels["occupation"], earlier @ levels["occupation"], covariates]
+        last = self._levels["occupation"].transform(features.assign(occupation=features["previous"]))
+        return [csr_matrix(last), earlier @ levels["occupation"], covariates]
 
 
-def _with_present(panel: CareerPanel) -> pd.DataFrame:
-    return record_features(panel).assign(occupation=panel.frame["occupation"].astype(object))
-
-
-def _rows_before(numbers: np.ndarray, least: int, most: int | None = None) -> csr_matrix:
-    """Return the matrix that averages, for each record, earlier ones of the same worker.
+def _mean_before(numbers: np.ndarray, least: int) -> csr_matrix:
+    """Return the matrix that averages, for each record, the worker's records at least so many back, if there are any.
 
     Args:
         numbers: how many records of the worker come before each record; a worker's records are together.
-        least: how many records back the averaged ones begin.
-        most: how many records back they end; the worker's first record if None.
-
-    Returns:
-        [records, records]; a row is zero where there is none.
+        least: how many records back.
     """
     from scipy.sparse import csr_matrix
 
     counts = np.maximum(numbers - least + 1, 0)
-    if most is not None:
-        counts = np.minimum(counts, most - least + 1)
     rows = np.repeat(np.arange(len(numbers)), counts)
     back = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts) + least
     weights = 1.0 / np.repeat(counts, counts)
