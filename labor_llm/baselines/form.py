@@ -4,10 +4,8 @@ A baseline reads no workers but those of training and validation, and chooses it
 by the perplexity of the validation workers.
 
 Nothing of the record itself enters but its year and education, which the resume line also states before the title.
-Three sets of features follow CAREER's econometric baselines (Vafa et al. 2024; keyonvafa/career-code, the models
-`regression` and `bag_of_jobs`). To all, age is added, because the resume that a language model reads states the year of
-birth. The authors embed the bag of jobs in 1,024 dimensions, more than there are occupations, which restricts nothing:
-it is a logit that is linear in the shares.
+The features follow CAREER's econometric baselines (Vafa et al. 2024; keyonvafa/career-code, the models `regression` and
+`bag_of_jobs`). Age is added, because the resume that a language model reads states the year of birth.
 """
 
 from __future__ import annotations
@@ -25,14 +23,14 @@ from labor_llm.careers.predictions import Predictions, from_matrix
 from labor_llm.errors import InputError, MismatchError
 
 if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
     from sklearn.compose import ColumnTransformer
 
 # The level of `previous` and `before_previous` where there is none; no occupation code is empty.
 NONE = ""
 # In place of the previous occupation's column where there is none.
 FIRST = -1
-_STATIC = ["gender", "ethnicity", "region"]
+# Features that are levels, beside the two occupations.
+COVARIATES = ["education", "calendar_year", "gender", "ethnicity", "region"]
 
 
 class Baseline(ABC):
@@ -153,9 +151,7 @@ def record_features(panel: CareerPanel) -> pd.DataFrame:
     so_far = table.groupby(begins.cumsum()).cumcount() + 1
     education_before = table["education"].groupby(worker).shift()
     features = table[["previous", "before_previous"]].fillna(NONE).astype(object)
-    for column in ("education", *_STATIC):
-        features[column] = table[column].astype(object)
-    features["calendar_year"] = year.astype(str).astype(object)
+    features[COVARIATES] = table.assign(calendar_year=year.astype(str))[COVARIATES].astype(object)
     features["years_in_occupation"] = (year - spell_start.groupby(worker).shift()).fillna(0.0)
     features["records_in_occupation"] = so_far.groupby(worker).shift().fillna(0.0)
     features["years_since_previous"] = (year - table["previous_year"]).fillna(0).astype(float)
@@ -168,15 +164,15 @@ def record_features(panel: CareerPanel) -> pd.DataFrame:
 
 
 def design(
-    indicators: list[list[str]], numbers: Sequence[str] = (), weights: dict[str, float] | None = None
+    indicators: Sequence[list[str]], numbers: list[str], weights: Sequence[float]
 ) -> ColumnTransformer:
-    """Return the transformer of features into a sparse design matrix.
+    """Return the transformer of `record_features` into a sparse design matrix.
 
     Args:
         indicators: groups of columns that become one indicator a level, all zero for a level that training lacks.
         numbers: columns that are standardised, missing ones set to the mean.
-        weights: factors by the first column of a group, or 'numbers': under an L2 penalty, a column multiplied by m is
-            penalised 1/m^2 as much.
+        weights: a factor of each group, the last one of the numbers too: under an L2 penalty, a column multiplied by m
+            is penalised 1/m^2 as much.
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
@@ -184,75 +180,7 @@ def design(
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
     one_hot = OneHotEncoder(handle_unknown="ignore")
-    steps = [(group[0], one_hot, group) for group in indicators]
-    if numbers:
-        standardised = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler())
-        steps.append(("numbers", standardised, list(numbers)))
-    return ColumnTransformer(steps, sparse_threshold=1.0, transformer_weights=weights)
-
-
-class RegressionFeatures:
-    """Features of CAREER's regression, and age, in three blocks.
-
-    The last occupation, the one before, the number of records in the current spell, the number of earlier records, the
-    calendar year, whether a year was skipped, education and whether it changed, ethnicity, gender and region. The
-    training workers show the levels of categories and the scale of numbers; a level that they lack is all zero.
-    """
-
-    def __init__(self, train: CareerPanel) -> None:
-        numbers = ["records_in_occupation", "records_before", "year_skipped", "education_changed", "age"]
-        features = record_features(train)
-        covariates = design([["education", "calendar_year", *_STATIC]], numbers)
-        designs = design([["previous"]]), design([["before_previous"]]), covariates
-        self._designs = [each.fit(features) for each in designs]
-
-    def blocks(self, panel: CareerPanel) -> list[csr_matrix]:
-        """Return the last occupation, earlier ones and covariates, each [records, columns of its own]."""
-        from scipy.sparse import csr_matrix
-
-        features = record_features(panel)
-        return [csr_matrix(each.transform(features)) for each in self._designs]
-
-
-class BagFeatures:
-    """Features of CAREER's bag of jobs, and age, in three blocks; as `RegressionFeatures` otherwise.
-
-    The last occupation, the shares of all earlier ones, and the same pair (present level, shares of earlier levels) of
-    calendar year and education; ethnicity, gender and region.
-    """
-
-    def __init__(self, train: CareerPanel) -> None:
-        features = record_features(train).assign(occupation=train.frame["occupation"].astype(object))
-        self._covariates = design([["education", "calendar_year", *_STATIC]], ["age"]).fit(features)
-        changing = ("occupation", "education", "calendar_year")
-        self._levels = {column: design([[column]]).fit(features) for column in changing}
-
-    def blocks(self, panel: CareerPanel) -> list[csr_matrix]:
-        """As `RegressionFeatures.blocks`."""
-        from scipy.sparse import csr_matrix, hstack
-
-        features = record_features(panel)
-        present = features.assign(occupation=panel.frame["occupation"].astype(object))
-        levels = {column: encoder.transform(present) for column, encoder in self._levels.items()}
-        numbers = features["records_before"].to_numpy(dtype=int)
-        before, earlier = _mean_before(numbers, 1), _mean_before(numbers, 2)
-        shares = [before @ levels["education"], before @ levels["calendar_year"]]
-        covariates = hstack([self._covariates.transform(features), *shares], format="csr")
-        last = self._levels["occupation"].transform(features.assign(occupation=features["previous"]))
-        return [csr_matrix(last), earlier @ levels["occupation"], covariates]
-
-
-def _mean_before(numbers: np.ndarray, least: int) -> csr_matrix:
-    """Return the matrix that averages, for each record, the worker's records at least so many back, if there are any.
-
-    Args:
-        numbers: how many records of the worker come before each record; a worker's records are together.
-        least: how many records back.
-    """
-    from scipy.sparse import csr_matrix
-
-    counts = np.maximum(numbers - least + 1, 0)
-    rows = np.repeat(np.arange(len(numbers)), counts)
-    back = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts) + least
-    weights = 1.0 / np.repeat(counts, counts)
-    return csr_matrix((weights, (rows, rows - back)), shape=(len(numbers), len(numbers)))
+    standardised = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler())
+    steps = [(group[0], one_hot, group) for group in indicators] + [("numbers", standardised, numbers)]
+    factors = dict(zip((name for name, *_ in steps), (*weights, weights[-1]), strict=True))
+    return ColumnTransformer(steps, sparse_threshold=1.0, transformer_weights=factors)

@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
-from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
@@ -25,6 +24,12 @@ from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import InputError, NumericalError
 
 Matrix = csr_matrix | np.ndarray
+_INDICATORS = [
+    ["previous"],
+    ["before_previous"],
+    ["education", "gender", "ethnicity", "region", "calendar_year"],
+]
+_NUMBERS = ["years_in_occupation", "years_since_previous", "records_before", "age"]
 
 
 class TunedLogit(Baseline):
@@ -103,7 +108,7 @@ class MultinomialLogit(TunedLogit):
         features, held_features = record_features(train), record_features(validation)
         tried = []
         for weights in self.feature_weights:
-            transformer = _design(*weights).fit(features)
+            transformer = design(_INDICATORS, _NUMBERS, weights).fit(features)
             X, held_X = transformer.transform(features), transformer.transform(held_features)
             for C, *fitted in self._tried(X, held_X, train, validation):
                 tried.append((C, *weights, *fitted, transformer))
@@ -116,15 +121,6 @@ class MultinomialLogit(TunedLogit):
 
     def _log_probs(self, panel: CareerPanel, table: pd.DataFrame) -> np.ndarray:
         return self._logs(self._logit, self._transformer.transform(record_features(panel)))
-
-
-def _design(previous: float, before_previous: float, covariates: float) -> ColumnTransformer:
-    categories = ["education", "gender", "ethnicity", "region", "calendar_year"]
-    numbers = ["years_in_occupation", "years_since_previous", "records_before", "age"]
-    weights = {
-        "previous": previous, "before_previous": before_previous, categories[0]: covariates, "numbers": covariates,
-    }  # fmt: skip
-    return design([["previous"], ["before_previous"], categories], numbers, weights)
 
 
 def fit_logit(

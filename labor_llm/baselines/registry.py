@@ -14,7 +14,6 @@ import numpy as np
 
 from labor_llm.baselines.form import Baseline
 from labor_llm.baselines.settings import BASELINES, CAREER
-from labor_llm.careers.histories import predict_windows
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions, read_predictions
 from labor_llm.careers.refits import training_refits
@@ -96,13 +95,6 @@ def fit_baselines_again(
 
     options = {CAREER: {"settings": Career().load(stored).settings, "folder": folder}}
     return fit_baselines(names, panel, splits, options)
-
-
-def predict_baselines(
-    fitted: Mapping[str, Baseline], panel: CareerPanel, lengths: Sequence[int]
-) -> dict[str, dict[int | None, Predictions]]:
-    """Return `labor_llm.careers.histories.predict_windows` of fitted baselines, by the name that tables show."""
-    return {baseline.name: predict_windows(baseline.predict, panel, lengths) for baseline in fitted.values()}
 
 
 def as_many_records(

@@ -28,13 +28,22 @@ from scipy.optimize import minimize
 from scipy.sparse import csr_matrix, hstack
 from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import OneHotEncoder
 from torch.nn.functional import logsigmoid
 
-from labor_llm.baselines.form import FIRST, BagFeatures, Baseline, RegressionFeatures, occupation_columns
+from labor_llm.baselines.form import (
+    COVARIATES,
+    FIRST,
+    Baseline,
+    design,
+    occupation_columns,
+    record_features,
+)
 from labor_llm.baselines.logit import fit_logit
 from labor_llm.careers.panel import CareerPanel, transitions
 from labor_llm.errors import InputError, NumericalError
 
+_NUMBERS = ["records_in_occupation", "records_before", "year_skipped", "education_changed", "age"]
 # L-BFGS keeps so many of its last steps; more than the customary ten pay with hundreds of thousands of coefficients.
 _STEPS_KEPT = 20
 
@@ -179,7 +188,11 @@ class _Records:
 
 
 class TwoStageLogit(Baseline):
-    """Two-stage logit on the features of CAREER's regression, tuned on the validation workers.
+    """Two-stage logit on the features of CAREER's regression and age, tuned on the validation workers.
+
+    They are the last occupation, the one before, the number of records in the current spell, the number of earlier
+    records, the calendar year, whether a year was skipped, education and whether it changed, ethnicity, gender and
+    region.
 
     Attributes:
         stay_regularisations: the values of C to try in the first stage (larger is less shrinkage).
@@ -193,7 +206,6 @@ class TwoStageLogit(Baseline):
     """
 
     name = "two_stage_logit"
-    features: type[RegressionFeatures | BagFeatures] = RegressionFeatures
     stay_regularisations: Sequence[float] = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
     destination_regularisations: Sequence[float] = (0.1, 0.3, 1.0, 3.0, 10.0)
     feature_weights = (1.0, 0.5, 0.25)
@@ -201,7 +213,7 @@ class TwoStageLogit(Baseline):
     max_iterations = 5000
 
     def _estimate(self, train: CareerPanel, validation: CareerPanel) -> None:
-        self._features = self.features(train)
+        self._prepare(train)
         known, held = self._stages(train), self._stages(validation)
         stays, moves = self._fit_stay(known, held), self._fit_destination(known, held)
         tried = [
@@ -213,20 +225,24 @@ class TwoStageLogit(Baseline):
         self.chosen = f"C = {stay_C:g} of staying, {move_C:g} of destinations"
 
     def _log_probs(self, panel: CareerPanel, table: pd.DataFrame) -> np.ndarray:
-        previous, X = occupation_columns(table, self.outcomes_, "previous"), self._design(panel)
+        previous, X = occupation_columns(table, self.outcomes_, "previous"), self._features(panel)
         destinations = self._destination.log_probabilities(X, previous, len(self.outcomes_))
         stay = self.stay_.decision_function(X)
         return two_stage_log_probs(*map(torch.from_numpy, (destinations, stay, previous))).numpy()
 
-    def _design(self, panel: CareerPanel) -> csr_matrix:
-        blocks = self._features.blocks(panel)
-        weighted = [block * weight for block, weight in zip(blocks, self.feature_weights, strict=True)]
-        return csr_matrix(hstack(weighted, format="csr"), dtype=np.float64)
+    def _prepare(self, train: CareerPanel) -> None:
+        """Note the levels of categories and the scale of numbers that the training workers show."""
+        indicators = [["previous"], ["before_previous"], COVARIATES]
+        self._design = design(indicators, _NUMBERS, self.feature_weights).fit(record_features(train))
+
+    def _features(self, panel: CareerPanel) -> csr_matrix:
+        """Return the weighted features, [records, columns]."""
+        return csr_matrix(self._design.transform(record_features(panel)), dtype=np.float64)
 
     def _stages(self, panel: CareerPanel) -> _Records:
         table = transitions(panel)
         columns = (occupation_columns(table, self.outcomes_, name) for name in ("occupation", "previous"))
-        return _Records(self._design(panel), *columns)
+        return _Records(self._features(panel), *columns)
 
     def _fit_stay(self, known: _Records, held: _Records) -> list[tuple[float, float, LogisticRegression]]:
         """Return each C with the validation log-likelihood (nats) and the logit of staying."""
@@ -263,6 +279,49 @@ class TwoStageLogit(Baseline):
 
 
 class BagOfJobs(TwoStageLogit):
-    """Two-stage logit on the shares of earlier occupations: the history without its order but for the last job."""
+    """Two-stage logit on the shares of earlier occupations: the history without its order but for the last job.
 
-    features = BagFeatures
+    The features are those of CAREER's bag of jobs, and age: the last occupation, the shares of all earlier ones, the
+    same pair (present level, shares of earlier levels) of calendar year and education; ethnicity, gender and region.
+    The authors embed the bag in 1,024 dimensions, more than there are occupations, which restricts nothing: it is a
+    logit that is linear in the shares.
+    """
+
+    def _prepare(self, train: CareerPanel) -> None:
+        features = record_features(train)
+        self._covariates = design([COVARIATES], ["age"], [1.0]).fit(features)
+        happened = features.assign(occupation=train.frame["occupation"].astype(object))
+        self._levels = {
+            column: OneHotEncoder(handle_unknown="ignore").fit(happened[[column]].to_numpy())
+            for column in ("occupation", "education", "calendar_year")
+        }
+
+    def _features(self, panel: CareerPanel) -> csr_matrix:
+        features = record_features(panel)
+        happened = features.assign(occupation=panel.frame["occupation"].astype(object))
+        levels = {
+            name: encoder.transform(happened[[name]].to_numpy()) for name, encoder in self._levels.items()
+        }
+        numbers = features["records_before"].to_numpy(dtype=int)
+        before, earlier = _mean_before(numbers, 1), _mean_before(numbers, 2)
+        shares = [before @ levels["education"], before @ levels["calendar_year"]]
+        covariates = hstack([self._covariates.transform(features), *shares], format="csr")
+        last = self._levels["occupation"].transform(features[["previous"]].to_numpy())
+        blocks = zip((last, earlier @ levels["occupation"], covariates), self.feature_weights, strict=True)
+        return csr_matrix(
+            hstack([block * weight for block, weight in blocks], format="csr"), dtype=np.float64
+        )
+
+
+def _mean_before(numbers: np.ndarray, least: int) -> csr_matrix:
+    """Return the matrix that averages, for each record, the worker's records at least so many back, if there are any.
+
+    Args:
+        numbers: how many records of the worker come before each record; a worker's records are together.
+        least: how many records back.
+    """
+    counts = np.maximum(numbers - least + 1, 0)
+    rows = np.repeat(np.arange(len(numbers)), counts)
+    back = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts) + least
+    weights = 1.0 / np.repeat(counts, counts)
+    return csr_matrix((weights, (rows, rows - back)), shape=(len(numbers), len(numbers)))

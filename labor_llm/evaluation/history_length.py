@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from labor_llm.baselines.registry import fit_baselines_again, predict_baselines
+from labor_llm.baselines.registry import fit_baselines_again
+from labor_llm.careers.histories import predict_windows
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions, panel_columns
 from labor_llm.disclosure import MINIMUM_PERSONS
@@ -43,7 +44,8 @@ def baselines_by_length(
         test: careers whose records are predicted.
         lengths: numbers of records shown.
     """
-    return predict_baselines(fit_baselines_again(baselines, panel, splits, results), test, lengths)
+    fitted = fit_baselines_again(baselines, panel, splits, results).values()
+    return {model.name: predict_windows(model.predict, test, lengths) for model in fitted}
 
 
 def history_lengths(

@@ -15,7 +15,6 @@ from labor_llm.baselines.registry import (
     fit_baselines,
     fit_baselines_again,
     new_baseline,
-    predict_baselines,
     predictions_by_training,
     refit_baselines,
     stored_by_training,
@@ -26,6 +25,7 @@ from labor_llm.careers.predictions import write_predictions
 from labor_llm.careers.refits import resampled_training
 from labor_llm.careers.samples import ALL_YEARS, AS_MANY, UP_TO, train_up_to
 from labor_llm.errors import ArtefactError, InputError
+from labor_llm.evaluation.history_length import baselines_by_length
 from labor_llm.exhibits.models import baseline_tuning
 from labor_llm.store.results import Results
 
@@ -92,11 +92,9 @@ def test_career_is_read_and_the_others_are_fitted(
     assert list(fitted) == NAMES
     assert manifest.stat().st_mtime_ns == made
     assert fitted["career"].settings == TINY
-    shown = predict_baselines(fitted, panel.split(splits, "test"), [2, 1])
-    assert {name: list(by_length) for name, by_length in shown.items()} == {
-        "Empirical transitions": [1, 2, None],
-        "CAREER": [1, 2, None],
-    }
+    shown = baselines_by_length(NAMES, panel, splits, results, panel.split(splits, "test"), [2, 1])
+    assert list(shown) == ["Empirical transitions", "CAREER"]
+    assert all(list(by_length) == [1, 2, None] for by_length in shown.values())
     with pytest.raises(ArtefactError, match="Run notebooks/06_baselines"):
         fit_baselines_again(NAMES, panel, splits, Results(results.root / "elsewhere"))
 

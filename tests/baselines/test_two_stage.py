@@ -89,7 +89,7 @@ def test_both_stages_recover_what_they_were_simulated_with(panel):
 def test_stay_stage_is_the_logit_of_statsmodels(panel):
     train = panel(range(200), 4, 7)
     model = two_stage([1e7], [1.0], tolerance=1e-8).fit(train, panel(range(200, 210), 4, 8))
-    features = model._design(train).toarray()[train.frame["year"] > 1980]
+    features = model._features(train).toarray()[train.frame["year"] > 1980]
     stays = (train.frame["occupation"] == train.frame["occupation"].shift())[train.frame["year"] > 1980]
     # Redundant indicators have no unique coefficients, fitted probabilities have.
     full = sm.add_constant(features, has_constant="add")

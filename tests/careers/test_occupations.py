@@ -40,7 +40,9 @@ def refusal(folder: Path, content: str | bytes) -> str:
 
 
 def test_codes_and_titles_are_kept_as_they_stand(tmp_path: Path) -> None:
-    content = 'occupation,title,note\n0050,"Cooks, short order",x\n1e5,Bäcker,\nNA,null,\n 7 ,Sales (retail) ,\n'
+    content = (
+        'occupation,title,note\n0050,"Cooks, short order",x\n1e5,Bäcker,\nNA,null,\n 7 ,Sales (retail) ,\n'
+    )
     got = read_titles(titles_file(tmp_path, content))
     assert got.codes == ("0050", "1e5", "NA", "7")
     assert got.titles == ("Cooks, short order", "Bäcker", "null", "Sales (retail)")
