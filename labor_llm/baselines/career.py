@@ -31,7 +31,7 @@ from labor_llm.baselines.career_model import (
     encode,
     levels_of,
     padded,
-)  # fmt: skip
+)
 from labor_llm.baselines.form import Baseline, check_fitting_panels, check_outcomes
 from labor_llm.baselines.settings import BASELINES, CAREER, CareerSettings
 from labor_llm.careers.occupations import OutcomeSpace, read_titles
@@ -46,7 +46,7 @@ from labor_llm.store.artefacts import (
     is_current,
     verify,
     writing,
-)  # fmt: skip
+)
 from labor_llm.store.checkpoints import drop_unfinished, newest_state, save_state
 from labor_llm.store.results import only_run_into
 from labor_llm.store.staleness import code_checksum
