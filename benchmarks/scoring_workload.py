@@ -13,7 +13,8 @@ from measurement import interleaved
 
 from labor_llm.careers.occupations import outcome_space
 from labor_llm.careers.panel import CareerPanel, career_panel
-from labor_llm.careers.samples import TrainingCareers, TrainingData
+from labor_llm.careers.samples import TrainingCareers
+from labor_llm.careers.settings import TrainingData
 from labor_llm.finetuning.fit import fine_tune
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.models.loading import LanguageModel, load_language_model

@@ -25,9 +25,9 @@ import numpy as np
 from measurement import machine
 
 from labor_llm.baselines import registry as baselines
-from labor_llm.baselines.career.fit import Career, fit_career
-from labor_llm.baselines.career.settings import CareerSettings
-from labor_llm.baselines.registry import BASELINES, Baseline, new_baseline
+from labor_llm.baselines.career import Career, fit_career
+from labor_llm.baselines.registry import Baseline, new_baseline
+from labor_llm.baselines.settings import BASELINES, CareerSettings
 from labor_llm.careers.panel import CareerPanel, read_panel, split_workers, write_panel
 from labor_llm.careers.predictions import Predictions, read_predictions, write_predictions
 from labor_llm.careers.samples import training_careers

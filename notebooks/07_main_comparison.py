@@ -39,8 +39,7 @@ bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and the
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.baselines.oracle import ORACLE
-from labor_llm.baselines.registry import BASELINES
+from labor_llm.baselines.settings import BASELINES, ORACLE
 from labor_llm.careers.predictions import model_labels, read_all_predictions
 from labor_llm.evaluation import perplexity
 from labor_llm.exhibits import figures, publishing, report, tables

@@ -48,7 +48,7 @@ bootstrap: dict = {
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.baselines import oracle, registry
+from labor_llm.baselines.settings import BASELINES, ORACLE
 from labor_llm.careers.predictions import model_labels, read_all_predictions
 from labor_llm.evaluation import binary_tasks, calibration, comparison, distribution_calibration
 from labor_llm.exhibits import data, figures, publishing, tables
@@ -57,7 +57,7 @@ from labor_llm.workflow.datasets import open_datasets
 
 # %%
 folders, show = publishing.open_chapter(results, **bootstrap)
-predictions = read_all_predictions(folders, datasets, models, optional=[oracle.ORACLE, *partial])
+predictions = read_all_predictions(folders, datasets, models, optional=[ORACLE, *partial])
 labels = model_labels(folders, datasets, models)
 names = folders.labels(datasets)
 panels, _ = open_datasets(folders, datasets)
@@ -85,7 +85,7 @@ show(table("tab-binary-tasks", binary_tasks.bootstrap_auc(events, **bootstrap), 
 # is, for each task, the baseline with the highest AUC on these same transitions, a choice that favors the baselines.
 
 # %%
-baselines = [label for model, label in labels.items() if model in registry.BASELINES]
+baselines = [label for model, label in labels.items() if model in BASELINES]
 differences = binary_tasks.differences_to_best(events, baselines, **bootstrap)
 show(table("tab-auc-differences", differences, names))
 

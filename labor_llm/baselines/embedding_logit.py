@@ -1,10 +1,8 @@
 """Multinomial logit on a language model's embeddings of the history (the approach of the paper's first version).
 
-    P(j | history) = exp(a_j + b_j'h) / sum_k exp(a_k + b_k'h),
-
-where h is the model's last hidden state at the end of the record's prompt (`labor_llm.scoring.passes`), each
-component scaled to variance one over the training records. The language model stays as it is; a and b are estimated by
-penalised maximum likelihood, the penalty chosen by the perplexity of the validation workers.
+In place of hand-made features the logit (`labor_llm.baselines.logit`) reads the model's last hidden state at the end of
+the record's prompt (`labor_llm.scoring.passes`), each component scaled to variance one over the training records. The
+language model stays as it is.
 """
 
 from __future__ import annotations
@@ -17,8 +15,7 @@ import numpy as np
 import pandas as pd
 from sklearn.preprocessing import StandardScaler
 
-from labor_llm.baselines.form import Baseline
-from labor_llm.baselines.logit import occupation_probabilities, tuned_logits
+from labor_llm.baselines.logit import TunedLogit
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions, read_predictions, write_predictions
 from labor_llm.errors import InputError
@@ -32,17 +29,10 @@ from labor_llm.store.results import stored
 REGULARISATIONS = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 
 
-class EmbeddingLogit(Baseline):
-    """Multinomial logit on embeddings, tuned on the validation workers.
-
-    An occupation that no training record has gets Laplace's share, as in `MultinomialLogit`.
-
-    Args:
-        language_model: what embeds the histories.
-        choices: as in `Baseline`; `regularisations` are the values of C to try (larger is less shrinkage).
+class EmbeddingLogit(TunedLogit):
+    """Multinomial logit on the embeddings of a language model; `choices` as in `Baseline`.
 
     Attributes:
-        regularisation_: the C kept.
         validation_perplexity_: columns `regularisation`, `iterations`, `validation_perplexity`.
 
     Raises:
@@ -51,8 +41,6 @@ class EmbeddingLogit(Baseline):
 
     name = "Logit on embeddings"
     regularisations: Sequence[float] = REGULARISATIONS
-    tolerance = 1e-4
-    max_iterations = 5000
 
     def __init__(self, language_model: LanguageModel, **choices: Any) -> None:
         super().__init__(**choices)
@@ -62,21 +50,15 @@ class EmbeddingLogit(Baseline):
             raise InputError(f"regularisations: {given} found; give one or more, all above zero.")
 
     def _estimate(self, train: CareerPanel, validation: CareerPanel) -> None:
-        self.records_ = len(train.frame)
-        self.scaler_ = StandardScaler()
-        X = self.scaler_.fit_transform(self._embedded(train))
-        validation_X = self.scaler_.transform(self._embedded(validation))
-        fits = list(tuned_logits(self, X, validation_X, train, validation))
-        grid = [(fit.regularisation, fit.iterations, fit.perplexity) for fit in fits]
-        self.regularisation_, *_ = self._best(grid, "regularisation", "iterations")
-        self.logit_ = min(fits, key=lambda fit: fit.perplexity).logit
+        self._scaler = StandardScaler()
+        X = self._scaler.fit_transform(self._embedded(train))
+        held_X = self._scaler.transform(self._embedded(validation))
+        tried = list(self._tried(X, held_X, train, validation))
+        self.regularisation_, *_, self._logit = self._best(tried, "regularisation", "iterations")
         self.chosen = f"C = {self.regularisation_:g}"
 
     def _log_probs(self, panel: CareerPanel, table: pd.DataFrame) -> np.ndarray:
-        X = self.scaler_.transform(self._embedded(panel))
-        chances = occupation_probabilities(self.logit_, X, self.records_, len(self.outcomes_))
-        with np.errstate(divide="ignore"):
-            return np.log(chances)
+        return self._logs(self._logit, self._scaler.transform(self._embedded(panel)))
 
     def _embedded(self, panel: CareerPanel) -> np.ndarray:
         return history_embeddings(self.language_model, panel).astype(np.float64)
@@ -92,17 +74,18 @@ def predict_by_embeddings(
     inputs: dict[str, Path] | None = None,
     dtype: str = "float32",
 ) -> Predictions:
-    """Fit the logit on a panel's training workers and store its predictions of the test workers at `folder`.
+    """Fit `EmbeddingLogit` on a panel's training workers and store its predictions of the test workers at `folder`.
 
-    If `folder` holds those of the same weights, careers, splits, choices and code, they are read instead.
+    If `folder` holds those of the same weights, careers, splits, choices and code, they are read instead. What was
+    tried and chosen stands in their manifest.
 
     Args:
         panel: careers.
         splits: the split of each worker.
         model: the language model, as in `load_language_model`.
         label: what tables call the logit.
-        folder: where the predictions will stand; what was tried and chosen stands in their manifest.
-        regularisations: as in `EmbeddingLogit`.
+        folder: where the predictions will stand.
+        regularisations: the values of C to try.
         inputs: artefacts for the manifest.
         dtype: arithmetic of the language model, 'float32' or 'bfloat16'.
 

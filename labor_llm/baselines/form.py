@@ -4,10 +4,8 @@ A baseline reads no workers but those of training and validation, and chooses it
 by the perplexity of the validation workers.
 
 Nothing of the record itself enters but its year and education, which the resume line also states before the title.
-Three sets of features follow CAREER's econometric baselines (Vafa et al. 2024; keyonvafa/career-code, the models
-`regression` and `bag_of_jobs`). To all, age is added, because the resume that a language model reads states the year of
-birth. The authors embed the bag of jobs in 1,024 dimensions, more than there are occupations, which restricts nothing:
-it is a logit that is linear in the shares.
+The features follow CAREER's econometric baselines (Vafa et al. 2024; keyonvafa/career-code, the models `regression` and
+`bag_of_jobs`). Age is added, because the resume that a language model reads states the year of birth.
 """
 
 from __future__ import annotations
@@ -25,14 +23,14 @@ from labor_llm.careers.predictions import Predictions, from_matrix
 from labor_llm.errors import InputError, MismatchError
 
 if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
     from sklearn.compose import ColumnTransformer
 
 # The level of `previous` and `before_previous` where there is none; no occupation code is empty.
 NONE = ""
 # In place of the previous occupation's column where there is none.
 FIRST = -1
-_STATIC = ["gender", "ethnicity", "region"]
+# Features that are levels, beside the two occupations.
+COVARIATES = ["education", "calendar_year", "gender", "ethnicity", "region"]
 
 
 class Baseline(ABC):
@@ -85,10 +83,12 @@ class Baseline(ABC):
         table = transitions(panel)
         return from_matrix(self.name, table, self.outcomes_, self._log_probs(panel, table))
 
-    def _best(self, grid: Sequence[tuple[Any, ...]], *columns: str) -> tuple[Any, ...]:
-        """Note the candidates, each with its perplexity at the end, and return the best one."""
-        self.validation_perplexity_ = pd.DataFrame(grid, columns=[*columns, "validation_perplexity"])
-        return min(grid, key=lambda candidate: candidate[-1])
+    def _best(self, candidates: Sequence[tuple[Any, ...]], *columns: str) -> tuple[Any, ...]:
+        """Note the candidates (values of the columns, perplexity, what else there is), and return the best one."""
+        noted = [*columns, "validation_perplexity"]
+        tried = [candidate[: len(noted)] for candidate in candidates]
+        self.validation_perplexity_ = pd.DataFrame(tried, columns=noted)
+        return min(candidates, key=lambda candidate: candidate[len(columns)])
 
     @abstractmethod
     def _estimate(self, train: CareerPanel, validation: CareerPanel) -> None:
@@ -104,8 +104,7 @@ def check_fitting_panels(model: str, train: CareerPanel, validation: CareerPanel
     for name, panel in (("training", train), ("validation", validation)):
         if panel.frame.empty:
             raise InputError(f"{model}: the {name} panel holds no records. Give it at least one worker.")
-    shared = set(train.workers) & set(validation.workers)
-    if shared:
+    if shared := set(train.workers) & set(validation.workers):
         raise InputError(
             f"{model}: {len(shared):,} workers are in the training and in the validation panel. "
             "Split the panel by worker (labor_llm.careers.panel.split_workers)."
@@ -127,11 +126,8 @@ def occupation_columns(
 ) -> np.ndarray:
     """Return the column of an occupation in the outcome space for each transition, int64 [transitions].
 
-    Args:
-        table: rows of `labor_llm.careers.panel.transitions`.
-        outcomes: the occupations.
-        column: 'occupation', 'previous' or 'before_previous'.
-        first: what stands for none.
+    `table` is as `labor_llm.careers.panel.transitions` returns it, `column` 'occupation', 'previous' or
+    'before_previous'; `first` stands where there is none.
     """
     columns = [first if code is None else outcomes.index(code) for code in table[column]]
     return np.asarray(columns, dtype=np.int64)
@@ -151,15 +147,11 @@ def record_features(panel: CareerPanel) -> pd.DataFrame:
     worker, year = table["worker_id"], table["year"]
     # A spell begins with each record that does not stay.
     begins = table["transition_type"] != "staying"
-    spell_start, so_far = (
-        year.where(begins).groupby(worker).ffill(),
-        table.groupby(begins.cumsum()).cumcount() + 1,
-    )
+    spell_start = year.where(begins).groupby(worker).ffill()
+    so_far = table.groupby(begins.cumsum()).cumcount() + 1
     education_before = table["education"].groupby(worker).shift()
     features = table[["previous", "before_previous"]].fillna(NONE).astype(object)
-    for column in ("education", *_STATIC):
-        features[column] = table[column].astype(object)
-    features["calendar_year"] = year.astype(str).astype(object)
+    features[COVARIATES] = table.assign(calendar_year=year.astype(str))[COVARIATES].astype(object)
     features["years_in_occupation"] = (year - spell_start.groupby(worker).shift()).fillna(0.0)
     features["records_in_occupation"] = so_far.groupby(worker).shift().fillna(0.0)
     features["years_since_previous"] = (year - table["previous_year"]).fillna(0).astype(float)
@@ -172,16 +164,15 @@ def record_features(panel: CareerPanel) -> pd.DataFrame:
 
 
 def design(
-    indicators: list[list[str]], numbers: Sequence[str] = (), weights: dict[str, float] | None = None
+    indicators: Sequence[list[str]], numbers: list[str], weights: Sequence[float]
 ) -> ColumnTransformer:
-    """Return the transformer of features into a sparse design matrix.
+    """Return the transformer of `record_features` into a sparse design matrix.
 
     Args:
-        indicators: groups of columns that become one indicator a level, all zero for a level that training did not
-            show.
+        indicators: groups of columns that become one indicator a level, all zero for a level that training lacks.
         numbers: columns that are standardised, missing ones set to the mean.
-        weights: factors by the first column of a group, or 'numbers': under an L2 penalty, a column multiplied by m is
-            penalised 1/m^2 as much.
+        weights: a factor of each group, the last one of the numbers too: under an L2 penalty, a column multiplied by m
+            is penalised 1/m^2 as much.
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
@@ -189,89 +180,7 @@ def design(
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
     one_hot = OneHotEncoder(handle_unknown="ignore")
-    steps = [(group[0], one_hot, group) for group in indicators]
-    if numbers:
-        standardised = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler())
-        steps.append(("numbers", standardised, list(numbers)))
-    return ColumnTransformer(steps, sparse_threshold=1.0, transformer_weights=weights)
-
-
-class RegressionFeatures:
-    """Features of CAREER's regression, and age, in three blocks.
-
-    The last occupation, the one before, the number of records in the current spell, the number of earlier records, the
-    calendar year, whether a year was skipped, education and whether it changed, ethnicity, gender and region.
-
-    Args:
-        train: the training workers, who show the levels of categories and the scale of numbers; a level that they lack
-            is all zero.
-    """
-
-    def __init__(self, train: CareerPanel) -> None:
-        numbers = ["records_in_occupation", "records_before", "year_skipped", "education_changed", "age"]
-        features = record_features(train)
-        covariates = design([["education", "calendar_year", *_STATIC]], numbers)
-        designs = design([["previous"]]), design([["before_previous"]]), covariates
-        self._designs = [each.fit(features) for each in designs]
-
-    def blocks(self, panel: CareerPanel) -> list[csr_matrix]:
-        """Return the last occupation, earlier ones and covariates, each [records, columns of its own]."""
-        from scipy.sparse import csr_matrix
-
-        features = record_features(panel)
-        return [csr_matrix(each.transform(features)) for each in self._designs]
-
-
-class BagFeatures:
-    """Features of CAREER's bag of jobs, and age, in three blocks; as `RegressionFeatures` otherwise.
-
-    The last occupation, the shares of all earlier ones, and the same pair (present level, shares of earlier levels) of
-    calendar year and education; ethnicity, gender and region.
-    """
-
-    def __init__(self, train: CareerPanel) -> None:
-        features = _with_present(train)
-        self._covariates = design([["education", "calendar_year", *_STATIC]], ["age"]).fit(features)
-        self._levels = {
-            column: design([[column]]).fit(features)
-            for column in ("occupation", "education", "calendar_year")
-        }
-
-    def blocks(self, panel: CareerPanel) -> list[csr_matrix]:
-        """As `RegressionFeatures.blocks`."""
-        from scipy.sparse import hstack
-
-        features = _with_present(panel)
-        numbers = features["records_before"].to_numpy(dtype=int)
-        levels = {column: encoder.transform(features) for column, encoder in self._levels.items()}
-        last, earlier = _rows_before(numbers, 1, 1), _rows_before(numbers, 2)
-        before = _rows_before(numbers, 1)
-        shares = [before @ levels["education"], before @ levels["calendar_year"]]
-        covariates = hstack([self._covariates.transform(features), *shares], format="csr")
-        return [last @ levels["occupation"], earlier @ levels["occupation"], covariates]
-
-
-def _with_present(panel: CareerPanel) -> pd.DataFrame:
-    return record_features(panel).assign(occupation=panel.frame["occupation"].astype(object))
-
-
-def _rows_before(numbers: np.ndarray, least: int, most: int | None = None) -> csr_matrix:
-    """Return the matrix that averages, for each record, earlier ones of the same worker.
-
-    Args:
-        numbers: how many records of the worker come before each record; a worker's records are together.
-        least: how many records back the averaged ones begin.
-        most: how many records back they end; the worker's first record if None.
-
-    Returns:
-        [records, records]; a row is zero where there is none.
-    """
-    from scipy.sparse import csr_matrix
-
-    counts = np.maximum(numbers - least + 1, 0)
-    if most is not None:
-        counts = np.minimum(counts, most - least + 1)
-    rows = np.repeat(np.arange(len(numbers)), counts)
-    back = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts) + least
-    weights = 1.0 / np.repeat(counts, counts)
-    return csr_matrix((weights, (rows, rows - back)), shape=(len(numbers), len(numbers)))
+    standardised = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler())
+    steps = [(group[0], one_hot, group) for group in indicators] + [("numbers", standardised, numbers)]
+    factors = dict(zip((name for name, *_ in steps), (*weights, weights[-1]), strict=True))
+    return ColumnTransformer(steps, sparse_threshold=1.0, transformer_weights=factors)

@@ -1,8 +1,8 @@
 """Empirical transition frequencies: the share of workers who went from one occupation to another, or from two.
 
-First order and without covariates, as in the paper's baseline, which "estimates the probability of
-transitioning from one occupation to another based on training data frequencies". A first record,
-which has no previous occupation, has a row of its own: the start distribution.
+First order and without covariates, as in the paper's baseline, which "estimates the probability of transitioning from
+one occupation to another based on training data frequencies". A first record, which has no previous occupation, has a
+row of its own: the start distribution.
 
 With n_ij transitions from i to j in the training data, every estimate here has the form
 
@@ -15,8 +15,8 @@ a frequency shrunk towards a prior row q_i by w pseudo-transitions, and the prio
 - `stayer_back_off`: with the pooled share of stayers q_ii, and otherwise the destinations of all movers.
   The strength is w.
 
-The unsmoothed frequency is no candidate: a transition that the training data do not show would have
-probability zero, and perplexity would be infinite.
+The unsmoothed frequency is no candidate: a transition that the training data do not show would have probability zero,
+and perplexity would be infinite.
 
 Of second order, with n_ijk workers' records in which k followed j, and i came before j, and n_ij their number,
 
@@ -27,10 +27,10 @@ is none, has contexts of its own (none, j). A first record has the start distrib
 the first-order probabilities are smoothed are chosen together: what serves best as a prior for pairs need not be the
 best model by itself.
 
-References: S. F. Chen and J. Goodman (1999), "An empirical study of smoothing techniques for language
-modeling", Computer Speech & Language 13, 359-394 (additive smoothing and its weakness); D. J. C. MacKay
-and L. C. Bauman Peto (1995), "A hierarchical Dirichlet language model", Natural Language Engineering 1,
-289-308 (pseudo-counts proportional to a pooled distribution).
+References: S. F. Chen and J. Goodman (1999), "An empirical study of smoothing techniques for language modeling",
+Computer Speech & Language 13, 359-394 (additive smoothing and its weakness); D. J. C. MacKay and L. C. Bauman Peto
+(1995), "A hierarchical Dirichlet language model", Natural Language Engineering 1, 289-308 (pseudo-counts proportional
+to a pooled distribution).
 """
 
 from __future__ import annotations
@@ -63,8 +63,7 @@ class EmpiricalTransitions(Baseline):
         smoothings: that are tried, each with all its strengths.
         counts_: `transition_counts` of the training data.
         probabilities_: P(next | previous), [K + 1, K] like the counts; rows add up to one.
-        smoothing_: the smoothing kept.
-        strength_: its strength kept (alpha per cell for 'additive', pseudo-transitions per row otherwise).
+        smoothing_, strength_: those kept (alpha per cell for 'additive', pseudo-transitions per row otherwise).
         validation_perplexity_: the whole grid, columns `smoothing`, `strength`, `validation_perplexity`.
     """
 
@@ -74,12 +73,12 @@ class EmpiricalTransitions(Baseline):
     def _estimate(self, train: CareerPanel, validation: CareerPanel) -> None:
         self.counts_ = transition_counts(train)
         cells = transition_cells(transitions(validation), self.outcomes_)
-        grid = []
+        tried = []
         for smoothing, strength in _candidates(self.smoothings):
             chances = smoothed_probabilities(self.counts_, smoothing, strength)
-            grid.append((smoothing, strength, np.exp(-np.log(chances[cells]).mean())))
-        self.smoothing_, self.strength_, _ = self._best(grid, "smoothing", "strength")
-        self.probabilities_ = smoothed_probabilities(self.counts_, self.smoothing_, self.strength_)
+            tried.append((smoothing, strength, np.exp(-np.log(chances[cells]).mean()), chances))
+        best = self._best(tried, "smoothing", "strength")
+        self.smoothing_, self.strength_, _, self.probabilities_ = best
         self.chosen = _in_words(self.smoothing_, self.strength_)
 
     def _log_probs(self, panel: CareerPanel, table: pd.DataFrame) -> np.ndarray:
@@ -91,34 +90,32 @@ class SecondOrderTransitions(Baseline):
     """Transition frequencies given two occupations, backed off to those given one.
 
     Attributes:
-        contexts_, counts_: `pair_counts` of the training data.
+        counts_: `pair_counts` of the training data.
         first_order_: [K + 1, K], the smoothed probabilities given one occupation; the last row is the start.
-        smoothing_, first_strength_: the smoothing kept for them, and its strength.
         strength_: the pseudo-transitions w kept.
-        validation_perplexity_: the whole grid, columns `smoothing`, `first_strength`, `strength`,
-            `validation_perplexity`.
+        validation_perplexity_: columns `smoothing`, `first_strength`, `strength`, `validation_perplexity`.
     """
 
     name = "second_order_transitions"
 
     def _estimate(self, train: CareerPanel, validation: CareerPanel) -> None:
         first_order = transition_counts(train)
-        self.contexts_, self.counts_ = pair_counts(train)
+        self.counts_ = pair_counts(train)
         table = transitions(validation)
         rows, columns = transition_cells(table, self.outcomes_)
         followed = self._followed(table)
         given = followed.sum(axis=1)
         realised = followed[np.arange(len(rows)), columns]
-        grid = []
+        tried = []
         for smoothing, first_strength in _candidates(SMOOTHINGS):
-            prior = smoothed_probabilities(first_order, smoothing, first_strength)[rows, columns]
+            first = smoothed_probabilities(first_order, smoothing, first_strength)
+            prior = first[rows, columns]
             for strength in PSEUDO_COUNTS:
                 chances = (realised + strength * prior) / (given + strength)
-                grid.append((smoothing, first_strength, strength, np.exp(-np.log(chances).mean())))
-        best = self._best(grid, "smoothing", "first_strength", "strength")
-        self.smoothing_, self.first_strength_, self.strength_, _ = best
-        self.first_order_ = smoothed_probabilities(first_order, self.smoothing_, self.first_strength_)
-        first = _in_words(self.smoothing_, self.first_strength_)
+                tried.append((smoothing, first_strength, strength, np.exp(-np.log(chances).mean()), first))
+        best = self._best(tried, "smoothing", "first_strength", "strength")
+        smoothing, first_strength, self.strength_, _, self.first_order_ = best
+        first = _in_words(smoothing, first_strength)
         self.chosen = f"strength {self.strength_:g} on first order ({first})"
 
     def _log_probs(self, panel: CareerPanel, table: pd.DataFrame) -> np.ndarray:
@@ -129,10 +126,7 @@ class SecondOrderTransitions(Baseline):
 
     def _followed(self, table: pd.DataFrame) -> np.ndarray:
         """Return how often each occupation followed the pair before each record, [records, K]; zero at first ones."""
-        places = pd.Index(self.contexts_).get_indexer(_pairs(table, self.outcomes_))
-        followed = np.zeros((len(places), len(self.outcomes_)))
-        followed[places >= 0] = self.counts_[places[places >= 0]].toarray()
-        return followed
+        return self.counts_[_pairs(table, self.outcomes_)].toarray()
 
 
 def transition_counts(panel: CareerPanel) -> np.ndarray:
@@ -148,31 +142,27 @@ def transition_cells(table: pd.DataFrame, outcomes: OutcomeSpace) -> tuple[np.nd
     return previous, occupation_columns(table, outcomes)
 
 
-def pair_counts(panel: CareerPanel) -> tuple[np.ndarray, csr_matrix]:
-    """Return the pairs of occupations that precede a record, and how often each occupation followed.
+def pair_counts(panel: CareerPanel) -> csr_matrix:
+    """Return how often each occupation followed each pair of occupations, sparse [(K + 1)^2, K].
 
-    Returns:
-        The distinct pairs, ascending, as numbers i (K + 1) + j of the columns i and j in the outcome space, i = K where
-        there is no occupation before the previous one; and counts, sparse [pairs, K].
+    The pair (i, j) of columns in the outcome space has the row i (K + 1) + j, with i = K where there is no occupation
+    before the previous one. The last row is that of first records, and zero.
     """
     from scipy.sparse import csr_matrix
 
-    table = transitions(panel)
-    pairs = _pairs(table, panel.outcomes)
-    later = pairs >= 0
-    contexts, rows = np.unique(pairs[later], return_inverse=True)
-    columns = occupation_columns(table, panel.outcomes)[later]
-    shape = (len(contexts), len(panel.outcomes))
-    return contexts, csr_matrix((np.ones(len(rows)), (rows, columns)), shape=shape)
+    table, occupations = transitions(panel), len(panel.outcomes)
+    later = (table["transition_type"] != "first").to_numpy()
+    cells = _pairs(table, panel.outcomes)[later], occupation_columns(table, panel.outcomes)[later]
+    return csr_matrix((np.ones(later.sum()), cells), shape=((occupations + 1) ** 2, occupations))
 
 
 def _pairs(table: pd.DataFrame, outcomes: OutcomeSpace) -> np.ndarray:
-    """Return the number of the pair before each record, -1 before a first record, which has none."""
+    """Return the row of `pair_counts` of the pair before each record."""
     none = len(outcomes)
     before, previous = (
         occupation_columns(table, outcomes, name, first=none) for name in ("before_previous", "previous")
     )
-    return np.where(previous == none, -1, before * (none + 1) + previous)
+    return before * (none + 1) + previous
 
 
 def _candidates(smoothings: Sequence[Smoothing]) -> list[tuple[Smoothing, float]]:
@@ -189,15 +179,12 @@ def _in_words(smoothing: Smoothing, strength: float) -> str:
 
 
 def smoothed_probabilities(counts: np.ndarray, smoothing: Smoothing, strength: float) -> np.ndarray:
-    """Return the smoothed transition probabilities of the module's formula.
+    """Return the smoothed transition probabilities of the module's formula, [K + 1, K], every cell positive.
 
     Args:
         counts: [K + 1, K], the last row counting first records.
         smoothing: which prior.
         strength: alpha per cell for 'additive', pseudo-transitions per row otherwise; above zero.
-
-    Returns:
-        [K + 1, K], every cell positive, rows adding up to one.
     """
     occupations = counts.shape[1]
     weight = strength * occupations if smoothing == "additive" else strength

@@ -2,9 +2,7 @@
 
     P(j | x) = exp(a_j + b_j'x) / sum_k exp(a_k + b_k'x),
 
-estimated by penalised maximum likelihood in scikit-learn (L-BFGS, squared L2 penalty on b, none on
-a). The regularisation C and how much less the occupations are shrunk than the covariates are chosen
-by the perplexity of the validation workers; the whole grid is kept for the book.
+estimated by penalised maximum likelihood in scikit-learn (L-BFGS, squared L2 penalty on b, none on a).
 
 The features follow the regression baseline of CAREER (Vafa et al. 2024): the last occupation, the one before, the time
 spent in it, the number of records, the calendar year and the covariates (`labor_llm.baselines.form`).
@@ -14,12 +12,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
-from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
@@ -28,21 +24,73 @@ from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import InputError, NumericalError
 
 Matrix = csr_matrix | np.ndarray
+_INDICATORS = [
+    ["previous"],
+    ["before_previous"],
+    ["education", "gender", "ethnicity", "region", "calendar_year"],
+]
+_NUMBERS = ["years_in_occupation", "years_since_previous", "records_before", "age"]
 
 
-class MultinomialLogit(Baseline):
-    """Multinomial logit over the outcome space, tuned on the validation workers.
+class TunedLogit(Baseline):
+    """Multinomial logit over the outcome space, whose penalty the validation workers choose.
 
-    An occupation that no training record has cannot be estimated. It gets Laplace's share 1/(n + K)
-    of n training records and K occupations, after which each row is scaled to add up to one.
+    An occupation that no training record has cannot be estimated. It gets Laplace's share 1/(n + K) of n training
+    records and K occupations, after which each row is scaled to add up to one.
 
     Attributes:
-        regularisations: the values of C to try (larger is less shrinkage).
-        feature_weights: factors of the previous occupation, the one before and all covariates to try: all shrunk alike,
-            or the previous occupation, which tells most, shrunk less or far less.
+        regularisations: the values of C to try, the weight of the log-likelihood (a sum over records) against half the
+            squared norm of b: larger is less shrinkage.
         tolerance: L-BFGS stops when the largest component of the gradient is below it.
         max_iterations: of L-BFGS; reaching them is an error, not a warning.
         regularisation_: the C kept.
+    """
+
+    regularisations: Sequence[float]
+    tolerance = 1e-4
+    max_iterations = 5000
+
+    def _tried(
+        self, X: Matrix, held_X: Matrix, train: CareerPanel, validation: CareerPanel
+    ) -> Iterator[tuple[float, int, float, LogisticRegression]]:
+        """Yield each C with its iterations, the perplexity of the validation workers, and the logit.
+
+        Raises:
+            InputError: if all training records have the same occupation.
+            NumericalError: if L-BFGS does not converge.
+        """
+        self._records = len(train.frame)
+        realised, held = (
+            np.asarray(self.outcomes_.indices(panel.frame["occupation"])) for panel in (train, validation)
+        )
+        if len(np.unique(realised)) < 2:
+            raise InputError(
+                "multinomial logit: the training records show one occupation only; give more workers."
+            )
+        for C in self.regularisations:
+            failure = (
+                f"multinomial logit, C = {C:g}: not converged in {self.max_iterations:,} iterations. "
+                "Raise max_iterations, or leave this C out of regularisations."
+            )
+            logit = fit_logit(X, realised, C, self.tolerance, self.max_iterations, failure)
+            log_probs = self._logs(logit, held_X)[np.arange(len(held)), held]
+            yield C, int(logit.n_iter_[0]), float(np.exp(-log_probs.mean())), logit
+
+    def _logs(self, logit: LogisticRegression, X: Matrix) -> np.ndarray:
+        """Return nats, [rows of X, occupations]."""
+        occupations = len(self.outcomes_)
+        chances = np.full((X.shape[0], occupations), 1.0 / (self._records + occupations))
+        chances[:, logit.classes_] = logit.predict_proba(X)
+        with np.errstate(divide="ignore"):
+            return np.log(chances / chances.sum(axis=1, keepdims=True))
+
+
+class MultinomialLogit(TunedLogit):
+    """Multinomial logit on hand-made features.
+
+    Attributes:
+        feature_weights: factors of the previous occupation, the one before and all covariates to try: all shrunk alike,
+            or the previous occupation, which tells most, shrunk less or far less.
         feature_weights_: the factors kept.
         validation_perplexity_: the whole grid, columns `regularisation`, `previous_weight`,
             `before_previous_weight`, `covariates_weight`, `iterations`, `validation_perplexity`.
@@ -55,89 +103,24 @@ class MultinomialLogit(Baseline):
         (1.0, 0.5, 0.25),
         (1.0, 0.5, 0.1),
     )
-    tolerance = 1e-4
-    max_iterations = 5000
 
     def _estimate(self, train: CareerPanel, validation: CareerPanel) -> None:
-        self.records_ = len(train.frame)
-        features, validation_features = record_features(train), record_features(validation)
-        grid, fits = [], []
+        features, held_features = record_features(train), record_features(validation)
+        tried = []
         for weights in self.feature_weights:
-            transformer = _design(*weights).fit(features)
-            designs = transformer.transform(features), transformer.transform(validation_features)
-            for fit in tuned_logits(self, *designs, train, validation):
-                grid.append((fit.regularisation, *weights, fit.iterations, fit.perplexity))
-                fits.append((fit.perplexity, fit.logit, transformer))
-        weights = ("previous_weight", "before_previous_weight", "covariates_weight")
-        best = self._best(grid, "regularisation", *weights, "iterations")
+            transformer = design(_INDICATORS, _NUMBERS, weights).fit(features)
+            X, held_X = transformer.transform(features), transformer.transform(held_features)
+            for C, *fitted in self._tried(X, held_X, train, validation):
+                tried.append((C, *weights, *fitted, transformer))
+        columns = ("previous_weight", "before_previous_weight", "covariates_weight", "iterations")
+        best = self._best(tried, "regularisation", *columns)
         self.regularisation_, self.feature_weights_ = best[0], best[1:4]
-        _, self.logit_, self.design_ = min(fits, key=lambda fit: fit[0])
+        self._logit, self._transformer = best[-2:]
         shown = " : ".join(f"{weight:g}" for weight in self.feature_weights_)
         self.chosen = f"C = {self.regularisation_:g}, weights {shown}"
 
     def _log_probs(self, panel: CareerPanel, table: pd.DataFrame) -> np.ndarray:
-        X = self.design_.transform(record_features(panel))
-        return np.log(occupation_probabilities(self.logit_, X, self.records_, len(self.outcomes_)))
-
-
-def _design(previous: float, before_previous: float, covariates: float) -> ColumnTransformer:
-    categories = ["education", "gender", "ethnicity", "region", "calendar_year"]
-    numbers = ["years_in_occupation", "years_since_previous", "records_before", "age"]
-    weights = {
-        "previous": previous, "before_previous": before_previous, categories[0]: covariates, "numbers": covariates,
-    }  # fmt: skip
-    return design([["previous"], ["before_previous"], categories], numbers, weights)
-
-
-class Tunable(Protocol):
-    """What `tuned_logits` asks of a baseline: the values of C to try, and when L-BFGS stops."""
-
-    regularisations: Sequence[float]
-    tolerance: float
-    max_iterations: int
-
-
-class TunedLogit(NamedTuple):
-    """A logit that was fitted with one C, and the perplexity of the validation workers."""
-
-    regularisation: float
-    logit: LogisticRegression
-    iterations: int
-    perplexity: float
-
-
-def tuned_logits(
-    model: Tunable, X: Matrix, validation_X: Matrix, train: CareerPanel, validation: CareerPanel
-) -> Iterator[TunedLogit]:
-    """Yield the logit of each C, the weight of the log-likelihood (a sum over records) against half the squared norm.
-
-    Args:
-        model: that is tuned.
-        X: features of the training records, [records, features].
-        validation_X: of the validation records.
-        train: the records.
-        validation: theirs.
-
-    Raises:
-        InputError: if all training records have the same occupation.
-        NumericalError: if L-BFGS does not converge.
-    """
-    outcomes = train.outcomes
-    realised, held_out = (np.asarray(outcomes.indices(p.frame["occupation"])) for p in (train, validation))
-    if len(np.unique(realised)) < 2:
-        raise InputError(
-            "multinomial logit: the training records show one occupation only; give more workers."
-        )
-    for C in model.regularisations:
-        failure = (
-            f"multinomial logit, C = {C:g}: not converged in {model.max_iterations:,} iterations. "
-            "Raise max_iterations, or leave this C out of regularisations."
-        )
-        logit = fit_logit(X, realised, C, model.tolerance, model.max_iterations, failure)
-        chances = occupation_probabilities(logit, validation_X, len(realised), len(outcomes))
-        with np.errstate(divide="ignore"):
-            perplexity = float(np.exp(-np.log(chances[np.arange(len(held_out)), held_out]).mean()))
-        yield TunedLogit(C, logit, int(logit.n_iter_[0]), perplexity)
+        return self._logs(self._logit, self._transformer.transform(record_features(panel)))
 
 
 def fit_logit(
@@ -151,20 +134,3 @@ def fit_logit(
             return logit.fit(X, y)
         except ConvergenceWarning as warning:
             raise NumericalError(failure) from warning
-
-
-def occupation_probabilities(
-    logit: LogisticRegression, X: Matrix, records: int, occupations: int
-) -> np.ndarray:
-    """Return [rows of X, occupations], every cell positive, rows adding up to one.
-
-    Args:
-        logit: fitted on columns of the outcome space.
-        X: [rows, features].
-        records: number of training records n; an occupation that none of them has gets 1/(n + K)
-            before the row is scaled.
-        occupations: number K of occupations in the outcome space.
-    """
-    chances = np.full((X.shape[0], occupations), 1.0 / (records + occupations))
-    chances[:, logit.classes_] = logit.predict_proba(X)
-    return chances / chances.sum(axis=1, keepdims=True)

@@ -10,26 +10,23 @@ from __future__ import annotations
 from pathlib import Path
 
 from labor_llm.baselines.form import check_outcomes
+from labor_llm.baselines.settings import ORACLE
 from labor_llm.careers.panel import CareerPanel, transitions
 from labor_llm.careers.predictions import Predictions, from_matrix
 from labor_llm.simulation.market import MARKET_FILE, Market
 from labor_llm.store.artefacts import verify
 
-# Short name in profiles and folders, and the name that tables show.
-ORACLE = "oracle"
+# The name that tables show.
 LABEL = "Oracle (true probabilities)"
 
 
 class Oracle:
-    """The market's probabilities in the form of a baseline; there is nothing to fit.
+    """The probabilities of the market that careers come from, in the form of a baseline; there is nothing to fit."""
 
-    Args:
-        market: that the careers come from.
-        name: the model's name in its predictions.
-    """
+    name = LABEL
 
-    def __init__(self, market: Market, name: str = LABEL) -> None:
-        self.market, self.name = market, name
+    def __init__(self, market: Market) -> None:
+        self.market = market
 
     def predict(self, panel: CareerPanel) -> Predictions:
         """Return the market's log-probability of every outcome for every record of a panel.
@@ -44,19 +41,14 @@ class Oracle:
 
 
 def known_oracle(folder: Path) -> dict[str, Oracle]:
-    """Return the oracle of a data set by its short name, or nothing where the probabilities are not known.
-
-    Args:
-        folder: artefact of the converted data set; one of a simulated survey holds the market that made it.
+    """Return the oracle of a converted data set by its short name, or nothing where no simulated market made it.
 
     Raises:
-        ArtefactError: if the artefact was changed, or the market cannot be read.
+        ArtefactError: if the artefact `folder` was changed, or the market cannot be read.
     """
     verify(folder)
     path = folder / MARKET_FILE
-    if not path.is_file():
-        return {}
-    return {ORACLE: Oracle(Market.from_json(path.read_text(encoding="utf-8")))}
+    return {ORACLE: Oracle(Market.from_json(path.read_text(encoding="utf-8")))} if path.is_file() else {}
 
 
 def known_probabilities(folder: Path, panel: CareerPanel) -> dict[str, Predictions]:

@@ -1,4 +1,7 @@
-"""Baselines by name: fitted, fitted again for a further chapter or until a year, and on resampled training workers."""
+"""Baselines by name: fitted, fitted again for a further chapter or until a year, and on resampled training workers.
+
+In all functions names are keys of `BASELINES`, panels hold all workers, and splits tell the split of each.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from labor_llm.baselines.form import Baseline
-from labor_llm.careers.histories import predict_windows
+from labor_llm.baselines.settings import BASELINES, CAREER
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions, read_predictions
 from labor_llm.careers.refits import training_refits
@@ -21,31 +24,18 @@ from labor_llm.store.artefacts import MANIFEST, environment
 from labor_llm.store.results import Results
 from labor_llm.store.staleness import code_checksum
 
-CAREER = "career"
-# Short name in profiles and folders, and the name that tables show.
-BASELINES = {
-    "empirical-transitions": "Empirical transitions",
-    "second-order-transitions": "Second-order transitions",
-    "multinomial-logit": "Multinomial logit",
-    "two-stage-logit": "Two-stage logit",
-    "bag-of-jobs": "Bag of jobs",
-    "career": "CAREER",
-}
+Options = Mapping[str, Mapping[str, Any]]
 
 
 def new_baseline(name: str, **options: Any) -> Baseline:
-    """Return a baseline that is not fitted yet.
-
-    Args:
-        name: a key of `BASELINES`.
-        options: further arguments of its class.
+    """Return a baseline, named by a key of `BASELINES`, that is not fitted yet; `options` are its class's.
 
     Raises:
         InputError: if the name is unknown.
     """
     check_names([name])
-    # These rest on scikit-learn and PyTorch, which take seconds to import; most who come here want the names alone.
-    from labor_llm.baselines.career.fit import Career
+    # These rest on scikit-learn and PyTorch, which take seconds to import.
+    from labor_llm.baselines.career import Career
     from labor_llm.baselines.frequencies import EmpiricalTransitions, SecondOrderTransitions
     from labor_llm.baselines.logit import MultinomialLogit
     from labor_llm.baselines.two_stage import BagOfJobs, TwoStageLogit
@@ -65,22 +55,12 @@ def check_names(names: Iterable[str]) -> None:
 
 
 def fit_baselines(
-    names: Sequence[str],
-    panel: CareerPanel,
-    splits: Mapping[str, str],
-    options: Mapping[str, Mapping[str, Any]] | None = None,
+    names: Sequence[str], panel: CareerPanel, splits: Mapping[str, str], options: Options | None = None
 ) -> dict[str, Baseline]:
-    """Fit baselines on the training workers of a panel, tuned on its validation workers.
+    """Return baselines by name, fitted on a panel's training workers and tuned on its validation workers.
 
-    Args:
-        names: keys of `BASELINES`.
-        panel: all workers.
-        splits: the split of each worker.
-        options: further arguments of some of the classes by the baseline's name, such as
-            `{"career": {"settings": CareerSettings(layers=2), "folder": results.model(dataset, "career")}}`.
-
-    Returns:
-        The fitted baselines by name.
+    `options` are further arguments of some of the classes by the baseline's name, such as
+    `{"career": {"settings": CareerSettings(layers=2), "folder": results.model(dataset, "career")}}`.
 
     Raises:
         InputError: if a name is unknown.
@@ -92,21 +72,12 @@ def fit_baselines(
 
 
 def fit_baselines_again(
-    names: Sequence[str],
-    panel: CareerPanel,
-    splits: Mapping[str, str],
-    results: Results,
-    variant: str = "",
+    names: Sequence[str], panel: CareerPanel, splits: Mapping[str, str], results: Results, variant: str = ""
 ) -> dict[str, Baseline]:
-    """Return fitted baselines by name, CAREER read if it was trained on these careers.
+    """Return `fit_baselines`, CAREER read from `results` if it was trained on these careers.
 
-    Args:
-        names: keys of `BASELINES`.
-        panel: all workers, or the careers of some of them or up to a year.
-        splits: the split of each worker.
-        results: where CAREER lies.
-        variant: with other careers than notebook 06, a word for them: CAREER is trained on them, with the settings
-            of notebook 06, and stored as `career-<variant>`.
+    With other careers than notebook 06 (of some workers, or up to a year) `variant` is a word for them: CAREER is
+    trained on them, with the settings of notebook 06, and stored as `career-<variant>`.
 
     Raises:
         ArtefactError: if CAREER is asked for and notebook 06 has not made it.
@@ -120,26 +91,10 @@ def fit_baselines_again(
             f"{stored}: CAREER was not made yet. Run notebooks/06_baselines with it, or leave it out of `baselines`."
         )
     folder = results.model(panel.dataset, f"{CAREER}-{variant}") if variant else stored
-    from labor_llm.baselines.career.fit import load_career  # rests on PyTorch
+    from labor_llm.baselines.career import Career  # rests on PyTorch
 
-    options = {CAREER: {"settings": load_career(stored).settings, "folder": folder}}
+    options = {CAREER: {"settings": Career().load(stored).settings, "folder": folder}}
     return fit_baselines(names, panel, splits, options)
-
-
-def predict_baselines(
-    fitted: Mapping[str, Baseline], panel: CareerPanel, lengths: Sequence[int]
-) -> dict[str, dict[int | None, Predictions]]:
-    """Return what fitted baselines say with each length of history, by the name that tables show.
-
-    Args:
-        fitted: as `fit_baselines` returns them.
-        panel: careers whose records are predicted.
-        lengths: numbers of records shown, as in `labor_llm.careers.histories.predict_windows`.
-
-    Raises:
-        InputError: as `predict_windows`.
-    """
-    return {baseline.name: predict_windows(baseline.predict, panel, lengths) for baseline in fitted.values()}
 
 
 def as_many_records(
@@ -169,20 +124,16 @@ def predictions_by_training(
     results: Results,
     seed: int = 0,
 ) -> dict[str, dict[str, Predictions]]:
-    """Return each baseline's predictions for the test workers, by what it was trained on.
+    """Return each baseline's predictions of all records of the test workers, by what it was trained on.
 
-    Args:
-        names: keys of `BASELINES`.
-        panel: all workers.
-        splits: the split of each worker.
-        last_year: of the training that ends early.
-        results: where CAREER lies, as `fit_baselines_again` says.
-        seed: of the workers of the third training.
+    It is trained on all years, on those up to the last year, and on whole careers, drawn with `seed`, with about as
+    many records as those.
 
     Returns:
-        By the baseline's name in tables and `ALL_YEARS`, `UP_TO` or `AS_MANY`, predictions of all their records.
+        By the baseline's name in tables and `ALL_YEARS`, `UP_TO` or `AS_MANY`.
 
     Raises:
+        ArtefactError: as `fit_baselines_again`.
         InputError: as `train_up_to`, `as_many_records` and `fit_baselines`.
     """
     until = train_up_to(panel, splits, last_year)
@@ -204,11 +155,7 @@ def stored_by_training(
 ) -> dict[str, dict[str, Predictions]]:
     """Return stored predictions of models that were trained on all years, and of the same trained up to a year.
 
-    Args:
-        dataset: short name of the data set.
-        models: short names of the predictions of models trained on all years.
-        models_until: those of the same models trained up to the year, in the same order.
-        results: where notebook 05 has stored them.
+    The two lists are short names of predictions that notebook 05 has stored, in the same order.
 
     Raises:
         InputError: if there are not as many of both.
@@ -219,9 +166,8 @@ def stored_by_training(
             f"{len(models)} models of all years and {len(models_until)} of the years up to one: name them in pairs."
         )
     found = {}
-    for name, name_until in zip(models, models_until, strict=True):
-        whole = read_predictions(results.predictions(dataset, name))
-        until = read_predictions(results.predictions(dataset, name_until))
+    for pair in zip(models, models_until, strict=True):
+        whole, until = (read_predictions(results.predictions(dataset, name)) for name in pair)
         found[whole.model] = {ALL_YEARS: whole, UP_TO: until}
     return found
 
@@ -231,33 +177,34 @@ def refit_baselines(
     panel: CareerPanel,
     splits: Mapping[str, str],
     refits: int,
-    options: Mapping[str, Mapping[str, Any]] | None = None,
+    options: Options | None = None,
     seed: int = 1,
 ) -> dict[str, list[Predictions]]:
     """Fit baselines again on resampled training workers, and store the test predictions of every refit.
 
-    Refits that are stored already, of the same careers, options, seed and code, are read; others are replaced.
+    Refits that are stored already, of the same careers, options, seed and code, are read; others are replaced. All
+    baselines are fitted on the same samples.
 
     Args:
-        folders: for each baseline, a key of `BASELINES`, where its refits stand.
+        folders: for each baseline, where its refits stand.
         panel: all workers.
         splits: the split of each worker.
         refits: at least two.
         options: as in `fit_baselines`; a `folder` among them is left aside.
-        seed: of the samples, which are the same for all baselines.
+        seed: of the samples.
 
     Raises:
         InputError: if a name is unknown, or fewer than two refits are asked for.
     """
     check_names(folders)
     parts = [panel.split(splits, name) for name in ("train", "validation", "test")]
+    code = {"code": code_checksum(__file__), **environment()["versions"]}
     found = {}
     for name, folder in folders.items():
         chosen = {key: value for key, value in (options or {}).get(name, {}).items() if key != "folder"}
         described = {
             key: value.model_dump() if isinstance(value, Settings) else value for key, value in chosen.items()
         }
-        code = {"code": code_checksum(__file__), **environment()["versions"]}
         made_by = {"baseline": name, "options": described, **code}
         fit = functools.partial(_fitted, name, chosen)
         found[name] = training_refits(fit, *parts, refits, folder, seed, made_by)

@@ -28,33 +28,33 @@ from scipy.optimize import minimize
 from scipy.sparse import csr_matrix, hstack
 from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import OneHotEncoder
 from torch.nn.functional import logsigmoid
 
 from labor_llm.baselines.form import (
+    COVARIATES,
     FIRST,
-    BagFeatures,
     Baseline,
-    RegressionFeatures,
+    design,
     occupation_columns,
+    record_features,
 )
 from labor_llm.baselines.logit import fit_logit
 from labor_llm.careers.panel import CareerPanel, transitions
 from labor_llm.errors import InputError, NumericalError
 
+_NUMBERS = ["records_in_occupation", "records_before", "year_skipped", "education_changed", "age"]
 # L-BFGS keeps so many of its last steps; more than the customary ten pay with hundreds of thousands of coefficients.
 _STEPS_KEPT = 20
 
 
 def two_stage_log_probs(utilities: torch.Tensor, stay: torch.Tensor, previous: torch.Tensor) -> torch.Tensor:
-    """Return the log-probability of every occupation.
+    """Return the log-probability of every occupation, nats [..., occupations]; each row's probabilities add up to one.
 
     Args:
         utilities: u, [..., occupations]; that of the previous occupation is not read.
         stay: s, log-odds of staying, [...]; not read at a first record.
         previous: column of the previous occupation, int64 [...], `FIRST` at a first record.
-
-    Returns:
-        Nats, [..., occupations]; each row's probabilities add up to one.
     """
     first = (previous == FIRST)[..., None]
     # A first record points at column 0, and is left as it is there.
@@ -71,33 +71,24 @@ class MaskedLogit:
     """A fitted logit.
 
     Attributes:
-        coefficients: b, [features, classes].
-        intercepts: a, [classes].
+        parameters: b and in the last row the intercepts a, [features + 1, classes].
         classes: columns of the outcome space that training rows chose, ascending; int [classes].
         rows: number of training rows.
     """
 
-    coefficients: np.ndarray
-    intercepts: np.ndarray
+    parameters: np.ndarray
     classes: np.ndarray
     rows: int
 
     def log_probabilities(self, X: csr_matrix, closed: np.ndarray, alternatives: int) -> np.ndarray:
-        """Return the log-probability of every alternative.
+        """Return the log-probability of every alternative, nats: [rows of X, alternatives], -inf at the closed one.
 
-        One that no training row chose cannot be estimated. It gets Laplace's share 1/(n + K) of n training rows
-        and K alternatives, after which each row is scaled to add up to one.
-
-        Args:
-            X: [rows, features].
-            closed: int [rows], the alternative that is closed, or a negative number.
-            alternatives: their number K.
-
-        Returns:
-            [rows, K], nats; -inf at the closed alternative and nowhere else.
+        An alternative that no training row chose cannot be estimated. It gets Laplace's share 1/(n + K) of n training
+        rows and K alternatives, after which each row is scaled to add up to one. `closed`, int [rows], is the
+        alternative that is closed, or negative.
         """
         utilities = np.full((X.shape[0], alternatives), -np.inf)
-        utilities[:, self.classes] = X @ self.coefficients + self.intercepts
+        utilities[:, self.classes] = X @ self.parameters[:-1] + self.parameters[-1]
         _close(utilities, closed)
         log_probs = log_softmax(utilities, axis=1)
         absent = np.setdiff1d(np.arange(alternatives), self.classes)
@@ -160,9 +151,7 @@ def fit_masked_logit(
         penalty = 0.5 * np.vdot(parameters[:-1], parameters[:-1]) / (regularisation * rows)
         return loss + penalty, gradient.ravel()
 
-    begin = np.zeros((features + 1, len(classes)))
-    if start is not None:
-        begin[:-1], begin[-1] = start.coefficients, start.intercepts
+    begin = np.zeros((features + 1, len(classes))) if start is None else start.parameters
     limits = {"maxiter": max_iterations, "maxfun": 2 * max_iterations, "gtol": tolerance, "ftol": 1e-12}
     found = minimize(
         objective, begin.ravel(), jac=True, method="L-BFGS-B", options={**limits, "maxcor": _STEPS_KEPT}
@@ -172,8 +161,7 @@ def fit_masked_logit(
             f"logit of destinations, C = {regularisation:g}: not converged in {found.nit:,} iterations "
             f"({found.message}). Raise max_iterations, or leave this C out of regularisations."
         )
-    parameters = found.x.reshape(features + 1, len(classes))
-    return MaskedLogit(parameters[:-1], parameters[-1], classes, rows)
+    return MaskedLogit(found.x.reshape(features + 1, len(classes)), classes, rows)
 
 
 def _close(utilities: np.ndarray, closed: np.ndarray) -> None:
@@ -194,9 +182,17 @@ class _Records:
         """Boolean [records]; False at a first record."""
         return self.realised == self.previous
 
+    def of(self, rows: np.ndarray) -> _Records:
+        """Return some of the records, boolean [records]."""
+        return _Records(self.X[rows], self.realised[rows], self.previous[rows])
+
 
 class TwoStageLogit(Baseline):
-    """Two-stage logit on the features of CAREER's regression, tuned on the validation workers.
+    """Two-stage logit on the features of CAREER's regression and age, tuned on the validation workers.
+
+    They are the last occupation, the one before, the number of records in the current spell, the number of earlier
+    records, the calendar year, whether a year was skipped, education and whether it changed, ethnicity, gender and
+    region.
 
     Attributes:
         stay_regularisations: the values of C to try in the first stage (larger is less shrinkage).
@@ -206,14 +202,10 @@ class TwoStageLogit(Baseline):
         tolerance: largest component of the gradient (per record) at which L-BFGS stops.
         max_iterations: of L-BFGS; reaching them is an error, not a warning.
         stay_: scikit-learn's binary logit of staying, class 1.
-        destination_: the `MaskedLogit` of destinations.
-        stay_regularisation_, destination_regularisation_: the two values of C kept.
-        validation_perplexity_: the whole grid, columns `stay_regularisation`, `destination_regularisation`,
-            `validation_perplexity`.
+        validation_perplexity_: columns `stay_regularisation`, `destination_regularisation`, `validation_perplexity`.
     """
 
     name = "two_stage_logit"
-    features: type[RegressionFeatures | BagFeatures] = RegressionFeatures
     stay_regularisations: Sequence[float] = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
     destination_regularisations: Sequence[float] = (0.1, 0.3, 1.0, 3.0, 10.0)
     feature_weights = (1.0, 0.5, 0.25)
@@ -221,73 +213,115 @@ class TwoStageLogit(Baseline):
     max_iterations = 5000
 
     def _estimate(self, train: CareerPanel, validation: CareerPanel) -> None:
-        self._features = self.features(train)
+        self._prepare(train)
         known, held = self._stages(train), self._stages(validation)
         stays, moves = self._fit_stay(known, held), self._fit_destination(known, held)
-        records = len(validation.frame)
-        grid = [
-            (stay, destination, np.exp(-(stays[stay][0] + moves[destination][0]) / records))
-            for stay, destination in itertools.product(stays, moves)
+        tried = [
+            (stay_C, move_C, np.exp(-(stay_log + move_log) / len(validation.frame)), stay, move)
+            for (stay_C, stay_log, stay), (move_C, move_log, move) in itertools.product(stays, moves)
         ]
-        best = self._best(grid, "stay_regularisation", "destination_regularisation")
-        self.stay_regularisation_, self.destination_regularisation_, _ = best
-        self.stay_, self.destination_ = stays[best[0]][1], moves[best[1]][1]
-        self.chosen = f"C = {best[0]:g} of staying, {best[1]:g} of destinations"
+        best = self._best(tried, "stay_regularisation", "destination_regularisation")
+        stay_C, move_C, _, self.stay_, self._destination = best
+        self.chosen = f"C = {stay_C:g} of staying, {move_C:g} of destinations"
 
     def _log_probs(self, panel: CareerPanel, table: pd.DataFrame) -> np.ndarray:
-        previous, X = occupation_columns(table, self.outcomes_, "previous"), self._design(panel)
-        destinations = self.destination_.log_probabilities(X, previous, len(self.outcomes_))
+        previous, X = occupation_columns(table, self.outcomes_, "previous"), self._features(panel)
+        destinations = self._destination.log_probabilities(X, previous, len(self.outcomes_))
         stay = self.stay_.decision_function(X)
         return two_stage_log_probs(*map(torch.from_numpy, (destinations, stay, previous))).numpy()
 
-    def _design(self, panel: CareerPanel) -> csr_matrix:
-        blocks = self._features.blocks(panel)
-        weighted = [block * weight for block, weight in zip(blocks, self.feature_weights, strict=True)]
-        return csr_matrix(hstack(weighted, format="csr"), dtype=np.float64)
+    def _prepare(self, train: CareerPanel) -> None:
+        """Note the levels of categories and the scale of numbers that the training workers show."""
+        indicators = [["previous"], ["before_previous"], COVARIATES]
+        self._design = design(indicators, _NUMBERS, self.feature_weights).fit(record_features(train))
+
+    def _features(self, panel: CareerPanel) -> csr_matrix:
+        """Return the weighted features, [records, columns]."""
+        return csr_matrix(self._design.transform(record_features(panel)), dtype=np.float64)
 
     def _stages(self, panel: CareerPanel) -> _Records:
         table = transitions(panel)
         columns = (occupation_columns(table, self.outcomes_, name) for name in ("occupation", "previous"))
-        return _Records(self._design(panel), *columns)
+        return _Records(self._features(panel), *columns)
 
-    def _fit_stay(self, known: _Records, held: _Records) -> dict[float, tuple[float, LogisticRegression]]:
-        """Return for each C the validation log-likelihood (nats) and the logit of staying."""
-        later, held_later = known.previous != FIRST, held.previous != FIRST
-        X, stayed = known.X[later], known.stayed[later]
+    def _fit_stay(self, known: _Records, held: _Records) -> list[tuple[float, float, LogisticRegression]]:
+        """Return each C with the validation log-likelihood (nats) and the logit of staying."""
+        later, held_later = known.of(known.previous != FIRST), held.of(held.previous != FIRST)
+        stayed = later.stayed
         if len(np.unique(stayed)) < 2:
             raise InputError(
                 f"{self.name}: {'everybody' if stayed.any() else 'nobody'} stays in the training records; "
                 "give more workers, or use a model without a stage for staying."
             )
-        sign = np.where(held.stayed[held_later], 1.0, -1.0)
-        fits = {}
+        sign = np.where(held_later.stayed, 1.0, -1.0)
+        fits = []
         for regularisation in self.stay_regularisations:
             failure = (
                 f"{self.name}, C = {regularisation:g}: the logit of staying has not converged in "
                 f"{self.max_iterations:,} iterations. Raise max_iterations, or leave this C out."
             )
-            logit = fit_logit(X, stayed, regularisation, self.tolerance, self.max_iterations, failure)
+            logit = fit_logit(later.X, stayed, regularisation, self.tolerance, self.max_iterations, failure)
             # scikit-learn refuses to predict for no rows at all.
-            odds = logit.decision_function(held.X[held_later]) if held_later.any() else np.zeros(0)
-            fits[regularisation] = -np.logaddexp(0.0, -sign * odds).sum(), logit
+            odds = logit.decision_function(held_later.X) if len(sign) else np.zeros(0)
+            fits.append((regularisation, -np.logaddexp(0.0, -sign * odds).sum(), logit))
         return fits
 
-    def _fit_destination(self, known: _Records, held: _Records) -> dict[float, tuple[float, MaskedLogit]]:
-        """Return for each C the validation log-likelihood (nats) and the logit of destinations."""
-        moved, held_moved = ~known.stayed, ~held.stayed
-        X, realised, previous = known.X[moved], known.realised[moved], known.previous[moved]
-        rows, columns = np.arange(held_moved.sum()), held.realised[held_moved]
-        fits, logit = {}, None
+    def _fit_destination(self, known: _Records, held: _Records) -> list[tuple[float, float, MaskedLogit]]:
+        """Return each C with the validation log-likelihood (nats) and the logit of destinations."""
+        moves, held_moves = known.of(~known.stayed), held.of(~held.stayed)
+        limits, fits, logit = (self.tolerance, self.max_iterations), [], None
         for regularisation in self.destination_regularisations:
-            limits = self.tolerance, self.max_iterations
-            logit = fit_masked_logit(X, realised, previous, regularisation, logit, *limits)
-            held_X, closed = held.X[held_moved], held.previous[held_moved]
-            log_probs = logit.log_probabilities(held_X, closed, len(self.outcomes_))
-            fits[regularisation] = log_probs[rows, columns].sum(), logit
+            logit = fit_masked_logit(moves.X, moves.realised, moves.previous, regularisation, logit, *limits)
+            log_probs = logit.log_probabilities(held_moves.X, held_moves.previous, len(self.outcomes_))
+            realised = log_probs[np.arange(len(log_probs)), held_moves.realised]
+            fits.append((regularisation, realised.sum(), logit))
         return fits
 
 
 class BagOfJobs(TwoStageLogit):
-    """Two-stage logit on the shares of earlier occupations: the history without its order but for the last job."""
+    """Two-stage logit on the shares of earlier occupations: the history without its order but for the last job.
 
-    features = BagFeatures
+    The features are those of CAREER's bag of jobs, and age: the last occupation, the shares of all earlier ones, the
+    same pair (present level, shares of earlier levels) of calendar year and education; ethnicity, gender and region.
+    The authors embed the bag in 1,024 dimensions, more than there are occupations, which restricts nothing: it is a
+    logit that is linear in the shares.
+    """
+
+    def _prepare(self, train: CareerPanel) -> None:
+        features = record_features(train)
+        self._covariates = design([COVARIATES], ["age"], [1.0]).fit(features)
+        happened = features.assign(occupation=train.frame["occupation"].astype(object))
+        self._levels = {
+            column: OneHotEncoder(handle_unknown="ignore").fit(happened[[column]].to_numpy())
+            for column in ("occupation", "education", "calendar_year")
+        }
+
+    def _features(self, panel: CareerPanel) -> csr_matrix:
+        features = record_features(panel)
+        happened = features.assign(occupation=panel.frame["occupation"].astype(object))
+        levels = {
+            name: encoder.transform(happened[[name]].to_numpy()) for name, encoder in self._levels.items()
+        }
+        numbers = features["records_before"].to_numpy(dtype=int)
+        before, earlier = _mean_before(numbers, 1), _mean_before(numbers, 2)
+        shares = [before @ levels["education"], before @ levels["calendar_year"]]
+        covariates = hstack([self._covariates.transform(features), *shares], format="csr")
+        last = self._levels["occupation"].transform(features[["previous"]].to_numpy())
+        blocks = zip((last, earlier @ levels["occupation"], covariates), self.feature_weights, strict=True)
+        return csr_matrix(
+            hstack([block * weight for block, weight in blocks], format="csr"), dtype=np.float64
+        )
+
+
+def _mean_before(numbers: np.ndarray, least: int) -> csr_matrix:
+    """Return the matrix that averages, for each record, the worker's records at least so many back, if there are any.
+
+    Args:
+        numbers: how many records of the worker come before each record; a worker's records are together.
+        least: how many records back.
+    """
+    counts = np.maximum(numbers - least + 1, 0)
+    rows = np.repeat(np.arange(len(numbers)), counts)
+    back = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts) + least
+    weights = 1.0 / np.repeat(counts, counts)
+    return csr_matrix((weights, (rows, rows - back)), shape=(len(numbers), len(numbers)))

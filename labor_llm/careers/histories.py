@@ -25,17 +25,16 @@ from labor_llm.careers.samples import random_workers
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError, MismatchError
 
-# One path on which no record lies between.
-NOTHING_BETWEEN = np.empty((1, 0), dtype=int)
 # Records given to the model at a time: bounds its matrix of probabilities.
 _RECORDS = 20_000
+_KEYS = ["worker_id", "year"]
 
 
 class NextJobModel(Protocol):
     """A model that gives the probability of every title for every record of any panel, from its history."""
 
     def predict(self, panel: CareerPanel) -> Predictions:
-        """Return predictions with the scores of all titles for all records of the panel."""
+        """Return predictions with the scores of all titles for all records of the panel, in its order."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,7 @@ class HistoryWindows:
     Attributes:
         records: how many records before that one each has.
         panel: one made-up worker for each record to be predicted.
-        targets: by the made-up worker's id, `worker_id`, `year` and `transition_type` of the record in the panel that
-            the windows were cut from.
+        targets: by the made-up worker's id, `worker_id`, `year` and `transition_type` of the record itself.
     """
 
     records: int
@@ -56,11 +54,8 @@ class HistoryWindows:
     def of_targets(self, predictions: Predictions) -> Predictions:
         """Return the predictions of the windows' last records alone, under the workers that they belong to.
 
-        Args:
-            predictions: of all records of `panel`, or at least of the last of each window.
-
         Raises:
-            MismatchError: if they lack a window's last record, or are of other careers.
+            MismatchError: if the predictions lack a window's last record, or are of other careers.
         """
         window = predictions.table["worker_id"]
         last = (predictions.table["year"] == window.map(self.targets["year"])).to_numpy()
@@ -76,13 +71,9 @@ class HistoryWindows:
 
 
 def history_windows(panel: CareerPanel, records: int) -> HistoryWindows:
-    """Return a window for every record that has more than so many records before it.
+    """Return a window for every record with more than `records` before it; any other window is the whole history.
 
-    A record with as many or fewer is left out: its window would be its whole history.
-
-    Args:
-        panel: careers.
-        records: shown before each record; 0 shows the covariates alone.
+    With 0 records the covariates alone are shown.
 
     Raises:
         InputError: if the number is negative, or no worker has so long a history.
@@ -104,13 +95,9 @@ def history_windows(panel: CareerPanel, records: int) -> HistoryWindows:
 
 
 def workers_with_history(panel: CareerPanel, records: int, number: int = -1, seed: int = 0) -> CareerPanel:
-    """Return the careers of workers who have at least one record with more than so many before it.
+    """Return the careers of workers who have a record with more than `records` before it.
 
-    Args:
-        panel: careers.
-        records: before the record.
-        number: of workers, drawn as `labor_llm.careers.samples.random_workers`; -1 for all.
-        seed: of the draw.
+    `number` of these workers are drawn as in `labor_llm.careers.samples.random_workers`; -1 for all.
 
     Raises:
         InputError: if fewer than eleven workers are asked for or there.
@@ -128,15 +115,10 @@ def workers_with_history(panel: CareerPanel, records: int, number: int = -1, see
 def predict_windows(
     predict: Callable[[CareerPanel], Predictions], panel: CareerPanel, lengths: Sequence[int]
 ) -> dict[int | None, Predictions]:
-    """Return what a model says with each length of history, and with the whole one.
-
-    Args:
-        predict: such as the method of a baseline.
-        panel: careers whose records are predicted.
-        lengths: numbers of records shown.
+    """Return what a model says with each number of records shown, and with the whole history.
 
     Returns:
-        By length, predictions of all records with more than so many before them; under None, those of all records
+        By number, predictions of all records with more than so many before them; under None, those of all records
         from their whole history.
 
     Raises:
@@ -148,19 +130,11 @@ def predict_windows(
     for records in sorted(set(lengths)):
         windows = history_windows(panel, records)
         found[records] = windows.of_targets(predict(windows.panel))
-    found[None] = predict(panel)
-    return found
+    return {**found, None: predict(panel)}
 
 
 class Histories:
-    """The records known to each question, as rows of one frame.
-
-    Args:
-        panel: that the questions are of.
-        questions: rows of `labor_llm.careers.horizons.horizon_questions`.
-
-    Attributes:
-        origin_year: last known year of each question, int [questions].
+    """The records known to each question (row of `labor_llm.careers.horizons.horizon_questions`), as rows of one frame.
 
     Raises:
         InputError: if there are no questions.
@@ -171,22 +145,19 @@ class Histories:
         if questions.empty:
             raise InputError(f"{panel.dataset}: no questions. Make some with horizon_questions.")
         self.panel, self.questions = panel, questions
-        self._rows = pd.MultiIndex.from_frame(panel.frame[["worker_id", "year"]])
+        self.origin_year = questions["origin_year"].to_numpy()
+        self._rows = pd.MultiIndex.from_frame(panel.frame[_KEYS])
         target, self._origin = (
             self._rows.get_indexer(pd.MultiIndex.from_frame(questions[["worker_id", key]]))
             for key in ("year", "origin_year")
         )
-        unknown = (target < 0) | (self._origin < 0)
-        if unknown.any():
+        if unknown := int(((target < 0) | (self._origin < 0)).sum()):
             raise MismatchError(
-                f"{panel.dataset}: {int(unknown.sum()):,} of {len(questions):,} questions are of records that the "
+                f"{panel.dataset}: {unknown:,} of {len(questions):,} questions are of records that the "
                 "panel does not have. Make them from this panel."
             )
         workers = pd.factorize(panel.frame["worker_id"])[0]
         self._start = np.searchsorted(workers, workers[self._origin])
-        self._codes = np.array(panel.outcomes.codes, dtype=object)
-        self._columns = {name: panel.frame[name].to_numpy() for name in ("year", "occupation", "education")}
-        self.origin_year = self._columns["year"][self._origin]
 
     def blocks(self, copies: int, between: int) -> Iterator[np.ndarray]:
         """Yield the numbers of the questions, so many at a time that the copies of their histories fit."""
@@ -196,69 +167,74 @@ class Histories:
             yield np.flatnonzero(block == number)
 
     def distributions(
-        self, model: NextJobModel, block: np.ndarray, years: np.ndarray, paths: Sequence[np.ndarray]
+        self, model: NextJobModel, block: np.ndarray, years: np.ndarray, paths: np.ndarray | None = None
     ) -> np.ndarray:
-        """Return the distribution of the record after each path, float64 [paths of all questions, titles].
+        """Return the distribution of the record after each path, float64 [questions, paths, titles].
 
         Args:
             model: that is asked.
             block: numbers of the questions.
             years: of the records between and of the one that is asked for, int [questions, records + 1].
-            paths: titles of the records between for each question, int [paths, records].
+            paths: titles of the records between, int [questions, paths, records]; None for one path without any.
 
         Raises:
             MismatchError: if the model has other titles than the panel, or did not score every title.
         """
+        paths = np.empty((len(block), 1, 0), dtype=int) if paths is None else paths
         frame, last = self._made_up(block, years, paths)
         predictions = model.predict(CareerPanel(frame, self.panel.outcomes, self.panel.survey))
         if predictions.outcomes.codes != self.panel.outcomes.codes:
             raise MismatchError(
                 f"{predictions.model}: its titles are not those of the panel. Give a model of the panel."
             )
-        keys = ["worker_id", "year"]
-        scored = predictions.table[predictions.scored_in_full].reset_index(drop=True)
-        wanted = pd.MultiIndex.from_frame(frame[keys].iloc[last])
-        rows = pd.MultiIndex.from_frame(scored[keys]).get_indexer(wanted)
-        if (rows < 0).any() or predictions.log_probs is None:
+        wanted = pd.MultiIndex.from_frame(frame.loc[last, _KEYS])
+        kept = predictions.select(pd.MultiIndex.from_frame(predictions.table[_KEYS]).isin(wanted))
+        in_order = pd.MultiIndex.from_frame(kept.table[_KEYS]).equals(wanted)
+        if not in_order or kept.log_probs is None or len(kept.log_probs) < len(wanted):
             raise MismatchError(
-                f"{predictions.model}: it did not score every title of the records after {len(rows):,} histories. "
+                f"{predictions.model}: it did not score every title of the records after {len(wanted):,} histories. "
                 "Several years ahead need the whole distribution after every history."
             )
-        upper = None if predictions.upper is None else predictions.upper[rows]
-        kept = replace(
-            predictions, table=scored.iloc[rows], log_probs=predictions.log_probs[rows], upper=upper
-        )
-        return np.exp(np.concatenate([log_probs for _, log_probs in normalised_blocks(kept)]))
+        found = np.exp(np.concatenate([log_probs for _, log_probs in normalised_blocks(kept)]))
+        return found.reshape(*paths.shape[:2], -1)
 
     def _made_up(
-        self, block: np.ndarray, years: np.ndarray, paths: Sequence[np.ndarray]
+        self, block: np.ndarray, years: np.ndarray, paths: np.ndarray
     ) -> tuple[pd.DataFrame, np.ndarray]:
         """Return the records of the made-up workers, and which rows are asked for."""
-        added = years.shape[1]
-        education = self._education(block, years)
-        changed: dict[str, list[np.ndarray]] = {"year": [], "education": [], "occupation": []}
-        rows, names, lengths = [], [], []
-        for position, (question, titles) in enumerate(zip(block, paths, strict=True)):
-            known = np.arange(self._start[question], self._origin[question] + 1)
-            copies = len(titles)
-            rows.append(np.tile([*known, *[known[-1]] * added], copies))
-            for name, values in (("year", years), ("education", education)):
-                changed[name].append(np.tile([*self._columns[name][known], *values[position]], copies))
-            # Whatever stands in the record to be predicted must not matter; the last known title is at hand.
-            happened = np.tile(self._columns["occupation"][[*known, *[known[-1]] * added]], (copies, 1))
-            happened[:, len(known) : -1] = self._codes[titles]
-            changed["occupation"].append(happened.ravel())
-            names += [f"{question:08d}-{path:06d}" for path in range(copies)]
-            lengths += [len(known) + added] * copies
-        frame = self.panel.frame.take(np.concatenate(rows)).reset_index(drop=True)
-        frame["worker_id"] = np.repeat(np.array(names, dtype=object), lengths)
-        for name, parts in changed.items():
-            frame[name] = np.concatenate(parts)
-        return frame, np.cumsum(lengths) - 1
+        copies, between = paths.shape[1:]
+        known = self._origin[block] - self._start[block] + 1
+        lengths = np.repeat(known + between + 1, copies)
+        ends = np.cumsum(lengths)
+        worker = np.repeat(np.arange(len(lengths)), lengths)
+        question, copy = np.divmod(worker, copies)
+        place = np.arange(len(worker)) - (ends - lengths)[worker]
+        added = (
+            place - known[question]
+        )  # Number of the record among those after the known ones; negative before.
+        # Whatever stands in the record to be predicted must not matter; the last known title is at hand.
+        rows = np.minimum(self._start[block][question] + place, self._origin[block][question])
+        frame = self.panel.frame.take(rows).reset_index(drop=True)
+        names = [f"{number:08d}-{path:06d}" for number in block for path in range(copies)]
+        frame["worker_id"] = np.array(names, dtype=object)[worker]
+        later = added >= 0
+        year = frame["year"].to_numpy(copy=True)
+        year[later] = years[question[later], added[later]]
+        frame["year"] = year
+        education = rows.copy()
+        education[later] = self._education_rows(block, years)[question[later], added[later]]
+        frame["education"] = self.panel.frame["education"].take(education).array
+        drawn = later & (added < between)
+        occupation = frame["occupation"].to_numpy(dtype=object, copy=True)
+        codes = np.array(self.panel.outcomes.codes, dtype=object)
+        occupation[drawn] = codes[paths[question[drawn], copy[drawn], added[drawn]]]
+        frame["occupation"] = occupation
+        return frame, ends - 1
 
-    def _education(self, block: np.ndarray, years: np.ndarray) -> np.ndarray:
-        """Return education in some years of each question, object [questions, years]."""
+    def _education_rows(self, block: np.ndarray, years: np.ndarray) -> np.ndarray:
+        """Return the rows of the panel that tell education in some years of each question, [questions, years]."""
         workers = np.repeat(self.questions["worker_id"].to_numpy()[block], years.shape[1])
-        found = self._rows.get_indexer(pd.MultiIndex.from_arrays([workers, years.ravel()]))
-        found = found.reshape(years.shape)
-        return self._columns["education"][np.where(found >= 0, found, self._origin[block][:, None])]
+        found = self._rows.get_indexer(pd.MultiIndex.from_arrays([workers, years.ravel()])).reshape(
+            years.shape
+        )
+        return np.where(found >= 0, found, self._origin[block][:, None])

@@ -1,18 +1,17 @@
 """Predictions over two years or more: asked for directly, or compounded from predictions one year ahead.
 
-A model that predicts the next record at a stated year can be asked for the year after next directly, by leaving
-the year between out of the history. Or the year between is predicted first and summed over,
+A model that predicts the next record at a stated year can be asked for the year after next directly, by leaving the
+year between out of the history. Or the year between is predicted first and summed over,
 
     P(y_{t+2} = k | h_t) = sum_j P(y_{t+1} = j | h_t) P(y_{t+2} = k | h_t, y_{t+1} = j),
 
-where every possible history is given to the model again: multiplying one transition matrix by itself would be
-wrong for a model that looks at more than the last record. The sum is exact with one year between. With more,
-paths of the years between are drawn from the model itself, and the model's last distributions are averaged over
-paths (Rao-Blackwell): counting where paths end would leave zeros and scatter more.
+where every possible history is given to the model again: multiplying one transition matrix by itself would be wrong for
+a model that looks at more than the last record. The sum is exact with one year between. With more, paths of the years
+between are drawn from the model itself, and the model's last distributions are averaged over paths (Rao-Blackwell):
+counting where paths end would leave zeros and scatter more.
 
-Probabilities are among the valid titles. The record between lies `step` years after the last one, and so on; its
-education is as `labor_llm.careers.histories` says. The numbers that draw a path depend on the seed, worker, year and
-path alone.
+Probabilities are among the valid titles. Records between lie `step` years apart; their education is as
+`labor_llm.careers.histories` says. The numbers that draw a path depend on the seed, worker, year and path alone.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from labor_llm.careers.histories import NOTHING_BETWEEN, Histories, NextJobModel
+from labor_llm.careers.histories import Histories, NextJobModel
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions
 from labor_llm.careers.samples import random_places
@@ -33,6 +32,7 @@ from labor_llm.errors import InputError, NumericalError
 
 # Column of the Monte Carlo error of predictions that were compounded over drawn paths.
 PATH_ERROR = "probability_se"
+_ASKED = ["dataset", "worker_id", "year", "transition_type", "occupation"]
 
 
 @dataclass(frozen=True)
@@ -58,15 +58,11 @@ class HorizonPair:
 
 
 def horizon_questions(panel: CareerPanel, years: int = 2, step: int | None = None) -> pd.DataFrame:
-    """Return the pairs of a worker's records that lie a number of years apart.
+    """Return the pairs of a worker's records that lie two years or more apart.
 
-    The later record is predicted from the earlier one and all before it; records between are not looked at.
-
-    Args:
-        panel: careers.
-        years: at least two.
-        step: only pairs between which there is a record every so many years. In a simulated market, whose careers go
-            from record to record, what is compounded in such steps from its probabilities is then the truth.
+    The later record is predicted from the earlier one and all before it; records between are not looked at. With
+    `step`, only pairs between which there is a record every so many years: in a simulated market, whose careers go from
+    record to record, what is compounded in such steps from its probabilities is then the truth.
 
     Returns:
         Columns `dataset`, `worker_id`, `year` (of the record to be predicted), `origin_year` (last year known),
@@ -92,9 +88,8 @@ def horizon_questions(panel: CareerPanel, years: int = 2, step: int | None = Non
         )
     same = pairs["occupation"] == pairs["origin"]
     pairs["transition_type"] = np.where(same, "staying", "moving")
-    return pairs[
-        ["dataset", "worker_id", "year", "origin_year", "transition_type", "occupation", "origin"]
-    ].sort_values(["worker_id", "year"], ignore_index=True)
+    columns = ["dataset", "worker_id", "year", "origin_year", "transition_type", "occupation", "origin"]
+    return pairs[columns].sort_values(["worker_id", "year"], ignore_index=True)
 
 
 def draw_questions(questions: pd.DataFrame, number: int, seed: int = 0) -> pd.DataFrame:
@@ -128,13 +123,7 @@ def drawn_questions(
 def direct_predictions(
     model: NextJobModel, panel: CareerPanel, questions: pd.DataFrame, name: str = "direct"
 ) -> Predictions:
-    """Return what the model says when the years between are left out of the history.
-
-    Args:
-        model: with the scores of all titles.
-        panel: that the questions are of.
-        questions: rows of `horizon_questions`, all or some.
-        name: of the predictions.
+    """Return what the model says of `horizon_questions` when the years between are left out of the history.
 
     Raises:
         InputError: without questions.
@@ -142,10 +131,7 @@ def direct_predictions(
     """
     histories = Histories(panel, questions)
     years = questions[["year"]].to_numpy()
-    parts = [
-        histories.distributions(model, block, years[block], [NOTHING_BETWEEN] * len(block))
-        for block in histories.blocks(1, 0)
-    ]
+    parts = [histories.distributions(model, block, years[block])[:, 0] for block in histories.blocks(1, 0)]
     return _predictions(name, questions, panel, np.concatenate(parts))
 
 
@@ -158,21 +144,14 @@ def compounded_predictions(
     step: int = 1,
     name: str = "compounded",
 ) -> Predictions:
-    """Return the model's own predictions one step ahead, compounded to the year that is asked for.
+    """Return the model's own predictions one step ahead, compounded to the year that `horizon_questions` ask for.
 
-    Args:
-        model: with the scores of all titles.
-        panel: that the questions are of.
-        questions: rows of `horizon_questions`, all or some.
-        paths: how many paths of the years between are drawn; None sums over all titles, with one year between.
-        seed: of the paths.
-        step: years from one record to the next.
-        name: of the predictions.
+    `paths` of the records between are drawn; None sums over all titles, with one record between.
 
     Returns:
-        Predictions whose table has `origin_year`, and with paths `PATH_ERROR`: the Monte Carlo standard error of
-        the realised title's probability. The logarithm of an average over few paths is too low on average; more
-        paths, or the exact sum, tell by how much.
+        Predictions whose table has `origin_year`, and with paths `PATH_ERROR`: the Monte Carlo standard error of the
+        realised title's probability. The logarithm of an average over few paths is too low on average; more paths, or
+        the exact sum, tell by how much.
 
     Raises:
         InputError: if the steps do not lead to the year, the exact sum is asked for over more than one, paths are
@@ -192,13 +171,13 @@ def compounded_predictions(
     results, errors = [], []
     for block in histories.blocks(titles if paths is None else paths, between):
         if paths is None:
-            nothing, every = ([path] * len(block) for path in (NOTHING_BETWEEN, np.arange(titles)[:, None]))
-            first = histories.distributions(model, block, years[block, :1], nothing)
+            every = np.broadcast_to(np.arange(titles)[:, None], (len(block), titles, 1))
+            first = histories.distributions(model, block, years[block, :1])[:, 0]
             last = histories.distributions(model, block, years[block], every)
-            results.append(np.einsum("qj,qjk->qk", first, last.reshape(len(block), titles, titles)))
+            results.append(np.einsum("qj,qjk->qk", first, last))
             continue
         drawn = _drawn_paths(model, histories, block, years[block], paths, seed)
-        last = histories.distributions(model, block, years[block], drawn).reshape(len(block), paths, titles)
+        last = histories.distributions(model, block, years[block], drawn)
         results.append(last.mean(axis=1))
         realised = panel.outcomes.indices(questions["occupation"].iloc[block])
         own = last[np.arange(len(block)), :, realised]
@@ -221,24 +200,21 @@ def _years_between(questions: pd.DataFrame, step: int) -> int:
 
 def _drawn_paths(
     model: NextJobModel, histories: Histories, block: np.ndarray, years: np.ndarray, paths: int, seed: int
-) -> list[np.ndarray]:
-    """Return the titles of the records between on each path, int [paths, records], for each question."""
+) -> np.ndarray:
+    """Return the titles of the records between on each path, int [questions, paths, records]."""
     questions, between = histories.questions.iloc[block], years.shape[1] - 1
-    seeds = (
-        (seed, zlib.crc32(str(worker).encode()), int(year))
-        for worker, year in zip(questions["worker_id"], questions["year"], strict=True)
-    )
+    asked = zip(questions["worker_id"], questions["year"], strict=True)
+    seeds = ((seed, zlib.crc32(str(worker).encode()), int(year)) for worker, year in asked)
     luck = np.stack([np.random.default_rng(own).random((paths, between)) for own in seeds])
     drawn = np.empty((len(block), paths, 0), dtype=int)
     for record in range(between):
         # All paths of a question begin with the same history, so the first step is asked once.
-        known = list(drawn) if record else [NOTHING_BETWEEN] * len(block)
-        chances = histories.distributions(model, block, years[:, : record + 1], known)
-        cumulated = chances.reshape(len(block), -1, chances.shape[1]).cumsum(axis=2)
+        known = drawn if record else None
+        cumulated = histories.distributions(model, block, years[:, : record + 1], known).cumsum(axis=2)
         share = luck[:, :, record, None] * cumulated[:, :, -1:]
-        chosen = (cumulated <= share).sum(axis=2).clip(max=chances.shape[1] - 1)
+        chosen = (cumulated <= share).sum(axis=2).clip(max=cumulated.shape[2] - 1)
         drawn = np.concatenate([drawn, chosen[:, :, None]], axis=2)
-    return list(drawn)
+    return drawn
 
 
 def _predictions(
@@ -246,11 +222,10 @@ def _predictions(
 ) -> Predictions:
     if not np.isfinite(probabilities).all():
         raise NumericalError(f"{name}: the model gave probabilities that are not finite. Score it again.")
-    log_probs = np.log(probabilities / probabilities.sum(axis=1, keepdims=True))
-    columns = ["dataset", "worker_id", "year", "transition_type", "occupation"]
-    table = questions[columns].reset_index(drop=True)
+    log_probs = np.minimum(np.log(probabilities / probabilities.sum(axis=1, keepdims=True)), 0.0)
+    table = questions[_ASKED].reset_index(drop=True)
     realised = panel.outcomes.indices(table["occupation"])
-    table["log_prob"] = np.minimum(log_probs[np.arange(len(table)), realised], 0.0)
+    table["log_prob"] = log_probs[np.arange(len(table)), realised]
     table["log_valid_mass"] = 0.0
     table["origin_year"] = questions["origin_year"].to_numpy()
-    return Predictions(name, table, panel.outcomes, np.minimum(log_probs, 0.0).astype(np.float32))
+    return Predictions(name, table, panel.outcomes, log_probs.astype(np.float32))

@@ -14,10 +14,8 @@ the US Labor Market", American Economic Review 103(5), 1553-1597; files at https
 
 from __future__ import annotations
 
-import csv
 import re
 import unicodedata
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -87,13 +85,11 @@ class OutcomeSpace:
 
 
 def read_titles(path: Path) -> OutcomeSpace:
-    """Read the outcome space from a CSV with the columns `occupation` and `title`.
-
-    Codes are kept as text, so that `0050` stays `0050`.
+    """Read the outcome space from a CSV with the columns `occupation` and `title`; codes are text, `0050` stays `0050`.
 
     Raises:
-        InputError: naming file, row and column, if the file is missing, empty, lacks a column, or
-            holds an empty, repeated or unprintable code or title.
+        InputError: naming file, row and column, if the file is missing, empty, lacks a column, or holds an empty,
+            repeated or unprintable code or title.
     """
     frame = read_text_csv(path, TITLE_COLUMNS)
     for column in TITLE_COLUMNS:
@@ -102,8 +98,8 @@ def read_titles(path: Path) -> OutcomeSpace:
             raise InputError(
                 f"{path}, row {empty[0] + 2}, column {column}: empty. Give every row both columns."
             )
-    codes = tuple(frame["occupation"].str.strip())
-    return OutcomeSpace(codes, tuple(frame["title"].str.strip(" ")), source=str(path))
+    codes, titles = frame["occupation"].str.strip(), frame["title"].str.strip(" ")
+    return OutcomeSpace(tuple(codes), tuple(titles), source=str(path))
 
 
 def read_text_csv(path: Path, required: Iterable[str]) -> pd.DataFrame:
@@ -116,17 +112,10 @@ def read_text_csv(path: Path, required: Iterable[str]) -> pd.DataFrame:
     if not path.is_file():
         raise InputError(f"{path}: no such file. Give the path of a CSV file with a header line.")
     try:
-        with warnings.catch_warnings():
-            # pandas only warns of rows with more cells than the header, and would shift or cut them.
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame = pd.read_csv(
-                path,
-                dtype=str,
-                na_filter=False,
-                encoding="utf-8-sig",
-                index_col=False,
-                skip_blank_lines=False,
-            )
+        # The header is read as a row: pandas would rename a column that stands twice, and shift rows with more cells.
+        cells = pd.read_csv(
+            path, header=None, dtype=str, na_filter=False, encoding="utf-8-sig", skip_blank_lines=False
+        )
     except pd.errors.EmptyDataError as error:
         raise InputError(
             f"{path}: the file is empty. It needs a header line and at least one row."
@@ -135,27 +124,19 @@ def read_text_csv(path: Path, required: Iterable[str]) -> pd.DataFrame:
         raise InputError(
             f"{path}: not UTF-8 text (byte {error.start}). Save the file as UTF-8 CSV."
         ) from error
-    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
+    except pd.errors.ParserError as error:
         reason = " ".join(str(error).split())
         raise InputError(
             f"{path}: not a regular CSV ({reason}). Give each row as many cells as the header."
         ) from error
-    # pandas would rename a column that stands twice.
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        try:
-            header = next(csv.reader(file), [])
-        except csv.Error as error:
-            raise InputError(f"{path}, row 1: not readable as a CSV header ({error}).") from error
+    header = list(cells.iloc[0])
     if twice := [name for name in header if header.count(name) > 1]:
         raise InputError(f"{path}: column {twice[0]!r} stands twice. Give each column its own name.")
+    if missing := [column for column in required if column not in header]:
+        raise InputError(f"{path}: column {missing[0]!r} is missing; found {', '.join(header)}.")
     # A blank line keeps its number, so that messages name the row as an editor does; only the end is trimmed.
-    filled = (frame != "").any(axis=1)
-    frame = frame.loc[: filled[filled].index.max()] if filled.any() else frame.iloc[:0]
-    missing = [column for column in required if column not in frame.columns]
-    if missing:
-        raise InputError(
-            f"{path}: column {missing[0]!r} is missing; found {', '.join(map(str, frame.columns))}."
-        )
+    filled = (cells != "").any(axis=1)
+    frame = cells.iloc[1 : filled[filled].index.max() + 1].set_axis(header, axis=1).reset_index(drop=True)
     if frame.empty:
         raise InputError(f"{path}: a header but no rows. It needs at least one row.")
     return frame
@@ -206,9 +187,3 @@ def outcome_space() -> OutcomeSpace:
 def major_groups() -> dict[str, str]:
     """Return the major group of each code: Dorn's 25 groups of occupations, and each state for itself."""
     return {**dict(zip(occupation_codes(), _table()["major_group"], strict=True)), **STATES}
-
-
-def doubtful_titles() -> dict[str, str]:
-    """Return, by code, what is doubtful about the wording of a title; the code itself is in no doubt."""
-    noted = _table().query("note != ''")
-    return dict(zip(noted["occupation"], noted["note"], strict=True))

@@ -12,7 +12,8 @@ waves leave gaps); a worker's first record is a transition too, predicted from t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ STATIC = ("gender", "ethnicity", "region", "birth_year")
 COLUMNS = ("worker_id", "year", "occupation", "education", *STATIC)
 FIRST_YEAR, LAST_YEAR = 1900, 2100
 SPLITS = ("train", "validation", "test")
+_SHARES = (0.7, 0.1, 0.2)
 TRANSITION_TYPES = ("first", "moving", "staying")
 # A column, in which rows the rule holds, and what is said of a cell where it does not.
 Rule = tuple[str, pd.Series, str]
@@ -38,9 +40,9 @@ class CareerPanel:
     """Career histories of many workers.
 
     Attributes:
-        frame: columns `dataset`, `worker_id` (text), `year` (int64), `occupation` (code, text),
-            `education`, `gender`, `ethnicity`, `region` (text), `birth_year` (Int64, may be missing);
-            sorted by worker and year, one row a worker-year.
+        frame: columns `dataset`, `worker_id` (text), `year` (int64), `occupation` (code, text), `education`, `gender`,
+            `ethnicity`, `region` (text), `birth_year` (Int64, may be missing); sorted by worker and year, one row a
+            worker-year.
         outcomes: the occupations that a record can have.
         survey: the survey's name as the resume states it ("A worker from the NLSY79 dataset").
     """
@@ -68,6 +70,12 @@ class CareerPanel:
         """Return the panel of the workers of one split ('train', 'validation' or 'test')."""
         return self.restrict([worker for worker, split in splits.items() if split == name])
 
+    def checksum(self) -> str:
+        """Return a sha256 of the survey's name, the occupations' codes and the records, in their order."""
+        digest = hashlib.sha256(f"{self.survey} {'|'.join(self.outcomes.codes)}".encode())
+        digest.update(pd.util.hash_pandas_object(self.frame, index=False).to_numpy().tobytes())
+        return digest.hexdigest()
+
 
 def career_panel(
     frame: pd.DataFrame,
@@ -86,9 +94,9 @@ def career_panel(
         source: the file that the error messages name; row numbers count the header line as row 1.
 
     Raises:
-        InputError: with the first offending row and column: a missing column or value, a duplicated
-            worker-year, an unknown occupation, rows out of order, a static covariate that changes, a
-            year that is no year or before the worker's birth, text that does not fit one line.
+        InputError: with the first offending row and column: a missing column or value, a duplicated worker-year, an
+            unknown occupation, rows out of order, a static covariate that changes, a year that is no year or before
+            the worker's birth, text that does not fit one line.
     """
     if missing := [column for column in COLUMNS if column not in frame.columns]:
         raise InputError(
@@ -158,8 +166,7 @@ def read_careers(panel: Path, titles: Path, dataset: str, survey: str | None = N
     Raises:
         InputError: as `career_panel` and `read_titles`, naming file, row and column.
     """
-    outcomes = read_titles(titles)
-    panel = Path(panel)
+    outcomes, panel = read_titles(titles), Path(panel)
     if panel.suffix == ".parquet":
         if not panel.is_file():
             raise InputError(f"{panel}: no such file. Give the path of a CSV or parquet file.")
@@ -172,18 +179,17 @@ def read_careers(panel: Path, titles: Path, dataset: str, survey: str | None = N
     return career_panel(frame, outcomes, dataset, survey, source=str(panel))
 
 
-def split_workers(panel: CareerPanel, seed: int, shares: Sequence[float] = (0.7, 0.1, 0.2)) -> dict[str, str]:
-    """Assign every worker to 'train', 'validation' or 'test' at random (paper: 70, 10 and 20 percent).
+def split_workers(panel: CareerPanel, seed: int) -> dict[str, str]:
+    """Assign every worker, with all records, to a split at random (paper: 70, 10 and 20 percent).
 
-    Whole workers are assigned, never records, so no career is seen both in training and in test. The
-    assignment depends on the seed and the set of worker ids alone, not on the order of the rows.
+    The assignment depends on the seed and the set of worker ids alone, not on the order of the rows.
 
     Raises:
         InputError: if a split would be empty.
     """
     workers = sorted(panel.workers)
     order = np.random.default_rng(seed).permutation(len(workers))
-    bounds = np.rint(np.cumsum(shares) * len(workers)).astype(int)
+    bounds = np.rint(np.cumsum(_SHARES) * len(workers)).astype(int)
     counts = np.diff(bounds, prepend=0)
     if (counts < 1).any():
         raise InputError(
@@ -198,14 +204,13 @@ def transitions(panel: CareerPanel) -> pd.DataFrame:
     """Return one row per record with what was known before it.
 
     Returns:
-        In panel order: `dataset`, `worker_id`, `year`, `occupation`, `previous` and `before_previous`
-        (occupation codes, None where there is none), `previous_year` (Int64), `transition_type`
-        ('first' record of the worker, 'moving' to another occupation than in the previous record, or
-        'staying'), `education`, `gender`, `ethnicity`, `region`, `birth_year` and `records_before`.
+        In panel order: `dataset`, `worker_id`, `year`, `occupation`, `previous` and `before_previous` (codes, None
+        where there is none), `previous_year` (Int64), `transition_type` ('first' record of the worker, 'moving' to
+        another occupation than in the previous record, or 'staying'), `education`, `gender`, `ethnicity`, `region`,
+        `birth_year` and `records_before`.
     """
-    frame = panel.frame
-    by_worker = frame.groupby("worker_id", sort=False)
-    table = frame[["dataset", "worker_id", "year", "occupation"]].copy()
+    by_worker = panel.frame.groupby("worker_id", sort=False)
+    table = panel.frame[["dataset", "worker_id", "year", "occupation"]].copy()
     for column, shift in (("previous", 1), ("before_previous", 2)):
         shifted = by_worker["occupation"].shift(shift).astype(object)
         table[column] = shifted.where(shifted.notna(), None)
@@ -213,8 +218,7 @@ def transitions(panel: CareerPanel) -> pd.DataFrame:
     stays = table["occupation"] == table["previous"]
     first = table["previous_year"].isna()
     table["transition_type"] = np.select([first, stays], ["first", "staying"], default="moving")
-    for column in ("education", *STATIC):
-        table[column] = frame[column]
+    table[["education", *STATIC]] = panel.frame[["education", *STATIC]]
     table["records_before"] = by_worker.cumcount()
     return table
 
@@ -244,7 +248,7 @@ def read_panel(folder: Path) -> tuple[CareerPanel, dict[str, str]]:
     Raises:
         ArtefactError: if the artefact is missing or was changed.
     """
-    manifest = verify(folder)
+    survey = verify(folder)["parameters"]["survey"]
     frame = pd.read_parquet(folder / "panel.parquet")
     splits = read_text_csv(folder / "splits.csv", ["worker_id", "split"])
     assigned = dict(zip(splits["worker_id"], splits["split"], strict=True))
@@ -252,5 +256,4 @@ def read_panel(folder: Path) -> tuple[CareerPanel, dict[str, str]]:
         raise ArtefactError(
             f"{folder}: splits.csv and panel.parquet name different workers. Make the panel again."
         )
-    panel = CareerPanel(frame, read_titles(folder / "titles.csv"), manifest["parameters"]["survey"])
-    return panel, assigned
+    return CareerPanel(frame, read_titles(folder / "titles.csv"), survey), assigned

@@ -1,7 +1,7 @@
 """Predictions: one row per scored transition and model, the same form for every kind of model.
 
-Every exhibit is a function of predictions alone, so a language model, a logit and an empirical
-frequency are compared by the same code on the same transitions.
+Every exhibit is a function of predictions alone, so that a language model, a logit and an empirical frequency are
+compared by the same code on the same transitions.
 """
 
 from __future__ import annotations
@@ -39,15 +39,14 @@ class Predictions:
 
     Attributes:
         model: the model's short name.
-        table: columns `dataset`, `worker_id`, `year`, `transition_type`, `occupation`, `log_prob`
-            (nats, unnormalised log-probability of the realised title) and `log_valid_mass` (nats, log
-            of the probability of all valid titles together; NaN where only the realised title was
-            scored; 0 for models that are normalised by construction). Bounded scoring adds `unresolved`
-            (probability): titles that are not known have no more than this between them, and
-            `log_valid_mass` is that of the known ones.
+        table: columns `dataset`, `worker_id`, `year`, `transition_type`, `occupation`, `log_prob` (nats, unnormalised
+            log-probability of the realised title) and `log_valid_mass` (nats, log of the probability of all valid
+            titles together; NaN where only the realised title was scored; 0 for models that are normalised by
+            construction). Bounded scoring adds `unresolved` (probability): titles that are not known have no more than
+            this between them, and `log_valid_mass` is that of the known ones.
         outcomes: the occupations, in the order of the columns of `log_probs`.
-        log_probs: float32 [rows of `table` with a valid mass, occupations], or None; -inf for a title that
-            bounded scoring left unresolved.
+        log_probs: float32 [rows of `table` with a valid mass, occupations], or None; -inf for a title that bounded
+            scoring left unresolved.
         upper: with bounded scoring, the most that each title's log-probability can be, of the same shape.
 
     Raises:
@@ -71,21 +70,19 @@ class Predictions:
                 raise NumericalError(
                     f"{self.model}: {column} is above zero (a probability above one) for {above:,} transitions."
                 )
-        for matrix in (self.log_probs, self.upper):
-            if matrix is not None:
-                self._check_matrix(matrix)
-
-    def _check_matrix(self, matrix: np.ndarray) -> None:
-        if np.isnan(matrix).any() or (matrix > MASS_TOLERANCE).any():
-            raise NumericalError(
-                f"{self.model}: the matrix holds values that are no log-probabilities (NaN or above zero)."
-            )
         expected = (int(self.scored_in_full.sum()), len(self.outcomes))
-        if matrix.shape != expected:
-            raise MismatchError(
-                f"{self.model}: the matrix of log-probabilities is {matrix.shape}, the table and titles ask for "
-                f"{expected}."
-            )
+        for matrix in (self.log_probs, self.upper):
+            if matrix is None:
+                continue
+            if np.isnan(matrix).any() or (matrix > MASS_TOLERANCE).any():
+                raise NumericalError(
+                    f"{self.model}: the matrix holds values that are no log-probabilities (NaN or above zero)."
+                )
+            if matrix.shape != expected:
+                raise MismatchError(
+                    f"{self.model}: the matrix of log-probabilities is {matrix.shape}, the table and titles ask for "
+                    f"{expected}."
+                )
 
     @property
     def dataset(self) -> str:
@@ -97,20 +94,8 @@ class Predictions:
         """Boolean: the rows for which every title was scored."""
         return self.table["log_valid_mass"].notna()
 
-    @property
-    def normalised_log_prob(self) -> pd.Series:
-        """Log-probability of the realised title among the valid titles, nats; NaN where not known.
-
-        With bounded scoring, among the known ones: the most that it can be.
-        """
-        return self.table["log_prob"] - self.table["log_valid_mass"]
-
     def select(self, rows: np.ndarray) -> Predictions:
-        """Return the predictions of some of the transitions, with their rows of the matrices.
-
-        Args:
-            rows: bool [rows of `table`].
-        """
+        """Return the predictions of some transitions, bool [rows of `table`], with their rows of the matrices."""
         full = np.asarray(rows)[self.scored_in_full.to_numpy()]
         kept = [None if matrix is None else matrix[full] for matrix in (self.log_probs, self.upper)]
         return Predictions(self.model, self.table[rows].reset_index(drop=True), self.outcomes, *kept)
@@ -126,11 +111,7 @@ def from_matrix(
 ) -> Predictions:
     """Return the predictions of a model that is normalised over the outcome space.
 
-    Args:
-        model: short name.
-        transitions: rows of `labor_llm.careers.panel.transitions`.
-        outcomes: the occupations, in the order of the columns.
-        log_probs: [transitions, occupations], nats.
+    `log_probs` are nats, [rows of `labor_llm.careers.panel.transitions`, occupations in the order of `outcomes`].
 
     Raises:
         NumericalError: if a row's probabilities do not add up to one.
@@ -163,11 +144,7 @@ def write_predictions(
 
 
 def read_predictions(folder: Path) -> Predictions:
-    """Return stored predictions, checksums verified.
-
-    Raises:
-        ArtefactError: if the artefact is missing or was changed.
-    """
+    """Return stored predictions, checksums verified; ArtefactError if they are missing or were changed."""
     model = verify(folder)["parameters"]["model"]
     table, outcomes = pd.read_parquet(folder / "predictions.parquet"), read_titles(folder / "titles.csv")
     paths = [folder / name for name in (_MATRIX, _UPPER)]
@@ -197,11 +174,7 @@ def read_all_predictions(
 ) -> list[Predictions]:
     """Return the stored predictions of several models on several data sets, data set by data set.
 
-    Args:
-        results: where they lie.
-        datasets: short names of the data sets.
-        models: short names of the models.
-        optional: those of the models that a data set may lack, such as the oracle of a simulated one.
+    A data set may lack the `optional` ones of the models, such as the oracle of a simulated one.
 
     Raises:
         ArtefactError: if some were not made yet or were changed; says which notebook makes them.
@@ -220,13 +193,10 @@ def read_all_predictions(
 
 
 def panel_columns(table: pd.DataFrame, panel: CareerPanel, columns: Sequence[str]) -> pd.DataFrame:
-    """Return columns of the panel for each row of a predictions' table, in its order.
+    """Return columns of a panel for each row of a predictions' table, in its order.
 
-    Args:
-        table: of transitions of the panel.
-        panel: of the same data set, with at least the scored workers.
-        columns: of `labor_llm.careers.panel.transitions` ('gender', 'education', 'previous', 'records_before', ...) or
-            of the panel's frame.
+    They are columns of `labor_llm.careers.panel.transitions` ('gender', 'previous', 'records_before', ...) or of the
+    panel's frame. The panel is of the same data set, with at least the scored workers.
 
     Raises:
         InputError: if the panel has no such column.

@@ -27,10 +27,7 @@ Fit = Callable[[CareerPanel, CareerPanel], NextJobModel]
 def resampled_training(train: CareerPanel, seed: int, refit: int) -> CareerPanel:
     """Return as many workers drawn with replacement; a worker's second and later copies have ids of their own.
 
-    Args:
-        train: the training workers.
-        seed: non-negative.
-        refit: number of the sample; it depends on nothing but seed, number and the sorted worker ids.
+    The sample depends on the seed, the number of the refit and the sorted worker ids alone.
 
     Raises:
         InputError: if there is no worker.
@@ -38,12 +35,11 @@ def resampled_training(train: CareerPanel, seed: int, refit: int) -> CareerPanel
     workers = sorted(train.workers)
     if not workers:
         raise InputError("training bootstrap: the training panel holds no workers.")
-    generator = np.random.default_rng((seed, refit, 2))
-    drawn = np.bincount(generator.integers(len(workers), size=len(workers)), minlength=len(workers))
-    times = dict(zip(workers, drawn, strict=True))
+    drawn = np.random.default_rng((seed, refit, 2)).integers(len(workers), size=len(workers))
+    times = pd.Series(np.bincount(drawn, minlength=len(workers)), index=workers)
     counts = train.frame["worker_id"].map(times).to_numpy()
     parts = []
-    for copy in range(int(drawn.max())):
+    for copy in range(times.max()):
         part = train.frame[counts > copy]
         parts.append(part.assign(worker_id=part["worker_id"] + f"~{copy}") if copy else part)
     frame = pd.concat(parts).sort_values(["worker_id", "year"], ignore_index=True)
@@ -60,30 +56,22 @@ def training_refits(
     seed: int = 0,
     made_by: Mapping[str, Any] | None = None,
 ) -> list[Predictions]:
-    """Return the test predictions of a model fitted again on each of several samples of training workers.
+    """Return what a model says of test workers, fitted again on each of two or more samples of training workers.
 
-    Each refit is stored as soon as it is made, as `refit_000` and so on, without the probabilities of all titles. One
-    that is stored already, of the same careers, seed and model, is read; others are replaced, those beyond `refits`
-    removed.
-
-    Args:
-        fit: (training panel, validation panel) to a fitted model.
-        train: training workers.
-        validation: as they are for every refit.
-        test: as they are for every refit.
-        refits: at least two.
-        folder: where the refits stand.
-        seed: of the samples; models with the same seed and training workers are fitted on the same samples, so that
-            their differences are paired.
-        made_by: what else makes the model, such as settings and code (JSON values).
+    Each refit is stored as soon as it is made, as `refit_000` and so on below `folder`, without the probabilities of
+    all titles. One that is stored already, of the same careers, seed and model, is read; others are replaced, those
+    beyond `refits` removed. With one seed and the same training workers all models are fitted on the same samples, so
+    that their differences are paired. `made_by` says what else makes the model, such as settings and code (JSON
+    values).
 
     Raises:
         InputError: if fewer than two refits are asked for, or there is no training worker.
     """
     if refits < 2:
         raise InputError(f"refits: {refits} found; a standard error needs at least two.")
-    panels = {"train": train, "validation": validation, "test": test}
-    identity = _identity(panels, seed, made_by or {})
+    careers = [panel.checksum() for panel in (train, validation, test)]
+    described = json.dumps([seed, dict(made_by or {}), careers], sort_keys=True)
+    identity = hashlib.sha256(described.encode()).hexdigest()
     results = []
     for refit in range(refits):
 
@@ -110,12 +98,3 @@ def stored_refits(folder: Path) -> list[Predictions]:
             f"{folder}: {len(places)} refits found, not all from the first on. Run the bootstrap again."
         )
     return [read_predictions(place) for place in places]
-
-
-def _identity(panels: Mapping[str, CareerPanel], seed: int, made_by: Mapping[str, Any]) -> str:
-    """Return a checksum of all that a refit is made from, but its number."""
-    digest = hashlib.sha256(json.dumps([seed, dict(made_by)], sort_keys=True).encode())
-    for name, panel in panels.items():
-        digest.update(f"{name} {panel.survey} {'|'.join(panel.outcomes.codes)}".encode())
-        digest.update(pd.util.hash_pandas_object(panel.frame, index=False).to_numpy().tobytes())
-    return digest.hexdigest()

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import Field, field_validator
 
 from labor_llm.careers.panel import CareerPanel
+from labor_llm.careers.settings import TrainingData
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
-from labor_llm.settings import Key, Seed, Settings
 from labor_llm.store.artefacts import verify
 
 Splits = Mapping[str, str]
@@ -30,19 +29,16 @@ ALL_YEARS, UP_TO, AS_MANY = "all years", "up to the last year", "all years, as m
 
 
 def random_places(size: int, number: int, seed: int) -> np.ndarray:
-    """Return places below `size` that are drawn at random without replacement, ascending.
+    """Return `number` places below `size` drawn at random without replacement, ascending; -1 for all.
 
-    Args:
-        size: how many there are.
-        number: how many are drawn; all if -1 or if there are no more. With one seed, fewer are a part of more.
-        seed: of the draw.
+    All, too, if there are no more. With one seed, fewer are a part of more.
     """
     order = np.random.default_rng(seed).permutation(size)
     return np.sort(order if number < 0 else order[:number])
 
 
 def random_workers(panel: CareerPanel, number: int, seed: int) -> list[str]:
-    """Return workers drawn at random as `random_places`, which depend on the set of ids alone, in ascending order.
+    """Return workers drawn as `random_places`, which depend on the set of ids alone, in ascending order.
 
     Ids follow a survey's sampling, so the first ones would be no random sample.
     """
@@ -51,12 +47,7 @@ def random_workers(panel: CareerPanel, number: int, seed: int) -> list[str]:
 
 
 def sampled(panel: CareerPanel, number: int, seed: int) -> CareerPanel:
-    """Return the panel of workers drawn at random, in the order of the panel.
-
-    Args:
-        panel: the workers.
-        number: how many, at least 11; -1 for all. All, too, if there are no more.
-        seed: of the draw.
+    """Return the panel of workers drawn as `random_workers`, in the order of the panel; -1 for all.
 
     Raises:
         InputError: if fewer are asked for than any published number may rest on.
@@ -69,36 +60,6 @@ def sampled(panel: CareerPanel, number: int, seed: int) -> CareerPanel:
             "many persons, or -1 for all."
         )
     return panel.restrict(random_workers(panel, number, seed))
-
-
-class TrainingData(Settings):
-    """Which careers a model is fine-tuned on."""
-
-    workers: int = Field(0, ge=0)
-    """A random part of so many of the own training workers; 0 for all. With one seed a smaller number is a part of a
-    larger one, so that models differ by what is added."""
-    others: list[Key] = Field(default_factory=list)
-    """Further data sets, of whose training workers a share is added."""
-    share: float = Field(1.0, gt=0, le=1)
-    """That share, of each of them."""
-    own_repeats: int = Field(1, ge=1)
-    """How often each own career occurs in an epoch; each of the others occurs once. In the mean loss an own career so
-    has this weight against another one's. An epoch grows with it."""
-    last_year: int = Field(0, ge=0)
-    """Records up to this year alone, of training and validation workers; 0 for all years. Workers are drawn as for all
-    years, and of those drawn the ones without a record up to it are left out."""
-    seed: Seed = 1
-    """Of the draws of workers."""
-
-    @field_validator("workers")
-    @classmethod
-    def _enough_to_be_shown(cls, workers: int) -> int:
-        if 0 < workers < MINIMUM_PERSONS:
-            raise ValueError(
-                f"{workers} workers; give at least {MINIMUM_PERSONS}, as every published number rests on so many "
-                "persons, or 0 for all"
-            )
-        return workers
 
 
 @dataclass(frozen=True)
@@ -160,18 +121,13 @@ def training_careers(
     data: TrainingData | None = None,
     others: Iterable[tuple[CareerPanel, Splits]] = (),
 ) -> TrainingCareers:
-    """Return the careers that a model of a data set is fine-tuned on.
+    """Return the careers that a model of a data set is fine-tuned on; all training workers without `data`.
 
-    Args:
-        panel: the data set.
-        splits: the split of each of its workers.
-        data: what is chosen; all training workers if not given.
-        others: the panels of the data sets in `data.others`, each with the split of its workers.
+    `others` are the panels of the data sets in `data.others`, each with the split of its workers.
 
     Raises:
-        InputError: if a data set is missing or one too many, an added one has the survey of the panel or of another one
-            (the same persons may be in both, and be tested in one and trained on in the other), more workers are asked
-            for than there are, or too few are left.
+        InputError: if a data set is missing or one too many, one has the survey of another (`refuse_same_persons`),
+            more workers are asked for than there are, or too few are left.
     """
     data, pool = data or TrainingData(), list(others)
     names = [other.dataset for other, _ in pool]
@@ -180,7 +136,7 @@ def training_careers(
             f"Careers of {', '.join(names) or 'no other data set'} are given, shares of "
             f"{', '.join(data.others) or 'none'}. Give each data set once, with its share."
         )
-    refuse_same_persons([(part.dataset, part.survey) for part in (panel, *(other for other, _ in pool))])
+    refuse_same_persons((part.dataset, part.survey) for part in (panel, *(other for other, _ in pool)))
     own = panel.split(splits, "train")
     if data.workers > len(own.workers):
         raise InputError(
@@ -202,20 +158,17 @@ def training_careers(
 
 
 def refuse_same_persons(surveys: Iterable[tuple[str, str]]) -> None:
-    """Refuse to pool data sets of one survey.
+    """Refuse to pool data sets, given as (name, survey), of one survey: a person could be trained on and tested.
 
-    Names are compared by their letters and digits. What this can't see is one survey under two names: careers of one's
-    own that were taken from it, or a part of it with a name of its own (PSID81 and PSID).
-
-    Args:
-        surveys: name and survey of each data set.
+    Names of surveys are compared by their letters and digits. What this can't see is one survey under two names:
+    careers of one's own that were taken from it, or a part of it with a name of its own (PSID81 and PSID).
 
     Raises:
         InputError: naming two data sets and their survey.
     """
     seen: dict[str, tuple[str, str]] = {}
     for dataset, survey in surveys:
-        letters = "".join(letter for letter in survey.casefold() if letter.isalnum())
+        letters = "".join(filter(str.isalnum, survey.casefold()))
         if letters in seen:
             first, name = seen[letters]
             raise InputError(
@@ -240,26 +193,6 @@ def stored_training_data(model: Path) -> dict[str, Any]:
     return parameters[MANIFEST_ENTRY]
 
 
-def _share(other: CareerPanel, splits: Splits, data: TrainingData) -> CareerPanel:
-    train = other.split(splits, "train")
-    drawn = train.restrict(random_workers(train, round(data.share * len(train.workers)), data.seed))
-    kept = _until(drawn, data.last_year)
-    if len(kept.workers) < MINIMUM_PERSONS:
-        until = f" with records up to {data.last_year}" if data.last_year else ""
-        raise InputError(
-            f"{other.dataset}: the share {data.share:g} of its training workers{until} is fewer than {MINIMUM_PERSONS} "
-            "persons. Give a larger share, or leave it out."
-        )
-    return kept
-
-
-def _until(panel: CareerPanel, last_year: int) -> CareerPanel:
-    if not last_year:
-        return panel
-    kept = panel.frame[panel.frame["year"] <= last_year].reset_index(drop=True)
-    return CareerPanel(kept, panel.outcomes, panel.survey)
-
-
 def train_up_to(panel: CareerPanel, splits: Splits, last_year: int) -> CareerPanel:
     """Return the careers up to a year of those training and validation workers who have a record by then.
 
@@ -279,3 +212,23 @@ def train_up_to(panel: CareerPanel, splits: Splits, last_year: int) -> CareerPan
                 f"The panel has {years}: give a year between."
             )
     return until.restrict([*left["train"].workers, *left["validation"].workers])
+
+
+def _share(other: CareerPanel, splits: Splits, data: TrainingData) -> CareerPanel:
+    train = other.split(splits, "train")
+    drawn = train.restrict(random_workers(train, round(data.share * len(train.workers)), data.seed))
+    kept = _until(drawn, data.last_year)
+    if len(kept.workers) < MINIMUM_PERSONS:
+        until = f" with records up to {data.last_year}" if data.last_year else ""
+        raise InputError(
+            f"{other.dataset}: the share {data.share:g} of its training workers{until} is fewer than {MINIMUM_PERSONS} "
+            "persons. Give a larger share, or leave it out."
+        )
+    return kept
+
+
+def _until(panel: CareerPanel, last_year: int) -> CareerPanel:
+    if not last_year:
+        return panel
+    kept = panel.frame[panel.frame["year"] <= last_year].reset_index(drop=True)
+    return CareerPanel(kept, panel.outcomes, panel.survey)

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions
 from labor_llm.careers.refits import training_refits
-from labor_llm.careers.samples import MANIFEST_ENTRY, TrainingCareers, TrainingData
+from labor_llm.careers.samples import MANIFEST_ENTRY, TrainingCareers
+from labor_llm.careers.settings import TrainingData
 from labor_llm.errors import InputError
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.models.folders import weights_checksum

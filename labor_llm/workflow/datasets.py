@@ -8,13 +8,8 @@ from pathlib import Path
 
 from labor_llm.careers.histories import workers_with_history
 from labor_llm.careers.panel import SPLITS, CareerPanel, read_careers, read_panel, split_workers, write_panel
-from labor_llm.careers.samples import (
-    TrainingCareers,
-    TrainingData,
-    refuse_same_persons,
-    sampled,
-    training_careers,
-)
+from labor_llm.careers.samples import TrainingCareers, refuse_same_persons, sampled, training_careers
+from labor_llm.careers.settings import TrainingData
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
 from labor_llm.store.artefacts import MANIFEST, verify

@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 # Where the model of each group stands; imported only when the group is given.
 GROUPS = {
     "source": "labor_llm.workflow.sources.DatasetSource",
-    "training": "labor_llm.careers.samples.TrainingData",
+    "training": "labor_llm.careers.settings.TrainingData",
     "resumes": "labor_llm.text.settings.ResumeSettings",
     "prompt": "labor_llm.text.settings.PromptSettings",
     "scoring": "labor_llm.scoring.settings.ScoringSettings",
     "fine_tuning": "labor_llm.finetuning.settings.FineTuningSettings",
-    "career": "labor_llm.baselines.career.settings.CareerSettings",
+    "career": "labor_llm.baselines.settings.CareerSettings",
     "bootstrap": "labor_llm.settings.BootstrapSettings",
 }
 _PLAIN_TYPES = {"int": int, "float": float, "bool": bool, "str": str}

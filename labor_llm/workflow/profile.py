@@ -8,9 +8,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from labor_llm.baselines.career.settings import CareerSettings
-from labor_llm.baselines.registry import BASELINES
-from labor_llm.careers.samples import TrainingData
+from labor_llm.baselines.settings import BASELINES, CareerSettings
+from labor_llm.careers.settings import TrainingData
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
 from labor_llm.finetuning.settings import FineTuningSettings

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from labor_llm.baselines.oracle import ORACLE
-from labor_llm.baselines.registry import CAREER
+from labor_llm.baselines.settings import CAREER, ORACLE
 from labor_llm.store.results import Results, project_root
 from labor_llm.workflow.profile import Profile
 

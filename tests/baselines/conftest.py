@@ -7,23 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 import pandas as pd
 import pytest
 
-from labor_llm.baselines.career.settings import CareerSettings
+from labor_llm.baselines.settings import CareerSettings
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel, career_panel, split_workers
 from labor_llm.simulation.careers import NLSY79, NLSY97, simulate_careers
 from labor_llm.simulation.market import Market
 
 TITLES = {"a": "Actors", "b": "Bakers", "c": "Clerks", "d": "Drivers"}
-GROUPS = {
-    "10": "Clerical",
-    "11": "Clerical",
-    "12": "Clerical",
-    "40": "Service",
-    "41": "Service",
-    "70": "Trades",
-}
+GROUPS = dict.fromkeys(("10", "11", "12"), "Clerical") | {"40": "Service", "41": "Service", "70": "Trades"}
 CODES = (*GROUPS, "unemployed", "out_of_labor_force", "education")
-SPACE = OutcomeSpace(CODES, CODES)
 
 
 @pytest.fixture(scope="session")
@@ -57,23 +49,25 @@ def lettered(toy: Callable[..., CareerPanel]) -> Callable[..., CareerPanel]:
 
 @pytest.fixture(scope="session")
 def market() -> Market:
-    return Market(5, outcomes=SPACE, groups=GROUPS)
+    return Market(5, outcomes=OutcomeSpace(CODES, CODES), groups=GROUPS)
 
 
-@pytest.fixture(scope="session")
-def simulated(market: Market) -> dict[str, CareerPanel]:
-    """Train, validation and test of 400 workers of the NLSY79's design."""
-    panel = career_panel(simulate_careers(market, 400, NLSY79, seed=1), SPACE, "simulated")
+def careers_of(market: Market, workers: int, design: object, seed: int) -> dict[str, CareerPanel]:
+    panel = career_panel(simulate_careers(market, workers, design, seed), market.outcomes, f"market{seed}")
     splits = split_workers(panel, seed=1)
     return {name: panel.split(splits, name) for name in ("train", "validation", "test")}
 
 
 @pytest.fixture(scope="session")
+def simulated(market: Market) -> dict[str, CareerPanel]:
+    """Train, validation and test of 400 workers of the NLSY79's design."""
+    return careers_of(market, 400, NLSY79, 1)
+
+
+@pytest.fixture(scope="session")
 def other_population(market: Market) -> dict[str, CareerPanel]:
-    """Train and validation of 300 workers of the same market in the NLSY97's design."""
-    panel = career_panel(simulate_careers(market, 300, NLSY97, seed=2), SPACE, "other")
-    splits = split_workers(panel, seed=1)
-    return {name: panel.split(splits, name) for name in ("train", "validation")}
+    """The same of 300 workers of the market in the NLSY97's design."""
+    return careers_of(market, 300, NLSY97, 2)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from labor_llm.baselines.form import NONE, BagFeatures, record_features
+from labor_llm.baselines.form import NONE, record_features
+from labor_llm.baselines.two_stage import BagOfJobs
 from labor_llm.careers.panel import CareerPanel
 
 
@@ -30,6 +31,8 @@ def test_features_of_one_career(career):
 
 
 def test_shares_of_earlier_occupations(career):
-    last, earlier, _ = (block.toarray() for block in BagFeatures(career).blocks(career))
-    np.testing.assert_allclose(last, [[0, 0], [1, 0], [0, 1], [0, 1], [0, 1]])
-    np.testing.assert_allclose(earlier, [[0, 0], [0, 0], [1, 0], [0.5, 0.5], [1 / 3, 2 / 3]])
+    model = BagOfJobs(feature_weights=(1.0, 0.5, 0.25))
+    model._prepare(career)
+    got = model._features(career).toarray()
+    np.testing.assert_allclose(got[:, :2], [[0, 0], [1, 0], [0, 1], [0, 1], [0, 1]])
+    np.testing.assert_allclose(got[:, 2:4] * 2, [[0, 0], [0, 0], [1, 0], [0.5, 0.5], [1 / 3, 2 / 3]])

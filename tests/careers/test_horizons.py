@@ -27,13 +27,11 @@ from labor_llm.simulation.market import Market
 GROUPS = {"10": "Clerical", "11": "Clerical", "40": "Service", "70": "Trades"}
 CODES = (*GROUPS, "unemployed", "out_of_labor_force", "education")
 SPACE = OutcomeSpace(CODES, CODES)
-MARKET = Market(5, outcomes=SPACE, groups=GROUPS)
 
 
 @pytest.fixture(scope="module")
-def market_panel() -> CareerPanel:
-    frame = simulate_careers(MARKET, 150, NLSY79, seed=1)
-    return career_panel(frame[frame["year"] <= 1990], SPACE, "simulated")
+def some(chain_panel: CareerPanel) -> CareerPanel:
+    return chain_panel.restrict(chain_panel.workers[:30])
 
 
 def test_questions_are_pairs_of_records_so_many_years_apart() -> None:
@@ -43,42 +41,29 @@ def test_questions_are_pairs_of_records_so_many_years_apart() -> None:
             "occupation": ["10", "11", "10", "40", "10"],
         }
     )  # fmt: skip
-    got = horizon_questions(CareerPanel(frame, SPACE, "d"))
-    assert got[["worker_id", "origin_year", "year", "transition_type"]].to_numpy().tolist() == [
-        ["a", 1980, 1982, "staying"],
-        ["a", 1982, 1984, "moving"],
-    ]
+    panel = CareerPanel(frame, SPACE, "d")
+    got = horizon_questions(panel)[["worker_id", "origin_year", "year", "transition_type"]]
+    assert got.to_numpy().tolist() == [["a", 1980, 1982, "staying"], ["a", 1982, 1984, "moving"]]
+    assert horizon_questions(panel, step=1)["year"].tolist() == [1982], "with a record at every step"
     with pytest.raises(InputError, match="no worker has two records 7 years apart"):
-        horizon_questions(CareerPanel(frame, SPACE, "d"), 7)
+        horizon_questions(panel, 7)
     with pytest.raises(InputError, match="give two or more"):
-        horizon_questions(CareerPanel(frame, SPACE, "d"), 1)
+        horizon_questions(panel, 1)
 
 
-def test_questions_with_a_record_at_every_step(chain_panel: CareerPanel) -> None:
-    some = chain_panel.restrict(chain_panel.workers[:20])
-    gaps = CareerPanel(some.frame[some.frame["year"] != 1982].reset_index(drop=True), some.outcomes, "chain")
-    asked = horizon_questions(gaps, 2, step=1)
-    pairs = set(zip(asked["origin_year"], asked["year"], strict=True))
-    assert (1981, 1983) not in pairs
-    assert (1983, 1985) in pairs
-    assert (1981, 1983) in set(
-        horizon_questions(gaps, 2)[["origin_year", "year"]].itertuples(index=False, name=None)
-    )
-    drawn = draw_questions(horizon_questions(some, 2), 30, seed=3)
-    assert len(drawn) == 30
-    assert drawn.equals(drawn.sort_values(["worker_id", "year"], ignore_index=True))
+def test_questions_are_drawn_in_their_order(some: CareerPanel) -> None:
+    drawn = drawn_questions(some, [2, 3], 30, seed=3)
+    assert [len(questions) for questions in drawn.values()] == [30, 30]
+    assert drawn[2].equals(drawn[2].sort_values(["worker_id", "year"], ignore_index=True))
     with pytest.raises(InputError, match="fewer than 11 workers"):
         draw_questions(horizon_questions(some, 2), 5)
     with pytest.raises(InputError, match="different numbers of years"):
         drawn_questions(some, [2, 2], 30)
 
 
-def test_a_markov_chain_compounds_to_its_powers(chain_panel: CareerPanel, chain_model: type) -> None:
-    model = chain_model()
-    matrix = model.matrix[:-1]
-    some = chain_panel.restrict(chain_panel.workers[:30])
-    two = horizon_questions(some, 2)
-    origin = some.outcomes.indices(two["origin"])
+def test_a_markov_chain_compounds_to_its_powers(some: CareerPanel, chain_model: type) -> None:
+    model, two = chain_model(), horizon_questions(some, 2)
+    matrix, origin = model.matrix[:-1], some.outcomes.indices(two["origin"])
     exact = compounded_predictions(model, some, two)
     np.testing.assert_allclose(np.exp(exact.log_probs), (matrix @ matrix)[origin], atol=1e-6)
     # To a first-order model the year between means nothing: asked directly it says the one-year probabilities.
@@ -100,32 +85,30 @@ def test_drawn_paths_err_as_much_as_they_say(chain_panel: CareerPanel, chain_mod
     assert np.sqrt(found / (many.table["probability_se"] ** 2).sum()) == pytest.approx(1.0, abs=0.15)
 
 
-def test_the_market_compounds_as_by_hand(market_panel: CareerPanel) -> None:
+def test_the_market_compounds_as_by_hand() -> None:
     """Every history of one worker, written out and given to the market itself."""
-    question = horizon_questions(market_panel).iloc[[25]]
-    worker = market_panel.frame[market_panel.frame["worker_id"] == question["worker_id"].iloc[0]]
+    market = Market(5, outcomes=SPACE, groups=GROUPS)
+    frame = simulate_careers(market, 12, NLSY79, seed=1)
+    panel = career_panel(frame[frame["year"] <= 1990], SPACE, "simulated")
+    question = horizon_questions(panel, step=1).iloc[[25]]
+    worker = panel.frame[panel.frame["worker_id"] == question["worker_id"].iloc[0]]
     year = int(question["origin_year"].iloc[0])
-    known = worker[worker["year"] <= year]
-    target = worker[worker["year"] == year + 2]
-    assert (worker["year"] == year + 1).any()
+    known, target = worker[worker["year"] <= year], worker[worker["year"] == year + 2]
     total = np.zeros(len(SPACE))
     for position, code in enumerate(CODES):
         between = worker[worker["year"] == year + 1].assign(occupation=code)
-        logs = MARKET.log_probabilities(pd.concat([known, between, target]), np.float64)
+        logs = market.log_probabilities(pd.concat([known, between, target]), np.float64)
         total += np.exp(logs[-2, position]) * np.exp(logs[-1])
-    got = compounded_predictions(Oracle(MARKET), market_panel, question)
+    got = compounded_predictions(Oracle(market), panel, question)
     np.testing.assert_allclose(np.exp(got.log_probs[0]), total, rtol=1e-5)
-    sampled = compounded_predictions(Oracle(MARKET), market_panel, question, paths=3000, seed=2)
+    sampled = compounded_predictions(Oracle(market), panel, question, paths=3000, seed=2)
     np.testing.assert_allclose(np.exp(sampled.log_probs[0]), total, atol=0.02)
-    direct = direct_predictions(Oracle(MARKET), market_panel, question)
-    logs = MARKET.log_probabilities(pd.concat([known, target]), np.float64)
+    direct = direct_predictions(Oracle(market), panel, question)
+    logs = market.log_probabilities(pd.concat([known, target]), np.float64)
     np.testing.assert_allclose(direct.log_probs[0], logs[-1], rtol=1e-5)
 
 
-def test_paths_depend_on_the_seed_the_worker_and_the_year_alone(
-    chain_panel: CareerPanel, chain_model: type
-) -> None:
-    some = chain_panel.restrict(chain_panel.workers[:30])
+def test_paths_depend_on_the_seed_the_worker_and_the_year_alone(some: CareerPanel, chain_model: type) -> None:
     questions = horizon_questions(some, 3)
     whole = compounded_predictions(chain_model(), some, questions, paths=5, seed=1)
     half = compounded_predictions(chain_model(), some, questions.iloc[10:], paths=5, seed=1)
@@ -134,35 +117,47 @@ def test_paths_depend_on_the_seed_the_worker_and_the_year_alone(
     assert not np.array_equal(whole.log_probs, other.log_probs)
 
 
-def test_education_between_is_that_of_the_panel(chain_panel: CareerPanel, chain_model: type) -> None:
-    worker = chain_panel.frame[chain_panel.frame["worker_id"] == chain_panel.workers[0]].iloc[:3].copy()
-    worker["education"] = ["high school", "college", "graduate degree"]
+def test_histories_that_are_asked_are_the_known_records_and_those_drawn(
+    chain_panel: CareerPanel, chain_model: type
+) -> None:
+    """The year between is that of the step, its education the panel's, and what is asked for is not told."""
+    worker = chain_panel.frame[chain_panel.frame["worker_id"] == chain_panel.workers[0]].iloc[:3]
+    worker = worker.assign(
+        education=["high school", "college", "graduate degree"], occupation=["12", "11", "10"]
+    )
     panel = CareerPanel(worker, chain_panel.outcomes, "d")
-    questions = horizon_questions(panel)
-    seen: list[list[str]] = []
+    seen: list[list[list[object]]] = []
 
     class Watching(chain_model):  # type: ignore[misc, valid-type]
         def predict(self, panel: CareerPanel) -> Predictions:
-            last = panel.frame["worker_id"].iloc[-1]
-            seen.append(panel.frame.loc[panel.frame["worker_id"] == last, "education"].tolist())
+            columns = ["worker_id", "year", "education", "occupation"]
+            seen.append(panel.frame[columns].to_numpy().tolist())
             return super().predict(panel)
 
-    compounded_predictions(Watching(), panel, questions)
-    assert seen == [["high school", "college"], ["high school", "college", "graduate degree"]]
+    compounded_predictions(Watching(), panel, horizon_questions(panel))
+    first, last = (
+        [year, level, code] for year, level, code in ((1980, "high school", "12"), (1981, "college", "12"))
+    )
+    assert [record[1:] for record in seen[0]] == [first, last]
+    last = [1982, "graduate degree", "12"]
+    for path, code in enumerate(panel.outcomes.codes):
+        history = [record[1:] for record in seen[1] if record[0].endswith(f"-{path:06d}")]
+        assert history == [first, [1981, "college", code], last]
 
 
-def test_what_cannot_be_compounded_is_refused(chain_panel: CareerPanel, chain_model: type) -> None:
-    three = horizon_questions(chain_panel, 3)
-    with pytest.raises(InputError, match="Give a number of paths"):
-        compounded_predictions(chain_model(), chain_panel, three)
-    with pytest.raises(InputError, match="does not fit horizons of 3 years"):
-        compounded_predictions(chain_model(), chain_panel, three, step=2)
-    with pytest.raises(InputError, match="at least two"):
-        compounded_predictions(chain_model(), chain_panel, three, paths=1)
+def test_what_cannot_be_compounded_is_refused(some: CareerPanel, chain_model: type) -> None:
+    model, three = chain_model(), horizon_questions(some, 3)
+    for choices, message in (
+        ({}, "Give a number of paths"),
+        ({"step": 2}, "does not fit horizons of 3 years"),
+        ({"paths": 1}, "at least two"),
+    ):
+        with pytest.raises(InputError, match=message):
+            compounded_predictions(model, some, three, **choices)
     with pytest.raises(InputError, match="no questions"):
-        direct_predictions(chain_model(), chain_panel, three.iloc[:0])
+        direct_predictions(model, some, three.iloc[:0])
     with pytest.raises(MismatchError, match="records that the panel does not have"):
-        direct_predictions(chain_model(), chain_panel.restrict(chain_panel.workers[:3]), three)
+        direct_predictions(model, some.restrict(some.workers[:3]), three)
 
     class Partial(chain_model):  # type: ignore[misc, valid-type]
         def predict(self, panel: CareerPanel) -> Predictions:
@@ -170,7 +165,7 @@ def test_what_cannot_be_compounded_is_refused(chain_panel: CareerPanel, chain_mo
             return Predictions("partial", whole.table.assign(log_valid_mass=np.nan), whole.outcomes)
 
     with pytest.raises(MismatchError, match="did not score every title"):
-        direct_predictions(Partial(), chain_panel, three)
+        direct_predictions(Partial(), some, three)
 
 
 class Scored:
@@ -186,14 +181,13 @@ class Scored:
 def test_a_language_model_answers_directly_what_it_answers_in_careers(
     panel: CareerPanel, tiny_model: LanguageModel
 ) -> None:
-    some = panel.restrict(panel.workers[:6])
-    questions = horizon_questions(some, 2)
+    few = panel.restrict(panel.workers[:6])
+    questions = horizon_questions(few, 2)
     # These careers skip years: nothing lies between, and the question is the career's own next record.
-    own = Scored(tiny_model).predict(some)
-    keys = own.table.set_index(["worker_id", "year"]).index
-    rows = keys.get_indexer(questions.set_index(["worker_id", "year"]).index)
-    direct = direct_predictions(Scored(tiny_model), some, questions)
-    np.testing.assert_allclose(direct.table["log_prob"], own.normalised_log_prob.iloc[rows], atol=1e-3)
-    compounded = compounded_predictions(Scored(tiny_model), some, questions.iloc[:2])
+    own = Scored(tiny_model).predict(few).table.set_index(["worker_id", "year"])
+    expected = (own["log_prob"] - own["log_valid_mass"])[questions.set_index(["worker_id", "year"]).index]
+    direct = direct_predictions(Scored(tiny_model), few, questions)
+    np.testing.assert_allclose(direct.table["log_prob"], expected, atol=1e-3)
+    compounded = compounded_predictions(Scored(tiny_model), few, questions.iloc[:2])
     np.testing.assert_allclose(np.exp(compounded.log_probs.astype(float)).sum(axis=1), 1.0, atol=1e-5)
     assert not np.allclose(compounded.log_probs, direct.log_probs[:2], atol=1e-3)

@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from labor_llm.careers.occupations import (
     STATES,
     OutcomeSpace,
-    doubtful_titles,
     major_groups,
     occupation_codes,
     outcome_space,
@@ -41,13 +40,12 @@ def refusal(folder: Path, content: str | bytes) -> str:
 
 
 def test_codes_and_titles_are_kept_as_they_stand(tmp_path: Path) -> None:
-    path = titles_file(
-        tmp_path,
-        'occupation,title,note\n0050,"Cooks, short order",x\n1e5,Bäcker,\nNA,null,\n 7 ,Sales workers (retail) ,\n',
+    content = (
+        'occupation,title,note\n0050,"Cooks, short order",x\n1e5,Bäcker,\nNA,null,\n 7 ,Sales (retail) ,\n'
     )
-    got = read_titles(path)
+    got = read_titles(titles_file(tmp_path, content))
     assert got.codes == ("0050", "1e5", "NA", "7")
-    assert got.titles == ("Cooks, short order", "Bäcker", "null", "Sales workers (retail)")
+    assert got.titles == ("Cooks, short order", "Bäcker", "null", "Sales (retail)")
     assert (len(got), got.index("1e5"), got.title("NA"), got.indices(["7", "0050"])) == (4, 1, "null", [3, 0])
 
 
@@ -55,18 +53,13 @@ def test_codes_and_titles_are_kept_as_they_stand(tmp_path: Path) -> None:
 def test_the_byte_order_mark_and_line_ends_of_windows_are_no_part_of_the_titles(
     tmp_path: Path, end: str
 ) -> None:
-    path = titles_file(
-        tmp_path, b"\xef\xbb\xbf" + end.join(["occupation,title", "1,Cooks", "2,Bakers", ""]).encode()
-    )
-    assert read_titles(path).frame().to_dict("list") == {
-        "occupation": ["1", "2"],
-        "title": ["Cooks", "Bakers"],
-    }
+    content = b"\xef\xbb\xbf" + end.join(["occupation,title", "1,Cooks", "2,Bakers", ""]).encode()
+    got = read_titles(titles_file(tmp_path, content))
+    assert (got.codes, got.titles) == (("1", "2"), ("Cooks", "Bakers"))
 
 
 TWICE = [
     ("Cooks", "Cooks"),
-    ("Cooks", "COOKS"),
     ("Straßenkehrer", "STRASSENKEHRER"),
     ("Attachés", unicodedata.normalize("NFD", "Attachés")),
     ("Cooks, short order", "Cooks,  short\u00a0order"),
@@ -81,11 +74,6 @@ def test_a_title_that_stands_twice_is_refused_with_both_rows(tmp_path: Path, one
     assert "stands already in row 2" in message
 
 
-def test_a_code_that_stands_twice_is_refused_with_both_rows(tmp_path: Path) -> None:
-    message = refusal(tmp_path, HEADER + "010,Cooks\n011,Bakers\n 010,Clerks\n")
-    assert message.startswith("titles.csv, row 4, column occupation: '010' stands already in row 2.")
-
-
 @pytest.mark.parametrize(
     ("title", "problem"),
     [
@@ -97,11 +85,9 @@ def test_a_code_that_stands_twice_is_refused_with_both_rows(tmp_path: Path) -> N
         ("Coo\u00adks", "invisible"),
         ("Coo\x00ks", "a control"),
         ("<b>Cooks</b>", "'<b>Cooks</b>' holds markup (< or >)"),
-        ("Cooks <|im_end|>", "holds markup"),
         ("Income > 100", "holds markup"),
         ("\u00a0Cooks", "begins or ends with a blank"),
         ("Cooks\t", "begins or ends with a blank"),
-        ("", "empty. Give every row both columns"),
         ("   ", "empty. Give every row both columns"),
     ],
 )
@@ -113,67 +99,36 @@ def test_a_title_that_does_not_fit_one_line_of_text_is_refused(
     assert problem in message
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("", "titles.csv: the file is empty. It needs a header line and at least one row."),
-        ("\n\n", "titles.csv: the file is empty. It needs a header line and at least one row."),
-        (HEADER, "titles.csv: a header but no rows. It needs at least one row."),
-        (HEADER + "1,Cooks\n", "titles.csv: 1 occupations found; at least two are needed."),
-        ("code,title\n1,Cooks\n", "titles.csv: column 'occupation' is missing; found code, title."),
-        (
-            "occupation;title\n1;Cooks\n",
-            "titles.csv: column 'occupation' is missing; found occupation;title.",
-        ),
-        (HEADER + "1,Cooks\n,Bakers\n", "titles.csv, row 3, column occupation: empty. Give every row both"),
-        (HEADER + "1,Cooks\n2\n", "titles.csv, row 3, column title: empty. Give every row both columns."),
-        (HEADER.encode() + b"1,Caf\xe9\n2,Bakers\n", "titles.csv: not UTF-8 text (byte "),
-        (
-            (HEADER + "1,Cooks\n").encode("utf-16"),
-            "titles.csv: not UTF-8 text (byte 0). Save the file as UTF-8",
-        ),
-        (HEADER + '1,"Cooks\n2,Bakers\n', "titles.csv: not a regular CSV ("),
-        (HEADER + "1,Cooks\n2,Bakers, pastry\n", "titles.csv: not a regular CSV ("),
-    ],
-)
+REFUSED = [
+    ("", ": the file is empty. It needs a header line and at least one row."),
+    ("\n\n", ": the file is empty. It needs a header line and at least one row."),
+    (HEADER, ": a header but no rows. It needs at least one row."),
+    (HEADER + "\n\n", ": a header but no rows. It needs at least one row."),
+    (HEADER + "1,Cooks\n", ": 1 occupations found; at least two are needed."),
+    ("code,title\n1,Cooks\n", ": column 'occupation' is missing; found code, title."),
+    ("occupation;title\n1;Cooks\n", ": column 'occupation' is missing; found occupation;title."),
+    ("occupation,title,title\n1,Cooks,Köche\n", ": column 'title' stands twice. Give each column its own"),
+    (HEADER + "1,Cooks\n,Bakers\n", ", row 3, column occupation: empty. Give every row both"),
+    (HEADER + "1,Cooks\n2\n", ", row 3, column title: empty. Give every row both columns."),
+    # A row number counts blank lines too.
+    (HEADER + "1,Cooks\n\n2,<b>\n", ", row 3, column occupation: empty. Give every row both"),
+    (HEADER + "010,Cooks\n011,Bakers\n 010,Clerks\n", ", row 4, column occupation: '010' stands already in row 2."),
+    (HEADER + '"1\n0",Cooks\n2,Bakers\n', ", row 2, column occupation: '1\\n0' holds a line end"),
+    (HEADER.encode() + b"1,Caf\xe9\n2,Bakers\n", ": not UTF-8 text (byte "),
+    ((HEADER + "1,Cooks\n").encode("utf-16"), ": not UTF-8 text (byte 0). Save the file as UTF-8"),
+    (HEADER + '1,"Cooks\n2,Bakers\n', ": not a regular CSV ("),
+    # A comma without quotation marks must not turn the codes into an index and the title into a code.
+    (HEADER + "1,Cooks\n2,Bakers, pastry\n", ": not a regular CSV ("),
+    (HEADER + "1,Cooks, short order\n2,Bakers, pastry\n", ": not a regular CSV ("),
+    (HEADER + "1,Cooks,\n2,Bakers,\n", ": not a regular CSV ("),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "message"), REFUSED)
 def test_a_file_of_another_form_is_refused(tmp_path: Path, content: str | bytes, message: str) -> None:
     got = refusal(tmp_path, content)
-    assert got.startswith(message)
+    assert got.startswith(f"titles.csv{message}")
     assert "\n" not in got
-
-
-@pytest.mark.parametrize(
-    "rows",
-    [
-        "1,Cooks, short order\n2,Bakers, pastry\n",
-        "1,Cooks, short order\n2,Bakers\n",
-        "1,Cooks,\n2,Bakers,\n",
-    ],
-)
-def test_rows_with_more_cells_than_the_header_never_move_the_columns(tmp_path: Path, rows: str) -> None:
-    """A comma without quotation marks must not turn the codes into an index and the title into a code."""
-    message = refusal(tmp_path, HEADER + rows)
-    assert message.startswith("titles.csv: not a regular CSV (")
-    assert "Give each row as many cells as the header." in message
-
-
-def test_a_row_number_counts_blank_lines_too(tmp_path: Path) -> None:
-    """Whether the blank line itself is refused or left out."""
-    message = refusal(tmp_path, HEADER + "1,Cooks\n\n2,<b>\n")
-    assert message.startswith(
-        ("titles.csv, row 3, column occupation: empty", "titles.csv, row 4, column title: '<b>'")
-    )
-
-
-def test_a_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
-    message = refusal(tmp_path, "occupation,title,title\n1,Cooks,Köche\n2,Bakers,Bäcker\n")
-    assert message.startswith("titles.csv: column 'title' ")
-
-
-@pytest.mark.parametrize("code", ['"1\n0"', "1\u200b0"])
-def test_a_code_with_a_line_end_or_an_invisible_character_is_refused(tmp_path: Path, code: str) -> None:
-    message = refusal(tmp_path, f"{HEADER}{code},Cooks\n2,Bakers\n")
-    assert message.startswith("titles.csv, row 2, column occupation: ")
 
 
 def test_a_missing_file_and_a_folder_are_no_file(tmp_path: Path) -> None:
@@ -185,11 +140,8 @@ def test_a_missing_file_and_a_folder_are_no_file(tmp_path: Path) -> None:
 
 def test_no_cell_of_a_csv_is_reinterpreted(tmp_path: Path) -> None:
     path = titles_file(tmp_path, "a,b\n007,NA\n1e3,\n2020-01-01,TRUE\n")
-    assert read_text_csv(path, ["a", "b"]).to_numpy().tolist() == [
-        ["007", "NA"],
-        ["1e3", ""],
-        ["2020-01-01", "TRUE"],
-    ]
+    got = read_text_csv(path, ["a", "b"]).to_numpy().tolist()
+    assert got == [["007", "NA"], ["1e3", ""], ["2020-01-01", "TRUE"]]
 
 
 plain = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S", "Zs"]), min_size=1, max_size=12)
@@ -210,13 +162,14 @@ def test_an_accepted_outcome_space_comes_back_from_its_file(titles: list[str]) -
     assert (got.codes, got.titles) == (space.codes, space.titles)
 
 
-def test_there_are_330_occupations_and_three_states() -> None:
-    space = outcome_space()
+def test_there_are_330_occupations_and_three_states_each_in_one_major_group() -> None:
+    space, groups = outcome_space(), major_groups()
     assert (len(space), len(occupation_codes()), space.source) == (333, 330, "occ1990dd")
-    assert space.codes[:2] == ("4", "7")
-    assert space.codes[-3:] == tuple(STATES) == ("unemployed", "out_of_labor_force", "education")
+    assert (space.codes[:2], space.codes[-3:]) == (("4", "7"), tuple(STATES))
     assert space.titles[-3:] == ("Unemployed", "Out of labor force", "In education")
     assert (space.title("436"), space.title("313")) == ("Cooks", "Secretaries and stenographers")
+    assert (tuple(groups), len(set(groups.values()))) == (space.codes, 25 + 3)
+    assert groups["436"] == "Food preparation and service occupations"
 
 
 def test_the_codes_are_those_of_autor_and_dorn_and_not_of_a_list_like_it() -> None:
@@ -225,19 +178,3 @@ def test_the_codes_are_those_of_autor_and_dorn_and_not_of_a_list_like_it() -> No
     assert codes == sorted(codes)
     assert not {9, 647, 814, 874, 905, 991, 999} & set(codes)
     assert {225, 346, 475, 679, 873} <= set(codes)
-
-
-def test_every_outcome_has_one_major_group() -> None:
-    groups = major_groups()
-    assert tuple(groups) == outcome_space().codes
-    assert len(set(groups.values())) == 25 + 3
-    assert groups["436"] == "Food preparation and service occupations"
-    assert groups["education"] == "In education"
-
-
-def test_doubts_about_the_wording_of_titles_are_noted() -> None:
-    doubts = doubtful_titles()
-    assert set(doubts) == {
-        "274", "473", "475", "479", "644", "653", "684", "733", "769", "834", "859",
-    }  # fmt: skip
-    assert "Miscellanious" in doubts["834"]

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from labor_llm.careers.panel import CareerPanel, split_workers
-from labor_llm.careers.samples import TrainingCareers, TrainingData, training_careers
+from labor_llm.careers.samples import TrainingCareers, training_careers
+from labor_llm.careers.settings import TrainingData
 from labor_llm.errors import InputError, MismatchError, ResourceError
 from labor_llm.finetuning.fit import _identity, check_space, fine_tune, read_learning_curve
 from labor_llm.finetuning.settings import FineTuningSettings

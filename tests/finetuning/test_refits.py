@@ -9,7 +9,8 @@ import pytest
 
 from labor_llm.careers.panel import CareerPanel, split_workers
 from labor_llm.careers.refits import resampled_training
-from labor_llm.careers.samples import MANIFEST_ENTRY, TrainingCareers, TrainingData, training_careers
+from labor_llm.careers.samples import MANIFEST_ENTRY, TrainingCareers, training_careers
+from labor_llm.careers.settings import TrainingData
 from labor_llm.errors import InputError
 from labor_llm.finetuning.fit import fine_tune
 from labor_llm.finetuning.refits import refit_language_model

@@ -10,7 +10,7 @@ import pytest
 
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel, split_workers
-from labor_llm.careers.samples import TrainingData
+from labor_llm.careers.settings import TrainingData
 from labor_llm.errors import ArtefactError, InputError
 from labor_llm.store.artefacts import checksum_of, verify
 from labor_llm.store.results import Results

@@ -1,4 +1,4 @@
-"""What can be chosen about CAREER: its size and how it is trained, with the authors' choices where they are known."""
+"""Which baselines there are by name, and what can be chosen about CAREER; without what it takes to fit them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,21 @@ from pydantic import Field, model_validator
 
 from labor_llm.settings import Seed, Settings
 
+CAREER, ORACLE = "career", "oracle"
+# Short name in profiles and folders, and the name that tables show.
+BASELINES = {
+    "empirical-transitions": "Empirical transitions",
+    "second-order-transitions": "Second-order transitions",
+    "multinomial-logit": "Multinomial logit",
+    "two-stage-logit": "Two-stage logit",
+    "bag-of-jobs": "Bag of jobs",
+    CAREER: "CAREER",
+}
 Covariate = Literal["education", "gender", "ethnicity", "region", "age"]
 
 
 class CareerSettings(Settings):
-    """Settings of CAREER (Vafa et al. 2024).
+    """Size and training of CAREER (Vafa et al. 2024), with the authors' choices where they are known.
 
     The sizes suit tens of thousands of workers and a GPU. For a few thousand workers, two layers of width 128
     (2 heads, inner width 512) with dropout and weight decay of 0.3, a learning rate of 1e-3 and 100 steps of warm-up

@@ -28,8 +28,8 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 
-from labor_llm.baselines.career.settings import CareerSettings
 from labor_llm.baselines.form import FIRST, occupation_columns
+from labor_llm.baselines.settings import CareerSettings
 from labor_llm.baselines.two_stage import two_stage_log_probs
 from labor_llm.careers.panel import CareerPanel, transitions
 from labor_llm.settings import Settings
@@ -77,12 +77,12 @@ class Levels(Settings):
 
 @dataclass(frozen=True)
 class EncodedCareer:
-    """A career as the model reads it.
+    """A career as the model reads it, in int64.
 
     Attributes:
-        previous: column of the previous occupation, `FIRST` at the first record; int64 [records].
-        covariates: number of the level of each of `Levels.names`; int64 [records, names].
-        realised: column of the occupation; int64 [records].
+        previous: column of the previous occupation, `FIRST` at the first record, [records].
+        covariates: number of the level of each of `Levels.names`, [records, names].
+        realised: column of the occupation, [records].
     """
 
     previous: torch.Tensor
@@ -94,12 +94,7 @@ class EncodedCareer:
 
 
 def levels_of(panels: Sequence[CareerPanel], covariates: Sequence[str]) -> Levels:
-    """Return the levels that the records of one or more panels show.
-
-    Args:
-        panels: of the training workers.
-        covariates: those of `CareerSettings.covariates`.
-    """
+    """Return the levels that the records of training workers show of the year and these covariates."""
     frame = pd.concat([panel.frame for panel in panels], ignore_index=True)
     numbers = {YEAR: frame["year"]}
     if AGE in covariates:
@@ -143,13 +138,7 @@ def padded(careers: Sequence[EncodedCareer]) -> EncodedCareer:
 
 
 class CareerTransformer(nn.Module):
-    """CAREER over an outcome space of a number of occupations.
-
-    Args:
-        occupations: in the outcome space.
-        levels: of year and covariates.
-        settings: sizes, dropout and the bound of logits.
-    """
+    """CAREER over a number of occupations, with the sizes, dropout and bound of logits that the settings tell."""
 
     def __init__(self, occupations: int, levels: Levels, settings: CareerSettings) -> None:
         super().__init__()
@@ -168,7 +157,7 @@ class CareerTransformer(nn.Module):
         )
         self.output = nn.Linear(width, occupations + 1, bias=False)
         self.dropout = nn.Dropout(settings.dropout)
-        self.bound, self.start = settings.logit_bound, occupations
+        self.levels, self.bound, self.start = levels, settings.logit_bound, occupations
         for parameter in self.layers.parameters():
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter)
@@ -180,14 +169,14 @@ class CareerTransformer(nn.Module):
         nn.init.normal_(self.output.weight, std=_OUTPUT_SPREAD)
 
     def forward(self, previous: torch.Tensor, covariates: torch.Tensor) -> torch.Tensor:
-        """Return the log-probability of every occupation at every record.
+        """Return the log-probability of every occupation at every record; what follows a record has no part in it.
 
         Args:
             previous: column of the previous occupation, `FIRST` at a first record; int64 [careers, records].
             covariates: numbers of levels, int64 [careers, records, names].
 
         Returns:
-            Nats, float32 [careers, records, occupations]; what follows a record has no part in it.
+            Nats, float32 [careers, records, occupations].
         """
         width, records = self.occupation.embedding_dim, previous.shape[1]
         tokens = torch.where(previous == FIRST, self.start, previous)
@@ -198,6 +187,29 @@ class CareerTransformer(nn.Module):
         states = self.layers(self.dropout(states), mask, is_causal=True)
         logits = self.output(states).float().clamp(-self.bound, self.bound)
         return two_stage_log_probs(logits[..., :-1], logits[..., -1], previous)
+
+    @torch.no_grad()
+    def begin_from(self, start: CareerTransformer) -> None:
+        """Take the weights of a fitted model of the same size and occupations, embeddings level by level.
+
+        A level that the fitted model does not know keeps the weights it has. A year or an age outside of those that it
+        knows begins as the nearest.
+        """
+        kept = {name: w for name, w in start.state_dict().items() if not name.startswith("covariates.")}
+        self.load_state_dict(self.state_dict() | kept)
+        for name, embedding in self.covariates.items():
+            if name not in start.levels.names:
+                continue
+            weights = start.covariates[name].weight
+            if name in self.levels.spans:
+                (first, last), known = self.levels.spans[name], start.levels.spans[name]
+                places = np.clip(np.arange(first, last + 1), *known) - known[0] + 1
+                embedding.weight[1:] = weights[torch.from_numpy(places).to(weights.device)]
+            else:
+                known = start.levels.texts[name]
+                for place, text in enumerate(self.levels.texts[name], start=1):
+                    if text in known:
+                        embedding.weight[place] = weights[known.index(text) + 1]
 
 
 def _positions(records: int, width: int, device: torch.device) -> torch.Tensor:
