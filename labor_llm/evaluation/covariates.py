@@ -1,16 +1,14 @@
 """The value of what the resume says of a worker: the covariates of test workers, exchanged among them.
 
 A model that uses gender, ethnicity or region predicts worse when each worker is given those of another. The
-permutation leaves how often each value occurs as it is. Several covariates together are exchanged as one, so that
-only combinations that occur are made; and a permutation is the same for all covariates of a seed. As
-several permutations differ, the effect is the mean over seeds, and its scatter over seeds stands beside it.
+permutation leaves how often each value occurs as it is, is the same for all covariates of a seed, and exchanges several
+together as one, so that only combinations that occur are made. The effect is the mean over seeds, and its scatter over
+seeds stands beside it. Only what never changes in a career can be exchanged: `gender`, `ethnicity`, `region`,
+`birth_year` (a year of birth of another worker can make careers begin before birth).
 
-Only what never changes in a career can be exchanged: `gender`, `ethnicity`, `region`, `birth_year`. A year of birth
-of another worker can make careers begin before birth.
-
-A covariate has few values, so permutations with several seeds give a worker the same few resumes over and over, and
-often its own. A language model takes as long for each, so only those that differ from the worker's own and from each
-other are scored, in one panel, and every permutation is put together from them.
+A covariate has few values, so permutations give a worker the same few resumes over and over, and often its own. Only
+those that differ from the worker's own and from each other are scored, in one panel, and every permutation is put
+together from them.
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
 """Calibration of the whole distribution over titles: the most probable title, each group, and the temperature.
 
-An error of the most probable title alone says little with hundreds of titles: all other probabilities could be
-exchanged without changing it. So it stands beside two others: for each group of occupations the share of transitions
-in which it occurs against its mean probability (classwise, after Kull et al. 2019, "Beyond temperature scaling",
-NeurIPS), and the temperature T that makes the probabilities p^(1/T), normalised, most likely on other workers, with
-what it gains (Guo et al. 2017, "On calibration of modern neural networks", ICML). T above one means that the model is
-too sure of itself.
+An error of the most probable title alone says little with hundreds of titles, so it stands beside two others: for each
+group of occupations the share of transitions in which it occurs against its mean probability (classwise, after Kull et
+al. 2019, "Beyond temperature scaling", NeurIPS), and the temperature T that makes the probabilities p^(1/T),
+normalised, most likely on other workers, with what it gains (Guo et al. 2017, "On calibration of modern neural
+networks", ICML). T above one means that the model is too sure of itself.
 
 For the temperature the test workers are divided at random. For each part it is fitted on all other parts and applied
 to it, so that no worker's outcomes choose the temperature that they are judged with. The gain is over all parts.

@@ -1,12 +1,10 @@
 """Is a model as good for every group? Perplexity, AUC and calibration error by gender, ethnicity, education.
 
 Perplexity is that of every model on all scored transitions; AUC and calibration error are of changes of occupation, on
-the transitions for which the models that have the scores share them. Perplexity and AUC have their intervals from
-resampled workers, the same draws for all groups and models, and every number the workers it rests on. Groups below
-eleven workers are pooled, with the next larger ones where the pool would still be small or could be computed from the
-others. AUC and calibration error also take eleven workers with the event and eleven without it: with fewer, the number
-would tell of those few. A characteristic that does not vary, or whose groups are too small to be told apart, is left
-out with the reason.
+the transitions for which the models that have the scores share them. Draws are the same for all groups and models.
+Groups below eleven workers are pooled, with the next larger ones where the pool would still be small or could be
+computed from the others; AUC and calibration error also take eleven workers with the event and eleven without it. A
+characteristic that does not vary, or whose groups are too small to be told apart, is left out with the reason.
 
 Calibration errors of groups of different sizes are not comparable by themselves: each stands beside mean and 95th
 percentile of that of a perfect model on the same transitions, instead of an interval (`evaluation.calibration`).

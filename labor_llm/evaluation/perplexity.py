@@ -30,7 +30,7 @@ three times as large, and TrainSE about 1.7 times what fresh training samples of
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -50,8 +50,6 @@ NORMALISED_TOLERANCE = 1e-3
 WORKER = "worker_id"
 # Of the surveys that are converted, the only one that follows families.
 _FOLLOWS_FAMILIES = "PSID"
-# ER30001 * 1000 + ER30002: the family of 1968 times a thousand, and the person's number in it.
-_PERSONS = 1000
 
 
 def perplexity(log_probs: np.ndarray | pd.Series) -> float:
@@ -199,7 +197,7 @@ def bootstrap_families(
     for each in predictions:
         conversion = read_conversion(results.panel(each.dataset))
         if conversion is not None and conversion.survey == _FOLLOWS_FAMILIES:
-            family = each.table[WORKER].map(psid_families(each.table[WORKER].unique()))
+            family = psid_families(each.table[WORKER])
             families[each.dataset] = family.nunique()
             of_families.append(replace(each, table=each.table.assign(family=family)))
     if not of_families:
@@ -208,18 +206,19 @@ def bootstrap_families(
     return table.assign(families=table["dataset"].map(families))
 
 
-def psid_families(workers: Collection[str]) -> dict[str, str]:
-    """Return the sampled family of 1968 (ER30001) of each of the PSID's workers, by worker id, off which it is read.
+def psid_families(workers: pd.Series) -> pd.Series:
+    """Return the sampled family of 1968 (ER30001) of each of the PSID's workers, read off the id.
 
     Raises:
-        InputError: if an id is no such number.
+        InputError: if an id is not ER30001 * 1000 + ER30002.
     """
-    for worker in workers:
-        if not worker.isdecimal() or int(worker) < _PERSONS:
-            raise InputError(
-                f"worker {worker!r}: no PSID id (ER30001 * 1000 + ER30002). Give the families of other data yourself."
-            )
-    return {worker: str(int(worker) // _PERSONS) for worker in workers}
+    if len(others := workers[~workers.str.fullmatch(r"0*[1-9][0-9]{3,}")]):
+        raise InputError(
+            f"worker {others.iloc[0]!r}: no PSID id (ER30001 * 1000 + ER30002). "
+            "Give the families of other data yourself."
+        )
+    # As text, since draws depend on the order of the families.
+    return (workers.astype(int) // 1000).astype(str)
 
 
 def stored_refits_of(

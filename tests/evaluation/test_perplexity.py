@@ -259,9 +259,10 @@ def test_families_of_a_converted_psid_are_resampled_and_no_others(tmp_path: Path
     none = bootstrap_families(results, predictions[1:], 100)
     assert none.empty
     assert family_errors(by_worker[1:], none).frame["Ratio"].isna().all()
-    assert psid_families(["4003", "4170", "2930001"]) == {"4003": "4", "4170": "4", "2930001": "2930"}
-    with pytest.raises(InputError, match="no PSID id"):
-        psid_families(["w12"])
+    assert psid_families(pd.Series(["4003", "4170", "2930001"])).tolist() == ["4", "4", "2930"]
+    for other in ("w12", "999"):
+        with pytest.raises(InputError, match=f"'{other}': no PSID id"):
+            psid_families(pd.Series(["4003", other]))
 
 
 @pytest.fixture(scope="module")

@@ -73,12 +73,12 @@ def small_profile(
         "language_models": {
             "tiny": {"label": "Tiny, off the shelf", **tiny, "all_titles_workers": 24},
             "tiny-fine-tuned": {"label": "Tiny, fine-tuned", **tiny, **tuned},
-            # In two chapters: other titles, and careers of two data sets.
+            # In two chapters: another form of resumes, and careers of two data sets.
             "tiny-variant": {
-                "label": "Tiny, pooled and numeric",
+                "label": "Tiny, pooled, without year of birth",
                 **tiny,
                 **tuned,
-                "resumes": {"titles": "numeric"},
+                "resumes": {"birth_year": False},
                 "training": {"others": ["simulated"], "share": 0.2},
             },
             "tiny-early": {"label": "Tiny, early", **tiny, **tuned, "training": {"last_year": 1982}},
