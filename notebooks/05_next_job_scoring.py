@@ -58,22 +58,20 @@ from labor_llm.exhibits import models, publishing
 from labor_llm.finetuning.refits import refit_language_model
 from labor_llm.models.loading import load_language_model
 from labor_llm.scoring.careers import score_panel
-from labor_llm.text import prompts, variants
 from labor_llm.workflow import datasets, parameters
 
 name = name or Path(model).name.lower()
 label = label or name
 folders, show = publishing.open_chapter(results, dataset, name, model=label)
 chosen = parameters.settings_of(scoring=scoring, resumes=resumes, prompt=prompt)
-careers, splits = datasets.open_dataset(folders, dataset)
-careers = variants.variant_of(careers, chosen.resumes)
+careers, splits = datasets.open_dataset(folders, dataset, chosen.resumes)
 
 # %%
 load = cache(load_language_model)  # once for all cells
 test = datasets.drawn_test_workers(careers, splits, chosen.scoring.test_workers, seed)
 predictions = score_panel(
     test, model, label, folders.predictions(dataset, name), chosen.scoring, seed=seed, load=load,
-    preamble=prompts.preamble_of(careers, splits, chosen.prompt), inputs={"panel": folders.panel(dataset)},
+    preamble=chosen.prompt.preamble(careers, splits), inputs={"panel": folders.panel(dataset)},
 )
 
 # %%

@@ -42,8 +42,7 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 from labor_llm.baselines.settings import BASELINES, ORACLE
 from labor_llm.careers.predictions import model_labels, read_all_predictions
 from labor_llm.evaluation import perplexity
-from labor_llm.exhibits import figures, publishing, report, tables
-from labor_llm.exhibits.formatting import table
+from labor_llm.exhibits import figures, formatting, publishing, report, tables
 
 folders, show = publishing.open_chapter(results, **bootstrap)
 predictions = read_all_predictions(folders, datasets, models, optional=[ORACLE, *partial])
@@ -66,7 +65,7 @@ references = report.best_baselines(scores, [label for model, label in labels.ite
 paired = perplexity.bootstrap_differences(predictions, references, **bootstrap)
 differences = perplexity.with_train_errors(paired, refits, references)
 labelled = tables.difference_labels(differences)
-show(table("tab-paired-differences", labelled, names), refits=perplexity.refits_in_words(refits))
+show(formatting.table("tab-paired-differences", labelled, names), refits=perplexity.refits_in_words(refits))
 
 # %% [markdown]
 # In the figure the model off the shelf is left out, as its distance would push all others onto the line.

@@ -51,8 +51,7 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 from labor_llm.baselines.settings import BASELINES, ORACLE
 from labor_llm.careers.predictions import model_labels, read_all_predictions
 from labor_llm.evaluation import binary_tasks, calibration, comparison, distribution_calibration
-from labor_llm.exhibits import data, figures, publishing, tables
-from labor_llm.exhibits.formatting import table
+from labor_llm.exhibits import data, figures, formatting, publishing, tables
 from labor_llm.workflow.datasets import open_datasets
 
 # %%
@@ -78,7 +77,7 @@ show(tables.left_out_in_words(left_out, names))
 # part of the AUC of these two tasks is persistence.
 
 # %%
-show(table("tab-binary-tasks", binary_tasks.bootstrap_auc(events, **bootstrap), names))
+show(formatting.table("tab-binary-tasks", binary_tasks.bootstrap_auc(events, **bootstrap), names))
 
 # %% [markdown]
 # Differences between models are much better known than each AUC alone, as all models are judged on the same samples. The yardstick
@@ -87,7 +86,7 @@ show(table("tab-binary-tasks", binary_tasks.bootstrap_auc(events, **bootstrap), 
 # %%
 baselines = [label for model, label in labels.items() if model in BASELINES]
 differences = binary_tasks.differences_to_best(events, baselines, **bootstrap)
-show(table("tab-auc-differences", differences, names))
+show(formatting.table("tab-auc-differences", differences, names))
 
 # %%
 show(tables.model_in_words(differences, labels[fine_tuned], names))
@@ -125,4 +124,4 @@ show(tables.left_out_in_words(without, names))
 # %%
 groups = {panel.dataset: data.occupation_groups(panel) for panel in panels}
 measured = distribution_calibration.distribution_calibration(complete, groups, **bootstrap)
-show(table("tab-distribution-calibration", measured, names))
+show(formatting.table("tab-distribution-calibration", measured, names))

@@ -58,10 +58,8 @@ bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and the
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.baselines.oracle import known_oracle
-from labor_llm.baselines.registry import fit_baselines_again
 from labor_llm.careers.horizons import drawn_questions
-from labor_llm.evaluation.horizons import agreement_by_model, horizon_pairs, stay_bins, truth_by_model
+from labor_llm.evaluation.horizons import agreement_by_model, baseline_pairs, stay_bins, truth_by_model
 from labor_llm.exhibits import figures, publishing, studies
 from labor_llm.scoring import last_records, settings
 from labor_llm.workflow.datasets import open_dataset
@@ -85,8 +83,7 @@ answered = last_records.language_model_pair(
 )
 
 # %%
-fitted = fit_baselines_again(baselines, careers, splits, folders) | known_oracle(folders.panel(dataset))
-pairs = horizon_pairs(fitted.values(), test, asked, paths, bootstrap["seed"], step) + answered
+pairs = baseline_pairs(baselines, careers, splits, folders, asked, paths, bootstrap["seed"], step) + answered
 
 # %%
 agreement = agreement_by_model(pairs, **bootstrap)

@@ -52,11 +52,9 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 # %%
 import pandas as pd
 
-from labor_llm.baselines.registry import fit_baselines
 from labor_llm.careers.predictions import read_all_predictions
 from labor_llm.evaluation import covariates as exchange, groups
-from labor_llm.exhibits import figures, publishing, studies, tables
-from labor_llm.exhibits.formatting import table
+from labor_llm.exhibits import figures, formatting, publishing, studies, tables
 from labor_llm.scoring import careers as scoring, settings
 from labor_llm.workflow.datasets import open_dataset, open_datasets
 
@@ -115,13 +113,11 @@ language_model = exchange.value_of_covariates(exchange.of_workers(own, test), ex
 # The baseline knows the same covariates as indicators, and is fitted on the training workers as in the chapter on baselines.
 
 # %%
-fitted = fit_baselines([baseline], careers, splits)[baseline]
-exchanged = {key: fitted.predict(panel) for key, panel in permuted.items()}
-logit = exchange.value_of_covariates(fitted.predict(test), exchanged, **bootstrap)
+logit = exchange.value_to_baseline(baseline, careers, splits, test, permuted, **bootstrap)
 values = pd.concat([language_model, logit], ignore_index=True)
 
 # %%
-show(table("tab-value-of-covariates", values))
+show(formatting.table("tab-value-of-covariates", values))
 
 # %%
 labelled = values.assign(label=values["covariate"] + ": " + values["model"])

@@ -31,8 +31,7 @@ stored: str = "benchmarks/measured/nlsy79_comparison"  # folder of the stored co
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.exhibits import figures, publishing, report, tables
-from labor_llm.exhibits.formatting import table
+from labor_llm.exhibits import figures, formatting, publishing, report, tables
 
 comparison = report.read_comparison(stored)
 folders, show = publishing.open_chapter(results, **comparison.about)
@@ -54,7 +53,7 @@ show(tables.main_comparison(comparison.perplexity, names), "tab-larger-main")
 
 # %%
 differences = tables.difference_labels(comparison.differences, names)
-show(table("tab-paired-differences", differences), "tab-larger-differences")
+show(formatting.table("tab-paired-differences", differences), "tab-larger-differences")
 
 # %%
 show(figures.paired_differences(differences), "fig-larger-differences")

@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from labor_llm.baselines.registry import fit_baselines
 from labor_llm.careers.panel import STATIC, CareerPanel
 from labor_llm.careers.predictions import TRANSITION_COLUMNS, Predictions
 from labor_llm.disclosure import MINIMUM_PERSONS
@@ -243,3 +244,28 @@ def value_of_covariates(
     result = result.rename(columns={"model": "covariate"}).drop(columns="reference")
     result.insert(1, "model", true.model)
     return result.assign(seeds=len(seeds[names[0]]), seed_sd=spreads)
+
+
+def value_to_baseline(
+    baseline: str,
+    panel: CareerPanel,
+    splits: Mapping[str, str],
+    test: CareerPanel,
+    permuted: Mapping[Permutation, CareerPanel],
+    draws: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return `value_of_covariates` of a baseline that is fitted again, and predicts each permuted panel.
+
+    Args:
+        baseline: its short name.
+        panel: all workers.
+        splits: the split of each worker.
+        test: the workers as they are.
+        permuted: as `permuted_panels` returns them.
+        draws: bootstrap samples of workers.
+        seed: of the samples.
+    """
+    fitted = fit_baselines([baseline], panel, splits)[baseline]
+    predicted = {key: fitted.predict(other) for key, other in permuted.items()}
+    return value_of_covariates(fitted.predict(test), predicted, draws, seed)

@@ -18,7 +18,8 @@ import numpy as np
 import pandas as pd
 import scipy.special
 
-from labor_llm.baselines.oracle import LABEL
+from labor_llm.baselines.oracle import LABEL, known_oracle
+from labor_llm.baselines.registry import fit_baselines_again
 from labor_llm.careers.horizons import (
     PATH_ERROR,
     HorizonPair,
@@ -32,6 +33,7 @@ from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
 from labor_llm.evaluation.comparison import compare, keys_of, sorted_rows
 from labor_llm.evaluation.resampling import spread_of_mean
+from labor_llm.store.results import Results
 
 
 def horizon_pairs(
@@ -64,6 +66,34 @@ def horizon_pairs(
             compounded = compounded_predictions(model, panel, asked, drawn, seed, step, names[1])
             pairs.append(HorizonPair(model.name, years, direct, compounded))
     return pairs
+
+
+def baseline_pairs(
+    baselines: Sequence[str],
+    panel: CareerPanel,
+    splits: Mapping[str, str],
+    results: Results,
+    questions: Mapping[int, pd.DataFrame],
+    paths: int,
+    seed: int = 0,
+    step: int = 1,
+) -> list[HorizonPair]:
+    """Return `horizon_pairs` of baselines that are fitted again, and of the oracle of a simulated data set.
+
+    Args:
+        baselines: short names.
+        panel: all workers; the questions are of the test workers.
+        splits: the split of each worker.
+        results: where CAREER and the market lie.
+        questions: as for `horizon_pairs`, like what follows.
+        paths: drawn.
+        seed: of the paths.
+        step: years from one record to the next.
+    """
+    fitted = fit_baselines_again(baselines, panel, splits, results) | known_oracle(
+        results.panel(panel.dataset)
+    )
+    return horizon_pairs(fitted.values(), panel.split(splits, "test"), questions, paths, seed, step)
 
 
 def agreement_by_model(pairs: Sequence[HorizonPair], draws: int = 1000, seed: int = 0) -> pd.DataFrame:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from labor_llm.settings import Seed, Settings
+
+if TYPE_CHECKING:
+    from labor_llm.careers.panel import CareerPanel
+    from labor_llm.text.prompts import Preamble
 
 
 class ResumeSettings(Settings):
@@ -30,3 +35,9 @@ class PromptSettings(Settings):
     """With 'examples', of how many training workers; with one seed, fewer examples are a part of more."""
     seed: Seed = 1
     """Of their draw."""
+
+    def preamble(self, panel: CareerPanel, splits: Mapping[str, str]) -> Preamble:
+        """Return what stands before each resume of a panel, see `labor_llm.text.prompts.preamble_of`."""
+        from labor_llm.text.prompts import preamble_of
+
+        return preamble_of(panel, splits, self)

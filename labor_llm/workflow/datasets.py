@@ -18,7 +18,7 @@ from labor_llm.surveys.conversion import SURVEYS, convert_survey
 from labor_llm.surveys.report import CONVERSION
 from labor_llm.surveys.wage_panel import read_wage_panel
 from labor_llm.text.settings import ResumeSettings
-from labor_llm.text.variants import variants_of
+from labor_llm.text.variants import variant_of, variants_of
 from labor_llm.workflow.sources import PACKAGED_LABELS, DatasetSource
 
 PACKAGED_DATASETS: dict[str, Callable[[], CareerPanel]] = {"wage_panel": read_wage_panel}
@@ -140,8 +140,10 @@ def _check_enough_workers(dataset: str, splits: Mapping[str, str]) -> None:
         )
 
 
-def open_dataset(results: Results, dataset: str) -> tuple[CareerPanel, dict[str, str]]:
-    """Return a converted data set and the split of each worker; a packaged one is converted if need be.
+def open_dataset(
+    results: Results, dataset: str, variant: ResumeSettings | None = None
+) -> tuple[CareerPanel, dict[str, str]]:
+    """Return a converted data set, in a variant as text, and the split of each worker; a packaged one is converted.
 
     Raises:
         InputError: if the data set was not converted and is not packaged.
@@ -155,7 +157,8 @@ def open_dataset(results: Results, dataset: str) -> tuple[CareerPanel, dict[str,
                 f"dataset {dataset} and its files first."
             )
         convert_dataset(results, dataset)
-    return read_panel(folder)
+    careers, splits = read_panel(folder)
+    return variant_of(careers, variant or ResumeSettings()), splits
 
 
 def open_datasets(
