@@ -31,7 +31,7 @@ from labor_llm.text.tokenization import (
 
 # A cohort that is interviewed every year from 1979 to 2010: a career of 25 years has 25 records.
 SCHEDULE = dataclasses.replace(
-    SCHEDULES["NLSY79"], waves=tuple(range(1979, 2011)), attrition=0.0, response=1.0
+    SCHEDULES["NLSY79"], waves=tuple(range(1979, 2011)), attrition=1e-9, response=1.0
 )
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 UNITS = {"wall": "s/transition", "cpu": "CPU s/transition"}

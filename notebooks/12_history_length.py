@@ -48,7 +48,6 @@ bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and the
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.baselines.registry import fit_baselines_again, predict_baselines
 from labor_llm.evaluation import history_length
 from labor_llm.exhibits import figures, publishing, studies
 from labor_llm.scoring import last_records, settings
@@ -65,8 +64,8 @@ test = datasets.drawn_test_workers(careers, splits, workers, bootstrap["seed"], 
 realised = settings.ScoringSettings(titles="realised", dtype=dtype, quantization=quantization)
 scored = last_records.score_windows(test, lengths, model, label, folders.history(dataset, name), realised,
                                     inputs={"panel": folders.panel(dataset)})
-fitted = fit_baselines_again(baselines, careers, splits, folders)
-predictions = {label: scored} | predict_baselines(fitted, test, lengths)
+others = history_length.baselines_by_length(baselines, careers, splits, folders, test, lengths)
+predictions = {label: scored} | others
 
 # %%
 compared = history_length.history_lengths(predictions, test, **bootstrap)

@@ -7,20 +7,45 @@ would tell nothing. Differences to the whole history are paired on the same boot
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
+from labor_llm.baselines.registry import fit_baselines_again
+from labor_llm.careers.histories import predict_windows
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions, panel_columns
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
 from labor_llm.evaluation.comparison import keys_of, realised
 from labor_llm.evaluation.perplexity import perplexity_beside_reference
+from labor_llm.store.results import Results
 
 # What the whole history is called where a number of records stands otherwise.
 ALL = "all"
 ByLength = Mapping[int | None, Predictions]
+
+
+def baselines_by_length(
+    baselines: Sequence[str],
+    panel: CareerPanel,
+    splits: Mapping[str, str],
+    results: Results,
+    test: CareerPanel,
+    lengths: Sequence[int],
+) -> dict[str, ByLength]:
+    """Return what baselines that are fitted again say with each length of history, by the name that tables show.
+
+    Args:
+        baselines: short names.
+        panel: all workers.
+        splits: the split of each worker.
+        results: where CAREER lies.
+        test: careers whose records are predicted.
+        lengths: numbers of records shown.
+    """
+    fitted = fit_baselines_again(baselines, panel, splits, results).values()
+    return {model.name: predict_windows(model.predict, test, lengths) for model in fitted}
 
 
 def history_lengths(
