@@ -30,13 +30,14 @@ from labor_llm.surveys.conversion import SURVEYS
 from labor_llm.surveys.report import Conversion
 from labor_llm.workflow.parameters import checked_parameters
 from labor_llm.workflow.profile import DatasetEntry, load_profile
-from labor_llm.workflow.reference import ROOMS, STORED
+from labor_llm.workflow.reference import ROOMS
 
 ROOT = Path(__file__).parents[1]
 FILES = [ROOT / "README.md", ROOT / "data" / "README.md", *sorted((ROOT / "book").glob("*.md"))]
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in FILES}
 README, DATA = PAGES["README.md"], PAGES["data/README.md"]
 REPRODUCE = PAGES["book/reproduce.md"]
+STORED = ROOT / "benchmarks" / "measured" / "nlsy79_comparison"
 FOLDERS = ("labor_llm", "notebooks", "book", "benchmarks", "tests", ".ci")
 
 
@@ -97,8 +98,8 @@ def test_the_tree_has_every_room_and_folder():
 
 
 def test_the_numbers_of_the_overview_are_those_of_the_stored_comparison():
-    perplexity = pd.read_csv(ROOT / STORED / "perplexity.csv").sort_values("perplexity")
-    differences = pd.read_csv(ROOT / STORED / "differences.csv").set_index("model")
+    perplexity = pd.read_csv(STORED / "perplexity.csv").sort_values("perplexity")
+    differences = pd.read_csv(STORED / "differences.csv").set_index("model")
     least = differences.loc[perplexity["model"].iloc[1], ["difference", "ci_low", "ci_high"]]
     shown = section(README, "Overview").split("**What it shows.**")[1].split("![")[0]
     values = [*perplexity["perplexity"][:2], *least]

@@ -1,14 +1,12 @@
 """Pages of the book that are written from the package itself, so that they cannot lag behind it.
 
 They list every file with the first line of its docstring, every command with its options as `--help` gives them, and
-every table and figure with the notebook that makes it. `python -m labor_llm.workflow.reference` draws the picture of
-the README, which is committed, from the stored comparison that it shows.
+every table and figure with the notebook that makes it.
 """
 
 from __future__ import annotations
 
 import ast
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +15,6 @@ from typing import Any
 from labor_llm.errors import InputError
 from labor_llm.exhibits.catalogue import Exhibit, read_catalogue
 from labor_llm.exhibits.formatting import escape_markdown
-from labor_llm.store.artefacts import atomic_path, verify
 from labor_llm.store.results import project_root
 from labor_llm.workflow.profile import Profile
 from labor_llm.workflow.runs import NotebookRun, notebook_runs
@@ -27,8 +24,6 @@ ROOMS = (
     "store", "careers", "crosswalks", "surveys", "simulation", "text", "models", "scoring", "finetuning", "baselines",
     "evaluation", "exhibits", "workflow", "commands",
 )  # fmt: skip
-STORED = Path("benchmarks/measured/nlsy79_comparison")
-PICTURE = Path("book/nlsy79_comparison.png")
 _FILLERS = {
     "a", "an", "and", "are", "as", "at", "by", "for", "from", "in", "is", "it", "its", "of", "on", "or", "same", "that",
     "the", "their", "to", "what", "which", "with",
@@ -146,36 +141,6 @@ def gloss(path: Path, root: Path) -> str:
     return line
 
 
-def draw_picture(stored: Path, out: Path) -> Path:
-    """Draw by how much the models of a stored comparison predict worse than its reference, and return `out`.
-
-    Args:
-        stored: folder of a comparison of models, verified before it is read.
-        out: the PNG; its metadata hold the seal of the comparison, by which a stale picture is found.
-
-    Raises:
-        ArtefactError: if the stored comparison was changed.
-    """
-    import pandas as pd
-
-    from labor_llm.exhibits.figures import paired_differences
-
-    verify(stored)
-    differences = pd.read_csv(stored / "differences.csv")
-    (reference,) = differences["reference"].unique()
-    figure = paired_differences(differences.rename(columns={"model": "label"})).figure
-    figure.set_size_inches(7.0, 3.4)
-    figure.axes[0].set_xlabel(f"Perplexity above that of {reference} (95 % interval)")
-    with atomic_path(out) as aside:
-        figure.savefig(aside, format="png", dpi=110, metadata={"Source": seal_of(stored), "Software": None})
-    return out
-
-
-def seal_of(stored: Path) -> str:
-    """Return the checksum over all files of a stored result."""
-    return str(json.loads((stored / "manifest.json").read_text(encoding="utf-8"))["seal"])
-
-
 def _exhibit_row(exhibit: Exhibit, run: NotebookRun, profile: Profile) -> tuple[str, ...]:
     label = exhibit.label(run.name.removeprefix(f"{run.notebook}-") if exhibit.variants else "")
     words = {"model": str(run.parameters.get("label", ""))}
@@ -229,7 +194,3 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _page(title: str, intro: str, parts: Iterable[str]) -> str:
     return "\n\n".join([f"# {title}", intro.strip(), *parts]) + "\n"
-
-
-if __name__ == "__main__":
-    print(draw_picture(project_root() / STORED, project_root() / PICTURE))

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib.image
-import numpy as np
 import pytest
 import typer.main
-from PIL import Image
 
 from labor_llm.commands.main import app
 from labor_llm.errors import InputError
 from labor_llm.store.results import project_root
 from labor_llm.workflow.profile import load_profile
 from labor_llm.workflow.reference import (
-    PICTURE,
-    STORED,
     commands_page,
-    draw_picture,
     exhibits_page,
     files_page,
     gloss,
-    seal_of,
 )
 from labor_llm.workflow.runs import notebook_runs
 
@@ -95,14 +88,3 @@ def test_every_exhibit_of_a_profile_stands_on_its_page_with_program_and_files() 
         "| {numref}`tab-splits-wage_panel` | Split of the workers of NLSY79 men, 1980-87 | `01_data_conversion` | "
         "`tab-splits-wage_panel.csv`, `.tex` |"
     ) in page
-
-
-def test_the_picture_of_the_readme_is_that_of_the_stored_comparison(tmp_path: Path) -> None:
-    root = project_root()
-    committed, drawn = root / PICTURE, draw_picture(root / STORED, tmp_path / "drawn.png")
-    with Image.open(committed) as image:
-        assert image.text["Source"] == seal_of(root / STORED), "run `python -m labor_llm.workflow.reference`"
-    assert committed.stat().st_size < 60_000
-    pixels = [matplotlib.image.imread(path) for path in (committed, drawn)]
-    assert pixels[0].shape == pixels[1].shape
-    assert np.abs(pixels[0] - pixels[1]).mean() < 0.01
