@@ -239,10 +239,11 @@ def whole_numbers(text: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
 
     12.0 and 1e3, as other programs write, are whole. Where there is a cell that is not, the array is all `NO_VALUE`.
     """
-    try:
-        return pc.cast(text, pa.int32()).fill_null(NO_VALUE).to_numpy(), np.zeros(len(text), bool)
-    except pa.ArrowInvalid:
-        whole = pc.fill_null(pc.match_substring_regex(text, _WHOLE_NUMBER), True).to_numpy()
+    # The quick way would read 0x1 as 1.
+    if not pc.any(pc.match_substring(text, "x", ignore_case=True)).as_py():
+        with contextlib.suppress(pa.ArrowInvalid):
+            return pc.cast(text, pa.int32()).fill_null(NO_VALUE).to_numpy(), np.zeros(len(text), bool)
+    whole = pc.fill_null(pc.match_substring_regex(text, _WHOLE_NUMBER), True).to_numpy()
     if whole.all():
         numbers = pc.cast(pc.ascii_trim_whitespace(text), pa.float64()).fill_null(NO_VALUE).to_numpy()
         whole = (numbers >= NO_VALUE) & (numbers < -float(NO_VALUE))

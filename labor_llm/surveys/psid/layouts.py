@@ -6,6 +6,7 @@ same in different words; `read_layout` understands each by its statement, whatev
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -239,19 +240,16 @@ def _codes(block: np.ndarray, name: str, lines: int, layout: Layout, shown: Path
     text = pa.StringArray.from_buffers(len(cells), pa.py_buffer(starts), pa.py_buffer(cells))
     text = pc.ascii_trim(text, " ")
     text = pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
-    try:
-        return pc.cast(text, pa.int32()).fill_null(NO_VALUE).to_numpy()
-    except pa.ArrowInvalid:
-        row = next(row for row in range(len(text)) if not _is_code(text[row]))
-        raise InputError(
-            f"{shown}: line {lines + row + 1}, {name} (columns {first} to {last}): no whole number stands "
-            "there. The layout does not belong to the file, or the file is damaged: download both again."
-        ) from None
+    # A cast would read 0x1 as 1, and the least number stands for no value.
+    if not pc.any(pc.match_substring_regex(text, "[xX]|2147483648")).as_py():
+        with contextlib.suppress(pa.ArrowInvalid):
+            return pc.cast(text, pa.int32()).fill_null(NO_VALUE).to_numpy()
+    row = next(row for row, cell in enumerate(text.to_pylist()) if not _is_code(cell))
+    raise InputError(
+        f"{shown}: line {lines + row + 1}, {name} (columns {first} to {last}): no whole number stands "
+        "there. The layout does not belong to the file, or the file is damaged: download both again."
+    )
 
 
-def _is_code(cell: pa.StringScalar) -> bool:
-    try:
-        cell.cast(pa.int32())
-    except pa.ArrowInvalid:
-        return False
-    return True
+def _is_code(cell: str | None) -> bool:
+    return cell is None or (cell.removeprefix("-").isdecimal() and abs(int(cell)) < -NO_VALUE)

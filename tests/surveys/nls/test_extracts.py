@@ -249,7 +249,9 @@ def test_whole_numbers_of_other_programs_and_empty_cells_are_read(tmp_path: Path
     assert got.to_numpy().T.tolist() == [[1, -99, -99, 2, 1], [12, 100, 7, -4, -99]]
 
 
-@pytest.mark.parametrize("cell", ["SECRET: secret", "1.5", "1e99", "4294967296", "nan", "1_0", "s\u00e9cret"])
+@pytest.mark.parametrize(
+    "cell", ["SECRET: secret", "1.5", "1e99", "4294967296", "nan", "1_0", "0x1", "s\u00e9cret"]
+)
 def test_cells_that_are_no_codes_are_counted_by_column_alone(
     tmp_path: Path, cell: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

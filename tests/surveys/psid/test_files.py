@@ -194,6 +194,7 @@ REFUSED = {
     "FAM1981.txt": [
         ("  5 ", "5.5 ", "FAM1981.txt: line 2, V7712 (columns 4 to 6): no whole number stands there"),
         ("  5 ", "5 5 ", "FAM1981.txt: line 2, V7712 (columns 4 to 6): no whole number stands there"),
+        ("  5 ", "0x5 ", "FAM1981.txt: line 2, V7712 (columns 4 to 6): no whole number stands there"),
         ("\n".join(FAMILIES_1981), "", "FAM1981.txt: is empty"),
     ],
     "FAM2003ER.txt": [
