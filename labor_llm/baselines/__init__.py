@@ -1,1 +1,1 @@
-"""Occupation models without words: frequencies, logits, embeddings, CAREER, and the oracle of simulated markets."""
+"""Baselines: frequencies, logits, CAREER, a logit on a language model's embeddings, the oracle of simulated markets."""

@@ -43,13 +43,12 @@ from labor_llm.store.artefacts import (
     check_replaceable,
     checksum_of,
     environment,
-    is_current,
     verify,
     writing,
 )
 from labor_llm.store.checkpoints import newest_state, save_state
 from labor_llm.store.results import work_into
-from labor_llm.store.staleness import code_checksum
+from labor_llm.store.staleness import code_checksum, is_current
 
 _WEIGHTS, _MODEL, _TITLES, _CURVE = "weights.safetensors", "model.json", "titles.csv", "learning_curve.csv"
 _SIZES = ("layers", "width", "heads", "inner_width")

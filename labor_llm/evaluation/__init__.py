@@ -1,4 +1,4 @@
-"""Evaluation: functions of predictions alone, so that every kind of model is judged by the same code.
+"""Evaluation: every kind of model is judged by the same functions of its predictions.
 
 One rule for zeros: a probability of zero on what happened is shown as what it is. Perplexity is infinite, its
 standard error and the logarithmic measures beside it are NaN; nothing is clipped and no transition is left out. What

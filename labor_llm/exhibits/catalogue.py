@@ -1,7 +1,7 @@
 """The catalogue of exhibits: label, caption, note, columns and notebook of every table and figure.
 
 One place for them, so that a table reads the same in a notebook, in the book, in its LaTeX file and in the README's
-list of exhibits.
+list of exhibits. Columns whose number depends on the data sets or models are named where the table is made.
 """
 
 from __future__ import annotations

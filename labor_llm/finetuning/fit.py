@@ -34,9 +34,9 @@ from labor_llm.models.loading import (
     load_tokenizer,
     say_if_bfloat16_is_emulated,
 )
-from labor_llm.store.artefacts import check_replaceable, environment, is_current, writing
+from labor_llm.store.artefacts import check_replaceable, environment, writing
 from labor_llm.store.results import discard_finished, unfinished, work_into
-from labor_llm.store.staleness import code_checksum
+from labor_llm.store.staleness import code_checksum, is_current
 from labor_llm.text.templates import resumes
 from labor_llm.text.tokenization import EncodedResume, encode_resume
 

@@ -196,12 +196,6 @@ def sound(folder: Path) -> dict[str, Any] | None:
     return None
 
 
-def is_current(folder: Path, identity: str) -> bool:
-    """Tell whether a sound artefact stands at `folder` whose parameter `identity` is the given one."""
-    manifest = sound(folder)
-    return manifest is not None and manifest["parameters"].get("identity") == identity
-
-
 def checksum_of(path: Path) -> str:
     """Return the sha256 that identifies a file, or an artefact folder by the checksums in its manifest."""
     return _seal(verify(path)["files"]) if path.is_dir() else sha256(path)

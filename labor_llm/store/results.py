@@ -31,7 +31,8 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from labor_llm.errors import BusyError, MismatchError, disk_space_named
-from labor_llm.store.artefacts import check_replaceable, is_current, sound, verify, writing
+from labor_llm.store.artefacts import check_replaceable, sound, verify, writing
+from labor_llm.store.staleness import is_current
 
 T = TypeVar("T")
 Arrays = Mapping[str, np.ndarray]

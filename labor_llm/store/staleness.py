@@ -1,7 +1,7 @@
-"""What a result is a result of: the checksum of the code that makes it, which comments and docstrings do not change.
+"""Whether a stored result is current: its identity, in which the checksum of the code that makes it has a part.
 
-Where the code has changed, a stored result is made again. A change elsewhere, in a figure for instance, or in what is
-said about the code, is no reason to fine-tune a model anew.
+Where the code has changed, a stored result is made again; comments and docstrings are no code. A change elsewhere, in
+a figure for instance, is no reason to fine-tune a model anew.
 """
 
 from __future__ import annotations
@@ -13,7 +13,15 @@ import hashlib
 import json
 from pathlib import Path
 
+from labor_llm.store.artefacts import sound
+
 PACKAGE = Path(__file__).parents[1]
+
+
+def is_current(folder: Path, identity: str) -> bool:
+    """Tell whether a sound artefact stands at `folder` whose parameter `identity` is the given one."""
+    manifest = sound(folder)
+    return manifest is not None and manifest["parameters"].get("identity") == identity
 
 
 def sources_of(program: Path) -> list[Path]:

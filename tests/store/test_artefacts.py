@@ -17,12 +17,12 @@ from labor_llm.store.artefacts import (
     atomic_path,
     check_replaceable,
     checksum_of,
-    is_current,
     sha256,
     sound,
     verify,
     writing,
 )
+from labor_llm.store.staleness import is_current
 
 FILES = {"numbers.csv": b"year,wage\n1980,7.25\n", "deep/matrix.bin": bytes(range(64))}
 
