@@ -41,8 +41,7 @@ _ACCELERATORS = ("/dev/nvidiactl", "/dev/kfd")
 def fork_server(environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """Give what makes commands that begin with `START` forks of one process, to be added to their environment.
 
-    On machines with an accelerator and on other systems than Linux that is nothing, and they start plainly; as do
-    those that begin before the libraries are imported.
+    On machines with an accelerator and on other systems than Linux that is nothing, and they start plainly.
 
     Args:
         environment: that of the process; what libraries read of it while they are imported, such as the number of
@@ -65,6 +64,7 @@ class _Server(socketserver.ForkingMixIn, socketserver.UnixStreamServer):
     """Ends with the process that started it; what it has started goes on."""
 
     block_on_close = False
+    request_queue_size = 64
     parent = os.getppid()
 
     def service_actions(self) -> None:
@@ -123,15 +123,14 @@ def _end_with(starter: socket.socket) -> None:
 
 
 def _serve(address: str) -> None:
-    aside = f"{address}.aside"
     # A kernel reads it when it is imported, and looks for that process later; here it has `_end_with` instead.
     os.environ["JPY_PARENT_PID"] = "1"
-    with _Server(aside, _Program) as server:
+    # Programs that are asked for while the libraries are imported wait, which is sooner done than importing them too.
+    with _Server(address, _Program) as server:
         for library in _LIBRARIES:
             # A library that is not there is missed by the program that needs it.
             with contextlib.suppress(ImportError):
                 importlib.import_module(library)
-        os.rename(aside, address)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         server.serve_forever()
 

@@ -7,6 +7,7 @@ nothing of the package, as it stands for the program while that runs: it hands s
 and takes it along if it is killed itself.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -19,18 +20,20 @@ _SECONDS_BETWEEN_LOOKS = 1.0
 
 def main() -> None:
     """Have the program started, and wait for its end."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     parent = os.getppid()
     server = socket.socket(socket.AF_UNIX)
-    try:
-        server.connect(os.environ.get(ADDRESS, ""))
-    except OSError:
-        os.execv(sys.executable, [sys.executable, *sys.argv[1:]])  # noqa: S606
     _, module, *arguments = sys.argv[1:]
     job = {"module": module, "arguments": arguments, "folder": os.getcwd(), "environment": dict(os.environ)}
     message = json.dumps(job).encode()
-    socket.send_fds(server, [len(message).to_bytes(8, "big")], [0, 1, 2])
-    server.sendall(message)
-    started = server.recv(4)
+    started = b""
+    with contextlib.suppress(OSError):
+        server.connect(os.environ.get(ADDRESS, ""))
+        socket.send_fds(server, [len(message).to_bytes(8, "big")], [0, 1, 2])
+        server.sendall(message)
+        started = server.recv(4)
+    if not started:
+        os.execv(sys.executable, [sys.executable, *sys.argv[1:]])  # noqa: S606
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: os.kill(int.from_bytes(started, "big"), number))
     server.settimeout(_SECONDS_BETWEEN_LOOKS)
