@@ -117,8 +117,9 @@ def _run(notebook: Path, executed: Path, parameters: Mapping[str, Any]) -> None:
             progress_bar=False,
             cwd=project_root(),
             stderr_file=sys.stderr,
-            # Errors only: a kernel on one machine need not warn that its connection is not encrypted.
-            extra_arguments=["--IPKernelApp.log_level=40"],
+            # Silent: a kernel on one machine need not warn that its connection is not encrypted, nor report as an error
+            # that it is interrupted when it is shut down. What a cell raises is told by papermill.
+            extra_arguments=["--IPKernelApp.log_level=50"],
         )
     except papermill.PapermillExecutionError as error:
         raise LaborLLMError(
