@@ -237,6 +237,9 @@ def linear_cross_entropy(hidden: torch.Tensor, weight: torch.Tensor, targets: to
         weight: of the output layer, [vocabulary, width].
         targets: int64 [tokens].
     """
+    if not torch.is_grad_enabled():
+        # The function below would take the gradient of a weight all the same, twice the work of the loss.
+        hidden, weight = hidden.detach(), weight.detach()
     device = hidden.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
     return _LinearCrossEntropy.apply(hidden, weight, targets, dtype)

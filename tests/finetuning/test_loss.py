@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import Lfm2Config, Lfm2ForCausalLM
 
 from labor_llm.careers.panel import CareerPanel
@@ -123,6 +124,17 @@ def test_extreme_logits_give_finite_losses() -> None:
     assert loss.item() == 2e4
     loss.backward()
     assert hidden.grad.flatten().tolist() == [1.0, -1.0]
+
+
+def test_a_validation_costs_one_product_and_a_step_three() -> None:
+    hidden, targets = torch.ones(5, 3), torch.arange(5)
+    weight = torch.ones(7, 3, requires_grad=True)
+    products = {}
+    for learns in (False, True):
+        with FlopCounterMode(display=False) as counted, torch.set_grad_enabled(learns):
+            linear_cross_entropy(hidden.requires_grad_(learns), weight, targets)
+        products[learns] = counted.get_total_flops() / (2 * 5 * 3 * 7)
+    assert products == {False: 1.0, True: 3.0}
 
 
 @pytest.mark.parametrize(
