@@ -103,6 +103,20 @@ def notebook_runs(profile: Profile) -> list[NotebookRun]:
     return runs
 
 
+def longest_way_first(runs: Iterable[NotebookRun]) -> list[NotebookRun]:
+    """Return runs in the order in which they are best begun: first those after which the most minutes are to follow.
+
+    A run comes before those that need what it makes, as the way from it is longer than theirs.
+    """
+    left: dict[str, float] = {}
+    needed: dict[Path, float] = {}  # by what is needed, the longest way that begins with a run that needs it
+    for run in reversed(ordered := list(runs)):
+        left[run.name] = run.minutes + max((needed.get(path, 0.0) for path in run.makes), default=0.0)
+        for path in run.needs:
+            needed[path] = max(needed.get(path, 0.0), left[run.name])
+    return sorted(ordered, key=lambda run: -left[run.name])
+
+
 def _run(profile: Profile, chapter: Chapter, scope: Scope, before: list[NotebookRun]) -> NotebookRun:
     """Return a run of a chapter on what it is about, with what the profile says of its parameters and time."""
     name = f"{chapter.notebook}-{scope.variant}" if scope.variant else chapter.notebook

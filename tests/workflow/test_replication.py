@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import nbformat.v4
 import pandas as pd
-import papermill
 import pytest
 import typer.main
 import yaml
 from filelock import FileLock
-from jupyter_client import AsyncKernelManager
-from jupyter_core.utils import run_sync
 
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import read_panel
@@ -31,7 +28,7 @@ from labor_llm.workflow.execution import execute_notebook, execute_unless_curren
 from labor_llm.workflow.profile import Profile, load_profile
 from labor_llm.workflow.reference import reference_pages
 from labor_llm.workflow.replication import replicate
-from labor_llm.workflow.runs import notebook_runs
+from labor_llm.workflow.runs import NotebookRun, longest_way_first, notebook_runs
 
 NOTEBOOKS = project_root() / "notebooks"
 
@@ -109,27 +106,8 @@ def small_profile(
     return load_profile(str(folder / "small.yaml"))
 
 
-@pytest.fixture
-def one_kernel(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """All notebooks in one kernel, emptied in between: most of what a small one takes are its imports."""
-    kernel, execute = AsyncKernelManager(kernel_name="python3"), papermill.execute_notebook
-
-    def execute_in_it(*arguments: Any, **options: Any) -> nbformat.NotebookNode:
-        if kernel.has_kernel:
-            client = kernel.blocking_client()
-            client.start_channels()
-            client.execute("%reset -f", reply=True)
-            client.stop_channels()
-        return execute(*arguments, km=kernel, **options)
-
-    monkeypatch.setattr(papermill, "execute_notebook", execute_in_it)
-    yield
-    run_sync(kernel.shutdown_kernel)(now=True)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(2400)
-@pytest.mark.usefixtures("one_kernel")
 def test_every_notebook_runs_and_the_book_builds(small_profile: Profile, tmp_path: Path) -> None:
     results = open_results(small_profile.results)
     for run in notebook_runs(small_profile):
@@ -209,14 +187,29 @@ def test_a_second_run_of_one_profile_is_told_of_the_first(small_profile: Profile
         replicate(held, "demo", cores=1, dry_run=True)
 
 
-def test_runs_come_after_what_they_need(small_profile: Profile) -> None:
+@pytest.mark.parametrize("order", [list, longest_way_first])
+def test_runs_come_after_what_they_need(
+    small_profile: Profile, order: Callable[..., list[NotebookRun]]
+) -> None:
     results = open_results(small_profile.results)
     made: set[Path] = set()
-    for run in notebook_runs(small_profile):
-        # Beside files that a user holds, and the benchmarks that the repository does.
+    for run in order(notebook_runs(small_profile)):
+        # Files that a user holds, and the benchmarks that the repository does.
         own_files = {path for path in run.needs if path.suffix == ".csv" or "benchmarks" in path.parts}
         assert set(run.needs) - own_files <= made, run.name
         made |= {*run.makes, results.notebooks / f"{run.name}.ipynb"}
+
+
+def test_the_run_that_most_minutes_follow_begins() -> None:
+    """Of a (1 minute) before b (3), and c (2) before d (1) and e (5), c begins: seven minutes to the end."""
+    x, y = Path("x"), Path("y")
+    runs = [
+        NotebookRun(name, name, {}, needs, makes, minutes)
+        for name, minutes, needs, makes in [
+            ("a", 1.0, [], [x]), ("b", 3.0, [x], []), ("c", 2.0, [], [y]), ("d", 1.0, [y], []), ("e", 5.0, [y], []),
+        ]
+    ]  # fmt: skip
+    assert [run.name for run in longest_way_first(runs)] == ["c", "e", "a", "b", "d"]
 
 
 def test_a_run_is_made_again_when_anything_that_it_reads_has_changed_but_not_when_it_was_touched(
