@@ -297,11 +297,6 @@ class Profile(Settings):
                     f"language_models.{name}: the text tells its valid mass, for which titles must be 'all' and "
                     "all_titles_workers not 0"
                 )
-            if 0 < workers < MINIMUM_PERSONS:
-                raise ValueError(
-                    f"language_models.{name}.all_titles_workers is {workers}; published numbers rest on "
-                    f"{MINIMUM_PERSONS} persons or more, so give at least that many, or -1 for all"
-                )
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
