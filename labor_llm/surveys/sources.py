@@ -239,10 +239,8 @@ def whole_numbers(text: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
 
     12.0 and 1e3, as other programs write, are whole. Where there is a cell that is not, the array is all `NO_VALUE`.
     """
-    # The quick way would read 0x1 as 1.
-    if not pc.any(pc.match_substring(text, "x", ignore_case=True)).as_py():
-        with contextlib.suppress(pa.ArrowInvalid):
-            return pc.cast(text, pa.int32()).fill_null(NO_VALUE).to_numpy(), np.zeros(len(text), bool)
+    if (codes := digits(text)) is not None:
+        return codes, np.zeros(len(text), bool)
     whole = pc.fill_null(pc.match_substring_regex(text, _WHOLE_NUMBER), True).to_numpy()
     if whole.all():
         numbers = pc.cast(pc.ascii_trim_whitespace(text), pa.float64()).fill_null(NO_VALUE).to_numpy()
@@ -250,3 +248,14 @@ def whole_numbers(text: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
         if whole.all():
             return numbers.astype(np.int32), ~whole
     return np.full(len(text), NO_VALUE, dtype=np.int32), ~whole
+
+
+def digits(text: pa.ChunkedArray | pa.StringArray) -> np.ndarray | None:
+    """Return text as int32, `NO_VALUE` where it is null; None if a cell holds anything but digits and a sign."""
+    # A cast would read 0x1 as 1, and the least number stands for no value.
+    if pc.any(pc.match_substring_regex(text, "[xX]|2147483648")).as_py():
+        return None
+    try:
+        return pc.cast(text, pa.int32()).fill_null(NO_VALUE).to_numpy()
+    except pa.ArrowInvalid:
+        return None

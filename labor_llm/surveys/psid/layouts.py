@@ -6,7 +6,6 @@ same in different words; `read_layout` understands each by its statement, whatev
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from labor_llm.errors import InputError
+from labor_llm.surveys.sources import digits
 from labor_llm.surveys.variables import NO_VALUE
 
 # The one that is taken first where a file has several layouts.
@@ -240,10 +240,8 @@ def _codes(block: np.ndarray, name: str, lines: int, layout: Layout, shown: Path
     text = pa.StringArray.from_buffers(len(cells), pa.py_buffer(starts), pa.py_buffer(cells))
     text = pc.ascii_trim(text, " ")
     text = pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
-    # A cast would read 0x1 as 1, and the least number stands for no value.
-    if not pc.any(pc.match_substring_regex(text, "[xX]|2147483648")).as_py():
-        with contextlib.suppress(pa.ArrowInvalid):
-            return pc.cast(text, pa.int32()).fill_null(NO_VALUE).to_numpy()
+    if (codes := digits(text)) is not None:
+        return codes
     row = next(row for row, cell in enumerate(text.to_pylist()) if not _is_code(cell))
     raise InputError(
         f"{shown}: line {lines + row + 1}, {name} (columns {first} to {last}): no whole number stands "
