@@ -25,17 +25,19 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
 from filelock import FileLock, Timeout
 
 from labor_llm.errors import BusyError, MismatchError, disk_space_named
 from labor_llm.store.artefacts import check_replaceable, sound, verify, writing
 from labor_llm.store.staleness import is_current
 
+if TYPE_CHECKING:
+    import numpy as np
+
 T = TypeVar("T")
-Arrays = Mapping[str, np.ndarray]
+Arrays = Mapping[str, "np.ndarray"]
 _LOCK, _IDENTITY, _RESULT_LOCK = ".lock", "identity.txt", "result.lock"
 
 
@@ -307,6 +309,9 @@ def collect_shards(
     Raises:
         ResourceError: if there is no space left.
     """
+    # Half a second, which who looks for a folder of results need not wait.
+    import numpy as np
+
     if folder is None:
         return [compute(start) for start in starts]
     with disk_space_named(folder):
