@@ -38,8 +38,9 @@ class NotebookRun:
     """One execution of a notebook.
 
     Attributes:
-        name: unique name, also of the executed notebook.
+        name: unique name.
         notebook: name of the notebook.
+        executed: where the executed notebook goes.
         parameters: what it is run with.
         needs: files that other runs make and this one reads.
         makes: files that it makes, apart from the executed notebook.
@@ -49,6 +50,7 @@ class NotebookRun:
 
     name: str
     notebook: str
+    executed: Path
     parameters: dict[str, Any]
     needs: list[Path] = field(default_factory=list)
     makes: list[Path] = field(default_factory=list)
@@ -111,7 +113,7 @@ def longest_way_first(runs: Iterable[NotebookRun]) -> list[NotebookRun]:
     left: dict[str, float] = {}
     needed: dict[Path, float] = {}  # by what is needed, the longest way that begins with a run that needs it
     for run in reversed(ordered := list(runs)):
-        left[run.name] = run.minutes + max((needed.get(path, 0.0) for path in run.makes), default=0.0)
+        left[run.name] = run.minutes + max(needed.get(path, 0.0) for path in (run.executed, *run.makes))
         for path in run.needs:
             needed[path] = max(needed.get(path, 0.0), left[run.name])
     return sorted(ordered, key=lambda run: -left[run.name])
@@ -133,6 +135,7 @@ def _run(profile: Profile, chapter: Chapter, scope: Scope, before: list[Notebook
     run = NotebookRun(
         name=name,
         notebook=chapter.notebook,
+        executed=open_results(profile.results).notebooks / f"{name}.ipynb",
         parameters={**parameters, **given},
         needs=_needs(profile, chapter, scope, before),
         makes=[*_manifests(scope, chapter.makes), *_exhibits(profile, chapter, scope.variant)],
@@ -152,7 +155,7 @@ def _needs(profile: Profile, chapter: Chapter, scope: Scope, before: list[Notebo
     if _MEASURED in chapter.reads:
         needs += sorted(project_root().glob("benchmarks/measured/*/manifest.json"))
     if _NOTEBOOKS in chapter.reads:
-        needs += [open_results(profile.results).notebooks / f"{run.name}.ipynb" for run in before]
+        needs += [run.executed for run in before]
     return list(dict.fromkeys(needs))
 
 

@@ -111,9 +111,8 @@ def small_profile(
 def test_every_notebook_runs_and_the_book_builds(small_profile: Profile, tmp_path: Path) -> None:
     results = open_results(small_profile.results)
     for run in notebook_runs(small_profile):
-        executed = results.notebooks / f"{run.name}.ipynb"
-        execute_notebook(NOTEBOOKS / f"{run.notebook}.ipynb", executed, run.parameters)
-        assert all(path.is_file() for path in [*run.makes, executed])
+        execute_notebook(NOTEBOOKS / f"{run.notebook}.ipynb", run.executed, run.parameters)
+        assert all(path.is_file() for path in [*run.makes, run.executed])
     predictions = read_all_predictions(results, ["own"], ["tiny", "tiny-fine-tuned", "multinomial-logit"])
     off_the_shelf, fine_tuned, logit = (prediction.table["log_prob"].mean() for prediction in predictions)
     assert off_the_shelf < fine_tuned < logit + 3
@@ -191,20 +190,19 @@ def test_a_second_run_of_one_profile_is_told_of_the_first(small_profile: Profile
 def test_runs_come_after_what_they_need(
     small_profile: Profile, order: Callable[..., list[NotebookRun]]
 ) -> None:
-    results = open_results(small_profile.results)
     made: set[Path] = set()
     for run in order(notebook_runs(small_profile)):
         # Files that a user holds, and the benchmarks that the repository does.
         own_files = {path for path in run.needs if path.suffix == ".csv" or "benchmarks" in path.parts}
         assert set(run.needs) - own_files <= made, run.name
-        made |= {*run.makes, results.notebooks / f"{run.name}.ipynb"}
+        made |= {*run.makes, run.executed}
 
 
 def test_the_run_that_most_minutes_follow_begins() -> None:
     """Of a (1 minute) before b (3), and c (2) before d (1) and e (5), c begins: seven minutes to the end."""
     x, y = Path("x"), Path("y")
     runs = [
-        NotebookRun(name, name, {}, needs, makes, minutes)
+        NotebookRun(name, name, Path(f"{name}.ipynb"), {}, needs, makes, minutes)
         for name, minutes, needs, makes in [
             ("a", 1.0, [], [x]), ("b", 3.0, [x], []), ("c", 2.0, [], [y]), ("d", 1.0, [y], []), ("e", 5.0, [y], []),
         ]
