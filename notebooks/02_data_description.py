@@ -13,6 +13,8 @@
 #     language: python
 #     name: python3
 #   labor_llm:
+#     makes:
+#     - numbers
 #     parameters: checked
 #     reads:
 #     - panels

@@ -82,9 +82,11 @@ def notebook(
 @app.command()
 def book(profile: ProfileOption = "demo", say: SayOption = "") -> None:
     """Build the book of a profile that has been run, into book/_build/html, warnings as errors."""
+    from labor_llm.store.artefacts import MANIFEST
     from labor_llm.store.results import open_results, project_root
     from labor_llm.workflow.book import build_book, stage_book
     from labor_llm.workflow.profile import load_profile
+    from labor_llm.workflow.records import book_identity, record_of, write_record
     from labor_llm.workflow.reference import reference_pages
     from labor_llm.workflow.runs import notebook_runs
 
@@ -93,9 +95,12 @@ def book(profile: ProfileOption = "demo", say: SayOption = "") -> None:
     chosen = load_profile(profile)
     results = open_results(chosen.results)
     required = [run.name for run in notebook_runs(chosen)]
+    identity = book_identity(results, chosen.name, required)
     pages = reference_pages(chosen, typer.main.get_command(app), about=__doc__.split("\n\n")[1])
     staged = stage_book(project_root() / "book", results, chosen.name, results.root / "book", required, pages)
-    typer.echo(f"{build_book(staged, project_root() / 'book' / '_build' / 'html')}: open it in a browser.")
+    first_page = build_book(staged, project_root() / "book" / "_build" / "html")
+    write_record(record_of(results.notebooks / "book"), identity, [first_page.with_name(MANIFEST)])
+    typer.echo(f"{first_page}: open it in a browser.")
 
 
 def _json_object(option: str, text: str) -> dict[str, Any]:

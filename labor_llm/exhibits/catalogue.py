@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from labor_llm.errors import InputError
 
+NUMBERS_ENDING = ".numbers.json"  # of the file with the numbers that a chapter gives to prose
 _ENDINGS = {"table": ("csv", "tex"), "figure": ("png", "pdf")}
 _VARIANT = re.compile(r"[a-z0-9]+(?:[-_.][a-z0-9]+)*")
 _LINE = r"^[^\n]*$"

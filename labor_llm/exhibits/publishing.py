@@ -19,7 +19,7 @@ import pandas as pd
 
 from labor_llm.disclosure import Persons, require_enough_persons
 from labor_llm.errors import ArtefactError, InputError
-from labor_llm.exhibits.catalogue import Exhibit, find_exhibit
+from labor_llm.exhibits.catalogue import NUMBERS_ENDING, Exhibit, find_exhibit
 from labor_llm.exhibits.formatting import (
     MISSING,
     DisplayFigure,
@@ -34,7 +34,6 @@ from labor_llm.exhibits.formatting import (
 from labor_llm.store.artefacts import atomic_path
 from labor_llm.store.results import Results, open_results
 
-NUMBERS_ENDING = ".numbers.json"
 _KEY = re.compile(r"[a-z][a-z0-9_]*")
 _NO_TIMESTAMPS = {
     "png": {"Software": None},
@@ -207,14 +206,14 @@ class Exhibits:
         )
 
 
-def read_numbers(exhibits: Path) -> dict[str, str]:
-    """Return every recorded number as text, by key, from all `*.numbers.json` of a folder.
+def read_numbers(exhibits: Iterable[Path]) -> dict[str, str]:
+    """Return every recorded number as text, by key, from those of some files that are `*.numbers.json`.
 
     Raises:
         ArtefactError: if a file is unreadable or two files hold the same key; names them.
     """
     found: dict[str, tuple[str, Path]] = {}
-    for path in sorted(Path(exhibits).glob(f"*{NUMBERS_ENDING}")):
+    for path in sorted(path for path in exhibits if path.name.endswith(NUMBERS_ENDING)):
         try:
             entries = {key: entry["text"] for key, entry in json.loads(path.read_text("utf-8")).items()}
         except (ValueError, KeyError, TypeError, AttributeError) as error:

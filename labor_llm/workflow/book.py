@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,12 @@ import nbformat
 import yaml
 
 from labor_llm.errors import ArtefactError, InputError
+from labor_llm.exhibits.catalogue import NUMBERS_ENDING
 from labor_llm.exhibits.formatting import escape_markdown
 from labor_llm.exhibits.publishing import read_numbers
 from labor_llm.store.artefacts import writing
 from labor_llm.store.results import Results
+from labor_llm.workflow.records import record_of, recorded_files
 
 _SUBSTITUTION = re.compile(r"\{\{\s*([A-Za-z_]\w*)")
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
@@ -47,7 +49,8 @@ def stage_book(
 
     In the staged notebooks code is folded (unless a cell is tagged `show-input`), the paths of the machine
     are taken out of the metadata, and a notebook that was run for several data sets or models says so in
-    its title. Every number recorded under `results.exhibits` becomes a substitution of the prose pages.
+    its title. Every number that one of them recorded becomes a substitution of the prose pages. Only what the record of
+    a run holds (`labor_llm.workflow.records`) gets into the book, and only as the run made it.
 
     Args:
         source: folder with `_config.yml`, `_toc.yml`, prose pages, style and references.
@@ -59,11 +62,12 @@ def stage_book(
         generated: text of further pages by file name, see `labor_llm.workflow.reference`.
 
     Raises:
-        ArtefactError: if a notebook is missing, has failed or was not run to its end, or prose asks for a
-            number that no notebook recorded; names the notebook and cell, or the page and number.
+        ArtefactError: if a notebook is missing, has failed or was not run to its end, it or an exhibit was changed
+            afterwards, or prose asks for a number that no notebook recorded; names the file, the cell or the number.
     """
     notebooks = _executed_notebooks(results.notebooks, required)
-    numbers = {key: escape_markdown(text) for key, text in read_numbers(results.exhibits).items()}
+    exhibits = _recorded_exhibits(results, notebooks)
+    numbers = {key: escape_markdown(text) for key, text in read_numbers(exhibits).items()}
     numbers["profile"] = escape_markdown(profile)
     pages = [path for path in sorted(Path(source).rglob("*")) if _is_source(path, Path(source))]
     for page in pages:
@@ -76,7 +80,7 @@ def stage_book(
         for name, text in (generated or {}).items():
             (aside / name).write_text(text, encoding="utf-8")
         _write_notebooks(notebooks, aside / "notebooks")
-        _copy_exhibits(results.exhibits, aside / "exhibits")
+        _copy_exhibits(exhibits, aside / "exhibits")
         _copy_mathjax(aside / "_vendor" / "mathjax")
     return Path(out)
 
@@ -220,10 +224,16 @@ def _add_to_title(notebook: nbformat.NotebookNode, variant: str) -> None:
             return
 
 
-def _copy_exhibits(folder: Path, target: Path) -> None:
+def _recorded_exhibits(results: Results, notebooks: Collection[str]) -> list[Path]:
+    records = [record_of(results.notebooks / f"{name}.ipynb") for name in sorted(notebooks)]
+    made = [path for record in records for path in recorded_files(record)]
+    return [path for path in made if path.parent == results.exhibits]
+
+
+def _copy_exhibits(files: Iterable[Path], target: Path) -> None:
     target.mkdir()
-    for path in sorted(Path(folder).glob("*")):
-        if path.suffix in {".csv", ".tex", ".png", ".pdf"}:
+    for path in files:
+        if not path.name.endswith(NUMBERS_ENDING):
             shutil.copyfile(path, target / path.name)
 
 

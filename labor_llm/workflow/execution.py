@@ -1,27 +1,17 @@
-"""Execute one notebook by papermill, unless it is current: into place only when every cell ran.
-
-A run is current if its parameters, the code that it rests on, what it reads, the threads of the numerical libraries
-and the versions of the libraries are those of the executed notebook, and all that it makes is there. Comments,
-docstrings and the clock do not matter (`labor_llm.store.staleness`).
-"""
+"""Execute one notebook by papermill, unless it is current: into place only when every cell ran."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from labor_llm.errors import InputError, LaborLLMError
-from labor_llm.store.artefacts import atomic_path, environment, sha256
+from labor_llm.store.artefacts import atomic_path
 from labor_llm.store.results import project_root
-from labor_llm.store.staleness import code_checksum
-
-_MADE_FROM = "made_from"
+from labor_llm.workflow.records import identity_of, is_current, record_of, write_record
 
 
 def execute_unless_current(
@@ -35,40 +25,26 @@ def execute_unless_current(
 
     Args:
         notebook: the notebook.
-        executed: where the executed notebook goes.
+        executed: where the executed notebook goes, with a record of the run beside it (`labor_llm.workflow.records`).
         parameters: as in `execute_notebook`.
         needs: files that it reads.
         makes: files that it makes.
+
+    Raises:
+        LaborLLMError: as `execute_notebook`, and if the run has not made all that it was to make.
     """
-    made_from = _identity(notebook, parameters, needs)
-    if all(path.exists() for path in makes) and _stored_identity(executed) == made_from:
-        # For Snakemake, which goes by the clock.
-        for path in (executed, *makes):
-            path.touch()
+    identity, record = identity_of(notebook, parameters, needs), record_of(executed)
+    if is_current(record, identity, makes):
         return False
-    execute_notebook(notebook, executed, parameters, made_from)
+    record.unlink(missing_ok=True)
+    execute_notebook(notebook, executed, parameters)
+    if missing := [path for path in makes if not path.is_file()]:
+        raise LaborLLMError(f"{notebook.name}: it ran to its end, but has not made {missing[0]}.")
+    write_record(record, identity, [executed, *makes])
     return True
 
 
-def _identity(notebook: Path, parameters: Mapping[str, Any], needs: Sequence[Path]) -> str:
-    # In their order, as the files of results outside of the checkout all have one name.
-    read = [sha256(path) if path.is_file() else "" for path in needs]
-    described = [dict(parameters), code_checksum(notebook), read, os.environ.get("OMP_NUM_THREADS")]
-    described.append(environment()["versions"])
-    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
-
-
-def _stored_identity(executed: Path) -> str | None:
-    try:
-        metadata = json.loads(executed.read_text(encoding="utf-8"))["metadata"]
-    except (OSError, ValueError, KeyError):
-        return None
-    return metadata.get("labor_llm", {}).get(_MADE_FROM)
-
-
-def execute_notebook(
-    notebook: Path, executed: Path, parameters: Mapping[str, Any], made_from: str | None = None
-) -> None:
+def execute_notebook(notebook: Path, executed: Path, parameters: Mapping[str, Any]) -> None:
     """Run a notebook with parameters and store it executed.
 
     Args:
@@ -77,7 +53,6 @@ def execute_notebook(
             `<name>.failed.ipynb`, with the message in `<name>.failed.txt`, and an earlier executed
             notebook stays.
         parameters: values for its `parameters` cell, checked before a kernel starts.
-        made_from: a checksum of all that the run rests on, stored in the executed notebook.
 
     Raises:
         InputError: if a parameter is unknown or ill-typed.
@@ -89,10 +64,6 @@ def execute_notebook(
     with atomic_path(executed) as aside:
         try:
             _run(notebook, aside, parameters)
-            if made_from:
-                content = json.loads(aside.read_text(encoding="utf-8"))
-                content["metadata"].setdefault("labor_llm", {})[_MADE_FROM] = made_from
-                aside.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         except InputError:
             raise
         except LaborLLMError as error:

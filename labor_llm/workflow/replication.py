@@ -48,9 +48,9 @@ def replicate(profile: Profile, source: str, cores: int, dry_run: bool = False) 
         # Our own lock goes with the processes that hold it; Snakemake's would outlive a kill. What a failed job has
         # stored is complete, and Snakemake must not take its manifest away.
         "--nolock", "--rerun-incomplete", "--keep-incomplete",
-        # What may have changed is asked of each run by its content (`labor_llm.workflow.execution`), which also says
-        # what it does; Snakemake's own account of it would be thirty lines a run.
-        "--rerun-triggers", "params", "input", "mtime",
+        # What has changed is told by content (`labor_llm.workflow.records`), never by the clock. Each run says what it
+        # does; Snakemake's own account of it would be thirty lines a run.
+        "--rerun-triggers", "input",
         "--quiet", *(["host", "reason", "--dry-run"] if dry_run else ["all"]),
     ]  # fmt: skip
     environment = {

@@ -4,8 +4,8 @@ What a chapter takes of a profile stands in the head of its notebook (`labor_llm
 
     labor_llm:
       run: each data set                  # how often it is run, one of `SCOPES`
-      reads: [panel, baselines]           # what must be made before, of `_made`
-      makes: [predictions]                # what it makes beside its exhibits
+      reads: [panel, baselines]           # what must be made before
+      makes: [predictions]                # artefacts that it makes, and `numbers` if it records some for prose
       values: {models: models_by_group}   # parameters that take another value than that of their own name
 
 A parameter takes the value of its name in `values.py`, or else the notebook's default. The list of runs is a function
@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from labor_llm.errors import InputError
-from labor_llm.exhibits.catalogue import read_catalogue
+from labor_llm.exhibits.catalogue import NUMBERS_ENDING, read_catalogue
+from labor_llm.store.artefacts import MANIFEST
 from labor_llm.store.results import open_results, project_root
 from labor_llm.workflow.parameters import declared_parameters
 from labor_llm.workflow.profile import Profile
@@ -31,6 +32,7 @@ from labor_llm.workflow.values import SCOPES, Scope
 _DEFAULT_MINUTES = 0.3
 # In place of a key of `values.py`: what a chapter waits for that does not depend on a profile.
 _MEASURED, _NOTEBOOKS, _EVERYTHING = "benchmarks", "notebooks", "everything"
+_NUMBERS = "numbers"  # made by a chapter that records some
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ def _run(profile: Profile, chapter: Chapter, scope: Scope, before: list[Notebook
         executed=open_results(profile.results).notebooks / f"{name}.ipynb",
         parameters={**parameters, **given},
         needs=_needs(profile, chapter, scope, before),
-        makes=[*_manifests(scope, chapter.makes), *_exhibits(profile, chapter, scope.variant)],
+        makes=[*_manifests(scope, chapter.makes), *_exhibits(profile, chapter, name, scope.variant)],
         minutes=profile.minutes.get(name, profile.minutes.get(chapter.notebook, _DEFAULT_MINUTES)),
         overridden=bool(given.keys() & parameters.keys()),
     )
@@ -151,9 +153,9 @@ def _needs(profile: Profile, chapter: Chapter, scope: Scope, before: list[Notebo
     if "files" in chapter.reads:
         needs += [project_root() / path for path in scope.files]
     if _EVERYTHING in chapter.reads:
-        needs += [path for path in _made_by(before) if path.name == "manifest.json"]
+        needs += [path for path in _made_by(before) if path.name == MANIFEST]
     if _MEASURED in chapter.reads:
-        needs += sorted(project_root().glob("benchmarks/measured/*/manifest.json"))
+        needs += sorted(project_root().glob(f"benchmarks/measured/*/{MANIFEST}"))
     if _NOTEBOOKS in chapter.reads:
         needs += [run.executed for run in before]
     return list(dict.fromkeys(needs))
@@ -161,13 +163,14 @@ def _needs(profile: Profile, chapter: Chapter, scope: Scope, before: list[Notebo
 
 def _manifests(scope: Scope, keys: Iterable[str]) -> list[Path]:
     """Return the manifests of artefacts, which are there when the artefacts are."""
-    return [folder / "manifest.json" for key in keys for folder in scope.artefacts.get(key, ())]
+    return [folder / MANIFEST for key in keys for folder in scope.artefacts.get(key, ())]
 
 
-def _exhibits(profile: Profile, chapter: Chapter, variant: str) -> list[Path]:
+def _exhibits(profile: Profile, chapter: Chapter, run: str, variant: str) -> list[Path]:
     folder = open_results(profile.results).exhibits
+    numbers = [folder / f"{run}{NUMBERS_ENDING}"] if _NUMBERS in chapter.makes else []
     shown = [exhibit for exhibit in read_catalogue().values() if exhibit.notebook == chapter.notebook]
-    return [
+    return numbers + [
         folder / f"{exhibit.label(variant if exhibit.variants else '')}.{ending}"
         for exhibit in shown
         for ending in exhibit.endings

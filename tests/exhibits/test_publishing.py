@@ -176,10 +176,10 @@ def test_numbers_for_prose_keep_full_precision_and_are_read_back_as_text(tmp_pat
         "perplexity": {"value": 15.38249, "text": "15.38"},
         "workers": {"value": 4360, "text": "4,360"},
     }
-    assert read_numbers(folder) == {"perplexity": "15.38", "workers": "4,360", "label": "SmolLM2"}
+    assert read_numbers(folder.iterdir()) == {"perplexity": "15.38", "workers": "4,360", "label": "SmolLM2"}
     show.record("09_c", {"workers": 1}, persons="none")
     with pytest.raises(ArtefactError, match=r"09_c.*'workers'.*07_a"):
-        read_numbers(folder)
+        read_numbers(folder.iterdir())
 
 
 @pytest.mark.parametrize("numbers", [{"a": float("nan")}, {"a": None}, {"Bad-Key": 1}, {"a": float("inf")}])

@@ -64,7 +64,7 @@ def test_a_probability_of_zero_is_told_and_recorded(tmp_path: Path) -> None:
         assert got[key] == "not defined"
     results = Results(tmp_path)
     Exhibits(results).record("07", got, persons=20, decimals=2)
-    assert read_numbers(results.exhibits)["fine_tuned_perplexity"] == "\u221e"
+    assert read_numbers(results.exhibits.iterdir())["fine_tuned_perplexity"] == "\u221e"
     assert "a standard error of not defined" in report.comparison_sentence(got).words
 
 

@@ -20,6 +20,7 @@ from labor_llm.surveys.conversion import SURVEYS
 from labor_llm.surveys.nls.codebooks import read_column_map
 from labor_llm.surveys.rules import STEPS, RecordOptions
 from labor_llm.workflow.book import build_book, check_executed, stage_book
+from labor_llm.workflow.records import record_of, write_record
 
 BOOK = Path(__file__).parents[2] / "book"
 LANGUAGE = {"name": "python", "pygments_lexer": "ipython3"}
@@ -36,9 +37,12 @@ def executed(display=None, title="# A title", **metadata):
     )
 
 
-def write(results, name, notebook):
+def write(results, name, notebook, exhibits):
+    """Store an executed notebook with the record of its run."""
     results.notebooks.mkdir(parents=True, exist_ok=True)
-    nbformat.write(notebook, results.notebooks / f"{name}.ipynb")
+    path = results.notebooks / f"{name}.ipynb"
+    nbformat.write(notebook, path)
+    write_record(record_of(path), "identity", [path, *results.exhibits.glob(exhibits)])
 
 
 @pytest.fixture
@@ -48,7 +52,8 @@ def results(tmp_path):
     frame = pd.DataFrame({"Model": ["A | B_1 <b>"], "Perplexity": [8.5]})
     show = Exhibits(run, words={"draws": 100, "refits": "none"})
     table = show(DisplayTable("tab-main-comparison", frame, 20))
-    write(run, "07_main_comparison", executed(table))
+    show.record("07_main_comparison", {"best": 8.5, "name": "a_b|c"}, persons=20)
+    write(run, "07_main_comparison", executed(table), "*main*")
     for model in ("one", "two"):
         of_model = Exhibits(run, "", f"d-{model}", {"dataset": "d", "model": model})
         figure = of_model(learning_curve(CURVE, persons=20))
@@ -57,8 +62,8 @@ def results(tmp_path):
             run,
             f"04_fine_tuning-d-{model}",
             executed(figure, parameters=parameters, input_path="/secret/place"),
+            f"*{model}*",
         )
-    show.record("07_main_comparison", {"best": 8.5, "name": "a_b|c"}, persons=20)
     return run
 
 
@@ -155,6 +160,24 @@ def test_staging_names_what_is_missing_and_leaves_the_old_stage(results, source,
     with pytest.raises(ArtefactError, match=r"index.md.*'nobody_knows'"):
         stage_book(source, results, "demo", out, required=["07_main_comparison"])
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["tab-main-comparison.csv", "07_main_comparison.numbers.json", "07_main_comparison.ipynb"]
+)
+def test_a_number_that_was_altered_does_not_get_into_the_book(results, source, tmp_path, name):
+    [path] = results.root.rglob(name)
+    path.write_text(path.read_text(encoding="utf-8").replace("8.5", "7.5"), encoding="utf-8")
+    with pytest.raises(ArtefactError, match=rf"{name}: it was changed.*labor-llm replicate"):
+        stage_book(source, results, "demo", tmp_path / "staged")
+
+
+def test_what_no_run_has_made_does_not_get_into_the_book(results, source, tmp_path):
+    (results.exhibits / "tab-foreign.csv").write_text("1")
+    (results.exhibits / "99_foreign.numbers.json").write_text('{"foreign": {"text": "1"}}')
+    staged = stage_book(source, results, "demo", tmp_path / "staged")
+    assert "tab-foreign.csv" not in {path.name for path in staged.rglob("*")}
+    assert "foreign" not in (staged / "_config.yml").read_text(encoding="utf-8")
 
 
 def test_every_number_of_the_prose_pages_is_one_that_the_notebooks_are_asked_for():

@@ -1,0 +1,121 @@
+"""What each run was made from and has made: a record beside its executed notebook, by content and never by the clock.
+
+A record, `NAME.record.json`, holds a checksum of all that the run rests on (`identity_of`) and the checksums of its
+executed notebook, its exhibits, its numbers and the manifests of its artefacts. A run is current if its record says so
+of what is there now; only what a record holds gets into the book.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from labor_llm.errors import ArtefactError
+from labor_llm.store.artefacts import MANIFEST, atomic_path, environment, sha256, sound
+from labor_llm.store.results import Results, project_root
+from labor_llm.store.staleness import PACKAGE, code_checksum
+
+_REMEDY = "Run `labor-llm replicate` to make it again."
+
+
+def record_of(executed: Path) -> Path:
+    """Return where the record of an executed notebook lies."""
+    return executed.with_suffix(".record.json")
+
+
+def identity_of(program: Path, parameters: Mapping[str, Any], needs: Sequence[Path]) -> str:
+    """Return the sha256 of all that a run rests on; comments, docstrings and the clock do not matter.
+
+    That is its parameters, its code and that of the modules it imports, the files that it reads, the threads of the
+    numerical libraries and the versions of the libraries.
+
+    Args:
+        program: the notebook or module that runs.
+        parameters: what it is run with.
+        needs: files that it reads.
+    """
+    # In their order, as the files of results outside of the checkout all have one name.
+    read = [sha256(path) if path.is_file() else "" for path in needs]
+    described = [dict(parameters), code_checksum(program), read, os.environ.get("OMP_NUM_THREADS")]
+    return _checksum([*described, environment()["versions"]])
+
+
+def book_identity(results: Results, profile: str, notebooks: Iterable[str]) -> str:
+    """Return the sha256 of all that a book rests on: what its notebooks made, its pages and the code.
+
+    All modules count, as a page tells each by its docstring.
+    """
+    records = [record_of(results.notebooks / f"{name}.ipynb") for name in sorted(notebooks)]
+    pages = [path for path in sorted((project_root() / "book").rglob("*")) if "_build" not in path.parts]
+    modules = sorted(PACKAGE.rglob("*.py"))
+    return identity_of(PACKAGE / "workflow" / "book.py", {"profile": profile}, [*records, *pages, *modules])
+
+
+def write_record(record: Path, identity: str, made: Iterable[Path]) -> None:
+    """Write down what a finished run rests on and has made.
+
+    Args:
+        record: the file.
+        identity: as `identity_of` has it, from before the run.
+        made: files that the run has made.
+    """
+    # Relative, so that a folder of results can be moved.
+    files = {os.path.relpath(path, record.parent): sha256(path) for path in made}
+    said = {"identity": identity, "files": files}
+    with atomic_path(record) as aside:
+        aside.write_text(json.dumps(said | {"seal": _checksum(said)}, indent=1) + "\n", encoding="utf-8")
+
+
+def is_current(record: Path, identity: str, makes: Iterable[Path] = ()) -> bool:
+    """Tell whether all that a run made is there, unaltered, and rests on the same as it would now.
+
+    Args:
+        record: the record of the run.
+        identity: what the run would rest on now.
+        makes: files that it is to make; of an artefact its manifest, for which every file of the artefact is checked.
+    """
+    try:
+        files = recorded_files(record)
+    except ArtefactError:
+        return False
+    artefacts = [path.parent for path in files if path.name == MANIFEST]
+    expected = {path.resolve() for path in makes} <= {path.resolve() for path in files}
+    return _read(record)["identity"] == identity and expected and all(map(sound, artefacts))
+
+
+def recorded_files(record: Path) -> list[Path]:
+    """Return the files that a run has made, each checked against the checksum of its record.
+
+    Raises:
+        ArtefactError: if the record or a file is missing or was altered; names the file.
+    """
+    said = _read(record)["files"].items()
+    files = {Path(os.path.normpath(record.parent / name)): checksum for name, checksum in said}
+    for path, checksum in files.items():
+        if not path.is_file():
+            raise ArtefactError(f"{path}: made by a run, but not there any more. {_REMEDY}")
+        if sha256(path) != checksum:
+            raise ArtefactError(f"{path}: it was changed after a run had made it. {_REMEDY}")
+    return list(files)
+
+
+def _read(record: Path) -> dict[str, Any]:
+    try:
+        said = json.loads(record.read_text(encoding="utf-8"))
+        seal = said.pop("seal")
+    except FileNotFoundError:
+        message = f"{record}: not there, so nobody knows what a run has made. {_REMEDY}"
+        raise ArtefactError(message) from None
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise ArtefactError(f"{record}: not readable as a record of a run ({error}). {_REMEDY}") from error
+    if seal != _checksum(said):
+        raise ArtefactError(f"{record}: it was changed after it was written. {_REMEDY}")
+    return said
+
+
+def _checksum(said: object) -> str:
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
