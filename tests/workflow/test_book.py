@@ -12,6 +12,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from labor_llm.careers import occupations
 from labor_llm.crosswalks.mapping import patch_table
 from labor_llm.errors import ArtefactError
+from labor_llm.exhibits.catalogue import read_catalogue
 from labor_llm.exhibits.figures import learning_curve
 from labor_llm.exhibits.formatting import DisplayTable
 from labor_llm.exhibits.publishing import Exhibits
@@ -20,6 +21,7 @@ from labor_llm.surveys.conversion import SURVEYS
 from labor_llm.surveys.nls.codebooks import read_column_map
 from labor_llm.surveys.rules import STEPS, RecordOptions
 from labor_llm.workflow.book import build_book, check_executed, stage_book
+from labor_llm.workflow.profile import Profile
 from labor_llm.workflow.records import record_of, write_record
 
 BOOK = Path(__file__).parents[2] / "book"
@@ -191,6 +193,14 @@ def test_every_number_of_the_prose_pages_is_one_that_the_notebooks_are_asked_for
         "off_the_shelf_label", "off_the_shelf_perplexity", "off_the_shelf_test_se", "off_the_shelf_valid_mass",
         "profile", "survey_years",
     }  # fmt: skip
+
+
+def test_pages_refer_only_to_exhibits_of_chapters_that_no_profile_leaves_out():
+    pages = "".join(path.read_text(encoding="utf-8") for path in BOOK.glob("*.md"))
+    [optional] = get_args(get_type_hints(Profile)["leave_out"])
+    shown_in = {read_catalogue()[name].notebook for name in re.findall(r"\{numref\}`([^`]+)`", pages)}
+    assert shown_in
+    assert not shown_in & set(get_args(optional))
 
 
 def section(heading):
