@@ -23,7 +23,7 @@ from labor_llm.careers.predictions import Predictions, from_matrix
 from labor_llm.errors import InputError, MismatchError
 
 if TYPE_CHECKING:
-    from sklearn.compose import ColumnTransformer
+    from sklearn.pipeline import Pipeline
 
 # The level of `previous` and `before_previous` where there is none; no occupation code is empty.
 NONE = ""
@@ -163,13 +163,30 @@ def record_features(panel: CareerPanel) -> pd.DataFrame:
     return features
 
 
-def design(
-    indicators: Sequence[list[str]], numbers: list[str], weights: Sequence[float]
-) -> ColumnTransformer:
+class LastKnownYear:
+    """Counts a calendar year that training lacks as the last one before it, or else as the first.
+
+    CAREER and its econometric baselines so carry the last year's weights on (keyonvafa/career-code,
+    `evaluate_survey_data_forecast.py`); without it a year to come would have no effect at all.
+    """
+
+    def fit(self, features: pd.DataFrame, _: object = None) -> Self:
+        """Note the years of `record_features` of the training workers."""
+        self._years = np.unique(features["calendar_year"].astype(int))
+        return self
+
+    def transform(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Return features in which every year is one that training knows."""
+        before = np.searchsorted(self._years, features["calendar_year"].astype(int), side="right") - 1
+        return features.assign(calendar_year=self._years[np.maximum(before, 0)].astype(str).astype(object))
+
+
+def design(indicators: Sequence[list[str]], numbers: list[str], weights: Sequence[float]) -> Pipeline:
     """Return the transformer of `record_features` into a sparse design matrix.
 
     Args:
-        indicators: groups of columns that become one indicator a level, all zero for a level that training lacks.
+        indicators: groups of columns that become one indicator a level, all zero for a level that training lacks, but
+            for a year (`LastKnownYear`).
         numbers: columns that are standardised, missing ones set to the mean.
         weights: a factor of each group, the last one of the numbers too: under an L2 penalty, a column multiplied by m
             is penalised 1/m^2 as much.
@@ -183,4 +200,5 @@ def design(
     standardised = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler())
     steps = [(group[0], one_hot, group) for group in indicators] + [("numbers", standardised, numbers)]
     factors = dict(zip((name for name, *_ in steps), (*weights, weights[-1]), strict=True))
-    return ColumnTransformer(steps, sparse_threshold=1.0, transformer_weights=factors)
+    columns = ColumnTransformer(steps, sparse_threshold=1.0, transformer_weights=factors)
+    return make_pipeline(LastKnownYear(), columns)
