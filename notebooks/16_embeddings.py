@@ -22,6 +22,7 @@
 #     values:
 #       compared: models_beside_embeddings
 #       dtype: default
+#       model: base_model
 # ---
 
 # %% [markdown]

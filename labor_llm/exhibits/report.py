@@ -141,7 +141,18 @@ def compare_with_paper(reproduced: pd.DataFrame) -> pd.DataFrame:
         reproduced) and `verdict`.
     """
     ours = reproduced.rename(columns={name: f"our_{name}" for name in ("dataset", "model", "value")})
-    joined = read_published().merge(ours, on=["quantity", "metric"], how="left")
+    published = read_published()
+    joined = published.merge(ours, on=["quantity", "metric"], how="left")
+    # A value of a model that the paper has too stands beside that one alone.
+    known = published.groupby("quantity")["model"].agg(
+        lambda models: {_model_name(model) for model in models}
+    )
+    for_another = [
+        _model_name(our) in known[quantity] and _model_name(our) != _model_name(model)
+        for quantity, model, our in joined[["quantity", "model", "our_model"]].fillna("").to_numpy()
+    ]
+    joined.loc[for_another, ["our_dataset", "our_model", "our_value"]] = None
+    joined = joined.drop_duplicates()
     names = ["our_dataset", "our_model"]
     joined[names] = joined[names].astype(object).fillna("")
     joined["verdict"] = [_verdict(*row) for row in joined[["dataset", "model", *names]].to_numpy()]
@@ -155,9 +166,14 @@ def _verdict(dataset: str, model: str, our_dataset: str, our_model: str) -> str:
     reasons = []
     if dataset == _UNKNOWN or dataset.casefold() != our_dataset.casefold():
         reasons.append("survey not stated" if dataset == _UNKNOWN else "other survey")
-    if model == _UNKNOWN or model not in (_NO_MODEL, our_model):
+    if model == _UNKNOWN or _model_name(model) not in (_NO_MODEL, _model_name(our_model)):
         reasons.append("model not stated" if model == _UNKNOWN else "other base model")
     return f"not comparable: {', '.join(reasons)}" if reasons else "comparable"
+
+
+def _model_name(name: str) -> str:
+    """Return a model's name as the paper and the hub both have it: Llama-2-7B is meta-llama/Llama-2-7b-hf."""
+    return Path(name).name.casefold().removesuffix("-hf")
 
 
 def published_values(

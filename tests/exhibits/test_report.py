@@ -106,7 +106,7 @@ def test_the_published_values_are_these_and_no_others() -> None:
 
 def test_a_value_is_comparable_only_with_the_same_survey_and_base_model() -> None:
     ours = [
-        ("fine_tuned", "psid81", "Llama-2-7B", "perplexity", 8.2),
+        ("fine_tuned", "psid81", "Llama-2-7b-hf", "perplexity", 8.2),
         ("career", "wage_panel", "CAREER", "perplexity", 12.0),
         ("off_the_shelf", "wage_panel", "SmolLM2", "perplexity", 5e6),
         ("predicting_unemployment", "PSID81", "Llama-2-7B", "AUC-ROC", 0.75),
@@ -117,7 +117,8 @@ def test_a_value_is_comparable_only_with_the_same_survey_and_base_model() -> Non
         ("career", "CAREER"): "not comparable: other survey",
         ("off_the_shelf", "Llama-2-7B"): "not comparable: other survey, other base model",
         ("fine_tuned_numeric_titles", "Llama-2-7B"): "not set beside ours here",
-        ("fine_tuned", "Llama-2-13B"): "not comparable: other base model",
+        # That of another size of ours is not ours.
+        ("fine_tuned", "Llama-2-13B"): "not set beside ours here",
         ("fine_tuned_pooled", "Llama-2-7B"): "not set beside ours here",
         ("predicting_unemployment", "not stated"): "not comparable: survey not stated, model not stated",
     }
