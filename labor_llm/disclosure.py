@@ -1,7 +1,9 @@
 """The disclosure gate: nothing is published that rests on fewer than eleven persons.
 
 Survey agencies release such data on the condition that no cell can be traced to a person. Every
-function that writes an exhibit asks how many persons stand behind it and calls this gate first.
+function that writes an exhibit asks how many persons stand behind it and calls this gate first. A least or largest
+value, a quantile and the difference of two counts rest on the persons beyond it alone; what is shown of these is made
+here too.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 MINIMUM_PERSONS = 11
 POOLED = "other groups pooled"
+FEW = f"< {MINIMUM_PERSONS}"
 
 # The number of persons behind an exhibit, or behind each of its rows.
 Persons: TypeAlias = "int | pd.Series | Literal['none']"
@@ -72,3 +75,45 @@ def pool_small_groups(persons: pd.Series) -> dict[str, str]:
     ):
         pooled += 1
     return {str(name): POOLED if rank < pooled else str(name) for rank, name in enumerate(ascending.index)}
+
+
+def supported_range(values: pd.Series, persons: pd.Series) -> tuple[int, int]:
+    """Return the range of whole numbers, such as years, without what fewer than `MINIMUM_PERSONS` have beyond it.
+
+    So many persons have the least one shown or a smaller one, and so many the largest or a larger one; both are the
+    median where persons are too few for two ends. `persons` says whose each value is.
+
+    Raises:
+        InputError: if there are fewer persons.
+    """
+    by_person = values.groupby(persons.to_numpy())
+    least, most = by_person.min().sort_values(), by_person.max().sort_values()
+    if len(least) < MINIMUM_PERSONS:
+        raise InputError(f"a range of values: fewer than {MINIMUM_PERSONS} persons stand behind it.")
+    low, high = int(least.iloc[MINIMUM_PERSONS - 1]), int(most.iloc[-MINIMUM_PERSONS])
+    return (low, high) if low <= high else (int(values.median()),) * 2
+
+
+def supported_quantile(values: pd.Series, persons: pd.Series, level: float) -> float:
+    """Return a quantile; NaN where fewer than `MINIMUM_PERSONS` have a value up to it, or from it on."""
+    quantile = float(values.quantile(level))
+    beyond = min(persons[side.to_numpy()].nunique() for side in (values <= quantile, values >= quantile))
+    return quantile if beyond >= MINIMUM_PERSONS else float("nan")
+
+
+def nested_counts(counts: list[int | None]) -> list[int | str]:
+    """Return counts, each a part of the one before (None if too few), so that no two tell of a few by subtraction.
+
+    Those that are 1 to 10 above the next one shown are worded, from the last back to the first.
+    """
+    shown: list[int | str] = []
+    following = None
+    for count in reversed(counts):
+        if count is None:
+            shown.append(FEW)
+        elif following is not None and 0 < count - following < MINIMUM_PERSONS:
+            shown.append(f"{following:,} + {FEW}")
+        else:
+            shown.append(count)
+            following = count
+    return shown[::-1]

@@ -10,16 +10,33 @@ Every field has its type, default, range and, as the text below it, its document
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from labor_llm.errors import InputError
+from labor_llm.plain_text import path_problem, text_problem
+
+
+def _checked(problem: Callable[[str], str | None], may_be_empty: bool) -> AfterValidator:
+    def check(value: str) -> str:
+        if (found := problem(value)) and (value or not may_be_empty):
+            raise ValueError(f"{_short(value)} {found}")
+        return value
+
+    return AfterValidator(check)
+
 
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$", max_length=60)]
 """A short name, of a data set or model, that files and folders can bear."""
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Text = Annotated[str, _checked(text_problem, may_be_empty=False)]
+"""One line for people to read."""
+TextOrNone = Annotated[str, _checked(text_problem, may_be_empty=True)]
+PathText = Annotated[str, _checked(path_problem, may_be_empty=False)]
+"""A file or folder."""
+PathTextOrNone = Annotated[str, _checked(path_problem, may_be_empty=True)]
 
 
 class SettingError(InputError):
@@ -42,7 +59,9 @@ class Settings(BaseModel):
         SettingError: naming the first field that does not fit, and what is allowed there.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -63,7 +82,8 @@ class BootstrapSettings(Settings):
 def _problem(group: type[Settings], error: ValidationError) -> SettingError:
     """Return the first problem of a group: the field, what was found, what is allowed."""
     first = error.errors()[0]
-    field, cause = ".".join(map(str, first["loc"])), first.get("ctx", {}).get("error")
+    place = [str(part) for part in first["loc"] if part != "[key]"]
+    field, cause = ".".join(place), first.get("ctx", {}).get("error")
     if isinstance(cause, SettingError):
         return SettingError(".".join(part for part in (field, cause.field) if part), cause.rule)
     if first["type"] == "extra_forbidden":
@@ -74,6 +94,13 @@ def _problem(group: type[Settings], error: ValidationError) -> SettingError:
         return SettingError(field, "is missing")
     if cause is not None:
         return SettingError(field, str(cause).rstrip("."))
-    found = repr(first["input"])
-    rule = first["msg"].removeprefix("Input ").rstrip(".")
-    return SettingError(field, f"{found if len(found) <= 80 else found[:77] + '...'} {rule}")
+    if first["type"] == "string_pattern_mismatch":
+        rule = "must be lower-case letters and digits, joined by single - or _"
+        return SettingError(field, f"{_short(first['input'])} {rule}")
+    return SettingError(field, f"{_short(first['input'])} {first['msg'].removeprefix('Input ').rstrip('.')}")
+
+
+def _short(value: object) -> str:
+    """Return what was found, in one line of which no sign is invisible."""
+    found = ascii(value) if not str(value).isprintable() else repr(value)
+    return found if len(found) <= 80 else found[:77] + "..."

@@ -55,6 +55,14 @@ def fork_server_address() -> Iterator[str]:
         yield added[ADDRESS]
 
 
+@pytest.fixture(scope="session")
+def hostile() -> str:
+    """Printable text in which every character means something to HTML, Markdown, LaTeX, YAML, a shell or Snakemake."""
+    return (
+        "=1+1 <script>alert(1)</script> {careers} $x$ %_&#~^\\ {{y}} \"' | ` [a](b) **c** `{d}`e` @f: -- #1"
+    )
+
+
 # "Physicians" begins "Physicians' assistants": without the end of the line the two could not be told apart.
 TITLES = (
     "Cooks", "Cooks, short order", "Physicians", "Physicians' assistants", "Sales workers (retail)",

@@ -16,6 +16,7 @@ import pandas as pd
 from sklearn.preprocessing import StandardScaler
 
 from labor_llm.baselines.logit import TunedLogit
+from labor_llm.baselines.settings import BESIDE_BASELINES
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions, read_predictions, write_predictions
 from labor_llm.errors import InputError
@@ -39,7 +40,7 @@ class EmbeddingLogit(TunedLogit):
         InputError: if a C is not above zero.
     """
 
-    name = "Logit on embeddings"
+    name = BESIDE_BASELINES["embedding-logit"]
     regularisations: Sequence[float] = REGULARISATIONS
 
     def __init__(self, language_model: LanguageModel, **choices: Any) -> None:

@@ -10,14 +10,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from labor_llm.baselines.form import check_outcomes
-from labor_llm.baselines.settings import ORACLE
+from labor_llm.baselines.settings import BESIDE_BASELINES, ORACLE
 from labor_llm.careers.panel import CareerPanel, transitions
 from labor_llm.careers.predictions import Predictions, from_matrix
 from labor_llm.simulation.market import MARKET_FILE, Market
 from labor_llm.store.artefacts import verify
 
-# The name that tables show.
-LABEL = "Oracle (true probabilities)"
+LABEL = BESIDE_BASELINES[ORACLE]
 
 
 class Oracle:

@@ -18,6 +18,8 @@ BASELINES = {
     "bag-of-jobs": "Bag of jobs",
     CAREER: "CAREER",
 }
+# Likewise of models that no profile asks for by name.
+BESIDE_BASELINES = {ORACLE: "Oracle (true probabilities)", "embedding-logit": "Logit on embeddings"}
 Covariate = Literal["education", "gender", "ethnicity", "region", "age"]
 
 

@@ -15,7 +15,6 @@ the US Labor Market", American Economic Review 103(5), 1553-1597; files at https
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -24,9 +23,9 @@ from pathlib import Path
 import pandas as pd
 
 from labor_llm.errors import InputError
+from labor_llm.plain_text import comparable, text_problem
 
 TITLE_COLUMNS = ("occupation", "title")
-_CONTROL = {"Cc", "Cf", "Zl", "Zp"}
 _MARKUP = re.compile(r"[<>]")
 NAME = "occ1990dd"
 STATES = {"unemployed": "Unemployed", "out_of_labor_force": "Out of labor force", "education": "In education"}
@@ -58,7 +57,7 @@ class OutcomeSpace:
                         f"{self.source}, row {row + 2}, column {column}: {text!r} {problem}. {what} is one line of "
                         "plain text: change it in the file."
                     )
-        _check_unique(self.source, "title", [comparable_title(title) for title in self.titles])
+        _check_unique(self.source, "title", [comparable(title) for title in self.titles])
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -144,18 +143,11 @@ def read_text_csv(path: Path, required: Iterable[str]) -> pd.DataFrame:
 
 def title_problem(text: str) -> str | None:
     """Return what makes a text unfit for one resume line, or None if it is fit."""
-    if not text or text != text.strip():
-        return "is empty or begins or ends with a blank"
-    if any(unicodedata.category(character) in _CONTROL for character in text):
-        return "holds a line end, a control or an invisible character"
+    if problem := text_problem(text):
+        return problem
     if _MARKUP.search(text):
         return "holds markup (< or >)"
     return None
-
-
-def comparable_title(title: str) -> str:
-    """Titles that differ only by case, width or composition of characters count as the same title."""
-    return " ".join(unicodedata.normalize("NFKC", title).casefold().split())
 
 
 def _check_unique(source: str, column: str, values: Iterable[str]) -> None:

@@ -118,7 +118,8 @@ def _cell_rules(text: pd.DataFrame, occupations: Collection[str]) -> Iterator[Ru
     """Yield the rules that each cell obeys on its own, on text."""
     filled = "is empty; fill it in ('unknown' if it is not known)"
     one_line = (
-        "does not fit one line of plain text; remove line ends, outer blanks, control characters, < and >"
+        "does not fit one line of plain text; remove line ends, outer blanks, control characters, < and >, write it in "
+        "Unicode's form NFC and in 200 characters at most"
     )
     for column in ("worker_id", "education", "gender", "ethnicity", "region"):
         yield column, text[column].str.strip() != "", filled

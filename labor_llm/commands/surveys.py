@@ -104,13 +104,16 @@ def validate(
 ) -> None:
     """Check a career panel and its titles; say what they hold or which row is wrong."""
     from labor_llm.careers.panel import read_careers, transitions
+    from labor_llm.disclosure import MINIMUM_PERSONS, supported_range
 
     title_file = Path(titles) if titles else panel.with_name("titles.csv")
     careers = read_careers(panel, title_file, dataset=panel.stem)
-    table = transitions(careers)
+    table, years = transitions(careers), ""
+    if len(careers.workers) >= MINIMUM_PERSONS:
+        years = " from {} to {}".format(*supported_range(table["year"], table["worker_id"]))
     typer.echo(
-        f"{panel}: {len(careers.workers):,} workers, {len(table):,} records "
-        f"from {table['year'].min()} to {table['year'].max()}, "
+        f"{panel}: {len(careers.workers):,} workers, {len(table):,} records"
+        f"{years}, "
         f"{table['occupation'].nunique():,} of {len(careers.outcomes):,} occupations, "
         f"{(table['transition_type'] == 'moving').sum():,} moves. The panel is valid."
     )

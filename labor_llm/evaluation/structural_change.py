@@ -13,7 +13,7 @@ import pandas as pd
 
 from labor_llm.careers.predictions import Predictions
 from labor_llm.careers.samples import ALL_YEARS, UP_TO
-from labor_llm.disclosure import MINIMUM_PERSONS
+from labor_llm.disclosure import MINIMUM_PERSONS, supported_range
 from labor_llm.errors import InputError
 from labor_llm.evaluation.comparison import realised
 from labor_llm.evaluation.perplexity import perplexity_beside_reference
@@ -42,8 +42,12 @@ def before_and_after(
     for model, by_training in trainings.items():
         if UP_TO not in by_training:
             raise InputError(f"{model}: no predictions of the training up to {last_year}.")
-        year = _with_both_sides(model, by_training, last_year)["year"]
-        after, before = f"{last_year + 1}-{year.max()}", f"{year.min()}-{last_year}"
+        table = _with_both_sides(model, by_training, last_year)
+        year, later = table["year"], table["year"] > last_year
+        after, before = (
+            f"{last_year + 1}-{_range(table, later)[1]}",
+            f"{_range(table, ~later)[0]}-{last_year}",
+        )
         periods = dict.fromkeys(year, before) | dict.fromkeys(year[year > last_year], after)
         table = _compared(model, by_training, periods, UP_TO, draws, seed)
         # The table tells what the earlier end of training costs, so the signs are turned round.
@@ -63,9 +67,9 @@ def performance_by_year(
 
     Returns:
         With arguments as of `before_and_after`, columns `dataset`, `model`, `training`, `years` ('1984', or '1984-1985'
-        taken together), `year` (their middle), `perplexity`, `test_se`, `ci_low`, `ci_high`, `transitions`, `workers`;
-        `difference` of this training to the one on all years with `difference_se`, `difference_low`, `difference_high`
-        (NaN for itself).
+        taken together), `year` (the middle of those that eleven workers have or go beyond), `perplexity`, `test_se`,
+        `ci_low`, `ci_high`, `transitions`, `workers`; `difference` of this training to the one on all years with
+        `difference_se`, `difference_low`, `difference_high` (NaN for itself).
 
     Raises:
         InputError: if a model lacks the training on all years, no transition after the last year was scored, or fewer
@@ -73,10 +77,13 @@ def performance_by_year(
     """
     parts = []
     for model, by_training in trainings.items():
-        together = _years_together(_with_both_sides(model, by_training, last_year), last_year)
+        transitions = _with_both_sides(model, by_training, last_year)
+        together = _years_together(transitions, last_year)
         names = {year: _name(years) for years in together for year in years}
         table = _compared(model, by_training, names, ALL_YEARS, draws, seed)
-        middles = {_name(years): (years[0] + years[-1]) / 2 for years in together}
+        middles = {
+            _name(years): sum(_range(transitions, transitions["year"].isin(years))) / 2 for years in together
+        }
         table.insert(table.columns.get_loc(PERIOD) + 1, "year", table[PERIOD].map(middles))
         parts.append(table.rename(columns={PERIOD: "years"}))
     return pd.concat(parts, ignore_index=True)
@@ -132,6 +139,10 @@ def _years_together(table: pd.DataFrame, last_year: int) -> list[list[int]]:
             groups[-1] += few
         together += groups
     return together
+
+
+def _range(table: pd.DataFrame, rows: pd.Series) -> tuple[int, int]:
+    return supported_range(table.loc[rows, "year"], table.loc[rows, "worker_id"])
 
 
 def _name(years: list[int]) -> str:

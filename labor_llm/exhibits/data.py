@@ -16,7 +16,7 @@ import pandas as pd
 
 from labor_llm.careers.occupations import major_groups
 from labor_llm.careers.panel import SPLITS, TRANSITION_TYPES, CareerPanel, transitions
-from labor_llm.disclosure import MINIMUM_PERSONS, POOLED, pool_small_groups
+from labor_llm.disclosure import FEW, MINIMUM_PERSONS, POOLED, pool_small_groups, supported_range
 from labor_llm.exhibits.formatting import EN_DASH, DisplayTable, Labels, table
 from labor_llm.surveys.report import NO_FRAME, Conversion, UnmappedCode
 
@@ -28,7 +28,6 @@ Conversions = Mapping[str, Conversion | None]
 # Individuals and transitions that the paper is recalled to have, by the survey's name; never verified, and
 # therefore not among the published values of `published.csv`.
 BELIEVED_SIZES = {"PSID": (31_056, 313_622), "NLSY79": (12_479, 259_778), "NLSY97": (8_984, 148_795)}
-FEW = f"< {MINIMUM_PERSONS}"
 _NO_CODE = "no occupation code"
 _MOST_CODES = 5
 
@@ -82,13 +81,14 @@ def data_description(
 
 def _sizes(panel: CareerPanel, splits: Mapping[str, str]) -> list[tuple[str, object, int]]:
     frame, workers = panel.frame, len(panel.workers)
+    first, last = supported_range(frame["year"], frame["worker_id"])
     counted = pd.Series(splits).value_counts()
     values = {
         "Workers": workers,
         **{f"Workers, {name}": int(counted.get(name, 0)) for name in SPLITS},
         "Records": len(frame),
         "Records per worker, mean": len(frame) / workers,
-        "Survey years": f"{frame['year'].min()}{EN_DASH}{frame['year'].max()}",
+        "Survey years": f"{first}{EN_DASH}{last}",
         "Job titles": len(panel.outcomes),
         "Job titles observed": int(frame["occupation"].nunique()),
     }
@@ -130,12 +130,9 @@ def attrition(panels: Sequence[CareerPanel], conversions: Conversions, labels: L
         steps = [("kept", "career panel, as it was given", *size)]
         if conversion is not None:
             steps = [(step.step, step.meaning, step.workers, step.records) for step in conversion.steps]
-        workers = _without_small_losses([step[2] for step in steps])
-        records = _without_small_losses([step[3] for step in steps])
-        for (name, meaning, _, _), left, kept in zip(steps, workers, records, strict=True):
-            rows.append((panel.dataset, name, left, kept, meaning, size[0]))
+        rows += [(panel.dataset, name, left, kept, meaning, size[0]) for name, meaning, left, kept in steps]
     columns = ["dataset", "step", "left", "records", "meaning", "workers"]
-    return table("tab-attrition", pd.DataFrame(rows, columns=columns), labels)
+    return table("tab-attrition", pd.DataFrame(rows, columns=columns, dtype=object), labels)
 
 
 def believed_sizes(
@@ -176,21 +173,6 @@ def unmapped_codes(
     ]
     columns = ["dataset", "frame", "code", "records", "with_code", "share", "workers"]
     return table("tab-unmapped-codes", pd.DataFrame(rows, columns=columns), labels)
-
-
-def _without_small_losses(counts: list[int | None]) -> list[int | str]:
-    """Word the counts that are 1 to 10 above the next one shown, from the last step back to the first."""
-    shown: list[int | str] = []
-    following = None
-    for count in reversed(counts):
-        if count is None:
-            shown.append(FEW)
-        elif following is not None and 0 < count - following < MINIMUM_PERSONS:
-            shown.append(f"{following:,} + {FEW}")
-        else:
-            shown.append(count)
-            following = count
-    return shown[::-1]
 
 
 def _frame_rows(conversion: Conversion) -> list[tuple[object, ...]]:

@@ -18,16 +18,17 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from labor_llm.disclosure import Persons
 from labor_llm.errors import InputError
 from labor_llm.exhibits.catalogue import find_exhibit
-from labor_llm.exhibits.formatting import DisplayFigure
+from labor_llm.exhibits.formatting import DisplayFigure, escape_figure, with_texts
 
 _WIDTH = 7.0
 _MARKERS = "osD^vP"
-_LABEL_WIDTH, _TITLE_WIDTH, _SENTENCE_WIDTH = 26, 24, 80
+_LABEL_WIDTH, _TITLE_WIDTH, _LINE_WIDTH, _SENTENCE_WIDTH = 26, 24, 60, 80
 _QUANTILES = ["q10", "q25", "q50", "q75", "q90"]
 _LINE = {"color": "#666666", "linewidth": 1.2}
 _PANELS_A_ROW = 3
@@ -57,7 +58,9 @@ def exhibit(
             with figure_style():
                 if not frame.empty:
                     behind = frame[persons].dropna() if isinstance(persons, str) else persons
-                    return DisplayFigure(name, draw(frame, *more), behind)
+                    figure = draw(with_texts(frame, escape_figure), *map(_labels_escaped, more))
+                    _wrap_lines(figure)
+                    return DisplayFigure(name, figure, behind)
                 if not (sentence := find_exhibit(name, "figure").empty):
                     raise InputError(f"{name}: there is nothing to draw.")
                 figure = new_figure(1.4)
@@ -109,7 +112,7 @@ def valid_mass(frame: pd.DataFrame) -> Figure:
     Raises:
         InputError: if a quantile is not above 0.
     """
-    if not (frame[_QUANTILES] > 0).all(axis=None):
+    if not (frame[_QUANTILES].fillna(1.0) > 0).all(axis=None):
         raise InputError("valid_mass: a quantile is not above 0 and has no place on a logarithmic axis.")
     figure, panels = _by_dataset(frame)
     for axes, part in panels:
@@ -307,3 +310,20 @@ def _by_dataset(frame: pd.DataFrame) -> tuple[Figure, list[tuple[Axes, pd.DataFr
 def _wrapped(labels: Iterable[str], width: int = _LABEL_WIDTH) -> list[str]:
     """Break long labels, which would leave no room for the panel on a phone."""
     return ["\n".join(textwrap.wrap(label, width)) for label in labels]
+
+
+def _labels_escaped(argument: object) -> object:
+    """Return labels by name with what has a meaning to matplotlib escaped, and any other argument as it is."""
+    return (
+        {name: escape_figure(label) for name, label in argument.items()}
+        if isinstance(argument, dict)
+        else argument
+    )
+
+
+def _wrap_lines(figure: Figure) -> None:
+    """Break what is too long for the figure in legends and titles."""
+    for text in figure.findobj(Text):
+        lines = text.get_text().split("\n")
+        if max(map(len, lines)) > _LINE_WIDTH:
+            text.set_text("\n".join(textwrap.fill(line, _LINE_WIDTH) for line in lines))

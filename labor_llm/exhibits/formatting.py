@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from labor_llm.disclosure import Persons
+from labor_llm.disclosure import Persons, nested_counts
 from labor_llm.exhibits.catalogue import find_exhibit
 
 if TYPE_CHECKING:
@@ -29,6 +29,13 @@ _TEMPLATE = re.compile(r"([^{}]*)\{(?::([^{}]*))?\}([^{}]*)")
 # Perplexities off the shelf run to any number of digits, which no column holds and nobody reads.
 _SCIENTIFIC_FROM = 1_000_000
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]<>$&|~^#!])")
+# At the start of a line: items of lists, underlines of headings, comments, fields, fences and targets.
+_MARKDOWN_START = re.compile(r"^(?=[-+=%:]|\(.*\)=)|^(\d+)(?=[.)](?:\s|$))")
+# What a spreadsheet would take for a formula.
+_FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d.,]+$)")
+# Two of these are one sign in LaTeX.
+_LIGATURE = re.compile(r"([-,'])(?=\1)")
+_NOTHING = "\0"
 _SCIENTIFIC = re.compile(r"e([+-]\d+)$")
 _RAISED = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
 _LOWERED = {raised: chr(plain) for plain, raised in _RAISED.items()}
@@ -39,6 +46,7 @@ _LATEX = {
     "|": r"\textbar{}", '"': r"\textquotedbl{}",
     # At the start of a row these two would be read as arguments of the line break before it.
     "[": "{[}", "*": "{*}",
+    "`": r"\textasciigrave{}", _NOTHING: "{}",
     EN_DASH: "--", MINUS: r"$-$", "\u2265": r"$\geq$", "\u2264": r"$\leq$", "\u00d7": r"$\times$",
 }  # fmt: skip
 
@@ -90,9 +98,14 @@ def table(
     one. There may be no rows, and then no columns. If `persons` is None, the rows' `workers` and `workers_with_event`
     tell who stands behind each, the fewer of the two. `numbers` are for caption and note.
     """
-    columns = find_exhibit(exhibit, "table").columns
+    entry = find_exhibit(exhibit, "table")
+    columns = entry.columns
     if rows.empty:
         rows = rows.reindex(columns=list(dict.fromkeys([*columns, "workers"])))
+    for name in entry.nested:
+        rows = rows.assign(
+            **{name: rows.groupby("dataset")[name].transform(lambda counts: nested_counts([*counts]))}
+        )
     shown = [name for name in columns if name in rows and (name != "dataset" or rows[name].nunique() > 1)]
     frame = rows[shown].reset_index(drop=True).replace({"dataset": dict(labels or {})})
     entries = {name: [columns[name]] if isinstance(columns[name], str) else columns[name] for name in shown}
@@ -156,13 +169,35 @@ def _number_as_text(value: numbers.Real, spec: str) -> str:
 
 def escape_markdown(text: str) -> str:
     """Return text in which no character has a meaning in MyST Markdown, pipe tables included."""
-    return _MARKDOWN_SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    return _MARKDOWN_START.sub(r"\1\\", _MARKDOWN_SPECIAL.sub(r"\\\1", " ".join(text.split())))
 
 
 def escape_latex(text: str) -> str:
     """Return text in which no character has a meaning in LaTeX; UTF-8 letters stay."""
-    escaped = "".join(_LATEX.get(character, character) for character in text)
+    escaped = "".join(
+        _LATEX.get(sign, sign) for sign in _LIGATURE.sub(lambda match: match[1] + _NOTHING, text)
+    )
     return _RAISED_RUN.sub(lambda match: f"$^{{{match[0].translate(_LOWERED)}}}$", escaped)
+
+
+def escape_figure(text: str) -> str:
+    """Return text in which no character has a meaning to matplotlib: formulas, and names that legends leave out."""
+    return f"{' ' if text.startswith('_') else ''}{text}".replace("$", r"\$")
+
+
+def escape_csv(text: str) -> str:
+    """Return text that no spreadsheet takes for a formula: with an apostrophe before what would be one."""
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def with_texts(frame: pd.DataFrame, escape: Callable[[str], str]) -> pd.DataFrame:
+    """Return a frame with its texts, those of the heading too, escaped; numbers and types stay as they are."""
+    columns = {
+        name: pd.Series([escape(cell) if isinstance(cell, str) else cell for cell in column], dtype=object)
+        for name, column in frame.reset_index(drop=True).items()
+        if not pd.api.types.is_numeric_dtype(column)
+    }
+    return frame.reset_index(drop=True).assign(**columns).rename(columns=escape)
 
 
 def markdown_table(cells: pd.DataFrame, right: Sequence[bool]) -> str:

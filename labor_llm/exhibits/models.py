@@ -12,7 +12,7 @@ import pandas as pd
 
 from labor_llm.careers.panel import SPLITS, TRANSITION_TYPES, CareerPanel
 from labor_llm.careers.predictions import UNRESOLVED, Predictions
-from labor_llm.disclosure import MINIMUM_PERSONS
+from labor_llm.disclosure import MINIMUM_PERSONS, supported_quantile
 from labor_llm.errors import ArtefactError
 from labor_llm.exhibits.formatting import DisplayTable, DisplayText, blank, format_value, table
 from labor_llm.models.memory import recipe_table
@@ -46,7 +46,7 @@ def resume_lengths(encoded: Sequence[EncodedResume], titles: Sequence[Sequence[i
 
     `titles` are the token ids of every title with its end of line.
     """
-    lengths = np.array([len(resume.ids) for resume in encoded])
+    lengths = pd.Series([len(resume.ids) for resume in encoded])
     inner = {tuple(title[:length]) for title in titles for length in range(1, len(title))}
     rows = {
         "Resumes": len(encoded),
@@ -54,7 +54,10 @@ def resume_lengths(encoded: Sequence[EncodedResume], titles: Sequence[Sequence[i
         "Tokens of a resume, mean": float(lengths.mean()),
     }
     for level in (5, 50, 95):
-        rows[f"Tokens of a resume, {level} % quantile"] = int(np.round(np.percentile(lengths, level), -1))
+        quantile = supported_quantile(lengths, lengths.index.to_series(), level / 100)
+        rows[f"Tokens of a resume, {level} % quantile"] = (
+            quantile if np.isnan(quantile) else int(np.round(quantile, -1))
+        )
     rows |= {
         "Titles": len(titles),
         "Tokens of a title, mean": float(np.mean([len(title) for title in titles])),

@@ -25,12 +25,15 @@ from labor_llm.exhibits.formatting import (
     DisplayFigure,
     DisplayTable,
     DisplayText,
+    escape_csv,
     escape_markdown,
     format_value,
     html_table,
     latex_table,
     markdown_table,
+    with_texts,
 )
+from labor_llm.plain_text import text_problem
 from labor_llm.store.artefacts import atomic_path
 from labor_llm.store.results import Results, open_results
 
@@ -71,7 +74,13 @@ def open_chapter(
 
     Returns:
         Where results lie, and what shows exhibits and writes them there: `show(table)`.
+
+    Raises:
+        InputError: if a word is no line of plain text.
     """
+    for name, word in words.items():
+        if isinstance(word, str) and (problem := text_problem(word)):
+            raise InputError(f"{name}: {word!r} {problem}.")
     folders = open_results(results)
     return folders, Exhibits(folders, dataset, model, words)
 
@@ -168,7 +177,8 @@ class Exhibits:
         require_enough_persons(shown.persons, cells.iloc[:, 0].tolist(), label)
         right = _flush_right(shown.frame)
         folder = self.results.exhibits
-        _write_text(folder / f"{label}.csv", table.frame.to_csv(index=False, lineterminator="\n"))
+        written = with_texts(table.frame, escape_csv).to_csv(index=False, lineterminator="\n")
+        _write_text(folder / f"{label}.csv", written)
         _write_text(folder / f"{label}.tex", latex_table(cells, right, texts))
         note = f"*Note.* {escape_markdown(texts['note'])} " if texts["note"] else ""
         return Display(

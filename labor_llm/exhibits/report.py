@@ -18,6 +18,7 @@ import pandas as pd
 
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions
+from labor_llm.disclosure import supported_range
 from labor_llm.errors import ArtefactError, InputError
 from labor_llm.exhibits.formatting import EN_DASH, DisplayTable, DisplayText, format_value, table
 from labor_llm.exhibits.tables import compare_in_words
@@ -31,13 +32,13 @@ _NO_MODEL = "none"
 
 def data_numbers(panel: CareerPanel, label: str) -> dict[str, object]:
     """Return what the landing page says of the first data set: its label, years and sizes."""
-    years = panel.frame["year"]
+    first, last = supported_range(panel.frame["year"], panel.frame["worker_id"])
     return {
         "headline_dataset": label,
         "headline_workers": len(panel.workers),
         "headline_records": len(panel.frame),
         "headline_titles": len(panel.outcomes),
-        "survey_years": f"{years.min()}{EN_DASH}{years.max()}",
+        "survey_years": f"{first}{EN_DASH}{last}",
     }
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from labor_llm.careers.predictions import Predictions
-from labor_llm.disclosure import MINIMUM_PERSONS
+from labor_llm.disclosure import MINIMUM_PERSONS, supported_quantile
 from labor_llm.errors import InputError
 from labor_llm.evaluation.binary_tasks import BinaryEvents
 from labor_llm.evaluation.calibration import BINS
@@ -133,7 +133,7 @@ def valid_mass_quantiles(predictions: Sequence[Predictions]) -> pd.DataFrame:
 
     Returns:
         One row for each prediction that scored every title somewhere: `dataset`, `model`, `mean`,
-        `q10`, `q25`, `q50`, `q75`, `q90` (probabilities), `transitions`, `workers`.
+        `q10`, `q25`, `q50`, `q75`, `q90` (probabilities; NaN of too few workers), `transitions`, `workers`.
 
     Raises:
         InputError: if no prediction scored every title.
@@ -142,8 +142,10 @@ def valid_mass_quantiles(predictions: Sequence[Predictions]) -> pd.DataFrame:
     for prediction in predictions:
         scored = prediction.table.loc[prediction.scored_in_full]
         for dataset, part in scored.groupby("dataset", sort=False):
-            mass = np.exp(part["log_valid_mass"].to_numpy())
-            quantiles = {f"q{100 * level:.0f}": np.quantile(mass, level) for level in _QUANTILES}
+            mass = np.exp(part["log_valid_mass"])
+            quantiles = {
+                f"q{100 * q:.0f}": supported_quantile(mass, part["worker_id"], q) for q in _QUANTILES
+            }
             counts = {"transitions": len(part), "workers": part["worker_id"].nunique()}
             identity = {"dataset": dataset, "model": prediction.model, "mean": mass.mean()}
             rows.append(identity | quantiles | counts)

@@ -15,7 +15,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from labor_llm.crosswalks.mapping import Crosswalks
-from labor_llm.disclosure import MINIMUM_PERSONS
+from labor_llm.disclosure import MINIMUM_PERSONS, nested_counts
 from labor_llm.errors import ArtefactError
 from labor_llm.store.artefacts import sha256, verify
 from labor_llm.surveys.rules import STEPS, records_at
@@ -159,9 +159,12 @@ class Conversion(_Part):
         """Return what a user should know of the conversion, in sentences: steps, mapped codes, what is missing."""
         size = f" of {self.cohort:,} in the cohort" if self.cohort else ""
         lines = [f"{self.survey}: {self.respondents:,} respondents{size}."]
+        counts = (
+            nested_counts([getattr(step, name) for step in self.steps]) for name in ("records", "workers")
+        )
         lines += [
-            f"{step.step:>9}: {_count(step.records):>9} records of {_count(step.workers):>7} workers. {step.meaning}."
-            for step in self.steps
+            f"{step.step:>9}: {_count(records):>9} records of {_count(workers):>7} workers. {step.meaning}."
+            for step, records, workers in zip(self.steps, *counts, strict=True)
         ]
         lines += [
             f"{row.frame}: {row.mapped:,} of {row.coded:,} codes mapped ({row.mapped / row.coded:.2%})."
@@ -339,5 +342,5 @@ def _unmapped(records: pd.DataFrame) -> list[UnmappedCode]:
     return rows
 
 
-def _count(number: int | None) -> str:
-    return f"under {MINIMUM_PERSONS}" if number is None else f"{number:,}"
+def _count(number: int | str) -> str:
+    return number if isinstance(number, str) else f"{number:,}"

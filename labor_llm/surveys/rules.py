@@ -197,7 +197,7 @@ def _check_frames(survey: str, table: pd.DataFrame, crosswalks: Crosswalks) -> N
         # A year alone first: in the pool of all years one wrong year would not show.
         for year, codes in [*part.groupby("year")["code"], (None, part["code"])]:
             if finding := crosswalks.wrong_frame(str(frame), codes):
-                when = f"{part['year'].min()} to {part['year'].max()}" if year is None else str(year)
+                when = "all years" if year is None else str(year)
                 raise InputError(
                     f"{survey}, {frame}, {when}: {finding} Check the variable that holds the occupation then, or the "
                     "column map."

@@ -16,9 +16,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from labor_llm.careers.occupations import OutcomeSpace, comparable_title
+from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import MismatchError
+from labor_llm.plain_text import comparable
 from labor_llm.text.settings import ResumeSettings
 
 # Whole titles first, then words and phrases; all in lower case.
@@ -100,15 +101,15 @@ def perturbed_titles(titles: list[str], seed: int) -> list[str]:
         titles: in the order of their codes.
         seed: of the choice among the ways to put a title.
     """
-    taken = {comparable_title(title) for title in titles}
+    taken = {comparable(title) for title in titles}
     found = []
     for rank, title in enumerate(titles):
         ways = _ways_to_put(title)
         order = np.random.default_rng([seed, rank]).permutation(len(ways))
         marked = (f"{title} (job {number})" for number in itertools.count(2))
         candidates = itertools.chain((ways[way] for way in order), [f"{title} (job)"], marked)
-        chosen = next(one for one in candidates if comparable_title(one) not in taken)
-        taken.add(comparable_title(chosen))
+        chosen = next(one for one in candidates if comparable(one) not in taken)
+        taken.add(comparable(chosen))
         found.append(chosen)
     return found
 

@@ -33,7 +33,7 @@ _SUBSTITUTION = re.compile(r"\{\{\s*([A-Za-z_]\w*)")
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
 _FENCED = re.compile(r"^(`{3,}|~{3,}).*?^\1", flags=re.DOTALL | re.MULTILINE)
 _VISIBILITY_TAGS = {"hide-input", "hide-cell", "remove-input", "remove-cell", "show-input"}
-_SOURCE_ENDINGS = {".md", ".yml", ".bib", ".css", ".png"}
+_SOURCE_ENDINGS = {".md", ".yml", ".bib", ".css", ".png", ".html"}
 _MACHINE_KEYS = ("input_path", "output_path", "environment_variables")
 
 

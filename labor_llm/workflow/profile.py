@@ -5,22 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, field_validator, model_validator
 
-from labor_llm.baselines.settings import BASELINES, CareerSettings
+from labor_llm.baselines.settings import BASELINES, BESIDE_BASELINES, CareerSettings
 from labor_llm.careers.settings import TrainingData
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.models.folders import PACKAGED_MODELS, is_model_name
+from labor_llm.plain_text import comparable
 from labor_llm.scoring.settings import ScoringSettings
-from labor_llm.settings import Key, Seed, SettingError, Settings, Text
+from labor_llm.settings import Key, PathText, Seed, SettingError, Settings, Text
 from labor_llm.text.settings import PromptSettings, ResumeSettings
 from labor_llm.workflow.sources import DatasetSource
+from labor_llm.workflow.yaml_files import read_yaml
 
+_MODELS_OF_OURS = BASELINES | BESIDE_BASELINES
 _PACKAGED = Path(__file__).parent / "profiles"
-_LARGEST = 2**20
 # What could pass for an effect of the years of training, beside `training` itself.
 _SAME_IN_TIME = (
     "base", "fine_tuning", "resumes", "prompt", "test_workers", "dtype", "quantization", "too_long", "line_ends",
@@ -32,7 +33,7 @@ class LanguageModelEntry(ScoringSettings):
 
     label: Text
     """What tables call it."""
-    base: Text
+    base: PathText
     """Packaged name, local folder or hub id."""
     fine_tuning: FineTuningSettings | None = None
     """How it is fine-tuned; it is scored off the shelf without."""
@@ -150,11 +151,11 @@ class Profile(Settings):
     """Notebooks that are not run, such as that on horizons for careers without records at even distances."""
     parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Parameters of notebooks, by notebook or run, that do not follow from other fields."""
-    minutes: dict[str, float] = Field(default_factory=dict)
+    minutes: dict[str, Annotated[float, Field(ge=0, le=1_000_000)]] = Field(default_factory=dict)
     """Forecast of the time by notebook or run, on the cores that a run takes."""
     cores_per_run: Annotated[int, Field(ge=1)] | None = None
     """Cores that one run of a notebook takes, so that several go on at once; a run takes all cores without it."""
-    results: Text
+    results: PathText
     """Folder of the results, from the checkout; `results/<file name>` if not given."""
 
     @model_validator(mode="after")
@@ -171,16 +172,10 @@ class Profile(Settings):
             raise ValueError(
                 "language_models: line_ends must be the same for all, as their numbers are compared"
             )
-        if taken := sorted(set(self.language_models) & set(BASELINES)):
+        if taken := sorted(set(self.language_models) & set(_MODELS_OF_OURS)):
             raise ValueError(f"language_models.{taken[0]} has the name of a baseline")
-        labels = [
-            *(entry.label for entry in self.language_models.values()),
-            *(BASELINES[b] for b in self.baselines),
-        ]
-        if twice := [label for label in labels if labels.count(label) > 1]:
-            raise ValueError(
-                f"the label {twice[0]!r} stands for two models; tables tell models by their labels"
-            )
+        self._check_labels()
+        self._check_test_workers()
         tuned, plain = self.language_models[self.fine_tuned], self.language_models[self.off_the_shelf]
         if tuned.fine_tuning is None or plain.fine_tuning is not None or tuned.base != plain.base:
             raise ValueError(
@@ -280,6 +275,31 @@ class Profile(Settings):
                 f"{whole} is; they differ in {', '.join(differing)}"
             )
 
+    def _check_labels(self) -> None:
+        """Refuse texts that are alike, or headings of tables: tables and samples tell models and data sets by them."""
+        ours = {"test workers", "test transitions", *map(comparable, _MODELS_OF_OURS.values())}
+        groups = {
+            "language_models": (self.language_models, ours),
+            "datasets": (self.datasets, {"characteristic"}),
+        }
+        for group, (entries, taken) in groups.items():
+            for name, entry in entries.items():
+                if comparable(entry.label) in taken:
+                    raise ValueError(
+                        f"{group}.{name}.label: the label {entry.label!r} stands for another one too; tables tell "
+                        "models and data sets by their labels"
+                    )
+                taken.add(comparable(entry.label))
+
+    def _check_test_workers(self) -> None:
+        """Refuse models that are scored on other transitions than those that they are compared with."""
+        for name in self.compared_models:
+            if (workers := self.language_models[name].test_workers) != -1:
+                raise ValueError(
+                    f"language_models.{name}.test_workers is {workers}, but the main comparison is of the same test "
+                    "workers throughout, and baselines are scored on all; leave it out, or name the model in studies"
+                )
+
     def _check_all_titles_workers(self) -> None:
         """Refuse numbers of workers whose results could not be shown, before anything is computed."""
         for name, entry in self.datasets.items():
@@ -299,19 +319,6 @@ class Profile(Settings):
                 )
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML's safe loader, but a field that stands twice is an error instead of the last one winning."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Return the mapping of a node whose keys are all different."""
-        # What `<<: *name` takes over may stand again, which is what it is for.
-        written = [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
-        keys = [self.construct_object(key, deep=deep) for key in written]
-        if twice := [key for key in keys if keys.count(key) > 1]:
-            raise yaml.constructor.ConstructorError(problem=f"the field {twice[0]!r} stands twice")
-        return super().construct_mapping(node, deep)
-
-
 def load_profile(name: str) -> Profile:
     """Return a profile by the name of a packaged one or the path of a YAML file.
 
@@ -324,15 +331,12 @@ def load_profile(name: str) -> Profile:
         raise InputError(
             f"{name}: no such profile. Packaged are: {packaged}; or give the path of a .yaml file."
         )
-    if path.stat().st_size > _LARGEST:
-        raise InputError(f"{path}: larger than {_LARGEST:,} bytes, which no profile is.")
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)  # noqa: S506 (a safe loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not readable as YAML ({' '.join(str(error).split())}).") from error
-    if not isinstance(content, dict):
+    document = read_yaml(path)
+    if not isinstance(document.content, dict):
         raise InputError(f"{path}: expected `field: value` lines. Compare with the packaged demo profile.")
     try:
-        return Profile(**{"name": path.stem, "results": f"results/{path.stem}", **content})
+        return Profile(**{"name": path.stem, "results": f"results/{path.stem}", **document.content})
     except SettingError as error:
-        raise InputError(f"{path}: {error}.") from None
+        # Of fields that do not fit each other, the message begins with the first.
+        field = error.field or error.rule.split(maxsplit=1)[0].rstrip(":")
+        raise InputError(f"{path}{document.place(field)}: {error}.") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from labor_llm.workflow.forkserver import fork_server
 from labor_llm.workflow.parameters import checked_parameters
 from labor_llm.workflow.profile import Profile
 from labor_llm.workflow.runs import notebook_file, notebook_runs
+from labor_llm.workflow.values import named_from_checkout
 
 
 def replicate(profile: Profile, source: str, cores: int, dry_run: bool = False) -> None:
@@ -44,7 +46,7 @@ def replicate(profile: Profile, source: str, cores: int, dry_run: bool = False) 
     root.mkdir(parents=True, exist_ok=True)
     command = [
         sys.executable, "-m", "snakemake", "--snakefile", str(Path(__file__).parent / "graph" / "Snakefile"),
-        "--directory", str(project_root()), "--cores", str(cores), "--config", f"profile={source}",
+        "--directory", str(project_root()), "--cores", str(cores),
         # Our own lock goes with the processes that hold it; Snakemake's would outlive a kill. What a failed job has
         # stored is complete, and Snakemake must not take its manifest away.
         "--nolock", "--rerun-incomplete", "--keep-incomplete",
@@ -55,6 +57,7 @@ def replicate(profile: Profile, source: str, cores: int, dry_run: bool = False) 
     ]  # fmt: skip
     environment = {
         **os.environ,
+        "LABOR_LLM_PROFILE": source,
         "OMP_NUM_THREADS": str(profile.threads(cores)),
         "TOKENIZERS_PARALLELISM": "false",
         # The progress bars of other libraries ask for widgets that a log cannot show.
@@ -91,7 +94,13 @@ def _check_own_careers(profile: Profile) -> None:
 
 
 def _check_parameters(profile: Profile) -> None:
-    """Refuse what a notebook would refuse, before any runs."""
+    """Refuse what a notebook or Snakemake would refuse, before any runs."""
     for run in notebook_runs(profile):
+        for path in map(named_from_checkout, (*run.needs, *run.makes)):
+            if re.search(r"\{\s*\w+.*\}", path):
+                raise InputError(
+                    f"{path}: Snakemake takes a word in braces in the name of a file or folder for a pattern. Give the "
+                    "folder another name."
+                )
         notebook = json.loads(notebook_file(run.notebook).read_text(encoding="utf-8"))
         checked_parameters(notebook, run.parameters, run.name)

@@ -94,13 +94,21 @@ def notebook_runs(profile: Profile) -> list[NotebookRun]:
 
     Raises:
         InputError: if the profile gives parameters for something that is no notebook or run, or all runs of a
-            notebook such as follow from its other fields.
+            notebook such as follow from its other fields, or if two runs would have one name.
     """
     results = open_results(profile.results)
     runs: list[NotebookRun] = []
     for chapter in chapters():
         if chapter.notebook not in profile.leave_out:
             runs += [_run(profile, chapter, scope, runs) for scope in SCOPES[chapter.run](profile, results)]
+    named: dict[str, str] = {}
+    for run in runs:
+        # Data set `a-b` with model `c` is written as `a` with `b-c` is, and Snakemake takes - for _.
+        if other := named.get(name := run.name.replace("-", "_")):
+            raise InputError(
+                f"{run.name} and {other}: two runs of one name. Give other short names in the profile."
+            )
+        named[name] = run.name
     known = {run.name for run in runs} | {chapter.notebook for chapter in chapters()}
     if unknown := [name for name in profile.parameters if name not in known]:
         raise InputError(f"parameters: {unknown[0]!r} is no notebook, and no run of this profile.")

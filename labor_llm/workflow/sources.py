@@ -2,41 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator
 
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
-from labor_llm.settings import Seed, Settings
+from labor_llm.settings import PathTextOrNone, Seed, Settings, TextOrNone
 
 PACKAGED_LABELS = {"wage_panel": "NLSY79 men, 1980-87"}
 """What tables call the data sets that a Python package carries, by short name."""
 READERS = ("psid", "nlsy79", "nlsy97")
 _BOTH_FILES = "Give both of its files: panel (careers) and titles (occupations)"
 
-# Empty where it is not given.
-Text = Annotated[str, Field(max_length=200)]
-
 
 class DatasetSource(Settings):
     """Where a data set comes from; a packaged one needs nothing. Relative paths are taken from the checkout."""
 
-    label: Text = ""
+    label: TextOrNone = ""
     """What tables call it; if empty, the packaged data set's own label or the short name."""
-    survey: Text = ""
+    survey: TextOrNone = ""
     """The survey's name in the first line of a resume, if another than its own."""
-    panel: Text = ""
+    panel: PathTextOrNone = ""
     """CSV or parquet file of the user's own careers."""
-    titles: Text = ""
+    titles: PathTextOrNone = ""
     """CSV of occupation codes and titles that goes with it."""
     reader: Literal["", "psid", "nlsy79", "nlsy97"] = ""
     """The survey whose files are read or simulated."""
-    raw: Text = ""
+    raw: PathTextOrNone = ""
     """The survey's files as downloaded: a folder, a zip or a file."""
-    crosswalks: Text = ""
+    crosswalks: PathTextOrNone = ""
     """Folder with the crosswalks to occ1990dd, as `labor-llm fetch` makes it."""
-    column_map: Text = ""
+    column_map: PathTextOrNone = ""
     """CSV that names the columns of NLS extracts without reference numbers."""
     options: list[str] = Field(default_factory=list)
     """Rules of the conversion as data/README.md writes them, `name=value` each or as a mapping."""

@@ -112,7 +112,7 @@ BAD_CELLS = [
     ([(4, "education", '"high\nschool"')], "row 4, column education: 'high\\nschool' does not fit one line of"),
     ([(4, "region", "<south>"), (5, "region", "<south>")],
      "row 4, column region: '<south>' does not fit one line of plain text; remove line ends, outer blanks, control "
-     "characters, < and > (2 rows are affected)."),
+     "characters, < and >, write it in Unicode's form NFC and in 200 characters at most (2 rows are affected)."),
     ([(6, "gender", "male ")], "row 6, column gender: 'male ' does not fit one line"),
 ]  # fmt: skip
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
 from labor_llm.careers.samples import ALL_YEARS, UP_TO
 from labor_llm.errors import InputError
@@ -84,12 +87,40 @@ def test_shares_fill_the_bar() -> None:
     assert got == {"first": (0.0, 0.125), "moving": (0.125, 0.5), "staying": (0.625, 0.375)}
 
 
+def test_names_are_drawn_as_they_are_and_long_ones_broken(hostile: str) -> None:
+    """Neither a formula, which may be none, nor a name that a legend would leave out."""
+    names = [r"costs $\frac$", "_hidden", f"{hostile} {'long ' * 30}"]
+    drawn = [
+        figures.history_lengths(pd.concat(map(lengths, names))),
+        figures.paired_differences(DIFFERENCES.assign(label=names, dataset=["$x$", "$x$", "_y"])),
+        figures.reliability_curves(
+            pd.concat([curves(names, "d"), curves(names, "e")]), {"d": "$x$", "e": "e"}
+        ),
+        data_figures.movers_by_age(pd.concat(AGES.assign(dataset=name) for name in names)),
+    ]
+    for each in drawn:
+        each.figure.savefig(BytesIO())
+        texts = [" ".join(text.get_text().split()) for text in each.figure.findobj(Text)]
+        for name in (r"costs \$\frac\$", "_hidden", hostile.replace("$", r"\$")):
+            assert any(text.startswith(name[:20]) for text in texts), each.exhibit
+        assert (
+            max(len(line) for text in each.figure.findobj(Text) for line in text.get_text().split("\n")) <= 61
+        )
+
+
 def test_a_mass_of_zero_has_no_place_on_the_axis() -> None:
     quantiles = {"q10": [0.0], "q25": 0.1, "q50": 0.2, "q75": 0.3, "q90": 0.4}
     frame = pd.DataFrame({"dataset": "d", "model": "a", "workers": 20, **quantiles})
     with pytest.raises(InputError, match="not above 0"):
         figures.valid_mass(frame)
     assert figures.valid_mass(frame.assign(q10=0.05)).figure.axes[0].get_xscale() == "log"
+
+
+def test_quantiles_that_few_lie_beyond_are_left_blank() -> None:
+    row = {"dataset": "d", "model": "m", "q10": np.nan, "q25": np.nan, "q50": 0.5, "q75": 0.6, "q90": np.nan}
+    drawn = figures.valid_mass(pd.DataFrame([{**row, "workers": 12}])).figure
+    drawn.savefig(BytesIO())
+    assert list(drawn.axes[0].lines[0].get_xdata()) == [0.5]
 
 
 def test_one_panel_a_model_with_its_points_and_band() -> None:

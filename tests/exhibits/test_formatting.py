@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from labor_llm.exhibits.formatting import escape_latex, escape_markdown, format_value
+from labor_llm.exhibits.formatting import escape_csv, escape_latex, escape_markdown, format_value
 
 NASTY = r"a|b _x_ *y* `z` $1$ <b> & 100 % #1 {{ k }} [l](m) ~n^ \o"
 
@@ -42,8 +42,29 @@ def test_cells(value, spec, expected):
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=0x2FF), min_size=1))
 def test_escaped_markdown_reads_as_the_text_itself(text):
     words = " ".join(text.split())
-    rendered = MarkdownIt("commonmark").enable("table").renderInline(escape_markdown(text))
-    assert html.unescape(rendered) == words
+    rendered = MarkdownIt("commonmark").enable("table").render(escape_markdown(text))
+    assert html.unescape(rendered) == (f"<p>{words}</p>\n" if words else "")
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("% off", "\\% off"),
+        ("(a)=", "\\(a)="),
+        (":::x", "\\:::x"),
+        ("1. a", "1\\. a"),
+        ("1.5", "1.5"),
+        ("(0.1)", "(0.1)"),
+    ],
+)  # fmt: skip
+def test_a_line_begins_nothing_of_myst(text, escaped):
+    assert escape_markdown(text) == escaped
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+cmd|x", "-2+3", "@sum", "-a"])
+def test_no_cell_is_a_formula_to_a_spreadsheet(text):
+    assert escape_csv(text) == f"'{text}"
+    assert [escape_csv(plain) for plain in ("-1.5", "+7", "a=1", "")] == ["-1.5", "+7", "a=1", ""]
 
 
 def test_escapes_literally():
@@ -53,6 +74,7 @@ def test_escapes_literally():
     assert escape_latex(r"5 % of a_b & $c #1 {d} \e ~^") == (
         r"5 \% of a\_b \& \$c \#1 \{d\} \textbackslash{}e \textasciitilde{}\textasciicircum{}"
     )
+    assert escape_latex("a--b `c''") == r"a-{}-b \textasciigrave{}c'{}'"
     # At the start of a row, both would be read as arguments of the line break before it.
     assert escape_latex("[*") == "{[}{*}"
     assert escape_latex("2\u00d710\u207b\u2075 \u22121") == r"2$\times$10$^{-5}$ $-$1"

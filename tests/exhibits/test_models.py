@@ -73,11 +73,12 @@ def test_the_split_adds_up(panel) -> None:
 
 
 def test_lengths_of_resumes_and_titles() -> None:
-    encoded = [EncodedResume(str(number), np.zeros(100 + number, dtype=np.int64), ()) for number in range(11)]
+    encoded = [EncodedResume(str(number), np.zeros(100 + number, dtype=np.int64), ()) for number in range(21)]
     frame = models.resume_lengths(encoded, [(1, 2, 9), (1, 3, 9), (4, 9)]).frame
     values = frame.set_index("Characteristic")["Value"]
-    assert values["Tokens of all resumes"] == 1155
-    assert values["Tokens of a resume, 50 % quantile"] == 100  # 105, rounded to ten
+    assert values["Tokens of all resumes"] == 2310
+    assert values["Tokens of a resume, 50 % quantile"] == 110  # rounded to ten
+    assert np.isnan(values["Tokens of a resume, 95 % quantile"]), "two workers lie beyond it"
     assert values["Tokens of a title, longest"] == 3
     assert values["Tokens to be run for all titles of a record"] == 4  # 1, 1-2, 1-3, 4
 

@@ -64,6 +64,30 @@ def test_a_table_is_written_in_full_and_shown_rounded_and_escaped(show, folder: 
     assert "8.18" in bundle["text/plain"]
 
 
+def test_a_hostile_text_is_text_in_every_output(show, folder: Path, hostile: str) -> None:
+    name = f"{hostile} C"
+    frame = pd.DataFrame({"Model": [hostile, "b"], name: [hostile, "c"], "Perplexity": [1.5, 2.0]})
+    got = show(frame=frame, formats={}, numbers={"refits": hostile})
+    read = pd.read_csv(folder / "tab-main-comparison.csv")
+    assert [*read["Model"], *read.columns] == [f"'{hostile}", "b", "Model", f"'{name}", "Perplexity"]
+    latex = (folder / "tab-main-comparison.tex").read_text(encoding="utf-8")
+    assert latex.count("=1+1 \\textless{}script\\textgreater{}alert(1)") == 4
+    assert (
+        latex.count(
+            "\\{careers\\} \\$x\\$ \\%\\_\\&\\#\\textasciitilde{}\\textasciicircum{}\\textbackslash{}"
+        )
+        == 4
+    )
+    assert "<script>" not in got.html
+    assert got.html.count("&lt;script&gt;alert(1)&lt;/script&gt; {careers} $x$") == 4
+    assert (
+        got.markdown.count(
+            "\\=1+1 \\<script\\>alert(1)\\</script\\> \\{careers\\} \\$x\\$ %\\_\\&\\#\\~\\^\\\\ \\{\\{y\\}\\}"
+        )
+        == 3
+    )
+
+
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
@@ -109,6 +133,11 @@ def test_a_figure_is_the_same_file_in_every_run_and_is_named_after_its_chapter(t
     assert named in shown.markdown
     assert "Loss during the fine-tuning of Model M on Data D" in shown.markdown
     assert 'src="data:image/png;base64,' in shown.html
+
+
+def test_a_name_that_a_notebook_is_given_passes_the_check_of_texts(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"model: .* control or an invisible character"):
+        open_chapter(tmp_path, "d", "m", model="\x1b[31m")
 
 
 def test_a_figure_of_too_few_persons_is_refused(folder: Path) -> None:

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labor_llm.careers.occupations import OutcomeSpace, comparable_title
+from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import InputError, MismatchError
+from labor_llm.plain_text import comparable
 from labor_llm.text.settings import ResumeSettings
 from labor_llm.text.templates import resumes
 from labor_llm.text.variants import TITLE_FORMS, perturbed_titles, variant_of, variants_of
@@ -79,7 +80,7 @@ def test_other_titles_are_one_to_one_seeded_and_do_not_depend_on_the_order(
     settings = ResumeSettings(titles=form, seed=seed)
     got = variant_of(CareerPanel(frame, outcomes, "s"), settings).outcomes
     assert got.codes == outcomes.codes
-    assert len({comparable_title(title) for title in got.titles}) == len(titles)
+    assert len({comparable(title) for title in got.titles}) == len(titles)
     assert all(new != old for new, old in zip(got.titles, titles, strict=True))
     turned = OutcomeSpace(outcomes.codes[::-1], outcomes.titles[::-1])
     assert variant_of(CareerPanel(frame, turned, "s"), settings).outcomes.titles == got.titles[::-1]

@@ -7,6 +7,7 @@ import nbformat
 import pandas as pd
 import pytest
 import yaml
+from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from labor_llm.careers import occupations
@@ -48,18 +49,18 @@ def write(results, name, notebook, exhibits):
 
 
 @pytest.fixture
-def results(tmp_path):
+def results(tmp_path, hostile):
     """A run of two notebooks with invented numbers, one of them run for two models."""
     run = Results(tmp_path / "results")
-    frame = pd.DataFrame({"Model": ["A | B_1 <b>"], "Perplexity": [8.5]})
+    frame = pd.DataFrame({"Model": [hostile], "Perplexity": [8.5]})
     show = Exhibits(run, words={"draws": 100, "refits": "none"})
     table = show(DisplayTable("tab-main-comparison", frame, 20))
-    show.record("07_main_comparison", {"best": 8.5, "name": "a_b|c"}, persons=20)
+    show.record("07_main_comparison", {"best": 8.5, "name": hostile}, persons=20)
     write(run, "07_main_comparison", executed(table), "*main*")
     for model in ("one", "two"):
-        of_model = Exhibits(run, "", f"d-{model}", {"dataset": "d", "model": model})
+        of_model = Exhibits(run, "", f"d-{model}", {"dataset": hostile, "model": model})
         figure = of_model(learning_curve(CURVE, persons=20))
-        parameters = {"dataset": "d", "label": f"Model {model}"}
+        parameters = {"dataset": "d", "label": f"{model} {hostile}"}
         write(
             run,
             f"04_fine_tuning-d-{model}",
@@ -84,17 +85,32 @@ def source(tmp_path):
     return folder
 
 
-def test_a_book_is_built_offline_and_a_warning_keeps_the_old_one(results, source, tmp_path):
+def texts_of(page, kind):
+    """The texts of a kind of elements, typographic quotes and dashes as they were typed."""
+    typed = page.translate(str.maketrans("“”‘’–", "\"\"''-"))
+    return [
+        " ".join(found.get_text().split()) for found in BeautifulSoup(typed, "html.parser").find_all(kind)
+    ]
+
+
+def test_a_book_is_built_offline_and_a_warning_keeps_the_old_one(results, source, tmp_path, hostile):
+    hostile = hostile.replace("--", "-")  # set as a dash
     html = tmp_path / "html"
     staged = stage_book(source, results, "demo", tmp_path / "staged")
     assert build_book(staged, html) == html / "index.html"
     landing = (html / "index.html").read_text(encoding="utf-8")
-    assert "Best: 8.500 by a_b|c in <em>demo</em>" in landing
+    assert "in <em>demo</em>" in landing
     assert '<span class="std std-numref">Table 3.1</span>' in landing
     comparison = (html / "notebooks" / "07_main_comparison.html").read_text(encoding="utf-8")
-    assert "A | B_1 &lt;b&gt;" in comparison
     tuning = (html / "notebooks" / "04_fine_tuning-d-two.html").read_text(encoding="utf-8")
-    assert "A title: Model two" in tuning
+    assert any(text.startswith(f"Best: 8.500 by {hostile} in") for text in texts_of(landing, "p"))
+    assert hostile in texts_of(comparison, "td")
+    # The second is for print.
+    assert texts_of(tuning, "h1") == [f"A title: two {hostile}", f"2. A title: two {hostile}#"]
+    assert any(f"of two on {hostile}" in caption for caption in texts_of(tuning, "span"))
+    assert f"A title: two {hostile}" in texts_of(tuning, "title")[0]
+    for page in html.rglob("*.html"):
+        assert not any("alert" in script for script in texts_of(page.read_text("utf-8"), "script"))
     assert "Fig. 2.1" in tuning
     assert requests_of(html) == []
 
@@ -131,7 +147,9 @@ def test_staged_are_pages_pictures_and_notebooks_without_paths_of_the_machine_an
     assert "/secret/place" not in path.read_text(encoding="utf-8")
     assert nbformat.read(path, as_version=4).cells[1].metadata["tags"] == ["hide-input"]
     config = yaml.safe_load((staged / "_config.yml").read_text(encoding="utf-8"))
-    assert config["parse"]["myst_substitutions"] == {"best": "8.500", "name": "a\\_b\\|c", "profile": "demo"}
+    substitutions = config["parse"]["myst_substitutions"]
+    assert (substitutions["best"], substitutions["profile"]) == ("8.500", "demo")
+    assert substitutions["name"].startswith("\\=1+1 \\<script\\>")
 
 
 @pytest.mark.parametrize(

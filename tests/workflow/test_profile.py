@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -243,7 +244,7 @@ REFUSED = [
     ({"draws": 200.5}, "draws", "integer"),
     ({"draws": True}, "draws", "integer"),
     ({"draws": 99}, "draws", "100"),
-    ({"description": ""}, "description", "1 character"),
+    ({"description": ""}, "description", "is empty"),
     ({"split_seed": "one"}, "split_seed", "integer"),
     ({"cores_per_run": 0}, "cores_per_run", "greater than or equal to 1"),
     ({"baselines": "multinomial-logit"}, "baselines", "list"),
@@ -254,8 +255,8 @@ REFUSED = [
     ({"refitted": ["small"]}, "refitted names 'small', which is neither among baselines nor"),
     # Data sets.
     ({"datasets": {}}, "datasets", "at least 1"),
-    ({"datasets": {"My Data": {"label": "x"}}}, "datasets.My Data", "pattern"),
-    ({"datasets": {1980: {"label": "x"}}}, "datasets.1980", "string"),
+    ({"datasets": {"My Data": {"label": "x"}}}, "datasets.My Data", "must be lower-case letters"),
+    ({"datasets": {1980: {"label": "x"}}}, "datasets.1980", "so it needs files"),
     ({"datasets.x": {"label": "x"}}, "datasets.x", "so it needs files"),
     ({"datasets.own.titles": None}, "datasets.own", "both of its files: panel (careers) and titles"),
     ({"datasets.own.file": "y"}, "datasets.own.file", "no such field"),
@@ -287,13 +288,20 @@ REFUSED = [
     ({f"{TUNED}.fine_tuning.epochs": True}, "epochs", "integer"),
     ({f"{TUNED}.fine_tuning.method": "adapter"}, "method", "'full' or 'lora'"),
     ({f"{TUNED}.fine_tuning.learning_rate": 2.0}, "learning_rate", "less than 1"),
-    # YAML 1.1 reads 5e-5 without a point as text: the commonest slip of all.
-    ({f"{TUNED}.fine_tuning.learning_rate": "5e-5"}, "learning_rate", "number"),
     # Predictions are stored by these names, so a language model would overwrite a baseline.
     ({"language_models.empirical-transitions": {"label": "x", "base": "smollm2-135m-instruct"}},
      "empirical-transitions"),
     # Tables and bootstrap tell models by their labels.
-    ({f"{SMALL}.label": "Small, fine-tuned"}, "Small, fine-tuned"),
+    ({f"{SMALL}.label": "small,  FINE-tuned"}, f"{TUNED}.label: the label", "stands for another one too"),
+    ({f"{SMALL}.label": "Bag of jobs"}, f"{SMALL}.label: the label"),
+    ({f"{SMALL}.label": "Logit on embeddings"}, f"{SMALL}.label: the label"),
+    ({f"{SMALL}.label": "Test workers"}, f"{SMALL}.label: the label"),
+    ({"datasets.own.label": "Characteristic"}, "datasets.own.label: the label"),
+    ({"datasets.own.label": "Survey"}, "datasets.survey.label: the label"),
+    ({"language_models.oracle": {"label": "x", "base": "smollm2-135m-instruct"}}, "oracle has the name of"),
+    # Baselines are scored on all test workers.
+    ({f"{TUNED}.test_workers": 24}, f"{TUNED}.test_workers is 24, but the main comparison is of the same"),
+    ({"minutes": {"04_fine_tuning": float("inf")}}, "minutes.04_fine_tuning", "finite number"),
     # The two models of the text: one base with and without fine-tuning.
     ({f"{TUNED}.resumes": {"birth_year": False}}, "fine_tuned", "resumes of another form"),
     ({"fine_tuned": "small", "off_the_shelf": "small-fine-tuned"}, "fine_tuned must name a model with fine_tuning"),
@@ -321,8 +329,18 @@ def test_what_would_fail_or_mislead_is_refused_by_name(
     tmp_path: Path, changes: dict[str, Any], parts: tuple[str, ...]
 ) -> None:
     message = refusal(profile_file(tmp_path, changes))
-    assert message.startswith("mine.yaml")
+    assert re.match(r"mine\.yaml(, line \d+)?: ", message)
     assert [part for part in parts if part not in message] == []
+
+
+@pytest.mark.parametrize("short", ["survey-small", "wage-panel"])
+def test_two_runs_of_one_name_are_refused(tmp_path: Path, short: str) -> None:
+    """What is of `survey` and `small-x` would be written over by what is of `survey-small` and `x`."""
+    changes: dict[str, Any] = {f"datasets.{short}": GOOD["datasets"]["survey"] | {"label": "Other"}}
+    for name in ("x", "small-x"):
+        changes[f"language_models.{name}"] = GOOD["language_models"]["small"] | {"label": name}
+    with pytest.raises(InputError, match="two runs of one name"):
+        notebook_runs(load_profile(str(profile_file(tmp_path, changes))))
 
 
 @pytest.mark.parametrize("base", ["meta-llama/Llama-2-7b-hf", "smollm2-135m-instruct", "tests"])
@@ -334,19 +352,20 @@ def test_a_hub_id_a_packaged_model_and_a_folder_are_base_models(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "expected `field: value` lines. Compare with the packaged demo profile."),
-        (b"- a\n", "expected `field: value` lines"),
-        (b"a: [\n", "not readable as YAML (while parsing"),
-        (b"draws: 200\ndraws: 300\n", "not readable as YAML (the field 'draws' stands twice"),
-        (b"\xff\xfe", "not readable as YAML ('utf-8' codec"),
-        (b"x: !!python/object/apply:os.getcwd []\n", "not readable as YAML (could not determine a constructor"),
-        (b"# " + b"x" * 2**20, "larger than 1,048,576 bytes, which no profile is."),
+        (b"", ": expected `field: value` lines. Compare with the packaged demo profile."),
+        (b"- a\n", ": expected `field: value` lines"),
+        (b"description: x\nsplit_seed: 1\ndatasets: {wage_panel: {label: x}}\nlanguage_models:\n  off: {label: Off}\n",
+         ", line 5: language_models.off.base: is missing."),
+        (b"name: Mine\n", ", line 1: name: 'Mine' must be lower-case letters and digits, joined by single - or _."),
+        (b"description: 7\nfine_tuned: {}\n", ", line 1: description: 7 should be a valid string."),
     ],
 )  # fmt: skip
-def test_a_file_that_is_no_profile_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+def test_a_file_that_is_no_profile_is_refused_with_the_line(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
     path = tmp_path / "mine.yaml"
     path.write_bytes(content)
-    assert refusal(path).startswith(f"mine.yaml: {message}")
+    assert refusal(path).startswith(f"mine.yaml{message}")
 
 
 def test_fields_taken_over_from_another_entry_may_be_given_anew(tmp_path: Path) -> None:

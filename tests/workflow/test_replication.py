@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pandas as pd
 import pytest
 import typer.main
@@ -29,6 +31,8 @@ from labor_llm.workflow.reference import reference_pages
 from labor_llm.workflow.replication import replicate
 from labor_llm.workflow.runs import NotebookRun, longest_way_first, notebook_file, notebook_runs
 
+CANARY = "w001x"
+
 
 @pytest.fixture(scope="module")
 def small_profile(
@@ -42,7 +46,17 @@ def small_profile(
     folder = tmp_path_factory.mktemp("own")
     # A record a year, as the chapter on horizons asks of careers; the other tests' skip years.
     years = 1980 + records.groupby("worker_id").cumcount()
-    records.assign(year=years.astype(str)).to_csv(folder / "careers.csv", index=False)
+    # One, whose id puts her into the test split, is alone with all that she has.
+    alone = records.iloc[[0] * 4].assign(
+        worker_id=CANARY,
+        education="canary",
+        gender="canary",
+        ethnicity="canary",
+        region="canary",
+        birth_year="1899",
+    )
+    careers = pd.concat([records.assign(year=years.astype(str)), alone.assign(year=range(1931, 1935))])
+    careers.to_csv(folder / "careers.csv", index=False)
     outcomes.frame().to_csv(folder / "titles.csv", index=False)
     model = folder / "model"
     shutil.copytree(tiny_model_folder, model)
@@ -130,6 +144,15 @@ def test_every_notebook_runs_and_the_book_builds(
         path.read_text(encoding="utf-8", errors="ignore") for path in tmp_path.rglob("html/**/*.html")
     )
     assert "w017" not in published
+    assert splits[CANARY] == "test"
+    told = [path.read_text("utf-8") for path in results.exhibits.glob("*.[ctj]*")]
+    for path in results.notebooks.glob("*.ipynb"):
+        outputs = [output for cell in nbformat.read(path, 4).cells for output in cell.get("outputs", [])]
+        told += [
+            str(output.get("data", {}).get("text/markdown", "")) + output.get("text", "")
+            for output in outputs
+        ]
+    assert not [hit for text in told if (hit := re.search(r"canary|(?<![\d.])(193\d|1899)(?!\d)", text))]
     careers = Path(small_profile.datasets["own"].panel)
     changed = careers.with_name("changed.csv")
     shutil.copy(careers, changed)
@@ -156,14 +179,29 @@ def written_again(profile: Profile, name: str, **fields: Any) -> Profile:
 
 
 def test_the_workflow_sees_every_run(
-    small_profile: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    small_profile: Profile,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    hostile: str,
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # a relative path is taken from where the command is typed
-    fresh = written_again(small_profile, "fresh.yaml", results=str(tmp_path / "results with a blank"))
+    folder = tmp_path / "Project #2: {x} & 'co'"
+    folder.mkdir()
+    monkeypatch.chdir(folder)  # a relative path is taken from where the command is typed
+    own = small_profile.datasets["own"].model_dump() | {"label": hostile, "survey": "My {careers} & #1"}
+    fresh = written_again(
+        small_profile,
+        "fresh.yaml",
+        results=str(tmp_path / "results: with a blank"),
+        datasets={"own": own, "simulated": small_profile.datasets["simulated"].model_dump()},
+    )
     replicate(fresh, "fresh.yaml", cores=1, dry_run=True)
     said = capfd.readouterr()
     for run in notebook_runs(small_profile):
         assert f"{run.name}: about" in said.out + said.err
+    braces = fresh.model_copy(update={"results": str(folder / "results")})
+    with pytest.raises(InputError, match="takes a word in braces"):
+        replicate(braces, "fresh.yaml", cores=1, dry_run=True)
 
 
 @pytest.mark.slow
@@ -173,8 +211,9 @@ def test_what_a_failed_notebook_had_stored_is_used_by_the_next_run(
 ) -> None:
     """The first notebook stores the panel and then cannot write its table, as a folder stands in its place."""
     monkeypatch.chdir(tmp_path)
-    stopped = written_again(small_profile, "stopped.yaml", results=str(tmp_path / "results"), cores_per_run=1)
-    results = open_results(str(tmp_path / "results"))
+    place = str(tmp_path / "results #2: mine")
+    stopped = written_again(small_profile, "stopped.yaml", results=place, cores_per_run=1)
+    results = open_results(place)
     obstacle = results.exhibits / "tab-splits-own.csv" / "in the way"
     obstacle.mkdir(parents=True)
     with pytest.raises(LaborLLMError, match="01_data_conversion"):
