@@ -140,16 +140,18 @@ def score(
     import numpy as np
 
     from labor_llm.careers.predictions import named_column
+    from labor_llm.careers.samples import sampled
     from labor_llm.evaluation.perplexity import perplexity
     from labor_llm.models.loading import load_language_model
     from labor_llm.scoring.careers import score_panel
-    from labor_llm.scoring.reference import error_sentence
+    from labor_llm.scoring.trials import error_sentence
 
     if "named" in settings.model_fields_set and settings.titles != "named":
         raise InputError("--named goes with --titles named.")
     _check_out(out, model, panel)
     careers, splits = _open_panel(panel, title_file, survey, None if split == "everyone" else split_seed)
     chosen = careers if split == "everyone" else careers.split(splits, split)
+    chosen = sampled(chosen, settings.test_workers, seed=1)
     load = functools.cache(load_language_model)
     predictions = score_panel(chosen, model, Path(model).name, out, settings, replace=replace, load=load)
     typer.echo(

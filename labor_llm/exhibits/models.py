@@ -131,7 +131,7 @@ def scoring_checks(scorer: LanguageModel, panel: CareerPanel) -> DisplayText:
 
     Outcome space and form of careers are those of the panel; none of its workers is used.
     """
-    from labor_llm.scoring.reference import error_sentence, largest_disagreement
+    from labor_llm.scoring.trials import error_sentence, largest_disagreement
 
     difference = format_value(largest_disagreement(scorer, panel), ".1e")
     words = f"The largest difference between the two is {difference} nats."

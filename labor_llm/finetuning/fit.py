@@ -27,7 +27,8 @@ from labor_llm.errors import InputError, ResourceError
 from labor_llm.finetuning.processes import Processes
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.finetuning.steps import CURVE_FILE, FineTuningRun
-from labor_llm.models.folders import BASE_FILE, weights_checksum
+from labor_llm.models.adapters import write_base
+from labor_llm.models.folders import weights_checksum
 from labor_llm.models.loading import (
     LanguageModel,
     load_language_model,
@@ -121,8 +122,7 @@ def fine_tune(
                     run.model.save_pretrained(aside, state_dict=whole)
                     language_model.tokenizer.save_pretrained(aside)
                     if settings.method == "lora":
-                        made_on = {"name": base, "checksum": weights_checksum(base)}
-                        (aside / BASE_FILE).write_text(json.dumps(made_on) + "\n", encoding="utf-8")
+                        write_base(aside, base, folder)
                     run.curve_frame().to_csv(aside / CURVE_FILE, index=False)
     return folder
 

@@ -169,6 +169,11 @@ def _folder(name: str | Path) -> Path:
     return Path(name) if Path(name).is_dir() else project_root() / name
 
 
+def local_folder(name: str | Path) -> Path | None:
+    """Return the folder that a name stands for; None for a packaged model and for a hub id."""
+    return _folder(name) if str(name) not in PACKAGED_MODELS and _folder(name).is_dir() else None
+
+
 def _is_hub_id(name: str) -> bool:
     return name.count("/") == 1 and not name.startswith((".", "/", "results/"))
 

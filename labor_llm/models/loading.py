@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import timeit
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import load_file
@@ -20,20 +21,20 @@ from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
 from labor_llm.errors import InputError, MismatchError, NumericalError
+from labor_llm.models.adapters import ADAPTER_REMEDY, find_base, read_object
 from labor_llm.models.folders import (
     ADAPTER_FILE,
-    BASE_FILE,
     MODEL_REMEDY,
     NOT_LOADED,
     model_source,
     quiet_libraries,
     refusing,
-    weights_checksum,
 )
 from labor_llm.text.tokenization import check_vocabulary
 
@@ -44,11 +45,11 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 QUANTIZATIONS = ("none", "8bit", "4bit")
 # Times the duration in float32; with units for bfloat16 it is below one.
 _EMULATED = 4.0
+# What old versions of transformers stored beside the weights, and computes now.
+_OLD_CONSTANTS = re.compile(r"(^|\.)(inv_freq|position_ids|attn\.(masked_)?bias|attention\.(masked_)?bias)$")
+_KERNEL = re.compile(r'"(\w*implementation)": (?:\{[^{}]*)?"([^"]*/[^"]*)"')
 _log = logging.getLogger(__name__)
 _ADAPTER_WEIGHTS = "adapter_model.safetensors"
-_ADAPTER_REMEDY = (
-    "It was cut or changed, or belongs to another adapter: copy the adapter again, or fine-tune again."
-)
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,9 @@ def _load_weights(source: Path | str, dtype: torch.dtype, quantization: str) -> 
     kinds = {"8bit": {"load_in_8bit": True}, "4bit": {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}}
     kinds["4bit"] |= {"bnb_4bit_use_double_quant": True, "bnb_4bit_compute_dtype": dtype}
     with refusing(f"{source}: {NOT_LOADED}", MODEL_REMEDY):
+        config, _ = PreTrainedConfig.get_config_dict(source)
+    _refuse_kernels(source, config)
+    with refusing(f"{source}: {NOT_LOADED}", MODEL_REMEDY):
         model, found = AutoModelForCausalLM.from_pretrained(
             source,
             dtype=dtype,
@@ -167,8 +171,28 @@ def _load_weights(source: Path | str, dtype: torch.dtype, quantization: str) -> 
             f"them in another shape ({lacking[0]}). They belong to different models, or a file is incomplete: "
             "copy the model again."
         )
+    # What config.json does not describe, it leaves out; what config.json ties and the files hold apart, it unties.
+    needless = [str(name) for name in found["unexpected_keys"] if not _OLD_CONSTANTS.search(str(name))]
+    needless += set(model.get_expanded_tied_weights_keys(all_submodels=True)) - set(
+        model.all_tied_weights_keys
+    )
+    if needless:
+        raise MismatchError(
+            f"{source}: the weight files hold {len(needless):,} weights that config.json does not describe "
+            f"({min(needless)}), so the model would be another than the one that was stored. config.json was changed, "
+            "or belongs to another model: copy the model again."
+        )
     _check_finite(source, dict(model.named_parameters()))
     return model.to("cuda") if quantization == "none" and torch.cuda.is_available() else model
+
+
+def _refuse_kernels(source: Path | str, config: dict) -> None:
+    """Refuse a configuration that asks for code from a hub in place of a part of the model."""
+    if found := _KERNEL.search(json.dumps(config)):
+        raise InputError(
+            f"{source}: config.json asks for {found[2]} from a hub ({found[1]}), and no code that comes with a model "
+            f"is run. Take {found[1]} out of config.json."
+        )
 
 
 def _check_finite(source: Path | str, weights: Mapping[str, torch.Tensor]) -> None:
@@ -183,37 +207,22 @@ def _check_finite(source: Path | str, weights: Mapping[str, torch.Tensor]) -> No
 def _load_adapted(name: str, folder: Path, dtype: str, quantization: str) -> LanguageModel:
     """Load the base of a LoRA adapter and the adapter on it; merged where the base is not quantised."""
     # All that can be known of the adapter before half a minute goes into its base.
-    made_on = _read_object(folder / BASE_FILE, "name", "checksum")
-    _read_object(folder / ADAPTER_FILE, "peft_type")
-    with refusing(f"{folder / _ADAPTER_WEIGHTS}: not readable", _ADAPTER_REMEDY):
+    made_on = find_base(folder)
+    read_object(folder / ADAPTER_FILE, "peft_type")
+    with refusing(f"{folder / _ADAPTER_WEIGHTS}: not readable", ADAPTER_REMEDY):
         weights = load_file(folder / _ADAPTER_WEIGHTS)
     _check_finite(folder / _ADAPTER_WEIGHTS, weights)
-    base = load_language_model(made_on["name"], dtype, quantization)
-    found = weights_checksum(made_on["name"])
-    if found != made_on["checksum"]:
-        raise MismatchError(
-            f"{folder}: the adapter was made on {made_on['name']} with weights {made_on['checksum']}, "
-            f"the base found now has {found}. Give the same base model, or fine-tune again."
-        )
+    base = load_language_model(made_on, dtype, quantization)
     adapted = _with_adapter(base.model, folder, weights)
     model = adapted.merge_and_unload() if quantization == "none" else adapted
     return LanguageModel(name, model.eval(), base.tokenizer)
-
-
-def _read_object(path: Path, *texts: str) -> dict[str, Any]:
-    """Return the object in a JSON file, which must hold some texts."""
-    with refusing(f"{path}: not readable", _ADAPTER_REMEDY):
-        found = dict(json.loads(path.read_text(encoding="utf-8")))
-        if lacking := [name for name in texts if not isinstance(found[name], str)]:
-            raise TypeError(f"{lacking[0]} is no text")
-        return found
 
 
 def _with_adapter(model: PreTrainedModel, folder: Path, weights: Mapping[str, torch.Tensor]) -> PeftModel:
     """Return a model with an adapter on it; peft itself fills in at random what the file lacks, and goes on."""
     from peft import PeftModel, get_peft_model_state_dict
 
-    with refusing(f"{folder}: the adapter could not be put on its base", _ADAPTER_REMEDY):
+    with refusing(f"{folder}: the adapter could not be put on its base", ADAPTER_REMEDY):
         adapted = PeftModel.from_pretrained(model, folder)
     described = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
     lacking = sorted(described - set(weights))
@@ -223,6 +232,6 @@ def _with_adapter(model: PreTrainedModel, folder: Path, weights: Mapping[str, to
         if names:
             raise MismatchError(
                 f"{folder / _ADAPTER_WEIGHTS}: {what} that {ADAPTER_FILE} describes for this base "
-                f"({len(names):,}, such as {names[0]}). {_ADAPTER_REMEDY}"
+                f"({len(names):,}, such as {names[0]}). {ADAPTER_REMEDY}"
             )
     return adapted

@@ -5,8 +5,8 @@ inner nodes are run once, each seeing the prompt and its own ancestors only. Sev
 run together, as many as positions and memory allow.
 
 Attention to prompt and ancestors is computed as `tree_attention` says. A model that it does not fit gets a dense mask
-over prompt and tree, which is slower. Either way the log-probabilities along the last record's realised title are
-compared with those that the pass over the career itself gave.
+over prompt and tree, which is slower. Which way is right for a model is tried against the reference scorer, before its
+first career and again before longer prompts than were tried.
 
 The logits of the whole vocabulary at all positions are never there at once:
 
@@ -19,16 +19,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from transformers import DynamicCache
 
-from labor_llm.errors import MismatchError
-from labor_llm.models.loading import LanguageModel
-from labor_llm.scoring.passes import CareerPass, read_career
-from labor_llm.scoring.title_trie import TitleTrie
-from labor_llm.scoring.tree_attention import DoesNotFitError, PackedTree, additive_mask, run_tree
+from labor_llm.errors import LaborLLMError, MismatchError
+from labor_llm.models.loading import LanguageModel, causal_model
+from labor_llm.scoring.passes import CareerPass, DoesNotFitError, by_side, read_career
+from labor_llm.scoring.reference import Trial
+from labor_llm.scoring.title_trie import TitleTrie, build_title_trie
+from labor_llm.scoring.tree_attention import PackedTree, additive_mask, run_tree
 from labor_llm.text.tokenization import EncodedResume
 
 # Positions and vocabulary of one block of logits: 8 MB in float32, and matrices large enough to be fast.
@@ -90,23 +92,77 @@ def all_title_log_probs(
     Raises:
         MismatchError: if the model is of a kind whose attention cannot be shared between titles.
     """
-    return title_log_probs(edge_log_probs(read_career(language_model, resume, trie), trie, memory), trie)
+    return _by_run(way_to_run(language_model, resume, trie), language_model, resume, trie, memory)
 
 
-def edge_log_probs(career: CareerPass, trie: TitleTrie, memory: int) -> np.ndarray:
+def _by_run(
+    run: Run, language_model: LanguageModel, resume: EncodedResume, trie: TitleTrie, memory: int
+) -> np.ndarray:
+    def score(part: EncodedResume) -> np.ndarray:
+        return title_log_probs(
+            edge_log_probs(read_career(language_model, part, trie), trie, memory, run), trie
+        )
+
+    return by_side(language_model, resume, trie.lengths, score)
+
+
+def way_to_run(language_model: LanguageModel, resume: EncodedResume, trie: TitleTrie) -> Run:
+    """Return how the tree's nodes are run under prompts as long as a career's, by what was tried on the model.
+
+    Raises:
+        MismatchError: if no way gives what the reference scorer gives.
+    """
+    run, tried = _tried.get(language_model.model, (None, 0))
+    length = resume.spans[-1][0]
+    if run is None or tried < length:
+        return try_runs(language_model, Trial.of(language_model, resume, trie.titles), length)
+    return run
+
+
+@torch.inference_mode()
+def try_runs(language_model: LanguageModel, trial: Trial, longest: int) -> Run:
+    """Find the way to run the tree's nodes that is right for a model, and keep it for prompts of so many tokens.
+
+    Raises:
+        MismatchError: if no way gives what the reference scorer gives.
+    """
+    trie, why = build_title_trie(trial.titles), []
+    for run in (run_tree_attention, _run_dense_mask):
+        try:
+            difference = trial.difference(_by_run(run, language_model, trial.career, trie, MEMORY))
+        except (LaborLLMError, MemoryError, torch.OutOfMemoryError):
+            raise
+        # The model's own pass over the same text went well, so that the way does not fit, whatever it stumbled on.
+        except Exception as error:
+            strange = (
+                f"it takes no plain cache of keys and values, or no tree ({type(error).__name__}: {error})"
+            )
+            why.append(str(error) if isinstance(error, DoesNotFitError) else strange)
+            continue
+        if difference <= trial.tolerance:
+            _tried[language_model.model] = run, longest
+            return run
+        why.append(f"the log-probability of a title {trial.said(difference)}")
+    reasons = "; ".join(dict.fromkeys(" ".join(one.split())[:200] for one in why))
+    kind = type(causal_model(language_model.model)).__name__
+    raise MismatchError(
+        f"{language_model.name}: prompts cannot be shared between titles in a {kind} ({reasons}). Use a causal model "
+        "with softmax attention, such as those of the Llama, Qwen, Gemma or GPT-2 kind, or score the titles that "
+        "occurred alone (titles 'realised')."
+    )
+
+
+def edge_log_probs(career: CareerPass, trie: TitleTrie, memory: int, run: Run) -> np.ndarray:
     """Return the log-probability of every edge of the tree, float64 [records, edges]; as `all_title_log_probs`."""
     edges = np.empty((len(career.starts), len(trie.edge_nodes)))
     edges[:, trie.edge_nodes == 0] = career.root
     if not len(trie):
         return edges
-    for run in (_run_tree_attention, _run_dense_mask):
-        if _fill(edges, run, career, trie, memory):
-            return edges
-    raise MismatchError(
-        f"{type(career.model).__name__}: its probability of a realised title, read along the career, differs from "
-        "the one read in the tree of titles, so prompts cannot be shared between titles. Use a causal model with "
-        "softmax attention, such as those of the Llama, Qwen, Gemma or GPT-2 kind."
-    )
+    records, bins = _shares(career, trie, run, memory)
+    for rows in _groups(len(career.starts), records):
+        for part in _parts(career, trie, rows, bins):
+            edges[rows[0] : rows[-1] + 1, part.edges] = run(career, part).double().cpu().numpy()
+    return edges
 
 
 def title_log_probs(edges: np.ndarray, trie: TitleTrie) -> np.ndarray:
@@ -128,29 +184,17 @@ class _Part:
     edge_tokens: torch.Tensor  # that each leads to, int64 [edges]
 
 
-_Run = Callable[[CareerPass, _Part], torch.Tensor]
+Run = Callable[[CareerPass, _Part], torch.Tensor]
+"""A way to the log-probabilities of the edges [records, edges] of some bins."""
+
+# The way that is right for a model, and up to which length of prompts it was tried, tokens.
+_tried: WeakKeyDictionary[torch.nn.Module, tuple[Run, int]] = WeakKeyDictionary()
 
 
-def _fill(edges: np.ndarray, run: _Run, career: CareerPass, trie: TitleTrie, memory: int) -> bool:
-    """Fill in the edges below the root; tell whether this way to run nodes is right for the model."""
-    records, bins = _shares(career, trie, run, memory)
-    # The last records first: their group shows whether the model fits.
-    for number, rows in enumerate(reversed(_groups(len(career.starts), records))):
-        for part in _parts(career, trie, rows, bins):
-            try:
-                found = run(career, part)
-            except DoesNotFitError:
-                return False
-            edges[rows[0] : rows[-1] + 1, part.edges] = found.double().cpu().numpy()
-        if number == 0 and not career.agrees(edges[-1]):
-            return False
-    return True
-
-
-def _shares(career: CareerPass, trie: TitleTrie, run: _Run, memory: int) -> tuple[int, int]:
+def _shares(career: CareerPass, trie: TitleTrie, run: Run, memory: int) -> tuple[int, int]:
     """Return how many records, and how many bins of the tree, are run at once."""
     bins, size = trie.bins.nodes.shape
-    if run is _run_tree_attention:
+    if run is run_tree_attention:
         needed = _bytes_a_position(career, size)
     else:  # a position's logits are kept as they are and in float32
         needed = 8 * int(career.model.get_input_embeddings().num_embeddings)
@@ -194,10 +238,10 @@ def _parts(career: CareerPass, trie: TitleTrie, rows: np.ndarray, at_once: int) 
         )
 
 
-def _run_tree_attention(career: CareerPass, part: _Part) -> torch.Tensor:
+def run_tree_attention(career: CareerPass, part: _Part) -> torch.Tensor:
     """Return the edges' log-probabilities [records, edges]; raises DoesNotFitError."""
     if career.head is None:
-        raise DoesNotFitError(f"{type(career.model).__name__}: its logits come from no plain output layer.")
+        raise DoesNotFitError("its logits come from no plain output layer")
     tree = PackedTree(career, part.starts, part.depths, part.seen)
     starts = torch.tensor(part.starts, device=part.tokens.device)
     places = (starts[:, None] + part.depths.flatten() - 1).flatten()
@@ -231,6 +275,6 @@ def _run_dense_mask(career: CareerPass, part: _Part) -> torch.Tensor:
         ).logits
     except (TypeError, ValueError) as error:
         # Models with biases by distance take no mask of four dimensions, some no positions.
-        raise DoesNotFitError(f"{type(career.model).__name__}: takes no mask over a tree.") from error
+        raise DoesNotFitError("it takes no mask over a tree") from error
     log_probs = (torch.log_softmax(row.float(), dim=-1) for row in logits)
     return torch.stack([of_record[part.edge_slots, part.edge_tokens] for of_record in log_probs])

@@ -11,9 +11,6 @@ For every record the closed beginnings are the least probable ones, as many as t
 the others only adds to the small ones, so a beginning that the tolerance has no room for now has none later: all such
 beginnings, of all records, are opened at once, and no node is opened that opening the most probable one at a time would
 leave closed. (Weighing mass by the nodes still to come below it saved nothing.)
-
-Beside these, the path of the last record's realised title is always opened: the pass over the career itself gave its
-log-probabilities, so that they tell whether the model's attention is one that prompts can be shared under.
 """
 
 from __future__ import annotations
@@ -25,11 +22,20 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from labor_llm.models.loading import LanguageModel
-from labor_llm.scoring.all_titles import MEMORY, edge_log_probs, title_log_probs, token_log_probs
+from labor_llm.models import rotary
+from labor_llm.models.loading import LanguageModel, causal_model
+from labor_llm.scoring.all_titles import (
+    MEMORY,
+    all_title_log_probs,
+    edge_log_probs,
+    run_tree_attention,
+    title_log_probs,
+    token_log_probs,
+    way_to_run,
+)
 from labor_llm.scoring.passes import CareerPass, read_career
 from labor_llm.scoring.title_trie import TitleTrie
-from labor_llm.scoring.tree_attention import DoesNotFitError, GrowingTree, run_tree
+from labor_llm.scoring.tree_attention import GrowingTree, run_tree
 from labor_llm.text.tokenization import EncodedResume
 
 # Nodes run together: each is compared with the keys of all, so that many more would cost more than they save.
@@ -93,12 +99,17 @@ def bounded_title_log_probs(
     Raises:
         MismatchError: as `all_title_log_probs`.
     """
+    run = way_to_run(language_model, resume, trie)
+    starts = np.array([[start] for start, _ in resume.spans])
+    beyond = (starts + trie.lengths > rotary.switch(causal_model(language_model.model))).any()
+    if run is not run_tree_attention or beyond:
+        exact = all_title_log_probs(language_model, resume, trie, memory)
+        return BoundedScores(exact, exact, np.zeros(len(exact)), np.full(len(exact), len(trie)))
     career = read_career(language_model, resume, trie)
-    # The nodes at which the edges begin that `career.agrees` compares.
-    search = _Search(career.root, trie, trie.edge_nodes[career.checked] - 1)
+    search = _Search(career.root, trie)
     left = _open(career, search, tolerance, memory)
     if len(left):
-        search.set_exact(left, edge_log_probs(career.only(left), trie, memory))
+        search.set_exact(left, edge_log_probs(career.only(left), trie, memory, run))
     return search.scores()
 
 
@@ -117,17 +128,14 @@ def rounded_up(upper: np.ndarray) -> np.ndarray:
 class _Search:
     """What is known of the tree for every record of a career."""
 
-    def __init__(self, root: np.ndarray, trie: TitleTrie, always: np.ndarray) -> None:
+    def __init__(self, root: np.ndarray, trie: TitleTrie) -> None:
         """Begin at the root.
 
         Args:
             root: log-probabilities of the edges at the root, float64 [records, edges at the root].
             trie: the tree.
-            always: nodes that are opened under the last record whatever their mass, int64 [nodes].
         """
         self.trie = trie
-        self._always = np.zeros((len(root), len(trie)), dtype=bool)
-        self._always[-1, always] = True
         self.edges = np.full((len(root), len(trie.edge_nodes)), np.nan)
         self.nodes = np.zeros(len(root), dtype=np.int64)
         # Log-probability of the beginnings that end in inner nodes, and which of them wait to be opened.
@@ -144,7 +152,7 @@ class _Search:
         kept = np.take_along_axis(mass, order, axis=1).cumsum(axis=1) <= tolerance
         wanted = np.zeros_like(kept)
         np.put_along_axis(wanted, order, ~kept, axis=1)
-        return np.argwhere((wanted | self._always) & self._waiting)
+        return np.argwhere(wanted & self._waiting)
 
     def opened(self, pairs: np.ndarray, edges: list[np.ndarray], found: list[np.ndarray]) -> None:
         """Enter the log-probabilities of the edges of (record, node) pairs, ancestors before descendants."""
@@ -176,22 +184,13 @@ class _Search:
 
 def _open(career: CareerPass, search: _Search, tolerance: float, memory: int) -> np.ndarray:
     """Open nodes until every record is within the tolerance; return the records that must be scored exactly."""
-    everything = np.arange(len(career.starts))
-    if career.head is None:
-        return everything
     tree = GrowingTree(career, search.trie, memory)
-    left = everything[:0]
     while len(pairs := search.to_open(tolerance)):
         if len(pairs) > tree.room:
-            left = np.unique(pairs[:, 0])
-            break
+            return np.unique(pairs[:, 0])
         for part in np.array_split(pairs, -(-len(pairs) // _AT_ONCE)):
-            try:
-                _open_nodes(career, search, tree, part)
-            except DoesNotFitError:
-                return everything
-    # The first pass began to open the checked path, so that records which are done never go unchecked.
-    return left if career.agrees(search.edges[-1]) else everything
+            _open_nodes(career, search, tree, part)
+    return np.arange(0)
 
 
 def _open_nodes(career: CareerPass, search: _Search, tree: GrowingTree, pairs: np.ndarray) -> None:

@@ -38,6 +38,7 @@ from labor_llm.scoring.bounded import bounded_title_log_probs, concatenated, rou
 from labor_llm.scoring.passes import PreparedCareers, prepare_careers, realised_log_probs
 from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.scoring.title_trie import TitleTrie, build_title_trie
+from labor_llm.scoring.trials import try_scorers
 from labor_llm.store.artefacts import environment
 from labor_llm.store.results import Arrays, collect_shards, stored
 from labor_llm.store.staleness import code_checksum
@@ -78,7 +79,8 @@ def score_careers(
     Raises:
         InputError: if there is no career, a career is longer than the model can read and not to be shortened, or
             a named title is not known.
-        MismatchError: if the tokenizer does not fit the template or the titles.
+        MismatchError: if the tokenizer does not fit the template or the titles, or the fast scorers do not give for
+            this model what one plain pass for each prompt and title gives.
         NumericalError: if the model gives something that is no probability.
     """
     question = _asked(panel, settings, seed)
@@ -243,6 +245,8 @@ def _score(
     if prepared.shortened.careers:
         _log.warning("%s: %s", name, prepared.shortened.sentence())
     trie, in_full = build_title_trie(prepared.titles), set(question["in_full"])
+    bounded = bool(in_full and settings.tolerance)
+    try_scorers(prepared, all_titles=bool(in_full or question["named"]), bounded=bounded)
 
     def score(row: int) -> Arrays:
         wanted = trie if prepared.careers[row].worker_id in in_full else None

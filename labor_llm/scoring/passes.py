@@ -7,7 +7,7 @@ need: the log-probability of each realised title, what the tree of titles hangs 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +18,7 @@ from transformers import DynamicCache, PreTrainedModel
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel, transitions
 from labor_llm.errors import InputError, MismatchError
+from labor_llm.models import rotary
 from labor_llm.models.loading import LanguageModel, causal_model
 from labor_llm.progress import progress
 from labor_llm.scoring.settings import ScoringSettings
@@ -103,9 +104,53 @@ def _ending_with(career: ReadableCareer, lengths: Sequence[int]) -> ReadableCare
     return replace(career, parts=tuple(parts))
 
 
+def by_side(
+    language_model: LanguageModel,
+    resume: EncodedResume,
+    lengths: np.ndarray,
+    score: Callable[[EncodedResume], np.ndarray],
+) -> np.ndarray:
+    """Return what `score` gives for a career's records, read once, or once a side (`labor_llm.models.rotary`).
+
+    Args:
+        language_model: the model.
+        resume: the career.
+        lengths: tokens of the text after each record's prompt, int64 [records or 1, columns or 1].
+        score: returns what is wanted of a career's records [records, columns].
+
+    Raises:
+        MismatchError: if the model reads texts of this and every other length differently.
+    """
+    model, found = causal_model(language_model.model), None
+    beyond = np.array([[start] for start, _ in resume.spans]) + lengths > rotary.switch(model)
+    if not beyond.any():
+        return score(resume)
+    for side in (False, True):
+        rows = np.flatnonzero((beyond == side).any(axis=1))
+        if len(rows):
+            spans = tuple(resume.spans[row] for row in rows)
+            with rotary.one_side(model, side):
+                some = score(EncodedResume(resume.worker_id, resume.ids[: spans[-1][1]], spans))
+            whole = np.zeros((len(beyond), some.shape[1]), dtype=some.dtype)
+            whole[rows] = some
+            found = whole if found is None else np.where(beyond, whole, found)
+    return found
+
+
 @torch.inference_mode()
 def realised_log_probs(language_model: LanguageModel, resume: EncodedResume) -> np.ndarray:
-    """Return the log-probability of each record's realised title, float64 [records], nats."""
+    """Return the log-probability of each record's realised title, float64 [records], nats.
+
+    Raises:
+        MismatchError: as `by_side`.
+    """
+    lengths = np.array([[end - start] for start, end in resume.spans])
+    return by_side(language_model, resume, lengths, lambda part: _realised(language_model, part)[:, None])[
+        :, 0
+    ]
+
+
+def _realised(language_model: LanguageModel, resume: EncodedResume) -> np.ndarray:
     last = resume.spans[-1][1]  # what follows the last title, and its own last token, need no pass
     ids = torch.as_tensor(resume.ids[:last], device=language_model.device)
     title_tokens = torch.cat([torch.arange(start, end) for start, end in resume.spans]).to(ids.device)
@@ -115,11 +160,6 @@ def realised_log_probs(language_model: LanguageModel, resume: EncodedResume) -> 
     per_token = logits.gather(1, ids[title_tokens, None])[:, 0] - logits.logsumexp(dim=-1)
     lengths = [end - start for start, end in resume.spans]
     return np.add.reduceat(per_token.double().cpu().numpy(), np.concatenate([[0], np.cumsum(lengths)[:-1]]))
-
-
-# Two ways to the same log-probability of a token, nats: float32 rounding, and that of coarser numbers.
-_TOLERANCE = 1e-3
-_COARSE_TOLERANCE = 1.0
 
 
 @dataclass(frozen=True)
@@ -132,64 +172,55 @@ class CareerPass:
     values: list[torch.Tensor]  # likewise
     root: np.ndarray  # log-probability of the edges at the root, float64 [records, edges at the root]
     head: torch.nn.Linear | None  # the output layer, if the logits are its output and no more
-    checked: list[int]  # edges below the root that spell the last realised title, as far as the tree goes
-    expected: np.ndarray  # their log-probabilities by this pass, float64 [checked]
 
     def only(self, rows: np.ndarray) -> CareerPass:
         """Return the same for some of the records, ascending."""
-        last = len(rows) > 0 and rows[-1] == len(self.starts) - 1
-        return replace(
-            self,
-            starts=[self.starts[row] for row in rows],
-            root=self.root[rows],
-            checked=self.checked if last else [],
-            expected=self.expected if last else self.expected[:0],
-        )
+        return replace(self, starts=[self.starts[row] for row in rows], root=self.root[rows])
 
-    def agrees(self, edges: np.ndarray) -> bool:
-        """Tell whether another way to the last record's edges [edges] gives what this pass gave.
 
-        Edges that are not known (NaN) are left out.
-        """
-        exact = self.model.dtype == torch.float32 and not getattr(self.model, "is_quantized", False)
-        tolerance = _TOLERANCE if exact else _COARSE_TOLERANCE
-        return not np.any(np.abs(edges[self.checked] - self.expected) > tolerance)
+class DoesNotFitError(Exception):
+    """A model is not of the plain kind that a way of sharing prompts computes; the caller takes another way."""
 
 
 def read_career(language_model: LanguageModel, resume: EncodedResume, trie: TitleTrie) -> CareerPass:
-    """Run the model over a career up to the last token of its last title.
+    """Run the model over a career up to the end of its last prompt.
 
     Args:
         language_model: the model.
         resume: a career of at least one record.
         trie: the tree of titles.
+
+    Raises:
+        DoesNotFitError: if the model does not keep keys and values of the whole career in each layer.
     """
     model = causal_model(language_model.model)
     starts = [start for start, _ in resume.spans]
-    checked = trie.path_edges(resume.continuation_ids(len(starts) - 1))[1:]
-    # Logits where a title begins, and along the last title.
-    rows = [start - 1 for start in starts] + [starts[-1] + number for number in range(len(checked))]
-    ids = torch.as_tensor(resume.ids[: rows[-1] + 1], device=language_model.device)
+    ids = torch.as_tensor(resume.ids[: starts[-1]], device=language_model.device)
     output = model(
         input_ids=ids[None],
         use_cache=True,
         # Every layer keeps the whole career, also one that looks back a few hundred tokens only.
         past_key_values=DynamicCache(),
-        logits_to_keep=torch.tensor(rows, device=ids.device),
+        logits_to_keep=torch.tensor(starts, device=ids.device) - 1,
         output_hidden_states=True,
     )
+    kept = getattr(getattr(output, "past_key_values", None), "layers", [])
+    pairs = [(getattr(layer, "keys", None), getattr(layer, "values", None)) for layer in kept]
+    of_career = [
+        all(part is not None and part.ndim == 4 and part.shape[2] == len(ids) for part in pair)
+        for pair in pairs
+    ]
+    if not all(of_career) or len(pairs) != model.config.get_text_config().num_hidden_layers:
+        raise DoesNotFitError("not every layer keeps keys and values of the whole prompt")
     log_probs = torch.log_softmax(output.logits[0].float(), dim=-1)
     at_root = torch.as_tensor(trie.edge_tokens[trie.edge_nodes == 0], device=ids.device)
-    steps = torch.as_tensor(trie.edge_tokens[checked], device=ids.device)
     return CareerPass(
         model=model,
         starts=starts,
-        keys=[layer.keys[0] for layer in output.past_key_values.layers],
-        values=[layer.values[0] for layer in output.past_key_values.layers],
-        root=log_probs[: len(starts), at_root].double().cpu().numpy(),
-        head=_plain_head(model, output.hidden_states[-1][0, rows[:1]], output.logits[0, :1]),
-        checked=checked,
-        expected=log_probs[len(starts) :].gather(1, steps[:, None])[:, 0].double().cpu().numpy(),
+        keys=[keys[0] for keys, _ in pairs],
+        values=[values[0] for _, values in pairs],
+        root=log_probs[:, at_root].double().cpu().numpy(),
+        head=_plain_head(model, output.hidden_states[-1][0, starts[0] - 1][None], output.logits[0, :1]),
     )
 
 
@@ -216,12 +247,16 @@ def history_embeddings(language_model: LanguageModel, panel: CareerPanel) -> np.
     prepared, found = prepare_careers(language_model, panel, ScoringSettings()), []
     # The transformer without its output layer: the vocabulary is most of the cost, and is not needed.
     body = causal_model(language_model.model).base_model
+
+    def states(part: EncodedResume) -> np.ndarray:
+        ids = torch.as_tensor(part.ids[: part.spans[-1][0]], device=language_model.device)
+        ends = torch.tensor([start - 1 for start, _ in part.spans], device=ids.device)
+        return body(input_ids=ids[None], use_cache=False).last_hidden_state[0, ends].float().cpu().numpy()
+
     with progress("embedding histories", len(prepared.careers), "career") as advance:
         for career in prepared.careers:
-            for part in career.parts:
-                ids = torch.as_tensor(part.ids[: part.spans[-1][0]], device=language_model.device)
-                ends = torch.tensor([start - 1 for start, _ in part.spans], device=ids.device)
-                states = body(input_ids=ids[None], use_cache=False).last_hidden_state[0, ends]
-                found.append(states.float().cpu().numpy())
+            found += [
+                by_side(language_model, part, np.zeros((1, 1), dtype=int), states) for part in career.parts
+            ]
             advance(1, "")
     return np.concatenate(found)

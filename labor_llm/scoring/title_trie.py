@@ -51,17 +51,18 @@ class TitleTrie:
         order = np.argsort(self.edge_nodes, kind="stable")
         return np.split(order, np.searchsorted(self.edge_nodes[order], np.arange(1, len(self) + 1)))[1:]
 
-    def path_edges(self, tokens: Sequence[int]) -> list[int]:
-        """Return the edges that spell `tokens` from the root on, as far as the tree goes."""
-        node, edges = 0, []
-        for token in tokens:
-            found = np.flatnonzero((self.edge_nodes == node) & (self.edge_tokens == token))
-            if not len(found):
-                break
-            edges.append(int(found[0]))
-            target = self.edge_targets[edges[-1]]
-            node = target + 1 if target >= 0 else -1  # nothing begins at a leaf
-        return edges
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each title, int64 [1, titles]."""
+        return (self.title_edges < len(self.edge_nodes)).sum(axis=1)[None]
+
+    @cached_property
+    def titles(self) -> tuple[tuple[int, ...], ...]:
+        """The titles' token ids."""
+        return tuple(
+            tuple(self.edge_tokens[edges[:length]].tolist())
+            for edges, length in zip(self.title_edges, self.lengths[0], strict=True)
+        )
 
     @cached_property
     def bins(self) -> TrieBins:

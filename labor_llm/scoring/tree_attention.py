@@ -24,7 +24,7 @@ from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.masking_utils import sdpa_mask
 
-from labor_llm.scoring.passes import CareerPass
+from labor_llm.scoring.passes import CareerPass, DoesNotFitError
 from labor_llm.scoring.title_trie import TitleTrie
 
 _NAME = "labor_llm_tree"
@@ -33,10 +33,6 @@ _HARMLESS = {
     "cache_position", "cu_seq_lens_q", "cu_seq_lens_k", "dropout", "is_causal", "max_length_q", "max_length_k",
     "output_attentions", "output_hidden_states", "position_ids", "return_dict", "use_cache",
 }  # fmt: skip
-
-
-class DoesNotFitError(Exception):
-    """A model's attention is not the plain one that this module computes; the caller takes another way."""
 
 
 Attend = Callable[[int, Tensor, Tensor, Tensor, float | None, int | None], Tensor]
@@ -63,7 +59,7 @@ def run_tree(model: PreTrainedModel, tokens: Tensor, positions: Tensor, attend: 
     parameters = inspect.signature(model.base_model.forward).parameters.values()
     hands_on = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
     if not model.is_backend_compatible() or not hands_on or model.training:
-        raise DoesNotFitError(f"{type(model).__name__}: its attention cannot be replaced.")
+        raise DoesNotFitError("its attention cannot be replaced")
     layers = []
 
     def noted(layer: int, *others: object) -> Tensor:
@@ -84,7 +80,7 @@ def run_tree(model: PreTrainedModel, tokens: Tensor, positions: Tensor, attend: 
     finally:
         model.set_attn_implementation(before)
     if len(layers) != model.config.get_text_config().num_hidden_layers:
-        raise DoesNotFitError(f"{type(model).__name__}: a layer attends in another way.")
+        raise DoesNotFitError("a layer attends in another way")
     return output.last_hidden_state[0]
 
 
@@ -96,7 +92,7 @@ def _attention(
     strange = [name for name, given in others.items() if given is not None and name not in _HARMLESS]
     layer = getattr(module, "layer_idx", None)
     if strange or layer is None or tree is None:
-        raise DoesNotFitError(f"{type(module).__name__}: its attention is of another kind.")
+        raise DoesNotFitError(f"{type(module).__name__} is attention of another kind")
     return tree(layer, query, key, value, scaling, sliding_window), None
 
 

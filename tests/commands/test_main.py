@@ -210,6 +210,9 @@ def test_titles_by_name_and_bounded_titles(
     assert code == 0
     bounded = read_predictions(tmp_path / "bounded")
     assert (bounded.table["unresolved"] <= 0.2).all() and bounded.upper is not None
+    assert run(*scoring, tmp_path / "some", "--test-workers", 12)[0] == 0
+    some = read_predictions(tmp_path / "some").table["worker_id"]
+    assert some.nunique() == 12 and set(some) < set(table["worker_id"])
 
 
 def test_a_finished_result_is_replaced_only_if_asked(

@@ -12,11 +12,12 @@ import pytest
 
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.models.loading import LanguageModel, load_language_model
-from labor_llm.scoring import reference as module
+from labor_llm.scoring import trials as module
 from labor_llm.scoring.all_titles import MEMORY, all_title_log_probs
 from labor_llm.scoring.passes import realised_log_probs
-from labor_llm.scoring.reference import error_sentence, largest_disagreement, reference_log_prob
+from labor_llm.scoring.reference import reference_log_prob
 from labor_llm.scoring.title_trie import TitleTrie, build_title_trie
+from labor_llm.scoring.trials import error_sentence, largest_disagreement
 from labor_llm.surveys.wage_panel import read_wage_panel
 from labor_llm.text.templates import Resume
 from labor_llm.text.tokenization import EncodedResume, encode_titles

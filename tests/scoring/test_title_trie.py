@@ -22,14 +22,6 @@ def test_shared_beginnings_are_one_node_and_last_tokens_are_none() -> None:
     assert [edges.tolist() for edges in trie.node_edges] == [[1, 3], [2], [4], [6]]
 
 
-def test_a_path_is_followed_as_far_as_the_tree_goes() -> None:
-    trie = build_title_trie([(5, 6, 9), (5, 7, 9), (8, 9)])
-    assert trie.path_edges((5, 7, 9)) == [0, 3, 4]
-    assert trie.path_edges((5, 8, 9)) == [0]
-    assert trie.path_edges((8, 9, 9)) == [5, 6]
-    assert trie.path_edges((7,)) == []
-
-
 bodies_of_titles = st.lists(
     st.lists(st.integers(0, 3), min_size=0, max_size=5), min_size=2, max_size=12, unique_by=tuple
 )
@@ -39,9 +31,9 @@ bodies_of_titles = st.lists(
 def test_every_title_can_be_read_off_its_edges(bodies: list[list[int]]) -> None:
     titles = [(*body, END) for body in bodies]
     trie = build_title_trie(titles)
+    assert trie.titles == tuple(titles) and trie.lengths.tolist() == [[len(title) for title in titles]]
     for row, title in enumerate(titles):
         edges = [edge for edge in trie.title_edges[row] if edge < len(trie.edge_nodes)]
-        assert edges == trie.path_edges(title)
         assert tuple(trie.edge_tokens[edges]) == title
         path = [trie.edge_nodes[edge] - 1 for edge in edges[1:]]
         if path:

@@ -30,8 +30,8 @@ from labor_llm.careers.panel import CareerPanel
 from labor_llm.models.loading import LanguageModel
 from labor_llm.scoring.all_titles import all_title_log_probs
 from labor_llm.scoring.passes import realised_log_probs
-from labor_llm.scoring.reference import largest_disagreement
 from labor_llm.scoring.title_trie import build_title_trie
+from labor_llm.scoring.trials import largest_disagreement
 from labor_llm.text.templates import Resume, continuation, resumes
 from labor_llm.text.tokenization import check_split, encode_resume, encode_titles
 

@@ -20,9 +20,9 @@ from transformers import (
 from labor_llm.models.loading import LanguageModel
 from labor_llm.scoring import all_titles
 from labor_llm.scoring.all_titles import all_title_log_probs
-from labor_llm.scoring.passes import read_career
+from labor_llm.scoring.passes import DoesNotFitError
 from labor_llm.scoring.title_trie import TitleTrie, build_title_trie
-from labor_llm.scoring.tree_attention import DoesNotFitError, run_tree
+from labor_llm.scoring.tree_attention import run_tree
 from labor_llm.text.tokenization import EncodedResume
 
 VOCABULARY, END = 60, 7
@@ -82,15 +82,15 @@ def _expected(model: PreTrainedModel, career: EncodedResume) -> np.ndarray:
     return scores
 
 
-@torch.inference_mode()
 def _by(
-    run: all_titles._Run, model: LanguageModel, career: EncodedResume, trie: TitleTrie
+    run: all_titles.Run, model: LanguageModel, career: EncodedResume, trie: TitleTrie
 ) -> np.ndarray | None:
-    read = read_career(model, career, trie)
-    edges = np.empty((len(read.starts), len(trie.edge_nodes)))
-    edges[:, trie.edge_nodes == 0] = read.root
-    fits = all_titles._fill(edges, run, read, trie, all_titles.MEMORY)
-    return all_titles.title_log_probs(edges, trie) if fits else None
+    """What one way gives, or None if it does not fit."""
+    try:
+        with torch.inference_mode():
+            return all_titles._by_run(run, model, career, trie, all_titles.MEMORY)
+    except DoesNotFitError:
+        return None
 
 
 @pytest.mark.parametrize("name", PLAIN)
@@ -99,7 +99,7 @@ def test_tree_attention_and_a_dense_mask_agree_with_single_passes(
 ) -> None:
     model = _model(PLAIN[name])
     expected = _expected(model.model, career)
-    for run in (all_titles._run_tree_attention, all_titles._run_dense_mask):
+    for run in (all_titles.run_tree_attention, all_titles._run_dense_mask):
         got = _by(run, model, career, trie)
         assert got is not None
         assert np.abs(got - expected).max() < TOLERANCE
@@ -108,18 +108,20 @@ def test_tree_attention_and_a_dense_mask_agree_with_single_passes(
 @pytest.mark.parametrize("name", WINDOWED)
 def test_a_short_attention_window_is_kept(name: str, career: EncodedResume, trie: TitleTrie) -> None:
     model = _model(WINDOWED[name])
-    got = _by(all_titles._run_tree_attention, model, career, trie)
+    got = _by(all_titles.run_tree_attention, model, career, trie)
     assert got is not None
     assert np.abs(got - _expected(model.model, career)).max() < TOLERANCE
-    # A dense mask hides nothing of the prompt, and the comparison with the career's own pass shows it.
-    assert _by(all_titles._run_dense_mask, model, career, trie) is None
+    # A dense mask hides nothing of the prompt, so that the other way must be found.
+    dense = _by(all_titles._run_dense_mask, model, career, trie)
+    assert np.abs(dense - got).max() > 1e-2
+    assert all_titles.way_to_run(model, career, trie) is all_titles.run_tree_attention
 
 
 def test_capped_logits_are_left_to_the_dense_mask(career: EncodedResume, trie: TitleTrie) -> None:
     model = _model(
         Gemma2Config(**_SIZES, head_dim=16, attn_logit_softcapping=5.0, final_logit_softcapping=3.0)
     )
-    assert _by(all_titles._run_tree_attention, model, career, trie) is None
+    assert _by(all_titles.run_tree_attention, model, career, trie) is None
     got = all_title_log_probs(model, career, trie)
     assert np.abs(got - _expected(model.model, career)).max() < TOLERANCE
 
