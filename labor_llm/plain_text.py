@@ -45,4 +45,6 @@ def path_problem(path: str) -> str | None:
 
 def comparable(text: str) -> str:
     """Return what two texts have in common that differ only by case, width, blanks or composition of characters."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    for _ in range(2):  # folded letters may compose anew
+        text = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(text.split())

@@ -15,13 +15,14 @@ the US Labor Market", American Economic Review 103(5), 1553-1597; files at https
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 
 import pandas as pd
 
+from labor_llm.careers.tables import read_text_csv
 from labor_llm.errors import InputError
 from labor_llm.plain_text import comparable, text_problem
 
@@ -49,7 +50,8 @@ class OutcomeSpace:
     def __post_init__(self) -> None:
         if len(self.codes) < 2 or len(self.codes) != len(self.titles):
             raise InputError(f"{self.source}: {len(self.codes)} occupations found; at least two are needed.")
-        _check_unique(self.source, "occupation", self.codes)
+        rule = "Each occupation has one code and one title of its own."
+        check_distinct(self.source, "occupation", dict(enumerate(self.codes, start=2)), rule, key=str)
         for column, what, texts in (("occupation", "A code", self.codes), ("title", "A title", self.titles)):
             for row, text in enumerate(texts):
                 if problem := title_problem(text):
@@ -57,7 +59,7 @@ class OutcomeSpace:
                         f"{self.source}, row {row + 2}, column {column}: {text!r} {problem}. {what} is one line of "
                         "plain text: change it in the file."
                     )
-        _check_unique(self.source, "title", [comparable(title) for title in self.titles])
+        check_distinct(self.source, "title", dict(enumerate(self.titles, start=2)), rule)
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -101,46 +103,6 @@ def read_titles(path: Path) -> OutcomeSpace:
     return OutcomeSpace(tuple(codes), tuple(titles), source=str(path))
 
 
-def read_text_csv(path: Path, required: Iterable[str]) -> pd.DataFrame:
-    """Read a CSV with every cell as text, so that nothing is guessed, dropped or reinterpreted.
-
-    Raises:
-        InputError: if the file is missing, empty, not UTF-8 text, ragged, or lacks a required column.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file. Give the path of a CSV file with a header line.")
-    try:
-        # The header is read as a row: pandas would rename a column that stands twice, and shift rows with more cells.
-        cells = pd.read_csv(
-            path, header=None, dtype=str, na_filter=False, encoding="utf-8-sig", skip_blank_lines=False
-        )
-    except pd.errors.EmptyDataError as error:
-        raise InputError(
-            f"{path}: the file is empty. It needs a header line and at least one row."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path}: not UTF-8 text (byte {error.start}). Save the file as UTF-8 CSV."
-        ) from error
-    except pd.errors.ParserError as error:
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"{path}: not a regular CSV ({reason}). Give each row as many cells as the header."
-        ) from error
-    header = list(cells.iloc[0])
-    if twice := [name for name in header if header.count(name) > 1]:
-        raise InputError(f"{path}: column {twice[0]!r} stands twice. Give each column its own name.")
-    if missing := [column for column in required if column not in header]:
-        raise InputError(f"{path}: column {missing[0]!r} is missing; found {', '.join(header)}.")
-    # A blank line keeps its number, so that messages name the row as an editor does; only the end is trimmed.
-    filled = (cells != "").any(axis=1)
-    frame = cells.iloc[1 : filled[filled].index.max() + 1].set_axis(header, axis=1).reset_index(drop=True)
-    if frame.empty:
-        raise InputError(f"{path}: a header but no rows. It needs at least one row.")
-    return frame
-
-
 def title_problem(text: str) -> str | None:
     """Return what makes a text unfit for one resume line, or None if it is fit."""
     if problem := text_problem(text):
@@ -150,15 +112,32 @@ def title_problem(text: str) -> str | None:
     return None
 
 
-def _check_unique(source: str, column: str, values: Iterable[str]) -> None:
-    seen: dict[str, int] = {}
-    for row, value in enumerate(values):
-        if value in seen:
+def check_distinct(
+    source: str,
+    column: str,
+    values: Mapping[int, str],
+    rule: str,
+    key: Callable[[str], str] = comparable,
+) -> None:
+    """Refuse two values that nobody can tell apart by sight.
+
+    Args:
+        source: the file that the message names.
+        column: the column in which they stand.
+        values: each value by its row in the file.
+        rule: what must hold, and what to do.
+        key: what is the same of values that count as the same.
+
+    Raises:
+        InputError: naming both rows and both values, letters other than ASCII by their numbers.
+    """
+    rows: dict[str, int] = {}
+    for row, value in values.items():
+        if (other := rows.setdefault(key(value), row)) != row:
+            written = "" if values[other] == value else f" as {values[other]!a}"
             raise InputError(
-                f"{source}, row {row + 2}, column {column}: {value!r} stands already in row {seen[value] + 2}. "
-                "Each occupation has one code and one title of its own."
+                f"{source}, row {row}, column {column}: {value!a} stands already in row {other}{written}. {rule}"
             )
-        seen[value] = row
 
 
 @cache

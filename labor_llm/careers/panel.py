@@ -21,8 +21,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from labor_llm.careers.occupations import OutcomeSpace, read_text_csv, read_titles, title_problem
+from labor_llm.careers.occupations import (
+    OutcomeSpace,
+    check_distinct,
+    read_titles,
+    title_problem,
+)
+from labor_llm.careers.tables import WHOLE_FLOAT, read_table, read_text_csv
 from labor_llm.errors import ArtefactError, InputError
+from labor_llm.plain_text import comparable
 from labor_llm.store.artefacts import verify, writing
 
 STATIC = ("gender", "ethnicity", "region", "birth_year")
@@ -30,6 +37,8 @@ COLUMNS = ("worker_id", "year", "occupation", "education", *STATIC)
 FIRST_YEAR, LAST_YEAR = 1900, 2100
 SPLITS = ("train", "validation", "test")
 _SHARES = (0.7, 0.1, 0.2)
+# As R, pandas and others write what is missing.
+_MISSING = ["NA", "N/A", "#N/A", "NaN", "nan", "<NA>", "None", "NULL", "null", "."]
 TRANSITION_TYPES = ("first", "moving", "staying")
 # A column, in which rows the rule holds, and what is said of a cell where it does not.
 Rule = tuple[str, pd.Series, str]
@@ -106,10 +115,15 @@ def career_panel(
         raise InputError(f"{source}: no records. A career panel has one row per worker and survey year.")
     text = frame[list(COLUMNS)].astype(object).reset_index(drop=True)
     text = text.where(text.notna(), "").astype(str)
+    for column in ("year", "birth_year"):  # as programs write the numbers of a column with gaps
+        whole = {value: WHOLE_FLOAT.sub(r"\1", value) for value in text[column].unique()}
+        text[column] = text[column].map(whole)
+    text["birth_year"] = text["birth_year"].replace(_MISSING, "")
     _check(text, _cell_rules(text, outcomes.codes), source)
     typed = text.astype({"year": "int64"})
     typed["birth_year"] = pd.to_numeric(text["birth_year"].replace("", None)).astype("Int64")
     _check(typed, _career_rules(typed), source)
+    _check_names(typed, source)
     typed.insert(0, "dataset", dataset)
     return CareerPanel(typed, outcomes, survey or dataset)
 
@@ -123,12 +137,19 @@ def _cell_rules(text: pd.DataFrame, occupations: Collection[str]) -> Iterator[Ru
     )
     for column in ("worker_id", "education", "gender", "ethnicity", "region"):
         yield column, text[column].str.strip() != "", filled
-        yield column, text[column].map(title_problem).isna(), one_line
+        unfit = [value for value in text[column].unique() if title_problem(value)]
+        yield column, ~text[column].isin(unfit), one_line
     years = text["year"].where(text["year"].str.fullmatch("[0-9]{4}"), "0").astype(int)
     no_year = f"is not a calendar year between {FIRST_YEAR} and {LAST_YEAR}; write it with four digits"
     yield "year", years.between(FIRST_YEAR, LAST_YEAR), no_year
     no_birth = "is not a calendar year; write four digits, or leave the cell empty if it is not known"
     yield "birth_year", text["birth_year"].str.fullmatch("([0-9]{4})?"), no_birth
+    for column in ("worker_id", "education", "gender", "ethnicity", "region"):
+        yield (
+            column,
+            ~text[column].isin(_MISSING),
+            "stands for a missing value in other programs; write 'unknown'",
+        )
     yield "occupation", text["occupation"].str.strip() != "", filled
     unlisted = "is not in the file of titles; add the occupation there, or correct or drop the record"
     yield "occupation", text["occupation"].isin(occupations), unlisted
@@ -151,13 +172,30 @@ def _career_rules(frame: pd.DataFrame) -> Iterator[Rule]:
         yield column, same, "differs from the worker's first record; it is one value a worker"
 
 
+def _check_names(frame: pd.DataFrame, source: str) -> None:
+    """Refuse names of one person, or of one group, in two spellings: a person could be trained on and tested."""
+    same = "They look the same: give a person one id in all records, and persons different ids"
+    one = "They look the same: write a group in one way"
+    for column in ("worker_id", "education", "gender", "ethnicity", "region"):
+        first = frame[column].drop_duplicates()
+        values = dict(zip(first.index + 2, first, strict=True))
+        if column == "worker_id":
+            check_distinct(source, column, values, f"{same}.", key=_worker_key)
+        else:
+            check_distinct(source, column, values, f"{one}.")
+
+
+def _worker_key(worker: str) -> str:
+    return comparable(WHOLE_FLOAT.sub(r"\1", worker))  # 7.0 is 7 of another program
+
+
 def _check(frame: pd.DataFrame, rules: Iterable[Rule], source: str) -> None:
     """Word the failure that stands first in the file."""
     failures = [(np.flatnonzero(~holds), column, error) for column, holds, error in rules if not holds.all()]
     if failures:
         rows, column, error = min(failures, key=lambda failure: failure[0][0])
         others = f" ({len(rows):,} rows are affected)" if len(rows) > 1 else ""
-        cell = str(frame.at[rows[0], column])
+        cell = str(frame.at[rows[0], column])[:80]
         raise InputError(f"{source}, row {rows[0] + 2}, column {column}: {cell!r} {error}{others}.")
 
 
@@ -167,17 +205,8 @@ def read_careers(panel: Path, titles: Path, dataset: str, survey: str | None = N
     Raises:
         InputError: as `career_panel` and `read_titles`, naming file, row and column.
     """
-    outcomes, panel = read_titles(titles), Path(panel)
-    if panel.suffix == ".parquet":
-        if not panel.is_file():
-            raise InputError(f"{panel}: no such file. Give the path of a CSV or parquet file.")
-        try:
-            frame = pd.read_parquet(panel).astype("string").fillna("").astype(object)
-        except (ValueError, OSError) as error:
-            raise InputError(f"{panel}: not readable as parquet ({' '.join(str(error).split())}).") from error
-    else:
-        frame = read_text_csv(panel, COLUMNS)
-    return career_panel(frame, outcomes, dataset, survey, source=str(panel))
+    outcomes = read_titles(titles)
+    return career_panel(read_table(panel, COLUMNS), outcomes, dataset, survey, source=str(panel))
 
 
 def split_workers(panel: CareerPanel, seed: int) -> dict[str, str]:

@@ -22,7 +22,8 @@ import numpy as np
 import pandas as pd
 
 from labor_llm import __version__
-from labor_llm.careers.occupations import occupation_codes, read_text_csv
+from labor_llm.careers.occupations import occupation_codes
+from labor_llm.careers.tables import read_text_csv
 from labor_llm.errors import InputError
 from labor_llm.store.artefacts import atomic_path
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from labor_llm.careers.occupations import read_text_csv
+from labor_llm.careers.tables import read_text_csv
 from labor_llm.crosswalks.files import (
     LARGEST_CODE,
     MILITARY,

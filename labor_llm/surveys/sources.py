@@ -7,13 +7,16 @@ columns are held: the file of a full cohort has 178,014 columns and six gigabyte
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
+import itertools
 import os
+import re
 import zipfile
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PureWindowsPath
-from typing import BinaryIO
+from pathlib import Path, PurePath, PureWindowsPath
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,14 +24,17 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from labor_llm.errors import InputError
+from labor_llm.store.streams import check_rows, damaged, opened, unreadable
 from labor_llm.surveys.variables import NO_VALUE
 
-_EMPTY_CELLS = ["", "NA", "."]
-_WHOLE_NUMBER = r"^\s*[+-]?\d+(\.0*)?([eE]\+?\d+)?\s*$"
+EMPTY_CELLS = ["", "NA", "."]  # as R and Stata write
+_WHOLE_NUMBER = r"^[+-]?\d+(\.0*)?([eE]\+?\d+)?$"
 # A block must hold a row. Few codes have more than 11 digits, so that 48 bytes a column are several rows.
 _BYTES_PER_COLUMN = 48
 _SMALLEST_BLOCK = 1 << 22
 _ROWS_AT_ONCE = 500
+# Among which a header is looked for.
+_ROWS_ABOVE = 20
 
 
 @dataclass(frozen=True)
@@ -57,33 +63,27 @@ class SourceFile:
         return bool(name.anchor) or ".." in name.parts
 
     @property
+    def name(self) -> str:
+        """Its name without the `.gz` of a file that gzip packed."""
+        return self.path.stem if self.path.suffix.lower() == ".gz" else self.path.name
+
+    @property
+    def stem(self) -> str:
+        """That name without its ending."""
+        return PurePath(self.name).stem
+
+    @property
     def ending(self) -> str:
         """Its ending in small letters, such as `.csv`."""
-        return self.path.suffix.lower()
+        return PurePath(self.name).suffix.lower()
 
-    @contextlib.contextmanager
-    def open(self) -> Iterator[BinaryIO]:
-        """Yield the content as a stream of bytes.
+    def open(self) -> contextlib.AbstractContextManager[io.BufferedReader]:
+        """Return the content as a stream of bytes, counted as `labor_llm.store.streams` says unless it is no text.
 
         Raises:
-            InputError: if the file or the archive may not be read, cannot be, or is damaged.
+            InputError: if the file or the archive may not be read, cannot be, is damaged, or is no data at all.
         """
-        try:
-            with contextlib.ExitStack() as stack:
-                if self.archive is None:
-                    yield stack.enter_context(open(self.path, "rb"))
-                else:
-                    archive = stack.enter_context(zipfile.ZipFile(self.archive))
-                    yield stack.enter_context(archive.open(self.member))
-        except RuntimeError as error:  # of a member of unknown packing or with a password
-            raise InputError(
-                f"{self.path}: the archive is packed in a way that cannot be read here ({error}). Unpack it "
-                "and put its files in its place."
-            ) from None
-        except OSError as error:
-            raise _unreadable(self.path, error) from None
-        except (zipfile.BadZipFile, zlib.error, EOFError):
-            raise _damaged(self.path) from None
+        return opened(self.on_disk, self.member, self.path, text=self.ending != ".xlsx")
 
 
 def files_below(raw: Path) -> list[SourceFile]:
@@ -102,7 +102,7 @@ def files_below(raw: Path) -> list[SourceFile]:
             plain = [path for path in beside if path == raw or path.suffix.lower() != ".zip"]
             return [file for path in plain if path.is_file() for file in _files_in(path)]
     except OSError as error:
-        raise _unreadable(Path(error.filename or raw), error) from None
+        raise unreadable(Path(error.filename or raw), error) from None
     raise InputError(f"{raw}: no such file or folder. Give the folder, archive or data file of the survey.")
 
 
@@ -126,23 +126,13 @@ def _files_in(path: Path) -> list[SourceFile]:
         with zipfile.ZipFile(path) as archive:
             names = sorted(info.filename for info in archive.infolist() if not info.is_dir())
     except zipfile.BadZipFile:
-        raise _damaged(path) from None
+        raise damaged(path) from None
     return [
         SourceFile(path / name.lstrip("/\\"), path, name)
         for name in names
         # macOS adds a shadow __MACOSX/._FAM1981.txt of each file.
         if not any(part.startswith((".", "__MACOSX")) for part in PureWindowsPath(name).parts if part != "..")
     ]
-
-
-def _damaged(path: Path) -> InputError:
-    return InputError(f"{path}: the archive is damaged or incomplete. Download it again.")
-
-
-def _unreadable(path: Path, error: OSError) -> InputError:
-    refused = isinstance(error, PermissionError)
-    remedy = "Give yourself the right to read it" if refused else "Download it again"
-    return InputError(f"{path}: cannot be read ({error.strerror or error}). {remedy}.")
 
 
 def some(names: Sequence[str], most: int = 8) -> str:
@@ -159,17 +149,69 @@ class NotATableError(Exception):
         self.row, self.empty = row, empty
 
 
+def find_header(
+    rows: Iterable[Sequence[Any]], is_name: Callable[[str], bool], shown: Path
+) -> tuple[int, list[str]]:
+    """Return the number and the cells of the first row in which one is the name of a variable; else of the first row.
+
+    Titles may stand above it; a row with more numbers than words may not, for it would be lost.
+
+    Args:
+        rows: the cells of each row from the top.
+        is_name: tells the name of a variable.
+        shown: the name by which messages call the file.
+    """
+    first: tuple[int, list[str]] = (0, [])
+    data = 0
+    for number, row in enumerate(itertools.islice(rows, _ROWS_ABOVE), start=1):
+        names = ["" if cell is None else str(cell).strip() for cell in row]
+        if any(map(is_name, names)):
+            if data:
+                raise InputError(
+                    f"{shown}: row {data} has numbers but stands above the header, row {number}. Put the header first."
+                )
+            return number, names
+        filled = list(filter(None, names))
+        numbers = sum(re.match(_WHOLE_NUMBER, name) is not None for name in filled)
+        data = data or number * (numbers > max(1, len(filled) // 2))
+        if filled and not first[0]:
+            first = (number, names)
+    return first
+
+
+def text_header(source: SourceFile, is_name: Callable[[str], bool]) -> tuple[list[str], str, int]:
+    """Return the header of delimited text, as `find_header` finds it: cells, delimiter, and lines up to and with it.
+
+    A line such as `sep=;` says the delimiter.
+
+    Raises:
+        csv.Error: if it is no such text.
+    """
+    with source.open() as stream:
+        lines = [stream.readline() for _ in range(_ROWS_ABOVE)]
+    try:
+        texts = [line.decode("utf-8").rstrip("\r\n") for line in lines]
+    except UnicodeDecodeError:
+        texts = [line.decode("latin-1").rstrip("\r\n") for line in lines]
+    if stated := re.fullmatch(r'"?sep=([,;|\t])"?', texts[0], re.IGNORECASE):
+        texts[0] = ""
+    signs = [stated[1] if stated else max(",;\t", key=text.count) for text in texts]
+    cells = (next(csv.reader([text], delimiter=sign), []) for text, sign in zip(texts, signs, strict=True))
+    number, names = find_header(cells, is_name, source.path)
+    return names, signs[number - 1], number
+
+
 def code_columns(
-    stream: BinaryIO, width: int, wanted: Sequence[int], delimiter: str, skipped_rows: int = 0
+    stream: io.BufferedReader, width: int, wanted: Sequence[int], delimiter: str, skipped_lines: int = 0
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Return some columns of delimited text as codes, and where their cells are none.
 
     Args:
-        stream: the text's bytes, of any code page.
+        stream: the text's bytes, of any code page, as `SourceFile.open` yields them.
         width: how many columns it has.
         wanted: positions of the columns.
         delimiter: between the cells; cells may stand in quotes unless it is a space.
-        skipped_rows: rows above the data.
+        skipped_lines: lines above the data.
 
     Returns:
         For each column its codes, as `whole_numbers` returns them of all rows, and the rows (from 0) of cells that are
@@ -177,6 +219,7 @@ def code_columns(
 
     Raises:
         NotATableError: if it is no regular table; the library's own message would quote the row.
+        InputError: if not every line came as a row.
     """
     invalid: list[pa.csv.InvalidRow] = []
 
@@ -188,6 +231,7 @@ def code_columns(
     codes: list[list[np.ndarray]] = [[np.empty(0, np.int32)] for _ in names]
     wrong: list[list[np.ndarray]] = [[np.empty(0, np.intp)] for _ in names]
     rows = 0
+    above = sum(bool(stream.readline().rstrip(b"\r\n")) for _ in range(skipped_lines))
     try:
         batches = pa.csv.open_csv(
             stream,
@@ -196,7 +240,6 @@ def code_columns(
                 block_size=max(_SMALLEST_BLOCK, _BYTES_PER_COLUMN * width),
                 # By position, for a name may be empty or stand twice.
                 column_names=[str(position) for position in range(width)],
-                skip_rows=skipped_rows,
             ),
             parse_options=pa.csv.ParseOptions(
                 delimiter=delimiter,
@@ -206,7 +249,7 @@ def code_columns(
             convert_options=pa.csv.ConvertOptions(
                 include_columns=names,
                 column_types=dict.fromkeys(names, pa.string()),
-                null_values=_EMPTY_CELLS,
+                null_values=EMPTY_CELLS,
                 strings_can_be_null=True,
                 check_utf8=False,
             ),
@@ -219,6 +262,7 @@ def code_columns(
             rows += len(table)
     except pa.ArrowInvalid as error:
         raise NotATableError(invalid[0] if invalid else None, "empty" in str(error).lower()) from None
+    check_rows(stream.raw.shown, stream.raw.filled - above, rows)
     return [np.concatenate(parts) for parts in codes], [np.concatenate(parts) for parts in wrong]
 
 
@@ -237,13 +281,16 @@ def _tables(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
 def whole_numbers(text: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
     """Return a column of text as int32, `NO_VALUE` where a cell is empty, and which cells are no whole numbers.
 
-    12.0 and 1e3, as other programs write, are whole. Where there is a cell that is not, the array is all `NO_VALUE`.
+    12.0 and 1e3, as other programs write, are whole; blanks around a number, or alone, are nothing. Where there is a
+    cell that is no whole number, the array is all `NO_VALUE`.
     """
     if (codes := digits(text)) is not None:
         return codes, np.zeros(len(text), bool)
+    text = pc.ascii_trim_whitespace(text)
+    text = pc.if_else(pc.is_in(text, pa.array(EMPTY_CELLS)), pa.scalar(None, pa.string()), text)
     whole = pc.fill_null(pc.match_substring_regex(text, _WHOLE_NUMBER), True).to_numpy()
     if whole.all():
-        numbers = pc.cast(pc.ascii_trim_whitespace(text), pa.float64()).fill_null(NO_VALUE).to_numpy()
+        numbers = pc.cast(text, pa.float64()).fill_null(NO_VALUE).to_numpy()
         whole = (numbers >= NO_VALUE) & (numbers < -float(NO_VALUE))
         if whole.all():
             return numbers.astype(np.int32), ~whole

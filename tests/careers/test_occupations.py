@@ -15,10 +15,10 @@ from labor_llm.careers.occupations import (
     major_groups,
     occupation_codes,
     outcome_space,
-    read_text_csv,
     read_titles,
     title_problem,
 )
+from labor_llm.careers.tables import read_text_csv
 from labor_llm.errors import InputError
 
 HEADER = "occupation,title\n"
@@ -75,8 +75,6 @@ def test_a_title_that_stands_twice_is_refused_with_both_rows(tmp_path: Path, one
 @pytest.mark.parametrize(
     ("title", "problem"),
     [
-        ('"Cooks\nand bakers"', "'Cooks\\nand bakers' holds a line end, a control or an invisible character"),
-        ('"Cooks\r\nand bakers"', "holds a line end"),
         ("Cooks\u2028bakers", "holds a line end"),
         ("Cooks\tbakers", "a control"),
         ("Cooks\u200bbakers", "invisible"),
@@ -98,8 +96,8 @@ def test_a_title_that_does_not_fit_one_line_of_text_is_refused(
 
 
 REFUSED = [
-    ("", ": the file is empty. It needs a header line and at least one row."),
-    ("\n\n", ": the file is empty. It needs a header line and at least one row."),
+    ("", ": the file is empty, or its first row. It needs a header line and at least one row."),
+    ("\n\n", ": the file is empty, or its first row. It needs a header line and at least one row."),
     (HEADER, ": a header but no rows. It needs at least one row."),
     (HEADER + "\n\n", ": a header but no rows. It needs at least one row."),
     (HEADER + "1,Cooks\n", ": 1 occupations found; at least two are needed."),
@@ -107,18 +105,20 @@ REFUSED = [
     ("occupation;title\n1;Cooks\n", ": column 'occupation' is missing; found occupation;title."),
     ("occupation,title,title\n1,Cooks,Köche\n", ": column 'title' stands twice. Give each column its own"),
     (HEADER + "1,Cooks\n,Bakers\n", ", row 3, column occupation: empty. Give every row both"),
-    (HEADER + "1,Cooks\n2\n", ", row 3, column title: empty. Give every row both columns."),
+    (HEADER + "1,Cooks\n2\n", ", row 3: not a regular CSV (1 cells in 1 lines, the"),
     # A row number counts blank lines too.
     (HEADER + "1,Cooks\n\n2,<b>\n", ", row 3, column occupation: empty. Give every row both"),
     (HEADER + "010,Cooks\n011,Bakers\n 010,Clerks\n", ", row 4, column occupation: '010' stands already in row 2."),
-    (HEADER + '"1\n0",Cooks\n2,Bakers\n', ", row 2, column occupation: '1\\n0' holds a line end"),
+    (HEADER + '"1\n0",Cooks\n2,Bakers\n', ", row 2: not a regular CSV (2 cells in 2 lines, the header has 2 in"),
     (HEADER.encode() + b"1,Caf\xe9\n2,Bakers\n", ": not UTF-8 text (byte "),
-    ((HEADER + "1,Cooks\n").encode("utf-16"), ": not UTF-8 text (byte 0). Save the file as UTF-8"),
-    (HEADER + '1,"Cooks\n2,Bakers\n', ": not a regular CSV ("),
+    ((HEADER + "1,Cooks\n").encode("utf-16") + b"x", ": text in UTF-16 that is cut or damaged. Save it as UTF-8"),
+    ("sep=;\noccupation;title\n1;Cooks\n", ": column 'occupation' is missing; found sep=;. Row 1 must be the"),
+    ("My titles,\n\n" + HEADER, ": column 'occupation' is missing; found My titles, . Row 1 must be the header."),
+    (HEADER + '1,"Cooks\n2,Bakers\n', ", row 2: not a regular CSV (unexpected end of data). A quotation mark"),
     # A comma without quotation marks must not turn the codes into an index and the title into a code.
-    (HEADER + "1,Cooks\n2,Bakers, pastry\n", ": not a regular CSV ("),
-    (HEADER + "1,Cooks, short order\n2,Bakers, pastry\n", ": not a regular CSV ("),
-    (HEADER + "1,Cooks,\n2,Bakers,\n", ": not a regular CSV ("),
+    (HEADER + "1,Cooks\n2,Bakers, pastry\n", ", row 3: not a regular CSV ("),
+    (HEADER + "1,Cooks, short order\n2,Bakers, pastry\n", ", row 2: not a regular CSV ("),
+    (HEADER + "1,Cooks,\n2,Bakers,\n", ", row 2: not a regular CSV ("),
 ]  # fmt: skip
 
 

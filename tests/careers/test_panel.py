@@ -85,7 +85,7 @@ BAD_CELLS = [
     ([(3, "year", "1980")], "row 3, column year: '1980' repeats a worker-year; keep one record per"),
     ([(3, "year", "1979")], "row 3, column year: '1979' is before the row above; sort the file by worker_id"),
     ([(4, "year", "")], "row 4, column year: '' is not a calendar year between 1900 and 2100; write it with"),
-    ([(4, "year", "1980.0")], "row 4, column year: '1980.0' is not a calendar year"),
+    ([(4, "year", "1980.5")], "row 4, column year: '1980.5' is not a calendar year"),
     ([(4, "year", "80")], "row 4, column year: '80' is not a calendar year"),
     ([(4, "year", "1899")], "row 4, column year: '1899' is not a calendar year"),
     ([(4, "year", "2101")], "row 4, column year: '2101' is not a calendar year"),
@@ -109,11 +109,14 @@ BAD_CELLS = [
     ([(6, "birth_year", "١٩٦١")], "row 6, column birth_year: '١٩٦١' is not a calendar year"),
     ([(2, "education", "")], "row 2, column education: '' is empty; fill it in"),
     ([(2, "worker_id", " ")], "row 2, column worker_id: ' ' is empty"),
-    ([(4, "education", '"high\nschool"')], "row 4, column education: 'high\\nschool' does not fit one line of"),
+    ([(4, "education", '"high\nschool"')], "row 4: not a regular CSV (8 cells in 2 lines, the header has 8 in one)"),
+    ([(4, "region", "NA")], "row 4, column region: 'NA' stands for a missing value in other programs; write 'unknown'"),
     ([(4, "region", "<south>"), (5, "region", "<south>")],
      "row 4, column region: '<south>' does not fit one line of plain text; remove line ends, outer blanks, control "
      "characters, < and >, write it in Unicode's form NFC and in 200 characters at most (2 rows are affected)."),
     ([(6, "gender", "male ")], "row 6, column gender: 'male ' does not fit one line"),
+    *(([(6, "worker_id", unfit)], f"row 6, column worker_id: {unfit!r} does not fit one line of plain text")
+      for unfit in ("cafe\u0301", "a\u00a0b", "a\u034f", "\u3164a", "a\ufe0f")),
 ]  # fmt: skip
 
 
@@ -122,6 +125,36 @@ def test_a_bad_cell_is_named_by_row_and_column(
     tmp_path: Path, changes: list[tuple[int, str, str]], message: str
 ) -> None:
     assert refusal(tmp_path, changed(*changes)).startswith(f"careers.csv, {message}")
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [("Ab", "aB"), ("a b", "a  b"), ("7", "7.0"), ("7", "\uff17")],
+)
+def test_two_spellings_of_an_id_or_a_group_are_refused_with_both_rows(
+    tmp_path: Path, one: str, two: str
+) -> None:
+    """One person could be trained on and tested."""
+    ids = changed((2, "worker_id", one), (3, "worker_id", one), (6, "worker_id", two))
+    expected = f"careers.csv, row 6, column worker_id: {two!a} stands already in row 2 as {one!a}. They look"
+    assert refusal(tmp_path, ids).startswith(expected)
+    if one != "7" or two != "7.0":
+        groups = changed((2, "region", one), (3, "region", one), (6, "region", two))
+        assert refusal(tmp_path, groups).startswith(
+            f"careers.csv, row 6, column region: {two!a} stands already"
+        )
+
+
+@pytest.mark.parametrize("missing", ["NA", "nan", "."])
+def test_whole_floats_and_marks_of_what_is_missing_are_read(tmp_path: Path, missing: str) -> None:
+    text = changed(
+        (4, "birth_year", missing),
+        (5, "birth_year", missing),
+        (6, "year", "1980.0"),
+        (6, "birth_year", "1961."),
+    )
+    got = read_careers(*files(tmp_path, text), "toy").frame
+    pd.testing.assert_frame_equal(got, read_careers(*files(tmp_path, GOOD), "toy").frame)
 
 
 @pytest.mark.parametrize("column", COLUMNS)

@@ -27,14 +27,11 @@ from labor_llm.surveys.nls.codebooks import (
     reference_number,
     text_lines,
 )
-from labor_llm.surveys.sources import SourceFile, files_below, some
+from labor_llm.surveys.sources import SourceFile, files_below, some, text_header
 from labor_llm.surveys.variables import CROSS_ROUND, Variable
 
 # The files that can hold data, the one to be preferred first.
 DATA = (".csv", ".dat", ".dct")
-# A header of the whole NLSY79 has two megabytes; a longer first line is no header.
-_LONGEST_HEADER = 1 << 26
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 # `read_codebook`, or one that remembers what it has read.
 CodebookReader = Callable[[SourceFile], dict[str, Entry]]
 # Year and position of columns by their comparable question.
@@ -74,11 +71,16 @@ def file_groups(raw: Path) -> list[FileGroup]:
     raw = Path(raw)
     groups: dict[tuple[Path, str], FileGroup] = {}
     for file in files_below(raw):
-        stem, ending = file.path.stem, file.ending
+        stem, ending = file.stem, file.ending
         describes = ending in CODEBOOKS or (stem == raw.stem and ending in (".dct", *TAGSETS))
         if raw.is_file() and file.on_disk != raw and not describes:
             continue
-        groups.setdefault((file.path.parent, stem), FileGroup()).files[ending] = file
+        group = groups.setdefault((file.path.parent, stem), FileGroup())
+        if ending in group.files:
+            raise InputError(
+                f"{group.files[ending].path} and {file.path} are one file twice; take one of them away."
+            )
+        group.files[ending] = file
     if not groups:
         raise InputError(
             f"{raw}: no file in it. Put the extract of the NLS Investigator there (.csv or .zip)."
@@ -97,6 +99,7 @@ class Extract:
         data: the file that holds the values.
         columns: names of the columns in order: the header of a .csv, the reference numbers of a layout otherwise.
         header_rows: rows of the file above the data.
+        delimiter: what stands between the cells.
         layout: the file that gave the columns of a .dat; None for a .csv and a .dct.
         respondent: position of the respondent's number.
         references: position of a column by reference number, of those that no column map names.
@@ -111,6 +114,7 @@ class Extract:
     data: SourceFile
     columns: list[str]
     header_rows: int
+    delimiter: str = " "
     layout: SourceFile | None = None
     respondent: int = -1
     references: dict[str, int] = field(default_factory=dict)
@@ -125,11 +129,6 @@ class Extract:
     def path(self) -> Path:
         """The file that messages name."""
         return self.data.path
-
-    @property
-    def delimiter(self) -> str:
-        """What stands between the cells."""
-        return "," if self.data.ending == ".csv" else " "
 
     def unnamed(self) -> list[str]:
         """Return the columns of which nothing tells the question: neither number, name, column map nor codebook."""
@@ -181,25 +180,25 @@ def _opened(group: FileGroup, source: SourceFile, books: CodebookReader) -> Extr
     if source.ending == ".dat":
         for layout in group.beside(".dct", *TAGSETS, *CODEBOOKS):
             if columns := list(books(layout)):
-                return Extract(source, columns, 0, layout)
+                return Extract(source, columns, 0, layout=layout)
         raise NotAnExtractError("no .sdf, .cdb, .dct or tagset of the same name says what its columns are")
-    with source.open() as stream:
-        if source.ending == ".dct":
+    if source.ending == ".dct":
+        with source.open() as stream:
             columns, rows, has_data = parse_dct(text_lines(stream))
-            if columns and has_data:
-                return Extract(source, columns, rows)
-            raise NotAnExtractError("a dictionary without data")
-        line = stream.readline(_LONGEST_HEADER)
-    if line.startswith(_UTF16):
-        raise NotAnExtractError("text in UTF-16; save it as UTF-8, or download it again")
-    if not line.strip() or (len(line) == _LONGEST_HEADER and not line.endswith(b"\n")):
-        raise NotAnExtractError("no header")
-    text = line.removeprefix(b"\xef\xbb\xbf").decode("latin-1").rstrip("\r\n")
+        if columns and has_data:
+            return Extract(source, columns, rows)
+        raise NotAnExtractError("a dictionary without data")
     try:
-        return Extract(source, [name.strip() for name in next(csv.reader([text]), [])], 1)
-    except csv.Error:
-        # Of a file with the line ends of old Macintoshes, of a field over 131,072 characters, of no text at all.
+        names, delimiter, lines = text_header(source, _is_name)
+    except csv.Error:  # of a field over 131,072 characters, of no text at all
         raise NotAnExtractError("its first line is no header of columns") from None
+    if not names:
+        raise NotAnExtractError("no header")
+    return Extract(source, names, lines, delimiter)
+
+
+def _is_name(cell: str) -> bool:
+    return bool(reference_number(cell)) or question_and_year(cell)[0] in RESPONDENT_QUESTIONS
 
 
 def _apply(column_map: Iterable[MappedColumn], extract: Extract) -> None:

@@ -164,9 +164,8 @@ def _read_values(extract: Extract, positions: Collection[int]) -> tuple[np.ndarr
     wanted = sorted({extract.respondent, *positions})
     try:
         with extract.data.open() as stream:
-            for _ in range(extract.header_rows):
-                stream.readline()
-            codes, wrong = code_columns(stream, len(extract.columns), wanted, extract.delimiter)
+            width, above = len(extract.columns), extract.header_rows
+            codes, wrong = code_columns(stream, width, wanted, extract.delimiter, above)
     except NotATableError as error:
         raise InputError(f"{extract.path}: {_not_regular(extract, error)}") from None
     if not len(codes[0]):
@@ -205,7 +204,7 @@ def _not_regular(extract: Extract, error: NotATableError) -> str:
         what = "no rows of data" if error.empty else "not a regular table of codes"
         return f"{what}; download it again."
     cells = f"a row has {row.actual_columns:,} cells, but "
-    if extract.delimiter == "," or (row.number or 0) > 1:
+    if extract.delimiter != " " or (row.number or 0) > 1:
         return f"{cells}the file has {row.expected_columns:,} columns; it is cut off or was changed, download it again."
     layout = extract.layout.path if extract.layout else "its dictionary"
     return (

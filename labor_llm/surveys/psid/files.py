@@ -9,27 +9,27 @@ Files are text of fixed width with a layout beside it, .csv or .xlsx.
 from __future__ import annotations
 
 import csv
-import io
 import re
-import warnings
-import zipfile
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from labor_llm.errors import InputError
+from labor_llm.store.streams import whole
 from labor_llm.surveys.psid.layouts import LAYOUT_ENDINGS, read_fixed_width, read_layout
 from labor_llm.surveys.psid.waves import INDIVIDUAL_FILE, WAVES, family_file
+from labor_llm.surveys.psid.workbooks import Workbook
 from labor_llm.surveys.sources import (
     NotATableError,
     SourceFile,
     code_columns,
     files_below,
     some,
+    text_header,
     whole_numbers,
 )
 from labor_llm.surveys.variables import NO_VALUE, JoinedColumns, RawSurvey, Variable
@@ -47,7 +47,10 @@ _DOWNLOADS = (
 )
 # FAM1981.txt, FAM2023ER.txt, IND2023ER.txt, J123456.txt
 _OFFICIAL_NAME = re.compile(r"(FAM\d{4}(ER)?|IND\d{4}(ER)?|J\d{4,})", re.IGNORECASE)
-_LONGEST_HEADER = 1 << 22
+_VARIABLE = re.compile(r"(ER|V)\d{1,6}\w*", re.IGNORECASE)
+_LARGEST_LAYOUT = 1 << 24
+_NOT_READ = (".zip", ".7z", ".rar", ".xls", ".ods", ".dta", ".sav", ".sas7bdat", ".rds", ".parquet")
+_TABLES, _FIXED_WIDTH = (".csv", ".tsv", ".tab", ".xlsx"), (".txt", ".dat")
 
 
 def read_psid(raw: Path, variables: Sequence[Variable]) -> RawSurvey:
@@ -86,28 +89,23 @@ class _Table:
 
     def __init__(self, source: SourceFile, layout_file: SourceFile | None = None) -> None:
         self.source, self.layout_file = source, layout_file
+        self._lines, self._delimiter, self._workbook = 0, ",", None
         if layout_file is not None:
             with layout_file.open() as stream:
-                # Labels may hold letters of any code page; names and columns are ASCII.
-                self._layout = read_layout(stream.read().decode("latin-1"), layout_file.path)
-            header = self._layout.columns
+                text = whole(stream, layout_file.path, _LARGEST_LAYOUT)
+            # Labels may hold letters of any code page; names and columns are ASCII.
+            self._layout = read_layout(text.decode("latin-1"), layout_file.path)
+            header = list(self._layout.columns)
         elif source.ending == ".xlsx":
-            header = next(iter(_excel_rows(source)), ())
+            self._workbook = Workbook(source, _is_name)
+            header, self._lines = self._workbook.names, self._workbook.header_row
         else:
-            header = self._csv_header()
-        self._header = ["" if cell is None else str(cell).strip().upper() for cell in header]
+            try:
+                header, self._delimiter, self._lines = text_header(source, _is_name)
+            except csv.Error:
+                raise self._no_table() from None
+        self._header = [cell.upper() for cell in header]
         self.names = frozenset(self._header)
-
-    def _csv_header(self) -> list[str]:
-        with self.source.open() as stream:
-            # What stands before the first line end; CR alone is one too.
-            line = stream.readline(_LONGEST_HEADER).partition(b"\n")[0].partition(b"\r")[0]
-        self._delimiter = max(",;\t", key=lambda sign: line.count(sign.encode()))
-        text = line.decode("utf-8-sig", errors="replace")
-        try:
-            return next(csv.reader([text], delimiter=self._delimiter), [])
-        except csv.Error:
-            raise self._no_table() from None
 
     def read(self, names: Iterable[str]) -> dict[str, np.ndarray]:
         """Return some of its variables: int32, `NO_VALUE` where blank, one entry a row of the file.
@@ -120,40 +118,42 @@ class _Table:
         if self.layout_file is not None:
             with self.source.open() as stream:
                 return read_fixed_width(stream, self._layout, names, path)
-        if twice := [name for name in names if self._header.count(name) > 1]:
-            raise InputError(f"{path}: row 1: column {twice[0]} is there twice. Download it again.")
-        positions = [self._header.index(name) for name in names]
-        if self.source.ending == ".xlsx":
-            codes, wrong = self._excel(positions)
+        count = Counter(self._header)
+        if twice := [name for name in names if count[name] > 1]:
+            raise InputError(
+                f"{path}: row {self._lines}: column {twice[0]} is there twice. Download it again."
+            )
+        place = {name: position for position, name in enumerate(self._header)}
+        positions = [place[name] for name in names]
+        if self._workbook is not None:
+            texts, rows = self._workbook.columns(positions)
+            read = [whole_numbers(pa.chunked_array([text], pa.string())) for text in texts]
+            codes, wrong = [codes for codes, _ in read], [np.flatnonzero(none) for _, none in read]
         else:
-            codes, wrong = self._csv(positions)
-        for name, rows in zip(names, wrong, strict=True):
-            if len(rows):
+            (codes, wrong), rows = self._csv(positions), None
+        for name, cells in zip(names, wrong, strict=True):
+            if len(cells):
+                row = rows[cells[0]] if rows else self._lines + 1 + cells[0]
                 raise InputError(
-                    f"{path}: row {rows[0] + 2}, {name}: not a code but something else, such as a value label. Order "
+                    f"{path}: row {row}, {name}: not a code but something else, such as a value label. Order "
                     "the job again with codes in place of labels, or as fixed-width text (ASCII) with its SAS, SPSS or "
                     "Stata statements."
                 )
         return dict(zip(names, codes, strict=True))
 
     def _csv(self, positions: list[int]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        width = len(self._header)
         try:
             with self.source.open() as stream:
-                return code_columns(stream, len(self._header), positions, self._delimiter, 1)
+                return code_columns(stream, width, positions, self._delimiter, self._lines)
         except NotATableError as error:
             if error.row is None:
                 raise self._no_table() from None
+            row = self._lines + (error.row.number or 1)
             raise InputError(
-                f"{self.source.path}: row {error.row.number} has {error.row.actual_columns} columns, its header "
-                f"{len(self._header)}: the file is cut or edited. Download it again."
+                f"{self.source.path}: row {row} has {error.row.actual_columns} columns, its header "
+                f"{width}: the file is cut or edited. Download it again."
             ) from None
-
-    def _excel(self, positions: list[int]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        rows = [row for row in _excel_rows(self.source) if any(cell is not None for cell in row)][1:]
-        columns = ([row[place] if place < len(row) else None for row in rows] for place in positions)
-        texts = ([None if cell in (None, "", ".") else str(cell) for cell in column] for column in columns)
-        read = [whole_numbers(pa.chunked_array([text], pa.string())) for text in texts]
-        return [codes for codes, _ in read], [np.flatnonzero(wrong) for _, wrong in read]
 
     def _no_table(self) -> InputError:
         return InputError(
@@ -162,23 +162,8 @@ class _Table:
         )
 
 
-def _excel_rows(source: SourceFile) -> Iterable[tuple[Any, ...]]:
-    # Imported here: only those who have such a file wait for it.
-    import openpyxl
-    from openpyxl.utils.exceptions import InvalidFileException
-
-    with source.open() as stream:
-        content = io.BytesIO(stream.read())
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of styles, which are of no matter here
-            sheet = openpyxl.load_workbook(content, read_only=True, data_only=True).worksheets[0]
-            sheet.reset_dimensions()  # some programs state fewer rows than there are
-            return sheet.iter_rows(values_only=True)
-    except (zipfile.BadZipFile, InvalidFileException, KeyError, IndexError):
-        raise InputError(
-            f"{source.path}: it is not readable as an Excel file. Download it again, or order it as .csv."
-        ) from None
+def _is_name(cell: str) -> bool:
+    return _VARIABLE.fullmatch(cell) is not None
 
 
 def _find_tables(raw: Path) -> tuple[list[_Table], list[SourceFile]]:
@@ -187,18 +172,18 @@ def _find_tables(raw: Path) -> tuple[list[_Table], list[SourceFile]]:
     tables: list[_Table] = []
     others = [file for file in found if file.leads_out]
     files = [file for file in found if not file.leads_out]
-    by_name = {(file.path.parent, file.path.stem.lower(), file.ending): file for file in files}
+    by_name = {(file.path.parent, file.stem.lower(), file.ending): file for file in files}
     for file in files:
         if raw.is_file() and file.on_disk != raw:
             continue  # beside a single data file, for its layout
-        names = ((file.path.parent, file.path.stem.lower(), ending) for ending in LAYOUT_ENDINGS)
+        names = ((file.path.parent, file.stem.lower(), ending) for ending in LAYOUT_ENDINGS)
         layout = next((by_name[name] for name in names if name in by_name), None)
-        if file.ending in (".csv", ".xlsx"):
+        if file.ending in _TABLES:
             tables.append(_Table(file))
-        elif file.ending == ".txt" and layout:
+        elif file.ending in _FIXED_WIDTH and layout:
             tables.append(_Table(file, layout))
-        elif file.ending == ".txt" and _is_fixed_width(file):
-            stem = file.path.stem
+        elif file.ending in _FIXED_WIDTH and _is_fixed_width(file):
+            stem = file.stem
             raise InputError(
                 f"{file.path}: its layout is missing. Put {stem}.sas, {stem}.sps or {stem}.do, which the PSID "
                 "delivers together with the data, in the same folder or archive."
@@ -210,7 +195,7 @@ def _find_tables(raw: Path) -> tuple[list[_Table], list[SourceFile]]:
 
 def _is_fixed_width(file: SourceFile) -> bool:
     """Tell data from the notes and lists that lie beside it: by name, or by a first line of numbers alone."""
-    if _OFFICIAL_NAME.fullmatch(file.path.stem):
+    if _OFFICIAL_NAME.fullmatch(file.stem):
         return True
     with file.open() as stream:
         line = stream.read(4096).split(b"\n", 1)[0].strip()
@@ -331,6 +316,8 @@ def _nothing_usable(raw: Path, families: Sequence[_Table], others: Sequence[Sour
             f"are joined to persons. {_DOWNLOADS}."
         )
     listed = f"It has {some([file.path.name for file in others])}. " if others else ""
+    if unread := [file for file in others if file.ending in _NOT_READ]:
+        listed += f"{unread[0].path.name} is of a kind that is not read: unpack it, or save it as .csv. "
     if outside := [file for file in others if file.leads_out]:
         listed += (
             f"{outside[0].on_disk.name} has members whose paths lead out of it, which are passed over: unpack it and "

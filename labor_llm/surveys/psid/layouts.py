@@ -6,17 +6,18 @@ same in different words; `read_layout` understands each by its statement, whatev
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from labor_llm.errors import InputError
+from labor_llm.store.streams import check_rows
 from labor_llm.surveys.sources import digits
 from labor_llm.surveys.variables import NO_VALUE
 
@@ -24,15 +25,17 @@ from labor_llm.surveys.variables import NO_VALUE
 LAYOUT_ENDINGS = (".sas", ".sps", ".do", ".dct")
 
 _DATA_LIST = re.compile(
-    r"^[ \t]*DATA\s+LIST\b(?:'[^']*'|\"[^\"]*\"|[^/'\"])*/\s*1?(?=\s)", re.IGNORECASE | re.MULTILINE
+    r"^[ \t]*DATA\s+LIST\b(?:'[^']*'|\"[^\"]*\"|[^/'\"]){0,500}/\s*1?(?=\s)", re.IGNORECASE | re.MULTILINE
 )
-_INFIX = re.compile(r"^[ \t]*(?:quietly\s+)?infix\b(?:\s+dictionary\b[^{]*\{)?", re.IGNORECASE | re.MULTILINE)
-_DICTIONARY = re.compile(r"^[ \t]*(?:infile\s+)?dictionary\b[^{]*\{", re.IGNORECASE | re.MULTILINE)
+_INFIX = re.compile(
+    r"^[ \t]*(?:quietly\s+)?infix\b(?:\s+dictionary\b[^{]{0,500}\{)?", re.IGNORECASE | re.MULTILINE
+)
+_DICTIONARY = re.compile(r"^[ \t]*(?:infile\s+)?dictionary\b[^{]{0,500}\{", re.IGNORECASE | re.MULTILINE)
 _INPUT = re.compile(r"^[ \t]*INPUT\b", re.IGNORECASE | re.MULTILINE)
 _ENDS = {
     _DATA_LIST: re.compile(r"\.[ \t\r]*$", re.MULTILINE),
-    _INFIX: re.compile(r"\busing\b|^\s*\}", re.IGNORECASE | re.MULTILINE),
-    _DICTIONARY: re.compile(r"^\s*\}", re.MULTILINE),  # a label may hold one too
+    _INFIX: re.compile(r"\busing\b|^[ \t\r]*\}", re.IGNORECASE | re.MULTILINE),
+    _DICTIONARY: re.compile(r"^[ \t\r]*\}", re.MULTILINE),  # a label may hold one too
     _INPUT: re.compile(r";"),
 }
 
@@ -51,7 +54,7 @@ _DICTIONARY_COLUMN = re.compile(
 )
 _DICTIONARY_SETTING = re.compile(r"_(?:lrecl|lines|line|firstlineoffile)\(?[^\s)]*\)?", re.IGNORECASE)
 _LINE_LENGTH = re.compile(r"LRECL\s*[=(]\s*(\d+)|MAX_REC_LENGTH\s*:\s*(\d+)", re.IGNORECASE)
-_RECORDS = re.compile(r"^\W*(?:Rows|N_OF_OBSERVATIONS)\s*:\s*(\d[\d,]*)", re.IGNORECASE | re.MULTILINE)
+_RECORDS = re.compile(r"^[^\w\n]*(?:Rows|N_OF_OBSERVATIONS)\s*:\s*(\d[\d,]*)", re.IGNORECASE | re.MULTILINE)
 _BLOCK_BYTES, _LONGEST_LINE = 8 << 20, 1 << 20
 # Columns of a field; no code is as wide.
 _WIDEST = 18
@@ -133,7 +136,9 @@ def _columns(
 def _without_comments(text: str) -> str:
     """Blank out /* comments */, keeping every line where it was."""
     text = text.replace("\r\n", "\n")
-    return re.sub(r"/\*.*?\*/", lambda found: re.sub(r"[^\n]", " ", found[0]), text, flags=re.DOTALL)
+    ended = text.rfind("*/") + 2  # beyond, a search from each opening sign would go on to the end
+    comment = re.compile(r"/\*.*?\*/", re.DOTALL)
+    return comment.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text[:ended]) + text[ended:]
 
 
 def _number(pattern: re.Pattern[str], text: str) -> int | None:
@@ -149,12 +154,12 @@ def _refused(shown: Path, text: str, position: int, problem: str) -> InputError:
 
 
 def read_fixed_width(
-    stream: BinaryIO, layout: Layout, names: Sequence[str], shown: Path
+    stream: io.BufferedReader, layout: Layout, names: Sequence[str], shown: Path
 ) -> dict[str, np.ndarray]:
     """Return some variables of a fixed-width file: int32, `NO_VALUE` where blank, one entry a line.
 
     Args:
-        stream: the file's bytes, with lines that end in LF or CRLF.
+        stream: the file's bytes, as `SourceFile.open` yields them.
         layout: where its variables stand.
         names: the variables to be read, in capital letters, all of them in the layout.
         shown: the name by which messages call the file.
@@ -193,6 +198,8 @@ def read_fixed_width(
             f"{shown}: cut off: its last line, {lines + 1}, has {len(rest)} characters, the others "
             f"{length}. Download it again."
         )
+    # The end-of-file sign may stand in a line of its own.
+    check_rows(shown, stream.raw.filled - bool(held.strip(b"\r\n")), lines)
     if layout.records is not None and layout.records != lines:
         raise InputError(
             f"{shown}: has {lines:,} lines, its layout states {layout.records:,} records: it is cut, or the "

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -166,9 +168,9 @@ def test_a_file_of_respondents_whose_columns_have_no_known_name_is_told_apart(tm
 
 @pytest.mark.parametrize(
     "content",
-    [b'"R0000100","R0000500"\r1,60\r', "R0000100,R0000500\n1,60\n".encode("utf-16"), bytes(range(256)) * 40,
+    ["R,R0000500\n1,60\n".encode("utf-16"), "R0000100,R0000500\n1,6\n".encode("utf-16-le"), bytes(range(256)) * 40,
      b"x" * 200_000 + b",R0000100\n1,2\n", b"R0000100,R0\x00000500\n", b'"R0000100\n\n\n1,2\n'],
-    ids=["CR", "UTF-16", "binary", "field over 131,072", "NUL", "open quote"],
+    ids=["no respondent", "UTF-16 without mark", "binary", "field over 131,072", "NUL", "open quote"],
 )  # fmt: skip
 def test_a_csv_that_is_none_is_skipped_and_refused_alone(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "b.csv").write_bytes(content)
@@ -178,6 +180,27 @@ def test_a_csv_that_is_none_is_skipped_and_refused_alone(tmp_path: Path, content
     got = read_nls(write(tmp_path, {"a.csv": [NUMBERS, *ROWS]}), "nlsy79", WANTED)
     assert got.get("born", 1979).tolist() == [61, 62, 60]
     assert got.skipped == (tmp_path / "b.csv", tmp_path / "z.zip" / "c.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [("x.CSV", lambda text: text.encode("utf-16")), ("x.csv.gz", lambda text: gzip.compress(text.encode())),
+     ("x.csv", lambda text: text.replace("\n", "\r").encode()),
+     ("x.csv", lambda text: ("sep=;\n" + text.replace(",", ";")).encode()),
+     ("x.csv", lambda text: ("An extract, mine\n\n" + text.lower()).encode("utf-8-sig"))],
+    ids=["UTF-16", "gzip", "CR", "sep", "title"],
+)  # fmt: skip
+def test_a_csv_is_read_in_every_form_that_programs_give_it(
+    tmp_path: Path, name: str, change: Callable[[str], bytes]
+) -> None:
+    write(tmp_path, {"x.csv": [NUMBERS, *ROWS], "x.sdf": SDF})
+    content = (tmp_path / "x.csv").read_text()
+    (tmp_path / "x.csv").unlink()
+    (tmp_path / name).write_bytes(change(content))
+    check(read_nls(tmp_path, "nlsy79", WANTED))
+    (tmp_path / f"{name.removesuffix('.gz')}.gz").write_bytes(gzip.compress(content.encode()))
+    (tmp_path / name.removesuffix(".gz")).write_text(content)
+    assert "are one file twice; take one of them away" in refusal(tmp_path)
 
 
 def test_the_csv_is_preferred_to_the_other_forms_of_an_extract(tmp_path: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -152,6 +155,48 @@ def test_a_job_of_the_data_center_is_enough(tmp_path: Path, old: str, new: str, 
     assert "J123.csv: row 3, ER21145: not a code" in refusal(tmp_path / "labels", labels, end=end)
 
 
+TEXT = "\n".join(JOB["J123.csv"]) + "\n"
+FORMS = {
+    "J123.CSV": TEXT.encode("utf-8-sig"),
+    "J123.csv": TEXT.encode("utf-16"),
+    "J.csv.gz": gzip.compress(TEXT.encode()),
+    "J.CSV.GZ": gzip.compress(TEXT.encode("utf-16")),
+    "tab.tsv": TEXT.replace(",", "\t").encode(),
+    "excel.csv": ("sep=;\r\n" + TEXT.replace(",", ";")).encode(),
+    "titles.csv": ('PSID job,,\n\n"made, 2024"\n' + TEXT).encode(),
+    "R.csv": ("".join(f'"{row}",{line}\n' for row, line in enumerate(JOB["J123.csv"]))).encode(),
+    "blanks.csv": TEXT.replace(",", " , ").replace("\n", "\n\n").encode(),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_job_is_read_in_every_form_that_programs_give_it(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(FORMS[name])
+    assert table(read_psid(tmp_path, VARIABLES)) == EXPECTED
+
+
+@pytest.mark.parametrize("change", [lambda text: text.encode("utf-16"), lambda text: gzip.compress(text.encode()),
+                                    lambda text: text.replace("\n", "\r").encode("utf-8-sig")])  # fmt: skip
+def test_packaged_files_are_read_in_other_codes_and_packed(
+    tmp_path: Path, change: Callable[[str], bytes]
+) -> None:
+    for name, lines in FILES.items():
+        content = change("\n".join(lines) + "\n")
+        name = name.replace("FAM1981.txt", "FAM1981.DAT")
+        (tmp_path / (name + ".gz" if content[:2] == b"\x1f\x8b" else name)).write_bytes(content)
+    assert table(read_psid(tmp_path, VARIABLES)) == EXPECTED
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["/*\n" * 500_000, "*\n" * 500_000, "infix V1 1 - 2\n" + "\n" * 500_000, "infix dictionary\n" * 9_000],
+)
+def test_a_layout_that_is_none_is_refused_at_once(tmp_path: Path, text: str) -> None:
+    began = time.process_time()
+    assert "FAM2003ER.sps: " in refusal(tmp_path, FILES | {"FAM2003ER.sps": [text]})
+    assert time.process_time() - began < 10
+
+
 def test_jobs_and_packaged_files_complete_each_other(tmp_path: Path) -> None:
     """The job has one person more, and a wave of which there is no family file."""
     job = changed("J123.csv", "5,2,0", "7,30,0,20,,20,,,600,2,\n5,2,0", JOB)
@@ -218,6 +263,10 @@ REFUSED = {
         ("17,0,5", "17.5,0,5", "J123.csv: row 2, V7502: not a code"),
         (",20,,,600,1,", "", "J123.csv: row 4 has 5 columns, its header 11: the file is cut or edited"),
         ("V7885", "v7712", "J123.csv: row 1: column V7712 is there twice"),
+        ("soft\n4,2,17,20,17,20,5,-1,600,2,", '"soft\n4,2,17,20,17,20,5,-1,600,2,"',
+         "J123.csv: it holds 3 rows, of which 2 can be read. A line end within a cell, or a quotation mark"),
+        ("ER30001", "7,1,17,0,17,0,5,-1,0,1,soft\nER30001",
+         "J123.csv: row 1 has numbers but stands above the header, row 2. Put the header first"),
     ],
 }  # fmt: skip
 
@@ -236,6 +285,7 @@ REFUSED = {
         (FILES | changed("J123.csv", ",5,", ",6,", JOB),
          "V7712 (1981) differs between J123.csv and FAM1981.txt for 2 of the 2 respondents that both have"),
         ({"FAM1981.zip": ["PK"]}, "FAM1981.zip: the archive is damaged or incomplete. Download it again"),
+        ({"J123.xls": ["x"]}, "It has J123.xls. J123.xls is of a kind that is not read: unpack it, or save it as .csv"),
         ({"J123.xlsx": ["PK"]}, "J123.xlsx: it is not readable as an Excel file"),
     ],
 )  # fmt: skip
