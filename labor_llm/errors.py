@@ -13,7 +13,17 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-_NO_SPACE = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+_LONGEST = 600  # characters of what another program says
+_NO_SPACE_CODES = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+
+
+def _said(*codes: int) -> str:
+    """Return a pattern of what the system says of errors, which other libraries wrap in their own."""
+    return "|".join(re.escape(text) for code in codes for text in (f"[Errno {code}]", os.strerror(code)))
+
+
+# numpy counts the items that it could write, and does not say why it stopped.
+_NO_SPACE = re.compile(rf"{_said(*_NO_SPACE_CODES)}|\d+ requested and \d+ written")
 
 
 class LaborLLMError(Exception):
@@ -79,20 +89,9 @@ def disk_space_named(path: Path) -> Iterator[None]:
     except LaborLLMError:
         raise
     except Exception as error:
-        if not _is_no_space(error):
+        if _NO_SPACE.search(str(error)) is None and getattr(error, "errno", None) not in _NO_SPACE_CODES:
             raise
         raise ResourceError(_no_space_message(path, error)) from error
-
-
-def _is_no_space(error: Exception) -> bool:
-    """Tell whether an error means a full disk; the writers of other libraries wrap the system's own error."""
-    text = str(error)
-    return (
-        getattr(error, "errno", None) in _NO_SPACE
-        or any(os.strerror(code) in text for code in _NO_SPACE)
-        # numpy counts the items that it could write, and does not say why it stopped.
-        or re.search(r"\d+ requested and \d+ written", text) is not None
-    )
 
 
 def _no_space_message(path: Path, error: Exception) -> str:
@@ -103,3 +102,56 @@ def _no_space_message(path: Path, error: Exception) -> str:
         f"{path}: could not be written, no space left ({error}); {free:,.0f} MiB are free there. "
         "Earlier results are untouched. Free some space, or raise the quota, and run the same command again."
     )
+
+
+_REMEDIES = (
+    (
+        _NO_SPACE.pattern,
+        ResourceError,
+        "No space is left. Free some, or raise the quota, and run it again.",
+    ),
+    (
+        rf"MemoryError|bad_alloc|ALLOC_FAILED|map segment|(out of|can't allocate) memory|{_said(errno.ENOMEM)}",
+        ResourceError,
+        "Memory does not suffice. Close other programs, let fewer runs go on at once, or take a smaller profile, "
+        "model, batch or --memory-mib.",
+    ),
+    (
+        rf"can't start new thread|{_said(errno.EAGAIN, errno.EMFILE, errno.ENFILE)}",
+        ResourceError,
+        "The system grants no more threads, processes or open files. End other programs, or raise the limit (ulimit).",
+    ),
+    (
+        _said(errno.EROFS, errno.EACCES, errno.EPERM),
+        InputError,
+        "It may not be read or written. Change its permissions, or work in a copy of the folder of your own.",
+    ),
+    (
+        _said(errno.ENAMETOOLONG),
+        InputError,
+        "Give it a shorter name, or work in a folder with a shorter path.",
+    ),
+    (
+        rf"No usable temporary directory|{_said(errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EBUSY, errno.ELOOP)}",
+        InputError,
+        "Something else stands there, or nothing that can be used. Move it away, or name another place.",
+    ),
+    (
+        _said(errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENOLCK),
+        ResourceError,
+        "The disk or network share failed, or keeps no locks. Work on another one.",
+    ),
+)
+
+
+def explained(failure: Exception | str) -> LaborLLMError | None:
+    """Return a failure of the machine, not of the program, as an error that says what to do; None for any other.
+
+    Args:
+        failure: what was raised, or the text of it, such as a kernel reports.
+    """
+    said = failure if isinstance(failure, str) else f"{type(failure).__name__}: {failure}"
+    for pattern, kind, remedy in _REMEDIES:
+        if re.search(pattern, said, re.IGNORECASE):
+            return kind(f"{' '.join(said.split())[:_LONGEST]}. {remedy}")
+    return None

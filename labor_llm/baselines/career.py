@@ -40,13 +40,13 @@ from labor_llm.errors import InputError, MismatchError, NumericalError
 from labor_llm.finetuning.batches import batches
 from labor_llm.progress import progress
 from labor_llm.store.artefacts import (
-    check_replaceable,
     checksum_of,
     environment,
     verify,
     writing,
 )
 from labor_llm.store.checkpoints import newest_state, save_state
+from labor_llm.store.places import check_replaceable
 from labor_llm.store.results import work_into
 from labor_llm.store.staleness import code_checksum, is_current
 

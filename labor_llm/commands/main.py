@@ -1,12 +1,15 @@
 """The command `labor-llm`: the notebooks' functions for the shell.
 
 Exit status: 0 done, 1 a job failed, 2 wrong usage, 3 bad input, 4 a damaged or missing artefact, 5 another
-run is busy, 6 no space or memory, 7 a number is not finite, 8 parts do not belong together.
+run is busy, 6 no space or memory, 7 a number is not finite, 8 parts do not belong together, 129 ended by a closed
+terminal, 143 by SIGTERM.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +18,8 @@ import typer
 
 from labor_llm import __version__
 from labor_llm.commands import models, surveys
-from labor_llm.errors import InputError, LaborLLMError
+from labor_llm.errors import InputError, LaborLLMError, explained
+from labor_llm.workflow.stopping import end_in_order
 
 app = typer.Typer(
     add_completion=False,
@@ -64,6 +68,9 @@ def notebook(
         ),
     ] = "",
     say: SayOption = "",
+    minutes: Annotated[
+        float, typer.Option(min=0, help="End it as one that hangs after so many minutes; 0 for never.")
+    ] = 0,
 ) -> None:
     """Execute one notebook by papermill, into place only if every cell ran."""
     from labor_llm.workflow.execution import execute_notebook, execute_unless_current
@@ -72,10 +79,10 @@ def notebook(
     if say:
         typer.echo(say, err=True)
     if not files:
-        execute_notebook(source, executed, values)
+        execute_notebook(source, executed, values, longest_minutes=minutes)
         return
     named = {name: [Path(path) for path in paths] for name, paths in _json_object("--files", files).items()}
-    if not execute_unless_current(source, executed, values, named["needs"], named["makes"]):
+    if not execute_unless_current(source, executed, values, named["needs"], named["makes"], minutes):
         typer.echo(f"{executed.stem}: nothing that it rests on has changed.", err=True)
 
 
@@ -128,14 +135,35 @@ def _options(
     pass
 
 
+def _check_folder() -> None:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise InputError("The folder in which you are has been removed. Change to another one.") from None
+
+
+def _check_folder() -> None:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise InputError("The folder in which you are has been removed. Change to another one.") from None
+
+
 def main() -> None:
     """Run the command; an error that the user can mend is one message without a traceback."""
     try:
+        end_in_order()
+        _check_folder()
         app()
-    except LaborLLMError as error:
-        if not error.said_elsewhere:
-            typer.echo(f"labor-llm: {error}", err=True)
-        sys.exit(error.exit_code)
+    except Exception as error:
+        said = error if isinstance(error, LaborLLMError) else explained(error)
+        if said is None:
+            raise
+        # Where it goes may be full too.
+        with contextlib.suppress(OSError):
+            if not said.said_elsewhere:
+                typer.echo(f"labor-llm: {said}", err=True)
+        sys.exit(said.exit_code)
 
 
 if __name__ == "__main__":

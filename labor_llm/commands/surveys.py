@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from labor_llm.errors import InputError
-from labor_llm.store.artefacts import check_replaceable
+from labor_llm.store.places import check_replaceable
 
 SurveyArgument = Annotated[Literal["psid", "nlsy79", "nlsy97"], typer.Argument(help="Which survey.")]
 OtherVersionsOption = Annotated[

@@ -35,7 +35,8 @@ from labor_llm.models.loading import (
     load_tokenizer,
     say_if_bfloat16_is_emulated,
 )
-from labor_llm.store.artefacts import check_replaceable, environment, writing
+from labor_llm.store.artefacts import environment, writing
+from labor_llm.store.places import check_replaceable
 from labor_llm.store.results import discard_finished, unfinished, work_into
 from labor_llm.store.staleness import code_checksum, is_current
 from labor_llm.text.templates import resumes

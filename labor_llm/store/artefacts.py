@@ -8,25 +8,20 @@ count. A killed or failed run leaves no folder under the final name, and an earl
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import importlib.metadata
 import json
 import os
 import platform
-import re
-import shutil
-import socket
-import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from labor_llm import __version__
-from labor_llm.errors import ArtefactError, InputError, disk_space_named
+from labor_llm.errors import ArtefactError, BusyError, disk_space_named
+from labor_llm.store.places import MANIFEST, RETIRED, aside, check_file, check_replaceable, clear_up, unlisted
 
-MANIFEST = "manifest.json"
-_MACHINE = re.sub(r"[^A-Za-z0-9]", "_", socket.gethostname())
-_OLD = ".old"
 _VERSIONS_OF = ("torch", "transformers", "peft", "numpy", "pandas", "scikit-learn")
 
 
@@ -38,21 +33,19 @@ def sha256(path: Path) -> str:
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` that replaces it when the block succeeds.
+    """Yield a temporary path of the same name that replaces the file `path` when the block succeeds.
 
     Raises:
+        InputError: if something else than a file stands at `path`.
         ResourceError: if there is no space left; an earlier file of that name stays as it was.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
-    try:
-        with disk_space_named(path):
-            yield aside
-            _flush(aside)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+    check_file(path)
+    with disk_space_named(path), aside(path) as hidden:
+        yield (written := hidden / path.name)
+        _flush(written)
+        check_file(path)
+        os.replace(written, path)
 
 
 @contextlib.contextmanager
@@ -68,97 +61,29 @@ def writing(
 
     Raises:
         InputError: if something else than an artefact stands at `folder`.
+        BusyError: if another process has stored something there in the same moment.
         ResourceError: if there is no space left; the earlier artefact stays as it was.
     """
     folder = Path(folder)
     check_replaceable(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _clear_up(folder)
-    # The hidden name tells which process of which machine uses it.
-    aside = folder.with_name(f".{folder.name}.{_MACHINE}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
-    try:
-        with disk_space_named(folder):
-            aside.mkdir()
-            yield aside
-            _write_manifest(aside, parameters or {}, inputs or {})
-        _replace_folder(aside, folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def _clear_up(folder: Path) -> None:
-    """Remove what killed processes of this machine left beside a folder: it can hold persons' records.
-
-    An artefact that one of them had moved away to replace it comes back, unless the new one has arrived.
-    """
-    ours = re.compile(rf"\.{re.escape(folder.name)}\.{_MACHINE}-(\d+)-[0-9a-f]{{8}}({re.escape(_OLD)})?")
-    for path in folder.parent.glob(".*"):
-        if (found := ours.fullmatch(path.name)) and not _is_running(int(found[1])):
-            if found[2]:
-                # Renaming fails where something stands.
-                with contextlib.suppress(OSError):
-                    os.rename(path, folder)
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except OSError as error:
-        return not isinstance(error, ProcessLookupError)
-    return True
-
-
-def check_replaceable(folder: Path, replace: bool = True) -> None:
-    """Refuse a folder that an artefact must not replace, before any work is done for it.
-
-    Args:
-        folder: where the artefact is to stand.
-        replace: whether it may take the place of another one; whoever passes False has asked `is_current` before.
-
-    Raises:
-        InputError: if the path is no name of its own, below a file, a file, or a folder with anything but an
-            artefact; without `replace` also if an artefact stands there.
-    """
-    if folder.name in ("", ".."):
-        raise InputError(f"{folder}: name a folder of its own for the result.")
-    if files := [parent for parent in folder.parents if parent.is_file()]:
-        raise InputError(
-            f"{folder}: {files[0]} is a file, so no folder can stand in it. Name another folder."
-        )
-    if (foreign := _foreign_files(folder)) or folder.is_file():
-        what = f"holds {foreign[0]}" if foreign else "is a file"
-        raise InputError(
-            f"{folder}: exists and is no stored result ({what}), so it was left alone. Name another folder."
-        )
-    if not replace and (folder / MANIFEST).is_file():
-        raise InputError(
-            f"{folder}: holds a finished result that other options, careers or weights made. "
-            "Name another folder, or give --replace."
-        )
-
-
-def _foreign_files(folder: Path) -> list[str]:
-    """Return the files below a folder that its manifest does not list; all of them if the manifest is not ours."""
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        ours = {MANIFEST, *manifest["files"]} if "seal" in manifest else set()
-    except (OSError, ValueError, KeyError, TypeError):
-        ours = set()
-    return [name for name in names if name not in ours]
+    with disk_space_named(folder), aside(folder) as hidden:
+        written = hidden / folder.name
+        written.mkdir()
+        yield written
+        _write_manifest(written, parameters or {}, inputs or {})
+        _replace_folder(written, folder)
 
 
 def verify(folder: Path) -> dict[str, Any]:
     """Return the manifest of an artefact after checking every file against its checksum.
 
     Raises:
-        ArtefactError: if the artefact is absent or incomplete, or a file was altered; names the file.
+        ArtefactError: if the artefact is absent or incomplete, or a file was altered or added; names the file.
     """
     folder = Path(folder)
     path = folder / MANIFEST
     if not path.is_file():
-        _clear_up(folder)
+        clear_up(folder)
     if not path.is_file():
         state = "has no manifest.json: it is not a finished result" if folder.is_dir() else "does not exist"
         raise ArtefactError(f"{folder}: {state}. Run the step that makes it, then try again.")
@@ -186,6 +111,11 @@ def verify(folder: Path) -> dict[str, Any]:
         else:
             continue
         raise ArtefactError(f"{path}: {fault} {path.parent} and make it again.")
+    if foreign := unlisted(folder, {MANIFEST, *files}):
+        raise ArtefactError(
+            f"{folder / foreign[0]}: not among the files that the result was stored with, so it may be meant to change "
+            "it. Move it elsewhere, or remove it."
+        )
     return manifest
 
 
@@ -236,19 +166,24 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _replace_folder(aside: Path, folder: Path) -> None:
-    """Rename `aside` to `folder`; an old folder is moved away first, as rename needs an empty target."""
-    retired = aside.with_name(aside.name + _OLD)
+def _replace_folder(written: Path, folder: Path) -> None:
+    """Rename `written` to `folder`; an old folder is moved away first, as rename needs an empty target."""
+    check_replaceable(folder)  # Something else may have come there meanwhile.
+    retired = written.with_name(RETIRED)
     with contextlib.suppress(FileNotFoundError):
         os.rename(folder, retired)
     try:
-        os.rename(aside, folder)
-    except OSError:
-        if retired.exists():
+        os.rename(written, folder)
+    except OSError as error:
+        with contextlib.suppress(OSError):
             os.rename(retired, folder)
-        raise
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        raise BusyError(
+            f"{folder}: another run has stored a result there in this moment, which was left as it is. "
+            "Look whether it is the one that you want; if not, run the command again."
+        ) from None
     _flush(folder.parent)
-    shutil.rmtree(retired, ignore_errors=True)
 
 
 def _flush(path: Path) -> None:

@@ -30,7 +30,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from filelock import FileLock, Timeout
 
 from labor_llm.errors import BusyError, MismatchError, disk_space_named
-from labor_llm.store.artefacts import check_replaceable, sound, verify, writing
+from labor_llm.store.artefacts import sound, verify, writing
+from labor_llm.store.places import check_replaceable, taken
 from labor_llm.store.staleness import is_current
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def only_run(path: Path) -> Iterator[int]:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        if not _taken(descriptor):
+        if not taken(descriptor):
             raise _busy(path)
         yield descriptor
     finally:
@@ -201,7 +202,7 @@ def work_into(folder: Path, identity: str, alone: str = "") -> Iterator[Path]:
         finished = True
     finally:
         # If others are at work, the last of them cleans up, also where another one has finished.
-        if _taken(descriptor) and (
+        if taken(descriptor) and (
             finished or not _has_work(working) or (not alone and is_current(folder, identity))
         ):
             _remove(working)
@@ -227,7 +228,7 @@ def _join(folder: Path, working: Path, identity: str, alone: str) -> int:
             descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
             failing.callback(os.close, descriptor)
             # Who is there first says which work this is; who finds somebody there reads what it is.
-            if _taken(descriptor):
+            if taken(descriptor):
                 if not os.path.samefile(descriptor, lock):
                     continue
                 _say(working, identity, alone)
@@ -245,15 +246,6 @@ def _join(folder: Path, working: Path, identity: str, alone: str) -> int:
                     )
                 failing.pop_all()
                 return descriptor
-
-
-def _taken(descriptor: int) -> bool:
-    """Lock a file for this process alone, if no other holds it; tell whether that was so."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _busy(lock: Path) -> BusyError:

@@ -14,18 +14,24 @@ Importing this module before papermill would therefore meet itself half-way: wri
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import click
 import nbformat
 from jupyter_client.manager import AsyncKernelManager
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
 
-from labor_llm.errors import ArtefactError, InputError
+from labor_llm.errors import ArtefactError, InputError, ResourceError
 from labor_llm.workflow.forkserver import START
 from labor_llm.workflow.parameters import checked_parameters
+from labor_llm.workflow.stopping import end_in_order
 
 MARKER = "labor_llm"
 """The key in a notebook's metadata that asks for the checks."""
@@ -50,6 +56,12 @@ class NotebookUnfinishedError(click.ClickException, ArtefactError):
     """The notebook stopped before its last cell although no cell reported an error."""
 
     exit_code = ArtefactError.exit_code
+
+
+class KernelLostError(click.ClickException, ResourceError):
+    """The notebook's process died, did not start, or did not come to an end."""
+
+    exit_code = ResourceError.exit_code
 
 
 class ParameterCheckedEngine(NBClientEngine):
@@ -90,12 +102,25 @@ class ParameterCheckedEngine(NBClientEngine):
         kernel_name: str,
         start_timeout: int = 60,
         execution_timeout: int | None = None,
+        longest_minutes: float = 0,
         **options: Any,
     ) -> nbformat.NotebookNode:
         """Run the cells; if the kernel dies or the run is interrupted, say so in the saved notebook.
 
         Without it papermill would mark the cells that were left out as completed.
+
+        Args:
+            nb_man: the notebook.
+            kernel_name: the kernel to start.
+            start_timeout: seconds for its start.
+            execution_timeout: seconds for a cell.
+            longest_minutes: for the whole notebook; 0 for no limit.
+            **options: papermill's other options, unchanged.
+
+        Raises:
+            KernelLostError: if the kernel dies, does not start or takes too long; names the cell.
         """
+        until = time.monotonic() + 60 * longest_minutes
         options.pop("input_path", None)
         client = _Client(
             nb_man,
@@ -103,14 +128,20 @@ class ParameterCheckedEngine(NBClientEngine):
             kernel_manager_class=_Kernel,
             startup_timeout=start_timeout,
             timeout=execution_timeout,
+            timeout_func=(lambda cell: max(0.1, until - time.monotonic())) if longest_minutes else None,
             **options,
         )
         try:
             return client.execute()
-        except BaseException:
+        except BaseException as error:
             nb_man.nb.metadata.papermill["exception"] = True
             for cell in _unexecuted(nb_man.nb):
                 cell.metadata.papermill["status"] = nb_man.FAILED
+            lost = isinstance(error, DeadKernelError if client.at else RuntimeError)
+            if MARKER in nb_man.nb.metadata and (
+                lost or (longest_minutes and isinstance(error, CellTimeoutError))
+            ):
+                raise KernelLostError(_how_it_was_lost(error, client, longest_minutes)) from None
             raise
 
 
@@ -123,14 +154,43 @@ class _Kernel(AsyncKernelManager):
 
 
 class _Client(PapermillNotebookClient):
-    """Notes in an executed notebook how much memory its kernel took."""
+    """Notes in an executed notebook how much memory its kernel took, and knows at which cell it is."""
+
+    at: nbformat.NotebookNode | None = None
+
+    def execute_cell(self, cell: nbformat.NotebookNode, *arguments: Any) -> nbformat.NotebookNode:
+        self.at = cell if cell.cell_type == "code" else self.at
+        return super().execute_cell(cell, *arguments)
 
     def papermill_execute_cells(self) -> None:
+        if MARKER in self.nb.metadata:
+            # nbclient's own ways of taking a signal look as if the kernel had died.
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_event_loop().remove_signal_handler(number)
+            end_in_order()
         super().papermill_execute_cells()
         asked = {"peak": "__import__('resource').getrusage(0).ru_maxrss"}
         reply = self.wait_for_reply(self.kc.execute("", silent=True, user_expressions=asked))
         peak = reply["content"]["user_expressions"]["peak"]["data"]["text/plain"]
         self.nb.metadata.papermill[PEAK] = int(peak) * _UNIT
+
+
+def _how_it_was_lost(error: Exception, client: _Client, longest_minutes: float) -> str:
+    name = Path(client.nb.metadata.papermill.get("input_path") or "notebook").name
+    if client.at is None:
+        return f"{name}: its process did not start ({error}). Close other programs, and run it again."
+    cells = [cell for cell in client.nb.cells if cell.cell_type == "code"]
+    number = 1 + next(place for place, cell in enumerate(cells) if cell is client.at)
+    where = f"in cell {number}, which begins {client.at.source.strip().splitlines()[0]!r}"
+    if isinstance(error, CellTimeoutError):
+        return (
+            f"{name}: stopped after {longest_minutes:,g} minutes, the longest that it may take, {where}. If it was at "
+            "work and did not hang, raise `hangs_after` in the profile (0 for no limit), and run it again."
+        )
+    return (
+        f"{name}: its process was killed {where}, usually because memory ran out. "
+        "Close other programs, let fewer runs go on at once, or use a smaller profile."
+    )
 
 
 def _inject_checked_parameters(notebook: nbformat.NotebookNode) -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from labor_llm.errors import InputError, LaborLLMError
+from labor_llm import errors
+from labor_llm.errors import InputError, LaborLLMError, explained
 from labor_llm.store.artefacts import atomic_path
+from labor_llm.store.places import check_file
 from labor_llm.store.results import project_root
 from labor_llm.workflow.records import identity_of, is_current, record_of, write_record
+
+_SECONDS_TO_START = 300  # of a kernel, on a busy machine
 
 
 def execute_unless_current(
@@ -20,6 +26,7 @@ def execute_unless_current(
     parameters: Mapping[str, Any],
     needs: Sequence[Path],
     makes: Sequence[Path],
+    longest_minutes: float = 0,
 ) -> bool:
     """Run a notebook as `execute_notebook` unless the executed one is current; say whether it was run.
 
@@ -29,6 +36,7 @@ def execute_unless_current(
         parameters: as in `execute_notebook`.
         needs: files that it reads.
         makes: files that it makes.
+        longest_minutes: as in `execute_notebook`.
 
     Raises:
         LaborLLMError: as `execute_notebook`, and if the run has not made all that it was to make.
@@ -37,14 +45,16 @@ def execute_unless_current(
     if is_current(record, identity, makes):
         return False
     record.unlink(missing_ok=True)
-    execute_notebook(notebook, executed, parameters)
+    _execute(notebook, executed, parameters, longest_minutes)
     if missing := [path for path in makes if not path.is_file()]:
         raise LaborLLMError(f"{notebook.name}: it ran to its end, but has not made {missing[0]}.")
     write_record(record, identity, [executed, *makes])
     return True
 
 
-def execute_notebook(notebook: Path, executed: Path, parameters: Mapping[str, Any]) -> None:
+def execute_notebook(
+    notebook: Path, executed: Path, parameters: Mapping[str, Any], longest_minutes: float = 0
+) -> None:
     """Run a notebook with parameters and store it executed.
 
     Args:
@@ -53,33 +63,55 @@ def execute_notebook(notebook: Path, executed: Path, parameters: Mapping[str, An
             `<name>.failed.ipynb`, with the message in `<name>.failed.txt`, and an earlier executed
             notebook stays.
         parameters: values for its `parameters` cell, checked before a kernel starts.
+        longest_minutes: after which it is ended as one that hangs; 0 for no limit.
 
     Raises:
-        InputError: if a parameter is unknown or ill-typed.
-        LaborLLMError: if a cell fails or the kernel dies.
+        InputError: if a parameter is unknown or ill-typed, or `executed` is the notebook itself (by whatever name) or
+            anything else but an executed notebook.
+        LaborLLMError: if a cell fails or the kernel dies or takes too long; names the cell.
     """
+    check_file(executed)
+    if executed.exists() and notebook.exists() and executed.samefile(notebook):
+        raise InputError(
+            f"{executed}: is the notebook {notebook} itself. Name another file for the executed one."
+        )
+    if executed.exists() and not _is_executed(executed):
+        raise InputError(
+            f"{executed}: exists and is no executed notebook, so it was left alone. Name another file."
+        )
+    _execute(notebook, executed, parameters, longest_minutes)
+
+
+def _is_executed(notebook: Path) -> bool:
+    try:
+        return "papermill" in json.loads(notebook.read_text(encoding="utf-8"))["metadata"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _execute(notebook: Path, executed: Path, parameters: Mapping[str, Any], longest_minutes: float) -> None:
     failed, message = executed.with_suffix(".failed.ipynb"), executed.with_suffix(".failed.txt")
     for path in (failed, message):
         path.unlink(missing_ok=True)
     with atomic_path(executed) as aside:
         try:
-            _run(notebook, aside, parameters)
+            _run(notebook, aside, parameters, longest_minutes)
         except InputError:
             raise
         except LaborLLMError as error:
-            if aside.exists():
-                aside.replace(failed)
-            message.parent.mkdir(parents=True, exist_ok=True)
-            message.write_text(str(error), encoding="utf-8")
+            # A full disk has been told of already.
+            with contextlib.suppress(OSError):
+                if aside.exists():
+                    aside.replace(failed)
+                message.write_text(str(error), encoding="utf-8")
             raise
 
 
-def _run(notebook: Path, executed: Path, parameters: Mapping[str, Any]) -> None:
+def _run(notebook: Path, executed: Path, parameters: Mapping[str, Any], longest_minutes: float) -> None:
     import papermill
-    from nbclient.exceptions import DeadKernelError
 
     # Jupyter's warnings (a kernel over TCP, tqdm without widgets) tell a reader of the log nothing.
-    logging.getLogger("papermill").setLevel(logging.ERROR)
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)
     try:
         papermill.execute_notebook(
             notebook,
@@ -88,16 +120,13 @@ def _run(notebook: Path, executed: Path, parameters: Mapping[str, Any]) -> None:
             progress_bar=False,
             cwd=project_root(),
             stderr_file=sys.stderr,
+            start_timeout=_SECONDS_TO_START,
+            longest_minutes=longest_minutes,
             # Silent: a kernel on one machine need not warn that its connection is not encrypted, nor report as an error
             # that it is interrupted when it is shut down. What a cell raises is told by papermill.
             extra_arguments=["--IPKernelApp.log_level=50"],
         )
     except papermill.PapermillExecutionError as error:
-        raise LaborLLMError(
-            f"{notebook.name}: cell {error.exec_count} failed: {error.ename}: {error.evalue}"
-        ) from None
-    except DeadKernelError:
-        raise LaborLLMError(
-            f"{notebook.name}: its process was killed, usually because memory ran out. "
-            "Close other programs or use a smaller profile."
-        ) from None
+        said = f"{notebook.name}: cell {error.exec_count} failed: {error.ename}: {error.evalue}"
+        ours = error.ename in vars(errors)
+        raise (None if ours else explained(said)) or LaborLLMError(said) from None

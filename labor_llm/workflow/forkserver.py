@@ -8,6 +8,7 @@ package nothing is imported beforehand, so that each run takes the code that is 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib
 import json
 import os
@@ -23,6 +24,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from labor_llm.workflow.start import ADDRESS
+from labor_llm.workflow.stopping import end_children
 
 START = [sys.executable, "-IS", str(Path(__file__).with_name("start.py"))]
 """The beginning of a command that goes on with `-m MODULE ARGUMENT ...`."""
@@ -57,20 +59,14 @@ def fork_server(environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
             try:
                 yield {ADDRESS: address}
             finally:
+                # A program whose starter was killed while it held Python's lock could not see that.
+                end_children(server.pid)
                 server.terminate()
 
 
 class _Server(socketserver.ForkingMixIn, socketserver.UnixStreamServer):
-    """Ends with the process that started it; what it has started goes on."""
-
     block_on_close = False
     request_queue_size = 64
-    parent = os.getppid()
-
-    def service_actions(self) -> None:
-        super().service_actions()
-        if os.getppid() != self.parent:
-            os._exit(0)
 
 
 class _Program(socketserver.BaseRequestHandler):
@@ -91,6 +87,7 @@ class _Program(socketserver.BaseRequestHandler):
         os.environ.clear()
         os.environ.update(job["environment"])
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         self.request.sendall(os.getpid().to_bytes(4, "big"))
         threading.Thread(target=_end_with, args=[self.request], daemon=True).start()
         code = _run(job["module"], job["arguments"])
@@ -123,6 +120,8 @@ def _end_with(starter: socket.socket) -> None:
 
 
 def _serve(address: str) -> None:
+    # It ends with the process that started it, by the system (PR_SET_PDEATHSIG) also while libraries are imported.
+    ctypes.CDLL(None).prctl(1, int(signal.SIGKILL))
     # A kernel reads it when it is imported, and looks for that process later; here it has `_end_with` instead.
     os.environ["JPY_PARENT_PID"] = "1"
     # Programs that are asked for while the libraries are imported wait, which is sooner done than importing them too.

@@ -16,6 +16,7 @@ from labor_llm.models.folders import PACKAGED_MODELS, is_model_name
 from labor_llm.plain_text import comparable
 from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.settings import Key, PathText, Seed, SettingError, Settings, Text
+from labor_llm.store.results import project_root
 from labor_llm.text.settings import PromptSettings, ResumeSettings
 from labor_llm.workflow.sources import DatasetSource
 from labor_llm.workflow.yaml_files import read_yaml
@@ -153,10 +154,26 @@ class Profile(Settings):
     """Parameters of notebooks, by notebook or run, that do not follow from other fields."""
     minutes: dict[str, Annotated[float, Field(ge=0, le=1_000_000)]] = Field(default_factory=dict)
     """Forecast of the time by notebook or run, on the cores that a run takes."""
+    hangs_after: Annotated[float, Field(ge=0, le=10_000)] = 10.0
+    """A notebook is ended as one that hangs after so many times its forecast, an hour at least; 0 for never."""
     cores_per_run: Annotated[int, Field(ge=1)] | None = None
     """Cores that one run of a notebook takes, so that several go on at once; a run takes all cores without it."""
     results: PathText
     """Folder of the results, from the checkout; `results/<file name>` if not given."""
+
+    @field_validator("results")
+    @classmethod
+    def _apart(cls, value: str) -> str:
+        checkout, folder = project_root().resolve(), (project_root() / value).resolve()
+        ours = [
+            checkout / name
+            for name in ("labor_llm", "notebooks", "book", "tests", "benchmarks", "data", ".git")
+        ]
+        if checkout.is_relative_to(folder) or any(folder.is_relative_to(place) for place in ours):
+            raise ValueError(
+                f"{value!r} holds, or is a part of, the checkout; name a folder apart, as results/NAME"
+            )
+        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> Profile:

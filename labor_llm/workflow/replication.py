@@ -12,11 +12,13 @@ import time
 from pathlib import Path
 
 from labor_llm.errors import InputError, LaborLLMError
+from labor_llm.store.places import check_file
 from labor_llm.store.results import only_run, open_results, project_root
 from labor_llm.workflow.forkserver import fork_server
 from labor_llm.workflow.parameters import checked_parameters
 from labor_llm.workflow.profile import Profile
 from labor_llm.workflow.runs import notebook_file, notebook_runs
+from labor_llm.workflow.stopping import STARTER
 from labor_llm.workflow.values import named_from_checkout
 
 
@@ -43,6 +45,7 @@ def replicate(profile: Profile, source: str, cores: int, dry_run: bool = False) 
         source = str(Path(source).resolve())
     results = open_results(profile.results)
     root = results.root
+    _check_folders(root)
     root.mkdir(parents=True, exist_ok=True)
     command = [
         sys.executable, "-m", "snakemake", "--snakefile", str(Path(__file__).parent / "graph" / "Snakefile"),
@@ -62,6 +65,7 @@ def replicate(profile: Profile, source: str, cores: int, dry_run: bool = False) 
         "TOKENIZERS_PARALLELISM": "false",
         # The progress bars of other libraries ask for widgets that a log cannot show.
         "PYTHONWARNINGS": "ignore:IProgress not found",
+        STARTER: str(os.getpid()),
     }
     began = time.time()
     libraries = contextlib.nullcontext({}) if dry_run else fork_server(environment)
@@ -76,6 +80,18 @@ def replicate(profile: Profile, source: str, cores: int, dry_run: bool = False) 
         reason = "\n".join(messages) or "the reason stands above"
         raise LaborLLMError(
             f"The replication of {profile.name!r} stopped: {reason}\nRun it again to go on from there."
+        )
+
+
+def _check_folders(root: Path) -> None:
+    """Refuse a results folder that is somebody's, and one or a checkout that cannot be written to."""
+    for folder in (root, project_root() / ".snakemake"):
+        check_file(folder / ".lock")
+    names = sorted(path.name for path in root.iterdir()) if root.is_dir() else []
+    ours = {".lock", "notebooks", "exhibits"}.intersection(names) or any(root.glob("*/panel/manifest.json"))
+    if names and not ours:
+        raise InputError(
+            f"{root}: holds {names[0]} and no results, so it was left alone. Name another folder in the profile."
         )
 
 

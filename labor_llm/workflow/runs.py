@@ -29,7 +29,7 @@ from labor_llm.workflow.parameters import declared_parameters
 from labor_llm.workflow.profile import Profile
 from labor_llm.workflow.values import SCOPES, Scope
 
-_DEFAULT_MINUTES = 0.3
+_DEFAULT_MINUTES, _HOUR = 0.3, 60.0
 # In place of a key of `values.py`: what a chapter waits for that does not depend on a profile.
 _MEASURED, _NOTEBOOKS, _EVERYTHING = "benchmarks", "notebooks", "everything"
 _NUMBERS = "numbers"  # made by a chapter that records some
@@ -113,6 +113,11 @@ def notebook_runs(profile: Profile) -> list[NotebookRun]:
     if unknown := [name for name in profile.parameters if name not in known]:
         raise InputError(f"parameters: {unknown[0]!r} is no notebook, and no run of this profile.")
     return runs
+
+
+def longest_minutes(profile: Profile, run: NotebookRun) -> float:
+    """Return after how many minutes a run counts as one that hangs, generous and never below an hour; 0 for never."""
+    return max(_HOUR, profile.hangs_after * run.minutes) if profile.hangs_after else 0.0
 
 
 def longest_way_first(runs: Iterable[NotebookRun]) -> list[NotebookRun]:

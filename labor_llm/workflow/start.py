@@ -35,7 +35,8 @@ def main() -> None:
     if not started:
         os.execv(sys.executable, [sys.executable, *sys.argv[1:]])  # noqa: S606
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: os.kill(int.from_bytes(started, "big"), number))
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, lambda number, _: os.kill(int.from_bytes(started, "big"), number))
     server.settimeout(_SECONDS_BETWEEN_LOOKS)
     while os.getppid() == parent:
         try:

@@ -281,3 +281,99 @@ def test_a_panel_whose_survey_the_resume_names(
         assert code == 0
         scores[survey] = read_predictions(tmp_path / survey).table["log_prob"]
     assert not np.allclose(scores["NLSY79"], scores["PSID"])
+
+
+@pytest.mark.parametrize(
+    ("before", "status", "message"),
+    [
+        (
+            "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (4, 4))",
+            6,
+            "The system grants no more",
+        ),
+        (
+            "os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone')",
+            3,
+            "The folder in which you are has been removed",
+        ),
+    ],
+)
+def test_a_place_or_system_that_gives_nothing_is_one_message(
+    tmp_path: Path, before: str, status: int, message: str
+) -> None:
+    program = f"import os\nfrom labor_llm.commands import main as cli\n{before}\ncli.main()"
+    command = [sys.executable, "-c", program, "variables", "psid"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == status
+    assert message in one_message(done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("failure", "status"),
+    [
+        (MemoryError(), 6),
+        (OSError(28, "No space left on device"), 6),
+        (OSError(30, "Read-only file system", "/x"), 3),
+    ],
+)
+def test_a_failure_of_the_machine_is_one_message(
+    run: Run, careers: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception, status: int
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise failure
+
+    monkeypatch.setattr("labor_llm.careers.panel.read_careers", fail)
+    code, out, err = run("validate", careers)
+    assert (code, out) == (status, "")
+    assert type(failure).__name__ in one_message(err)
+
+
+PLACES = (
+    "convert psid --raw CSV --crosswalks NOTEBOOK --out", "finetune --panel PANEL --model MODEL --out",
+    "score --panel PANEL --model MODEL --out", "variables nlsy97 --out", "notebook NOTEBOOK",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["named pipe", "device", "symbolic link"])
+@pytest.mark.parametrize("arguments", PLACES)
+def test_no_command_writes_over_what_is_no_file_of_its_own(
+    run: Run, tmp_path: Path, places: dict[str, Path], arguments: str, kind: str
+) -> None:
+    out = tmp_path / "place"
+    try:
+        {"named pipe": os.mkfifo, "device": lambda path: os.mknod(path, 0o20600, os.makedev(1, 3)),
+         "symbolic link": lambda path: path.symlink_to(tmp_path / "damaged")}[kind](out)  # fmt: skip
+    except PermissionError:
+        pytest.skip("only root makes devices")
+    before, listed = out.lstat(), sorted(tmp_path.rglob("*"))
+    code, _, err = run(*(places.get(word, word) for word in arguments.split()), out)
+    assert code == 3 and re.search("no stored result|left alone|stored result|is a file", one_message(err))
+    after = out.lstat()
+    assert (after.st_ino, after.st_mode, sorted(tmp_path.rglob("*"))) == (
+        before.st_ino,
+        before.st_mode,
+        listed,
+    )
+
+
+@pytest.mark.parametrize("how", ["itself", "relative", "link", "hard link", "another's notebook", "a text"])
+def test_a_notebook_is_not_written_over(
+    run: Run, tmp_path: Path, places: dict[str, Path], monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source, out = tmp_path / "in.ipynb", tmp_path / "other.ipynb"
+    shutil.copyfile(places["NOTEBOOK"], source)
+    content = source.read_bytes()
+    if how == "relative":
+        (tmp_path / "x").mkdir()
+    out = {"itself": source, "relative": Path("x/../in.ipynb")}.get(how, out)
+    if how == "link":
+        out.symlink_to(source)
+    elif how == "hard link":
+        out.hardlink_to(source)
+    elif "a" in how.split() or "another" in how:
+        out.write_bytes(content if "notebook" in how else b"thesis")
+    before = out.read_bytes()
+    code, _, err = run("notebook", source, out)
+    assert code == 3 and re.search("itself|symbolic link|no executed notebook", one_message(err))
+    assert (source.read_bytes(), out.read_bytes()) == (content, before)

@@ -5,10 +5,9 @@ import nbformat
 import nbformat.v4 as nbf
 import papermill
 import pytest
-from nbclient.exceptions import DeadKernelError
 
-from labor_llm.errors import ArtefactError, InputError
-from labor_llm.workflow.engine import MARKER
+from labor_llm.errors import InputError
+from labor_llm.workflow.engine import MARKER, KernelLostError, NotebookUnfinishedError
 
 
 def notebook(*cells, marked=True):
@@ -21,11 +20,16 @@ def notebook(*cells, marked=True):
     return made
 
 
-def run(made, folder, parameters=None):
+KILLED = (
+    r"in\.ipynb: its process was killed in cell 2, which begins 'import os; .* memory ran out\. Close other"
+)
+
+
+def run(made, folder, parameters=None, **options):
     """Run a notebook by papermill; return the notebook that is on disk afterwards."""
     nbformat.write(made, folder / "in.ipynb")
     papermill.execute_notebook(
-        folder / "in.ipynb", folder / "out.ipynb", parameters, progress_bar=False, cwd=folder
+        folder / "in.ipynb", folder / "out.ipynb", parameters, progress_bar=False, cwd=folder, **options
     )
     return nbformat.read(folder / "out.ipynb", as_version=4)
 
@@ -61,13 +65,19 @@ def test_a_failing_cell_is_papermills_own_error(tmp_path):
 @pytest.mark.parametrize(
     ("cell", "error"),
     [
-        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", DeadKernelError),
-        ("import sys; sys.exit(0)", ArtefactError),
+        ("import os; os.kill(os.getpid(), 9)", KILLED),
+        ("import os; os._exit(0)", KILLED),
+        (
+            "while True: pass",
+            r"in\.ipynb: stopped after 0\.05 minutes, .* in cell 2, which begins .* `hangs_after`",
+        ),
+        ("import sys; sys.exit(0)", "1 code cells were not executed"),
     ],
 )
 def test_an_early_end_is_an_error_and_the_saved_notebook_says_so(cell, error, tmp_path):
-    with pytest.raises(error):
-        run(notebook(cell, "print('after')"), tmp_path)
+    with pytest.raises((KernelLostError, NotebookUnfinishedError), match=error) as said:
+        run(notebook(cell, "print('after')"), tmp_path, longest_minutes=0.05 if "while" in cell else 0)
+    assert said.value.exit_code == (4 if "sys" in cell else 6)
 
     got = nbformat.read(tmp_path / "out.ipynb", as_version=4)
     assert got.metadata.papermill["exception"] is True

@@ -14,6 +14,7 @@ import yaml
 
 from labor_llm.errors import InputError
 from labor_llm.finetuning.settings import FineTuningSettings
+from labor_llm.settings import SettingError
 from labor_llm.store.results import open_results, project_root
 from labor_llm.workflow.parameters import GROUPS, checked_parameters, declared_parameters, group_of_settings
 from labor_llm.workflow.profile import Profile, load_profile
@@ -383,3 +384,12 @@ def test_an_unknown_profile_names_the_packaged_ones(name: str) -> None:
     assert str(refused.value) == (
         f"{name}: no such profile. Packaged are: {', '.join(PACKAGED)}; or give the path of a .yaml file."
     )
+
+
+@pytest.mark.parametrize(
+    "results", [".", "..", "/", "results/..", "notebooks/x", "labor_llm", "./book", ".git/x"]
+)
+def test_results_apart_from_the_checkout(results: str) -> None:
+    """Snakemake would else take the checkout's own files for results, and end with exit status 0."""
+    with pytest.raises(SettingError, match=r"results: .* the checkout; name a folder apart"):
+        Profile(**{"name": "x", **GOOD, "results": results})

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import nbformat
+import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import typer.main
 import yaml
@@ -23,9 +30,10 @@ from labor_llm.careers.predictions import read_all_predictions
 from labor_llm.commands.main import app
 from labor_llm.errors import BusyError, InputError, LaborLLMError
 from labor_llm.store.artefacts import verify
-from labor_llm.store.results import open_results, project_root
+from labor_llm.store.results import only_run, open_results, project_root
 from labor_llm.workflow.book import build_book, stage_book
 from labor_llm.workflow.execution import execute_unless_current
+from labor_llm.workflow.forkserver import START
 from labor_llm.workflow.profile import Profile, load_profile
 from labor_llm.workflow.reference import reference_pages
 from labor_llm.workflow.replication import replicate
@@ -117,15 +125,21 @@ def small_profile(
     return load_profile(str(folder / "small.yaml"))
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(2400)
-def test_every_notebook_runs_and_the_book_builds(
-    small_profile: Profile, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    results = open_results(small_profile.results)
+@pytest.fixture(scope="module")
+def replicated(small_profile: Profile) -> Profile:
+    """The small profile with all its notebooks executed."""
     for run in notebook_runs(small_profile):
         made = [run.needs, run.makes]
         assert execute_unless_current(notebook_file(run.notebook), run.executed, run.parameters, *made)
+    return small_profile
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2400)
+def test_every_notebook_runs_and_the_book_builds(
+    small_profile: Profile, replicated: Profile, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    results = open_results(small_profile.results)
     predictions = read_all_predictions(results, ["own"], ["tiny", "tiny-fine-tuned", "multinomial-logit"])
     off_the_shelf, fine_tuned, logit = (prediction.table["log_prob"].mean() for prediction in predictions)
     assert off_the_shelf < fine_tuned < logit + 3
@@ -154,21 +168,81 @@ def test_every_notebook_runs_and_the_book_builds(
         ]
     assert not [hit for text in told if (hit := re.search(r"canary|(?<![\d.])(193\d|1899)(?!\d)", text))]
     careers = Path(small_profile.datasets["own"].panel)
-    changed = careers.with_name("changed.csv")
-    shutil.copy(careers, changed)
-    changed.write_text(changed.read_text().replace("w017", "w999"))
-    # As unzipping leaves it.
-    os.utime(changed, (0, 0))
-    source = str(careers.with_name("small.yaml"))
-    for before, stale in [(None, 0), (changed, 1)]:
-        if before:
-            before.replace(careers)
+    before = careers.read_text()
+    for text, stale in [(before, 0), (before.replace("w017", "w999"), 1)]:
+        careers.write_text(text)
+        os.utime(careers, (0, 0))  # as unzipping leaves it
         capfd.readouterr()
-        replicate(small_profile, source, cores=1, dry_run=True)
+        replicate(small_profile, str(careers.with_name("small.yaml")), cores=1, dry_run=True)
         said = capfd.readouterr()
         assert ("01_data_conversion-own: about" in said.out + said.err) == bool(stale)
-        runs = len(required)
-        assert f"{runs - stale} of {runs} notebooks are current." in said.err
+        assert f"{len(required) - stale} of {len(required)} notebooks are current." in said.err
+    careers.write_text(before)
+
+
+KILLS = int(os.environ.get("LABOR_LLM_KILLS", "2"))  # of each job
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2400)
+@pytest.mark.parametrize(
+    "name",
+    ["04_fine_tuning-own-tiny-fine-tuned", "05_next_job_scoring-own-tiny", "06_baselines-own", "07_main_comparison",
+     "08_value_of_fine_tuning"],
+)  # fmt: skip
+def test_a_job_killed_at_any_moment_ends_with_the_same_results(
+    replicated: Profile, tmp_path: Path, name: str
+) -> None:
+    shutil.copytree(replicated.results, tmp_path / "results")
+    profile = replicated.model_copy(update={"results": str(tmp_path / "results")})
+    run = next(run for run in notebook_runs(profile) if run.name == name)
+
+    def made() -> list[object]:
+        texts = {path: path.read_bytes() for path in run.makes}
+        return [json.loads(t)["files"] if p.name == "manifest.json" else t for p, t in texts.items()]
+
+    expected = made()
+    for path in run.makes:
+        shutil.rmtree(path.parent) if path.name == "manifest.json" else path.unlink()
+    source = str(notebook_file(run.notebook))
+    job = ["notebook", source, str(run.executed), "--parameters", json.dumps(run.parameters)]
+    command = [*START, "-m", "labor_llm.commands.main", *job]
+    [server] = [
+        child for child in psutil.Process().children() if "labor_llm.workflow.forkserver" in child.cmdline()
+    ]
+    for seconds in np.random.default_rng().uniform(0.3, 12, KILLS):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            subprocess.run(command, cwd=project_root(), timeout=seconds, check=False)
+        for child in server.children(recursive=True):
+            child.kill()
+    assert subprocess.run(command, cwd=project_root(), check=False).returncode == 0
+    assert made() == expected
+    assert [path for path in (tmp_path / "results").rglob(".*") if path.is_dir()] == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_replication_ends_with_all_its_processes(
+    small_profile: Profile, tmp_path: Path, number: int
+) -> None:
+    """By a signal to the command alone; what it holds is free for the next one."""
+    profile = tmp_path / "ended.yaml"
+    text = Path(small_profile.results).with_name("small.yaml").read_text(encoding="utf-8")
+    fields = {"results": str(tmp_path / "results")}
+    profile.write_text(yaml.safe_dump(yaml.safe_load(text) | fields), encoding="utf-8")
+    command = [sys.executable, "-m", "labor_llm.commands.main", "replicate", "--profile", str(profile)]
+    with subprocess.Popen(command) as process:
+        while not list((tmp_path / "results" / "notebooks").glob(".*/*.ipynb")):
+            assert process.poll() is None
+            time.sleep(0.1)
+        family = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(number)
+        assert process.wait(timeout=10) == (-9 if number == signal.SIGKILL else 128 + number)
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
+    with only_run(tmp_path / "results" / ".lock"):
+        pass
 
 
 def written_again(profile: Profile, name: str, **fields: Any) -> Profile:

@@ -1,0 +1,137 @@
+"""A run that is ended from outside takes along what it has started, tidies up and says so by its exit status."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from labor_llm.workflow.stopping import STARTER
+
+PROGRAM = """
+import hashlib, os, signal, subprocess, sys, time
+from labor_llm.workflow import stopping
+
+stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
+stopping._SECONDS_FOR_CHILDREN = 0.5
+if "computes" in sys.argv:
+    stopping._SECONDS_IN_ALL = 1.0
+stopping.end_in_order()
+# A session of its own, as kernels and forks have, and a child that nothing but force ends.
+middle = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {stubborn!r}])"
+child = subprocess.Popen([sys.executable, "-c", middle], start_new_session=True, stdout=subprocess.PIPE)
+child.stdout.readline()
+print("ready", flush=True)
+try:
+    if "computes" in sys.argv:
+        hashlib.pbkdf2_hmac("sha512", b"", b"", 10**9)
+    time.sleep(60)
+finally:
+    print("tidied up", flush=True)
+"""
+
+
+def started(*arguments: str, **environment: str) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
+    """Start the program; return it and all its processes."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+    assert process.stdout.readline() == "ready\n"
+    family = psutil.Process(process.pid).children(recursive=True)
+    assert len(family) == 2
+    return process, family
+
+
+def gone(family: list[psutil.Process], seconds: float = 10) -> bool:
+    """Whether processes end in time."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        left = [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+        if not left:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_run_ends_in_order_with_all_that_it_has_started(number: int, status: int) -> None:
+    process, family = started()
+    process.send_signal(number)
+    said, error = process.communicate(timeout=10)
+    assert (process.returncode, said) == (status, "tidied up\n")
+    assert error == f"labor-llm: ended by {number.name}. The same command goes on from what is stored.\n"
+    assert gone(family)
+
+
+def test_a_run_ends_while_a_library_computes() -> None:
+    process, _ = started("computes")
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=10)
+    assert process.returncode == 143
+
+
+def test_a_run_ends_when_what_started_it_is_killed() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as starter:
+        process, family = started(**{STARTER: str(starter.pid)})
+        time.sleep(1)
+        assert process.poll() is None
+        starter.kill()
+        said, error = process.communicate(timeout=10)
+    assert (process.returncode, said, error) == (143, "tidied up\n", "")
+    assert gone(family)
+
+
+def test_what_was_asked_to_outlive_its_terminal_does() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        process, family = started()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.5)
+    assert process.poll() is None
+    process.terminate()
+    process.communicate(timeout=10)
+    assert gone(family)
+
+
+NOTEBOOK = """\
+{"cells": [
+ {"cell_type": "code", "id": "a", "metadata": {"tags": ["parameters"]}, "source": "seed: int = 1", "outputs": [],
+  "execution_count": null},
+ {"cell_type": "code", "id": "b", "metadata": {}, "outputs": [], "execution_count": null,
+  "source": "import os, time; open('SAYS', 'w').write(str(os.getpid())); time.sleep(600)"}
+], "metadata": {"labor_llm": {}, "kernelspec": {"name": "python3", "display_name": "", "language": "python"}},
+ "nbformat": 4, "nbformat_minor": 5}
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)]
+)
+@pytest.mark.parametrize("program", ["labor-llm", "papermill"])
+def test_a_notebook_ends_with_its_kernel_and_leaves_nothing(
+    tmp_path: Path, fork_server_address: str, program: str, number: int, status: int
+) -> None:
+    (tmp_path / "in.ipynb").write_text(NOTEBOOK.replace("SAYS", str(tmp_path / "kernel")))
+    module = {"labor-llm": ["labor_llm.commands.main", "notebook"], "papermill": ["papermill"]}[program]
+    command = [sys.executable, "-m", *module, "in.ipynb", "out.ipynb"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        while not (tmp_path / "kernel").exists() or not (tmp_path / "kernel").read_text():
+            time.sleep(0.1)
+        kernel = psutil.Process(int((tmp_path / "kernel").read_text()))
+        process.send_signal(number)
+        _, said = process.communicate(timeout=10)
+    assert gone([kernel])
+    assert "Traceback" not in said or program == "papermill"
+    assert "memory" not in said
+    if program == "labor-llm":
+        assert process.returncode == status
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["in.ipynb", "kernel"]
