@@ -49,27 +49,28 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 
 # %%
 from labor_llm.evaluation import history_length
-from labor_llm.exhibits import figures, publishing, studies
+from labor_llm.exhibits import figures, publishing, studies, tables
 from labor_llm.scoring import last_records, settings
 from labor_llm.workflow import datasets
 
 folders, show = publishing.open_chapter(results, dataset, **bootstrap)
 careers, splits = datasets.open_dataset(folders, dataset)
-test = datasets.drawn_test_workers(careers, splits, workers, bootstrap["seed"], records=max(lengths))
+test, borne, left_out = history_length.drawn_workers(careers.split(splits, "test"), lengths, workers, bootstrap["seed"])
+show(tables.left_out_in_words(left_out, folders.labels([dataset])))
 
 # %% [markdown]
 # The language model scores the titles that occurred. What it has scored is stored, and read when the chapter is run again.
 
 # %%
 realised = settings.ScoringSettings(titles="realised", dtype=dtype, quantization=quantization)
-scored = last_records.score_windows(test, lengths, model, label, folders.history(dataset, name), realised,
+scored = last_records.score_windows(test, borne, model, label, folders.history(dataset, name), realised,
                                     inputs={"panel": folders.panel(dataset)})
-others = history_length.baselines_by_length(baselines, careers, splits, folders, test, lengths)
+others = history_length.baselines_by_length(baselines, careers, splits, folders, test, borne)
 predictions = {label: scored} | others
 
 # %%
 compared = history_length.history_lengths(predictions, test, **bootstrap)
-show(studies.history_lengths(compared, longest=max(lengths)))
+show(studies.history_lengths(compared, longest=max(borne, default=0)))
 
 # %%
 show(studies.history_sentence(compared, label))

@@ -37,12 +37,13 @@
 #
 # A model that is right agrees with itself: the two ways then give the same distribution. How far they differ, and which is nearer
 # to what happens, says how well a model has learned what a gap of two years means, which careers with a record every year never
-# show. A question is a pair of a worker's records so many years apart, with a record each year between.
+# show. A question is a pair of a worker's records so many years apart, with a record at each step between: a year, or two years
+# in a survey that asks every second year, where the horizons are four and six.
 
 # %% tags=["parameters"]
 dataset: str = "wage_panel"  # data set
-horizons: list[int] = [2, 3]  # years ahead
-step: int = 1  # years from one record to the next
+horizons: list[int] = []  # years ahead; two and three steps if none is given
+step: int = 0  # years from one record to the next; 0 for the most frequent distance in the panel
 baselines: list[str] = ["empirical-transitions", "second-order-transitions", "career"]  # models that are fitted again
 questions: int = 150  # questions to each model and horizon, drawn at random; -1 for all
 paths: int = 50  # paths of the years between where the sum is not exact
@@ -58,9 +59,8 @@ bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and the
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.careers.horizons import drawn_questions
-from labor_llm.evaluation.horizons import agreement_by_model, baseline_pairs, stay_bins, truth_by_model
-from labor_llm.exhibits import figures, publishing, studies
+from labor_llm.evaluation import horizons as ahead
+from labor_llm.exhibits import figures, publishing, studies, tables
 from labor_llm.scoring import last_records, settings
 from labor_llm.workflow.datasets import open_dataset
 
@@ -68,7 +68,8 @@ from labor_llm.workflow.datasets import open_dataset
 folders, show = publishing.open_chapter(results, dataset, **bootstrap)
 careers, splits = open_dataset(folders, dataset)
 test = careers.split(splits, "test")
-asked = drawn_questions(test, horizons, questions, bootstrap["seed"], step)
+asked, years_between, left_out = ahead.drawn_questions(test, horizons, questions, bootstrap["seed"], step)
+show(tables.left_out_in_words(left_out, folders.labels([dataset])))
 
 # %% [markdown]
 # For a simulated data set the market's own probabilities, compounded, are the truth; they stand beside the models as those of an
@@ -77,16 +78,16 @@ asked = drawn_questions(test, horizons, questions, bootstrap["seed"], step)
 
 # %%
 answered = last_records.language_model_pair(
-    test, asked[horizons[0]], language_model_questions, language_model, label, folders.horizons(dataset, name),
+    test, asked, language_model_questions, language_model, label, folders.horizons(dataset, name),
     settings.ScoringSettings(dtype=dtype, quantization=quantization), paths=language_model_paths,
-    seed=bootstrap["seed"], step=step, inputs={"panel": folders.panel(dataset)},
+    seed=bootstrap["seed"], step=years_between, inputs={"panel": folders.panel(dataset)},
 )
 
 # %%
-pairs = baseline_pairs(baselines, careers, splits, folders, asked, paths, bootstrap["seed"], step) + answered
+pairs = ahead.baseline_pairs(baselines, careers, splits, folders, asked, paths, bootstrap["seed"], years_between) + answered
 
 # %%
-agreement = agreement_by_model(pairs, **bootstrap)
+agreement = ahead.agreement_by_model(pairs, **bootstrap)
 show(studies.horizon_perplexities(agreement))
 
 # %%
@@ -100,7 +101,7 @@ show(studies.horizon_sentence(agreement))
 # leaves their difference empty: direct predictions would win even where the two ways are the same.
 
 # %%
-show(studies.horizon_agreement(agreement, truth_by_model(pairs, **bootstrap)))
+show(studies.horizon_agreement(agreement, ahead.truth_by_model(pairs, **bootstrap)))
 
 # %%
-show(figures.horizon_bins(stay_bins(pairs, asked, bins)))
+show(figures.horizon_bins(ahead.stay_bins(pairs, asked, bins)))

@@ -50,6 +50,8 @@ bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and the
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
+from functools import partial
+
 import pandas as pd
 
 from labor_llm.careers.predictions import read_all_predictions
@@ -102,12 +104,11 @@ show(tables.left_out_in_words(constant, names))
 # %%
 (own,) = read_all_predictions(folders, [permuted_dataset], [fine_tuned])
 realised = settings.ScoringSettings(titles="realised", dtype=dtype, quantization=quantization, line_ends=line_ends)
-scored = scoring.score_panel(
-    exchange.careers_to_score(test, permuted), model or str(folders.model(permuted_dataset, fine_tuned)), own.model,
-    folders.permuted(permuted_dataset, fine_tuned), realised, inputs={"panel": folders.panel(permuted_dataset)},
+score = partial(
+    scoring.score_panel, model=model or str(folders.model(permuted_dataset, fine_tuned)), label=own.model, settings=realised,
+    folder=folders.permuted(permuted_dataset, fine_tuned), inputs={"panel": folders.panel(permuted_dataset)},
 )
-exchanged = exchange.by_permutation(own, test, permuted, scored)
-language_model = exchange.value_of_covariates(exchange.of_workers(own, test), exchanged, **bootstrap)
+language_model = exchange.value_to_language_model(own, test, permuted, score, **bootstrap)
 
 # %% [markdown]
 # The baseline knows the same covariates as indicators, and is fitted on the training workers as in the chapter on baselines.

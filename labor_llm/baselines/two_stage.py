@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 import torch
 from scipy.optimize import minimize
-from scipy.sparse import csr_matrix, hstack
+from scipy.sparse import csr_matrix, hstack, vstack
 from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import OneHotEncoder
@@ -91,7 +91,9 @@ class MaskedLogit:
         utilities = np.full((X.shape[0], alternatives), -np.inf)
         utilities[:, self.classes] = X @ self.parameters[:-1] + self.parameters[-1]
         _close(utilities, closed)
-        log_probs = log_softmax(utilities, axis=1)
+        # Nothing is open yet where the one alternative that was ever chosen is closed.
+        with np.errstate(invalid="ignore"):
+            log_probs = log_softmax(utilities, axis=1)
         absent = np.setdiff1d(np.arange(alternatives), self.classes)
         log_probs[:, absent] = -np.log(self.rows + alternatives)
         _close(log_probs, closed)
@@ -119,14 +121,10 @@ def fit_masked_logit(
         max_iterations: of L-BFGS.
 
     Raises:
-        InputError: if all rows chose the same alternative, or one chose a closed one.
+        InputError: if a row chose a closed alternative.
         NumericalError: if L-BFGS does not converge.
     """
     classes, target = np.unique(chosen, return_inverse=True)
-    if len(classes) < 2:
-        raise InputError(
-            "logit of destinations: the training workers move to one occupation only; give more."
-        )
     if (chosen == closed).any():
         raise InputError("logit of destinations: a row chose the alternative that is closed to it.")
     rows, features = X.shape
@@ -249,11 +247,11 @@ class TwoStageLogit(Baseline):
         """Return each C with the validation log-likelihood (nats) and the logit of staying."""
         later, held_later = known.of(known.previous != FIRST), held.of(held.previous != FIRST)
         stayed = later.stayed
-        if len(np.unique(stayed)) < 2:
-            raise InputError(
-                f"{self.name}: {'everybody' if stayed.any() else 'nobody'} stays in the training records; "
-                "give more workers, or use a model without a stage for staying."
-            )
+        X = later.X
+        if lacking := [kind for kind in (True, False) if kind not in stayed]:
+            # Where everybody stays, or nobody, a made-up record without features does otherwise, as a prior.
+            X = vstack([X, csr_matrix((len(lacking), X.shape[1]))]).tocsr()
+            stayed = np.append(stayed, lacking).astype(bool)
         sign = np.where(held_later.stayed, 1.0, -1.0)
         fits = []
         for regularisation in self.stay_regularisations:
@@ -261,7 +259,7 @@ class TwoStageLogit(Baseline):
                 f"{self.name}, C = {regularisation:g}: the logit of staying has not converged in "
                 f"{self.max_iterations:,} iterations. Raise max_iterations, or leave this C out."
             )
-            logit = fit_logit(later.X, stayed, regularisation, self.tolerance, self.max_iterations, failure)
+            logit = fit_logit(X, stayed, regularisation, self.tolerance, self.max_iterations, failure)
             # scikit-learn refuses to predict for no rows at all.
             odds = logit.decision_function(held_later.X) if len(sign) else np.zeros(0)
             fits.append((regularisation, -np.logaddexp(0.0, -sign * odds).sum(), logit))

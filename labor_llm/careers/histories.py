@@ -21,8 +21,6 @@ import pandas as pd
 
 from labor_llm.careers.panel import CareerPanel, transitions
 from labor_llm.careers.predictions import Predictions, normalised_blocks
-from labor_llm.careers.samples import random_workers
-from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError, MismatchError
 
 # Records given to the model at a time: bounds its matrix of probabilities.
@@ -94,24 +92,6 @@ def history_windows(panel: CareerPanel, records: int) -> HistoryWindows:
     return HistoryWindows(records, CareerPanel(frame, panel.outcomes, panel.survey), targets)
 
 
-def workers_with_history(panel: CareerPanel, records: int, number: int = -1, seed: int = 0) -> CareerPanel:
-    """Return the careers of workers who have a record with more than `records` before it.
-
-    `number` of these workers are drawn as in `labor_llm.careers.samples.random_workers`; -1 for all.
-
-    Raises:
-        InputError: if fewer than eleven workers are asked for or there.
-    """
-    lengths = panel.frame["worker_id"].value_counts()
-    workers = random_workers(panel.restrict(lengths.index[lengths > records + 1]), number, seed)
-    if len(workers) < MINIMUM_PERSONS:
-        raise InputError(
-            f"{panel.dataset}: fewer than {MINIMUM_PERSONS} workers with more than {records} records before another; "
-            "no number may rest on so few. Show fewer records, or ask for more workers."
-        )
-    return panel.restrict(workers)
-
-
 def predict_windows(
     predict: Callable[[CareerPanel], Predictions], panel: CareerPanel, lengths: Sequence[int]
 ) -> dict[int | None, Predictions]:
@@ -119,13 +99,13 @@ def predict_windows(
 
     Returns:
         By number, predictions of all records with more than so many before them; under None, those of all records
-        from their whole history.
+        from their whole history. Nothing without lengths.
 
     Raises:
-        InputError: as `history_windows`, or if there is no length.
+        InputError: as `history_windows`.
     """
     if not lengths:
-        raise InputError("history: no number of records is given. Give at least one.")
+        return {}
     found: dict[int | None, Predictions] = {}
     for records in sorted(set(lengths)):
         windows = history_windows(panel, records)

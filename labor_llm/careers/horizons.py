@@ -17,7 +17,6 @@ Probabilities are among the valid titles. Records between lie `step` years apart
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,7 +68,7 @@ def horizon_questions(panel: CareerPanel, years: int = 2, step: int | None = Non
         `transition_type` ('moving' or 'staying' since then), `occupation`, `origin` (occupation then).
 
     Raises:
-        InputError: if fewer than two years are asked for, or there is no such pair.
+        InputError: if fewer than two years are asked for.
     """
     if years < 2:
         raise InputError(
@@ -81,11 +80,6 @@ def horizon_questions(panel: CareerPanel, years: int = 2, step: int | None = Non
     for offset in range(step, years, step) if step else ():
         between = frame[["worker_id", "year"]].assign(year=frame["year"] + years - offset)
         pairs = pairs.merge(between, on=["worker_id", "year"])
-    if pairs.empty:
-        every = f" and one every {step} years between" if step else ""
-        raise InputError(
-            f"{panel.dataset}: no worker has two records {years} years apart{every}. Give another horizon."
-        )
     same = pairs["occupation"] == pairs["origin"]
     pairs["transition_type"] = np.where(same, "staying", "moving")
     columns = ["dataset", "worker_id", "year", "origin_year", "transition_type", "occupation", "origin"]
@@ -95,29 +89,22 @@ def horizon_questions(panel: CareerPanel, years: int = 2, step: int | None = Non
 def draw_questions(questions: pd.DataFrame, number: int, seed: int = 0) -> pd.DataFrame:
     """Return questions drawn as `labor_llm.careers.samples.random_places`, in their order; -1 for all.
 
+    More are drawn where so many are of fewer than eleven workers, on whom no number may rest.
+
     Raises:
-        InputError: if those drawn are of fewer than eleven workers.
+        InputError: if all there are of fewer than eleven workers.
     """
-    questions = questions.iloc[random_places(len(questions), number, seed)].reset_index(drop=True)
     if questions["worker_id"].nunique() < MINIMUM_PERSONS:
         raise InputError(
             f"{len(questions):,} questions are of fewer than {MINIMUM_PERSONS} workers; no number may rest on so few. "
-            "Ask for more questions, or for a shorter horizon."
+            "Ask for a shorter horizon."
         )
-    return questions
-
-
-def drawn_questions(
-    panel: CareerPanel, horizons: Sequence[int], number: int, seed: int = 0, step: int | None = None
-) -> dict[int, pd.DataFrame]:
-    """Return `draw_questions` of `horizon_questions`, by horizon in years.
-
-    Raises:
-        InputError: as these, or if a horizon is asked for twice or there is none.
-    """
-    if not horizons or len(set(horizons)) != len(horizons):
-        raise InputError(f"horizons: {list(horizons)} found; give one or more different numbers of years.")
-    return {years: draw_questions(horizon_questions(panel, years, step), number, seed) for years in horizons}
+    if number > 0:
+        # The places of the first so many to be drawn, for each number of them.
+        drawn = np.random.default_rng(seed).permutation(len(questions))
+        seen = questions["worker_id"].iloc[drawn].duplicated().to_numpy()
+        number = max(number, int(np.flatnonzero(~seen)[MINIMUM_PERSONS - 1]) + 1)
+    return questions.iloc[random_places(len(questions), number, seed)].reset_index(drop=True)
 
 
 def direct_predictions(

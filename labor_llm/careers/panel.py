@@ -21,18 +21,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from labor_llm.careers.occupations import (
-    OutcomeSpace,
-    check_distinct,
-    read_titles,
-    title_problem,
-)
+from labor_llm.careers.occupations import OutcomeSpace, check_distinct, read_titles, title_problem
+from labor_llm.careers.settings import STATIC
 from labor_llm.careers.tables import WHOLE_FLOAT, read_table, read_text_csv
 from labor_llm.errors import ArtefactError, InputError
 from labor_llm.plain_text import comparable
 from labor_llm.store.artefacts import verify, writing
 
-STATIC = ("gender", "ethnicity", "region", "birth_year")
 COLUMNS = ("worker_id", "year", "occupation", "education", *STATIC)
 FIRST_YEAR, LAST_YEAR = 1900, 2100
 SPLITS = ("train", "validation", "test")

@@ -7,6 +7,9 @@ from pydantic import Field, field_validator
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.settings import Key, Seed, Settings
 
+STATIC = ("gender", "ethnicity", "region", "birth_year")
+"""The covariates of a worker that never change."""
+
 
 class TrainingData(Settings):
     """Which careers a model is fine-tuned on."""

@@ -14,7 +14,7 @@ together from them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -48,16 +48,10 @@ def random_workers(panel: CareerPanel, number: int, seed: int) -> CareerPanel:
 
 
 def varying_covariates(panel: CareerPanel, columns: Sequence[str]) -> tuple[list[str], list[LeftOut]]:
-    """Return the covariates that differ between workers, and those that do not with the reason.
-
-    Raises:
-        InputError: if none differs.
-    """
+    """Return the covariates that differ between workers, and those that do not with the reason."""
     static = panel.frame.drop_duplicates("worker_id")
     constant = [column for column in columns if static[column].nunique(dropna=False) < 2]
     varying = [column for column in columns if column not in constant]
-    if not varying:
-        raise InputError(f"{panel.dataset}: no covariate of {', '.join(columns)} differs between workers.")
     return varying, [LeftOut(panel.dataset, column, "", NO_VARIATION) for column in constant]
 
 
@@ -72,7 +66,7 @@ def permuted_panels(
         seeds: of the permutations, which depend on them and the sorted worker ids alone.
 
     Returns:
-        By (column, seed), and (`TOGETHER`, seed) where there is more than one column.
+        By (column, seed), and (`TOGETHER`, seed) where there is more than one column; nothing without columns.
 
     Raises:
         InputError: if a column is not static, there are fewer than two workers, or a seed or column stands twice.
@@ -83,9 +77,9 @@ def permuted_panels(
         raise InputError(
             f"{unknown[0]!r} cannot be exchanged among workers; give some of {', '.join(STATIC)}."
         )
-    if len(panel.workers) < 2 or not columns:
+    if len(panel.workers) < 2:
         raise InputError(
-            f"{panel.dataset}: {len(panel.workers)} workers and {len(columns)} covariates; nothing to exchange."
+            f"{panel.dataset}: {len(panel.workers)} workers, among whom nothing can be exchanged."
         )
     sets = {column: [column] for column in columns}
     if len(columns) > 1:
@@ -106,10 +100,7 @@ def careers_to_score(panel: CareerPanel, permuted: Mapping[Permutation, CareerPa
     """Return every career of the permuted panels that differs from the worker's own, once.
 
     Returns:
-        A panel whose `worker_id` is the worker's with the number of the variant behind it.
-
-    Raises:
-        InputError: if no career differs.
+        A panel whose `worker_id` is the worker's with the number of the variant behind it; no rows if none differs.
     """
     ids = _variants(panel, permuted)
     parts = [
@@ -117,16 +108,15 @@ def careers_to_score(panel: CareerPanel, permuted: Mapping[Permutation, CareerPa
         for other in permuted.values()
     ]
     frame = pd.concat(parts).dropna(subset="worker_id").drop_duplicates(["worker_id", "year"])
-    if frame.empty:
-        raise InputError(
-            f"{panel.dataset}: the permutations change no career. Give other seeds or covariates."
-        )
     frame = frame.sort_values(["worker_id", "year"], ignore_index=True)
     return CareerPanel(frame, panel.outcomes, panel.survey)
 
 
 def by_permutation(
-    true: Predictions, panel: CareerPanel, permuted: Mapping[Permutation, CareerPanel], scored: Predictions
+    true: Predictions,
+    panel: CareerPanel,
+    permuted: Mapping[Permutation, CareerPanel],
+    scored: Predictions | None,
 ) -> dict[Permutation, Predictions]:
     """Return the predictions of each permuted panel, put together from careers that were scored once.
 
@@ -134,7 +124,7 @@ def by_permutation(
         true: of the panel as it is; further workers are left out.
         panel: as for `careers_to_score`, like `permuted`.
         permuted: the panels.
-        scored: of the careers that it returned.
+        scored: of the careers that it returned; None if there were none.
 
     Returns:
         Predictions of the realised titles by the keys of `permuted`, on the transitions of the panel.
@@ -144,7 +134,7 @@ def by_permutation(
     """
     ids = _variants(panel, permuted)
     own = of_workers(true, panel).table[[*TRANSITION_COLUMNS, "log_prob"]].assign(log_valid_mass=np.nan)
-    known = scored.table.set_index(["worker_id", "year"])["log_prob"]
+    known = (own if scored is None else scored.table).set_index(["worker_id", "year"])["log_prob"]
     found = {}
     for key, other in permuted.items():
         variants = own["worker_id"].map(_named(other, ids))
@@ -216,14 +206,13 @@ def value_of_covariates(
         The columns of `bootstrap_differences` with `covariate` for `model` and without `reference` (`model` is the
         model's name): `difference` is the perplexity with the covariate exchanged (log-probabilities averaged over
         seeds) minus the true one; further `seeds` (how many) and `seed_sd` (standard deviation over seeds of the
-        difference in perplexity; NaN with one seed).
+        difference in perplexity; NaN with one seed). Without rows if nothing was permuted.
 
     Raises:
-        InputError: if there is nothing to compare.
         MismatchError: if the transitions differ, or a covariate has other seeds than another.
     """
     if not permuted:
-        raise InputError("permuted covariates: no predictions of permuted panels given.")
+        return pd.DataFrame(columns=["covariate", "model"])
     names = list(dict.fromkeys(name for name, _ in permuted))
     seeds = {name: sorted(seed for other, seed in permuted if other == name) for name in names}
     if len({tuple(found) for found in seeds.values()}) > 1:
@@ -246,6 +235,32 @@ def value_of_covariates(
     return result.assign(seeds=len(seeds[names[0]]), seed_sd=spreads)
 
 
+def value_to_language_model(
+    true: Predictions,
+    test: CareerPanel,
+    permuted: Mapping[Permutation, CareerPanel],
+    score: Callable[[CareerPanel], Predictions],
+    draws: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return `value_of_covariates` of a language model, which scores the careers that differ once.
+
+    Args:
+        true: its stored predictions.
+        test: the workers as they are.
+        permuted: as `permuted_panels` returns them.
+        score: scores a panel.
+        draws: bootstrap samples of workers.
+        seed: of the samples.
+    """
+    if not permuted:
+        return pd.DataFrame(columns=["covariate", "model"])
+    careers = careers_to_score(test, permuted)
+    scored = None if careers.frame.empty else score(careers)
+    exchanged = by_permutation(true, test, permuted, scored)
+    return value_of_covariates(of_workers(true, test), exchanged, draws, seed)
+
+
 def value_to_baseline(
     baseline: str,
     panel: CareerPanel,
@@ -266,6 +281,8 @@ def value_to_baseline(
         draws: bootstrap samples of workers.
         seed: of the samples.
     """
+    if not permuted:
+        return pd.DataFrame(columns=["covariate", "model"])
     fitted = fit_baselines([baseline], panel, splits)[baseline]
     predicted = {key: fitted.predict(other) for key, other in permuted.items()}
     return value_of_covariates(fitted.predict(test), predicted, draws, seed)

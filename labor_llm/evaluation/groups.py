@@ -94,10 +94,12 @@ def _groups(
     groups, left_out = {}, []
     for name in characteristics:
         values = panel_columns(table, panel, [name])[name].astype("string").fillna("unknown")
-        persons = table["worker_id"].reset_index(drop=True).groupby(values).nunique()
-        pooled = pool_small_groups(persons)
-        if len(set(pooled.values())) > 1:
-            groups[name] = pd.Series(values.map(pooled).to_numpy(dtype=object), index=keys_of(table))
+        workers = table["worker_id"].reset_index(drop=True)
+        persons = workers.groupby(values).nunique()
+        told = values.map(pool_small_groups(persons))
+        # The groups of a pool may be of the same few workers.
+        if told.nunique() > 1 and workers.groupby(told).nunique().min() >= MINIMUM_PERSONS:
+            groups[name] = pd.Series(told.to_numpy(dtype=object), index=keys_of(table))
         else:
             left_out.append(LeftOut(panel.dataset, name, "", ONE_GROUP if len(persons) == 1 else TOO_SMALL))
     return groups, left_out

@@ -15,15 +15,41 @@ from labor_llm.baselines.registry import fit_baselines_again
 from labor_llm.careers.histories import predict_windows
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions, panel_columns
+from labor_llm.careers.samples import random_workers
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
-from labor_llm.evaluation.comparison import keys_of, realised
+from labor_llm.evaluation.comparison import LeftOut, keys_of, realised
 from labor_llm.evaluation.perplexity import perplexity_beside_reference
 from labor_llm.store.results import Results
 
 # What the whole history is called where a number of records stands otherwise.
 ALL = "all"
 ByLength = Mapping[int | None, Predictions]
+
+
+def drawn_workers(
+    test: CareerPanel, lengths: Sequence[int], number: int = -1, seed: int = 0
+) -> tuple[CareerPanel, list[int], list[LeftOut]]:
+    """Return workers with more records before another than the largest of the lengths, those lengths, and the others.
+
+    Left out are numbers of records that fewer than eleven workers have so long a career for; without any left there are
+    no workers. `number` of them are drawn as in `labor_llm.careers.samples.random_workers`; -1 for all.
+
+    Raises:
+        InputError: if fewer than eleven workers are asked for, or no number of records.
+    """
+    if not lengths or 0 <= number < MINIMUM_PERSONS:
+        raise InputError(
+            f"history: {number} workers, {len(lengths)} numbers of records; give at least {MINIMUM_PERSONS} workers, "
+            "or -1 for all, and one number."
+        )
+    records = test.frame["worker_id"].value_counts()
+    borne = [length for length in lengths if (records > length + 1).sum() >= MINIMUM_PERSONS]
+    reason = f"it takes {MINIMUM_PERSONS} test workers with {{}} records"
+    others = [length for length in lengths if length not in borne]
+    left_out = [LeftOut(test.dataset, f"last {length}", "", reason.format(length + 2)) for length in others]
+    able = test.restrict(records.index[records > max(borne) + 1] if borne else [])
+    return test.restrict(random_workers(able, number, seed)), borne, left_out
 
 
 def baselines_by_length(
@@ -42,8 +68,10 @@ def baselines_by_length(
         splits: the split of each worker.
         results: where CAREER lies.
         test: careers whose records are predicted.
-        lengths: numbers of records shown.
+        lengths: numbers of records shown; without any there are no predictions.
     """
+    if not lengths:
+        return {}
     fitted = fit_baselines_again(baselines, panel, splits, results).values()
     return {model.name: predict_windows(model.predict, test, lengths) for model in fitted}
 
@@ -65,14 +93,14 @@ def history_lengths(
         MismatchError: if two models' transitions differ.
     """
     parts = []
-    for name, by_length in models.items():
+    for name, by_length in _with_lengths(models):
         longest = max(records for records in by_length if records is not None)
         available = _available(by_length, panel)
         rows = available > longest
         if not rows.any():
             raise InputError(f"{name}: no transition has more than {longest} records before it.")
         parts.append(_compared(name, by_length, available[rows].index, draws, seed))
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
 def history_lengths_by_available(
@@ -87,16 +115,19 @@ def history_lengths_by_available(
         '6 or more' where longer histories are of fewer than eleven workers each.
     """
     parts = []
-    for name, by_length in models.items():
+    for name, by_length in _with_lengths(models):
         available = _available(by_length, panel)
         shortest = min(records for records in by_length if records is not None)
         for least, label, keys in _groups(available[available > shortest]):
             shorter = {key: value for key, value in by_length.items() if key is None or key < least}
             part = _compared(name, shorter, keys, draws, seed)
             parts.append(part.assign(available=least, available_label=label))
-    if not parts:
-        raise InputError(f"history by length: fewer than {MINIMUM_PERSONS} workers have a longer one.")
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _with_lengths(models: Mapping[str, ByLength]) -> list[tuple[str, ByLength]]:
+    """Return the models that were shown some length of history; none where the careers are too short for any."""
+    return [(name, by_length) for name, by_length in models.items() if by_length]
 
 
 def _available(by_length: ByLength, panel: CareerPanel) -> pd.Series:

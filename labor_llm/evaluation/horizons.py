@@ -26,14 +26,47 @@ from labor_llm.careers.horizons import (
     NextJobModel,
     compounded_predictions,
     direct_predictions,
+    draw_questions,
+    horizon_questions,
 )
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions, normalised_blocks
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
-from labor_llm.evaluation.comparison import compare, keys_of, sorted_rows
+from labor_llm.evaluation.comparison import LeftOut, compare, keys_of, sorted_rows
 from labor_llm.evaluation.resampling import spread_of_mean
 from labor_llm.store.results import Results
+
+
+def drawn_questions(
+    panel: CareerPanel, horizons: Sequence[int], number: int, seed: int = 0, step: int = 0
+) -> tuple[dict[int, pd.DataFrame], int, list[LeftOut]]:
+    """Return drawn questions by horizon, the years from record to record, and the horizons that careers do not bear.
+
+    Horizons are in years, two and three steps if none is given; a step, the years from one record to the next, is the
+    most frequent distance in the panel if 0. Questions are drawn as `labor_llm.careers.horizons.draw_questions`.
+
+    Raises:
+        InputError: if a horizon is asked for twice.
+    """
+    between = panel.frame.groupby("worker_id")["year"].diff().dropna()
+    step = step or (int(between.mode().min()) if len(between) else 1)
+    horizons = list(horizons) or [2 * step, 3 * step]
+    if len(set(horizons)) != len(horizons):
+        raise InputError(f"horizons: {horizons} found; give different numbers of years.")
+    asked, left_out = {}, []
+    for years in horizons:
+        if years % step == 0 and years > step:
+            found = horizon_questions(panel, years, step)
+            if found["worker_id"].nunique() >= MINIMUM_PERSONS:
+                asked[years] = draw_questions(found, number, seed)
+                continue
+        reason = (
+            f"it takes {MINIMUM_PERSONS} test workers with records so far apart, two steps or more, and at each step "
+            f"between; a step is {step} in years"
+        )
+        left_out.append(LeftOut(panel.dataset, f"{years} years ahead", "", reason))
+    return asked, step, left_out
 
 
 def horizon_pairs(
@@ -85,11 +118,13 @@ def baseline_pairs(
         panel: all workers; the questions are of the test workers.
         splits: the split of each worker.
         results: where CAREER and the market lie.
-        questions: as for `horizon_pairs`, like what follows.
+        questions: as for `horizon_pairs`, like what follows; without any there are no pairs.
         paths: drawn.
         seed: of the paths.
         step: years from one record to the next.
     """
+    if not questions:
+        return []
     fitted = fit_baselines_again(baselines, panel, splits, results) | known_oracle(
         results.panel(panel.dataset)
     )
@@ -211,7 +246,7 @@ def stay_bins(
             table[kind] = np.exp(log_probs.astype(np.float64))
         parts.append(_binned(table, bins).assign(model=pair.model, years=pair.years))
     columns = ["model", "years", "direct", "compounded", "questions", "workers"]
-    return pd.concat(parts, ignore_index=True)[columns]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
 def _binned(columns: pd.DataFrame, bins: int) -> pd.DataFrame:

@@ -34,15 +34,18 @@ def before_and_after(
         `perplexity`, `test_se`, `ci_low`, `ci_high`; `difference` of the training up to the year to this one with
         `difference_se`, `difference_low`, `difference_high` (NaN for itself); `transitions`, `workers`.
 
+        Without rows where one of the two periods has fewer than eleven workers: it would follow from the other one and
+        the performance in all years.
+
     Raises:
-        InputError: if a model lacks the training up to the year, no transition after it was scored, or a period has
-            fewer than eleven workers (without it, it would follow from the other one and the performance in all years).
+        InputError: if a model lacks the training up to the year.
     """
     parts = []
     for model, by_training in trainings.items():
         if UP_TO not in by_training:
             raise InputError(f"{model}: no predictions of the training up to {last_year}.")
-        table = _with_both_sides(model, by_training, last_year)
+        if (table := _with_both_sides(by_training, last_year)) is None:
+            continue
         year, later = table["year"], table["year"] > last_year
         after, before = (
             f"{last_year + 1}-{_range(table, later)[1]}",
@@ -54,7 +57,7 @@ def before_and_after(
         changed = ["difference", "difference_low", "difference_high"]
         table[changed] = -table[["difference", "difference_high", "difference_low"]].to_numpy()
         parts.append(table)
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
 def performance_by_year(
@@ -69,15 +72,16 @@ def performance_by_year(
         With arguments as of `before_and_after`, columns `dataset`, `model`, `training`, `years` ('1984', or '1984-1985'
         taken together), `year` (the middle of those that eleven workers have or go beyond), `perplexity`, `test_se`,
         `ci_low`, `ci_high`, `transitions`, `workers`; `difference` of this training to the one on all years with
-        `difference_se`, `difference_low`, `difference_high` (NaN for itself).
+        `difference_se`, `difference_low`, `difference_high` (NaN for itself). Without rows where fewer than eleven
+        workers have a transition up to the year, or after it.
 
     Raises:
-        InputError: if a model lacks the training on all years, no transition after the last year was scored, or fewer
-            than eleven workers have one up to it or after it.
+        InputError: if a model lacks the training on all years.
     """
     parts = []
     for model, by_training in trainings.items():
-        transitions = _with_both_sides(model, by_training, last_year)
+        if (transitions := _with_both_sides(by_training, last_year)) is None:
+            continue
         together = _years_together(transitions, last_year)
         names = {year: _name(years) for years in together for year in years}
         table = _compared(model, by_training, names, ALL_YEARS, draws, seed)
@@ -86,7 +90,7 @@ def performance_by_year(
         }
         table.insert(table.columns.get_loc(PERIOD) + 1, "year", table[PERIOD].map(middles))
         parts.append(table.rename(columns={PERIOD: "years"}))
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
 def _compared(
@@ -108,19 +112,11 @@ def _compared(
     return table
 
 
-def _with_both_sides(model: str, by_training: Mapping[str, Predictions], last_year: int) -> pd.DataFrame:
-    """Return the transitions, after refusing too few workers up to the year or after it; the count is not told."""
+def _with_both_sides(by_training: Mapping[str, Predictions], last_year: int) -> pd.DataFrame | None:
+    """Return the transitions; None where too few workers have some up to the year, or some after it."""
     table = next(iter(by_training.values())).table
-    after = table["year"] > last_year
-    if not after.any():
-        raise InputError(f"{model}: no transition after {last_year} was scored.")
-    for rows, where, remedy in ((~after, "up to", "a later"), (after, "after", "an earlier")):
-        if table.loc[rows, "worker_id"].nunique() < MINIMUM_PERSONS:
-            raise InputError(
-                f"{model}: fewer than {MINIMUM_PERSONS} test workers have transitions {where} {last_year}. "
-                f"Without that period it would follow from the other one, so choose {remedy} last_year."
-            )
-    return table
+    workers = table["worker_id"].groupby(table["year"] > last_year).nunique()
+    return table if len(workers) == 2 and workers.min() >= MINIMUM_PERSONS else None
 
 
 def _years_together(table: pd.DataFrame, last_year: int) -> list[list[int]]:

@@ -103,6 +103,9 @@ def _shares(panel: CareerPanel) -> list[tuple[str, object, int]]:
         (panel.frame, "education", "Education"), (transitions(panel), "transition_type", "Transition"),
     ):  # fmt: skip
         shown = frame[column].map(pool_small_groups(frame.groupby(column)["worker_id"].nunique()))
+        # The groups of a pool may be of the same few persons.
+        if frame["worker_id"].groupby(shown).nunique().min() < MINIMUM_PERSONS:
+            shown[:] = POOLED
         grouped = frame.groupby(shown.rename("group"))["worker_id"].agg(["size", "nunique"])
         by_size = grouped.sort_values("size", ascending=False, kind="stable")
         # Types of transition in their natural order, other groups by size, and the pool last.

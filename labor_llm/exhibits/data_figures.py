@@ -43,13 +43,16 @@ def type_shares(panels: Sequence[CareerPanel], labels: Labels = None) -> pd.Data
 
     Returns:
         Columns `dataset`, `transition_type`, `transitions`, `share` (0 to 1) and `workers` (that have
-        such transitions).
+        such transitions). None of a data set of which fewer than 11 workers have one of the types.
     """
     parts = {}
     for panel in panels:
         counts = transitions(panel).groupby("transition_type")["worker_id"].agg(["size", "nunique"])
         counts = counts.reindex([name for name in TRANSITION_TYPES if name in counts.index])
         counts.insert(1, "share", counts["size"] / counts["size"].sum())
+        # One type that is left out would be what the others leave of all records.
+        if counts["nunique"].min() < MINIMUM_PERSONS:
+            counts = counts.iloc[:0]
         parts[(labels or {}).get(panel.dataset, panel.dataset)] = counts
     tidy = pd.concat(parts, names=["dataset", "transition_type"]).reset_index()
     return tidy.rename(columns={"size": "transitions", "nunique": "workers"})

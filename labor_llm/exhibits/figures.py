@@ -23,7 +23,6 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from labor_llm.disclosure import Persons
 from labor_llm.errors import InputError
-from labor_llm.exhibits.catalogue import find_exhibit
 from labor_llm.exhibits.formatting import DisplayFigure, escape_figure, with_texts
 
 _WIDTH = 7.0
@@ -44,7 +43,7 @@ def exhibit(
 ) -> Callable[[Callable[..., Figure]], Callable[..., DisplayFigure]]:
     """Make a function that draws a frame one that returns an exhibit, in the style of all figures.
 
-    Instead of a frame without rows the sentence is drawn that the catalogue has for it; without one it is refused.
+    Of a frame without rows nothing is drawn; the sentence that the catalogue has for it is shown instead.
 
     Args:
         name: id of the figure in the catalogue.
@@ -55,18 +54,13 @@ def exhibit(
     def decorate(draw: Callable[..., Figure]) -> Callable[..., DisplayFigure]:
         @functools.wraps(draw)
         def drawn(frame: pd.DataFrame, *more: Any, persons: Persons | str = persons) -> DisplayFigure:
+            if frame.empty:
+                return DisplayFigure(name, None, "none")
             with figure_style():
-                if not frame.empty:
-                    behind = frame[persons].dropna() if isinstance(persons, str) else persons
-                    figure = draw(with_texts(frame, escape_figure), *map(_labels_escaped, more))
-                    _wrap_lines(figure)
-                    return DisplayFigure(name, figure, behind)
-                if not (sentence := find_exhibit(name, "figure").empty):
-                    raise InputError(f"{name}: there is nothing to draw.")
-                figure = new_figure(1.4)
-                words = textwrap.fill(sentence, _SENTENCE_WIDTH)
-                figure.text(0.5, 0.5, words, ha="center", va="center")
-                return DisplayFigure(name, figure, pd.Series(dtype=int))
+                behind = frame[persons].dropna() if isinstance(persons, str) else persons
+                figure = draw(with_texts(frame, escape_figure), *map(_labels_escaped, more))
+                _wrap_lines(figure)
+                return DisplayFigure(name, figure, behind)
 
         return drawn
 
@@ -272,6 +266,14 @@ def performance_by_year(frame: pd.DataFrame, last_year: int) -> Figure:
         axes.set_xlabel("Calendar year")
     _legend_above(figure, panels[0, 0], len(looks))
     return figure
+
+
+def sentence_figure(sentence: str) -> Figure:
+    """Return a sentence as a figure, for one that has nothing to draw."""
+    with figure_style():
+        figure = new_figure(1.4)
+        figure.text(0.5, 0.5, textwrap.fill(sentence, _SENTENCE_WIDTH), ha="center", va="center")
+        return figure
 
 
 def new_figure(height: float) -> Figure:

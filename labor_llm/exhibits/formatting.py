@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import math
 import numbers
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -71,15 +72,15 @@ class DisplayTable:
 
 
 class DisplayFigure(NamedTuple):
-    """A figure with its id in the catalogue, and the persons behind each point or bar that is drawn."""
+    """A figure (None if there is nothing to draw) with its id in the catalogue, and the persons behind each point."""
 
     exhibit: str
-    figure: Figure
+    figure: Figure | None
     persons: Persons
 
 
 class DisplayText(NamedTuple):
-    """Words that no markup is meant in, and the persons behind the numbers in them."""
+    """Words that no markup is meant in (none if there is nothing to say), and the persons behind their numbers."""
 
     words: str
     persons: Persons
@@ -115,6 +116,25 @@ def table(
         persons = rows[counts].min(axis=1).astype(int).reset_index(drop=True)
     formats = {heading: form[0] for heading, *form in entries.values() if form}
     return DisplayTable(exhibit, frame, persons, formats, numbers or {})
+
+
+def of_rows(exhibit: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Make a function of tidy rows one that can do without: where there are none, the careers do not bear it.
+
+    It then returns the table `exhibit` without rows, in whose place the catalogue's sentence stands; without an
+    exhibit no words, as that sentence has said it.
+    """
+
+    def decorate(make: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(make)
+        def made(rows: pd.DataFrame, *more: Any, **named: Any) -> DisplayTable | DisplayText:
+            if rows.empty:
+                return table(exhibit, rows) if exhibit else DisplayText("", "none")
+            return make(rows, *more, **named)
+
+        return made
+
+    return decorate
 
 
 def blank(values: pd.Series, where: pd.Series | None = None) -> pd.Series:

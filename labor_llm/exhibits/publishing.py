@@ -96,11 +96,12 @@ class Exhibits:
 
     def __call__(
         self, shown: DisplayTable | DisplayFigure | DisplayText, exhibit: str = "", **numbers: object
-    ) -> Display:
+    ) -> Display | None:
         """Write a table (CSV in full precision, LaTeX) or figure (PNG, PDF) to files, and return it for display.
 
-        In the place of a table without rows stands the sentence that the catalogue has for it; its CSV file has the
-        headings alone.
+        What careers do not bear has no rows: in the place of such a table or figure stands the sentence that the
+        catalogue has for it, without a note; the CSV file has the headings alone. Of a text without words nothing is
+        shown.
 
         Args:
             shown: a table, figure or text. Files are equal byte for byte in every run.
@@ -108,15 +109,20 @@ class Exhibits:
             **numbers: further values for the `{words}` of the caption and the note.
 
         Raises:
-            InputError: if a row or point rests on too few persons, or frame, formats or numbers do not fit; then
-                nothing is written.
+            InputError: if a row or point rests on too few persons, or frame, formats or numbers do not fit, or there
+                is nothing to show and no sentence for that; then nothing is written.
         """
         if isinstance(shown, DisplayText):
-            return self.text(shown.words, persons=shown.persons)
+            return self.text(shown.words, persons=shown.persons) if shown.words else None
         is_table = isinstance(shown, DisplayTable)
         entry = find_exhibit(exhibit or shown.exhibit, "table" if is_table else "figure")
         variant = "-".join(part for part in (self.dataset, self.model) if part and entry.variants)
-        texts = self._texts(entry, {**shown.numbers, **numbers} if is_table else numbers)
+        if shown.frame.empty if is_table else shown.figure is None:
+            if not entry.empty:
+                raise InputError(f"{entry.id}: the table is empty, or there is nothing to draw.")
+            texts = self._texts(entry.model_copy(update={"note": ""}), {})
+        else:
+            texts = self._texts(entry, {**shown.numbers, **numbers} if is_table else numbers)
         return (self._table if is_table else self._figure)(
             shown, entry, {"label": entry.label(variant), **texts}
         )
@@ -171,7 +177,7 @@ class Exhibits:
 
     def _table(self, table: DisplayTable, entry: Exhibit, texts: Mapping[str, str]) -> Display:
         shown, label = table, texts["label"]
-        if table.frame.empty and entry.empty:
+        if table.frame.empty:
             shown = DisplayTable(table.exhibit, pd.DataFrame({table.frame.columns[0]: [entry.empty]}), "none")
         cells = _text_cells(shown.frame, shown.formats, label)
         require_enough_persons(shown.persons, cells.iloc[:, 0].tolist(), label)
@@ -192,18 +198,19 @@ class Exhibits:
 
     def _figure(self, figure: DisplayFigure, entry: Exhibit, texts: Mapping[str, str]) -> Display:
         # Only here, so that a chapter of tables starts without matplotlib.
-        from labor_llm.exhibits.figures import figure_style
+        from labor_llm.exhibits.figures import figure_style, sentence_figure
 
         label = texts["label"]
+        drawn = figure.figure or sentence_figure(entry.empty)
         points = len(figure.persons) if isinstance(figure.persons, pd.Series) else 1
         require_enough_persons(figure.persons, [f"point {number}" for number in range(1, points + 1)], label)
         for ending, metadata in _NO_TIMESTAMPS.items():
             file = self.results.exhibits / f"{label}.{ending}"
             with figure_style(), atomic_path(file) as path:
-                figure.figure.savefig(path, metadata=metadata)
+                drawn.savefig(path, metadata=metadata)
         picture = base64.b64encode((self.results.exhibits / f"{label}.png").read_bytes()).decode("ascii")
         caption, note = texts["caption"], texts["note"]
-        alt = entry.alt if points else entry.empty or entry.alt
+        alt = entry.alt if figure.figure else entry.empty
         image = f'<img alt="{html.escape(alt)}" style="max-width:100%" src="data:image/png;base64,{picture}">'
         legend = f"<br><small><em>Note.</em> {html.escape(note)}</small>" if note else ""
         below = f"*Note.* {escape_markdown(note)} " if note else ""
@@ -270,8 +277,6 @@ def _refuse_unknown(given: Iterable[str], known: Collection[str], where: str) ->
 def _text_cells(frame: pd.DataFrame, formats: Mapping[str, str], label: str) -> pd.DataFrame:
     if not isinstance(frame.index, pd.RangeIndex):
         raise InputError(f"{label}: the index of the frame would be lost. Call reset_index() first.")
-    if frame.empty:
-        raise InputError(f"{label}: the table is empty.")
     if not frame.columns.is_unique:
         raise InputError(f"{label}: column names repeat: {list(frame)}.")
     _refuse_unknown(formats, list(frame), f"{label}, formats")

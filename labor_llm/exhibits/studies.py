@@ -23,6 +23,7 @@ from labor_llm.exhibits.formatting import (
     DisplayText,
     Labels,
     blank,
+    of_rows,
     signed,
     table,
 )
@@ -59,6 +60,7 @@ def _of_groups(measured: pd.DataFrame, measure: str) -> pd.DataFrame:
     return rows.assign(group=rows["characteristic"].str.capitalize() + ": " + rows["group"].astype(str))
 
 
+@of_rows()
 def covariates_in_words(values: pd.DataFrame, model: str) -> DisplayText:
     """Return a sentence on what all covariates together (the only one, if there is one) are worth to a model.
 
@@ -100,6 +102,7 @@ def training_sizes(results: Results, dataset: str, models: Sequence[str]) -> pd.
     return pd.DataFrame(rows, columns=["dataset", "model", "own", "others", "repeats"])
 
 
+@of_rows("tab-history-length")
 def history_lengths(lengths: pd.DataFrame, longest: int) -> DisplayTable:
     """List perplexity by number of records shown, and its difference to the whole history.
 
@@ -113,6 +116,7 @@ def history_lengths(lengths: pd.DataFrame, longest: int) -> DisplayTable:
     return table("tab-history-length", rows, numbers={**counts, "longest": longest})
 
 
+@of_rows()
 def history_sentence(lengths: pd.DataFrame, model: str) -> DisplayText:
     """Say how much a model loses where only the fewest records are shown, and the fewest with which it loses nothing.
 
@@ -135,6 +139,7 @@ def history_sentence(lengths: pd.DataFrame, model: str) -> DisplayText:
     return DisplayText(words, int(lengths["workers"].min()))
 
 
+@of_rows("tab-history-available")
 def history_available(groups: pd.DataFrame) -> DisplayTable:
     """Put perplexities with each number of records shown side by side, by the number of records there are.
 
@@ -158,6 +163,7 @@ def history_available(groups: pd.DataFrame) -> DisplayTable:
     return DisplayTable("tab-history-available", frame, rows["workers"], formats)
 
 
+@of_rows("tab-horizon-perplexity")
 def horizon_perplexities(agreement: pd.DataFrame) -> DisplayTable:
     """Put direct and compounded predictions side by side: perplexity, and the paired difference in log-probability.
 
@@ -171,6 +177,7 @@ def horizon_perplexities(agreement: pd.DataFrame) -> DisplayTable:
     return table("tab-horizon-perplexity", rows)
 
 
+@of_rows("tab-horizon-agreement")
 def horizon_agreement(agreement: pd.DataFrame, truth: pd.DataFrame) -> DisplayTable:
     """List how far direct and compounded predictions agree and, of a simulated market, how far each is from the truth.
 
@@ -185,6 +192,7 @@ def horizon_agreement(agreement: pd.DataFrame, truth: pd.DataFrame) -> DisplayTa
     return table("tab-horizon-agreement", rows)
 
 
+@of_rows()
 def horizon_sentence(agreement: pd.DataFrame) -> DisplayText:
     """Say for the first horizon with sums over all paths which way predicts what happens better.
 
@@ -215,6 +223,7 @@ def horizon_sentence(agreement: pd.DataFrame) -> DisplayText:
     return DisplayText(told + uncounted, persons)
 
 
+@of_rows("tab-structural-change")
 def before_and_after(periods: pd.DataFrame) -> DisplayTable:
     """Put what models were trained on side by side, one row for each model and period.
 
@@ -230,6 +239,7 @@ def before_and_after(periods: pd.DataFrame) -> DisplayTable:
     return table("tab-structural-change", rows)
 
 
+@of_rows()
 def structural_change_sentence(periods: pd.DataFrame, last_year: int) -> DisplayText:
     """Say for each model what the end of training with `last_year` costs after it, against training on all years.
 

@@ -62,7 +62,8 @@ def family_errors(by_worker: pd.DataFrame, by_family: pd.DataFrame, labels: Labe
     """
     wanted = by_family[[*_KEYS, "test_se", "families"]]
     rows = by_worker.merge(wanted, on=_KEYS, how="left", suffixes=("", "_families"))
-    rows["ratio"] = rows["test_se_families"] / rows["test_se"]
+    # As numbers: an error may be zero.
+    rows["ratio"] = rows["test_se_families"].astype(float) / rows["test_se"]
     return table("tab-family-errors", rows.astype({"families": "Int64"}), labels)
 
 

@@ -64,6 +64,8 @@ def score_windows(
     Raises:
         As `predict_windows` and `labor_llm.scoring.careers.score_panel`.
     """
+    if not lengths:
+        return {}
     load = functools.cache(load_language_model)
     loading = settings.model_dump(include={"dtype", "quantization"})
 
@@ -204,7 +206,7 @@ class LastRecordScorer:
 
 def language_model_pair(
     panel: CareerPanel,
-    questions: pd.DataFrame,
+    questions: Mapping[int, pd.DataFrame],
     number: int,
     model: str,
     label: str,
@@ -215,7 +217,7 @@ def language_model_pair(
     step: int = 1,
     inputs: Mapping[str, Path] | None = None,
 ) -> list[HorizonPair]:
-    """Return a language model's direct and compounded predictions of the same questions of one horizon.
+    """Return a language model's direct and compounded predictions of the same questions of the first horizon.
 
     Each question costs the scores of all titles after one prompt for the direct prediction, and after one, and one
     for each different path, for every step of the compounded one. What was stored of the same weights, careers,
@@ -223,7 +225,7 @@ def language_model_pair(
 
     Args:
         panel: that the questions are of.
-        questions: as `labor_llm.careers.horizons.horizon_questions` returns them.
+        questions: as `labor_llm.careers.horizons.horizon_questions` returns them, by horizon; without any no pair.
         number: how many of them, drawn at random with `seed`; -1 for all, 0 for none, which gives no pair.
         model: as in `load_language_model`.
         label: what tables call the model.
@@ -237,9 +239,10 @@ def language_model_pair(
     Raises:
         As `load_language_model`, `draw_questions`, `direct_predictions` and `compounded_predictions`.
     """
-    if number == 0:
+    if number == 0 or not questions:
         return []
-    asked = draw_questions(questions, number, seed)
+    years, of_horizon = next(iter(questions.items()))
+    asked = draw_questions(of_horizon, number, seed)
     careers = panel.restrict(set(asked["worker_id"]))
     options = {"paths": paths, "seed": seed, "step": step, "education": "observed"}
     options |= settings.model_dump(include={"dtype", "quantization"})
@@ -265,5 +268,4 @@ def language_model_pair(
 
         return stored(folder / way, identity, make, read_predictions, write_predictions, inputs)
 
-    years = int((asked["year"] - asked["origin_year"]).iloc[0])
     return [HorizonPair(label, years, predictions_of("direct"), predictions_of("compounded"))]

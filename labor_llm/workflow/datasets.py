@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from labor_llm.careers.histories import workers_with_history
 from labor_llm.careers.panel import SPLITS, CareerPanel, read_careers, read_panel, split_workers, write_panel
 from labor_llm.careers.samples import TrainingCareers, refuse_same_persons, sampled, training_careers
 from labor_llm.careers.settings import TrainingData
@@ -121,23 +120,36 @@ def store_careers(
         persons: the survey that the careers are from, whatever name of it their resumes state; empty if not known.
 
     Raises:
-        InputError: if a split would have too few workers for any number to be shown.
+        As `checked_splits`.
     """
-    splits = split_workers(careers, split_seed)
-    _check_enough_workers(careers.dataset, splits)
+    splits = checked_splits(careers, split_seed)
     described = {"label": label, "split_seed": split_seed} | ({_PERSONS: persons} if persons else {})
     write_panel(folder, careers, splits, described, inputs, texts)
     return folder
 
 
-def _check_enough_workers(dataset: str, splits: Mapping[str, str]) -> None:
-    """Refuse a panel whose results could not be shown later, before any work is done on it."""
+def checked_splits(careers: CareerPanel, split_seed: int) -> dict[str, str]:
+    """Return the split of each worker of a panel of which there will be something to show.
+
+    What a single chapter asks of careers, and these do not bear, is said in that chapter instead.
+
+    Raises:
+        InputError: if a split would have too few workers for any number to be shown, or nobody in training ever has
+            another occupation than the others.
+    """
+    dataset, splits = careers.dataset, split_workers(careers, split_seed)
     fewest, split = min((list(splits.values()).count(split), split) for split in SPLITS)
     if fewest < MINIMUM_PERSONS:
         raise InputError(
             f"{dataset}: only {fewest} {split} workers, but every published number rests on {MINIMUM_PERSONS} "
             f"persons or more. Give at least {10 * MINIMUM_PERSONS} workers; this panel has {len(splits)}."
         )
+    if careers.split(splits, "train").frame["occupation"].nunique() < 2:
+        raise InputError(
+            f"{dataset}: all records of the training workers have one and the same occupation, so there is nothing to "
+            "predict. Give careers in two occupations or more."
+        )
+    return splits
 
 
 def open_dataset(
@@ -170,15 +182,14 @@ def open_datasets(
 
 
 def drawn_test_workers(
-    careers: CareerPanel, splits: Mapping[str, str], number: int = -1, seed: int = 1, records: int = 0
+    careers: CareerPanel, splits: Mapping[str, str], number: int = -1, seed: int = 1
 ) -> CareerPanel:
     """Return the careers of test workers, so many of them drawn at random; of all if -1.
 
     Raises:
-        As `sampled`; with `records`, which asks for workers with so many at least, as `workers_with_history`.
+        As `sampled`.
     """
-    test = careers.split(splits, "test")
-    return workers_with_history(test, records, number, seed) if records else sampled(test, number, seed)
+    return sampled(careers.split(splits, "test"), number, seed)
 
 
 def open_training_careers(

@@ -21,13 +21,16 @@ import difflib
 import importlib
 import io
 import tokenize
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pydantic
 
+from labor_llm.baselines.settings import BASELINES
+from labor_llm.careers.settings import STATIC
+from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
 from labor_llm.settings import SettingError, Settings
 
@@ -49,6 +52,36 @@ _PLAIN_TYPES = {"int": int, "float": float, "bool": bool, "str": str}
 _LIST_ELEMENTS = {"int": int, "float": float, "str": str}
 _ALLOWED = "int, float, bool, str, list[str], list[int], list[float], or dict for a group of settings"
 _STRICT = pydantic.ConfigDict(strict=True, allow_inf_nan=False)
+_ONCE = "each once"
+# What parameters of any notebook may be beyond their type, by name: the rule, and what is said where it does not hold.
+_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "workers": (lambda n: n == -1 or n >= MINIMUM_PERSONS, f"{MINIMUM_PERSONS} or more, or -1 for all"),
+    "questions": (lambda n: n == -1 or n >= 1, "1 or more, or -1 for all"),
+    "language_model_questions": (lambda n: n >= -1, "0 or more, or -1 for all"),
+    "paths": (lambda n: n >= 2, "2 or more"),
+    "language_model_paths": (lambda n: n >= 2, "2 or more"),
+    "step": (lambda n: n >= 0, "0 or more"),
+    "bins": (lambda n: n >= 1, "1 or more"),
+    "refits": (lambda n: n == 0 or n >= 2, "0, or 2 or more"),
+    "horizons": (lambda v: _different(v) and min(v, default=2) >= 2, f"numbers of years from 2 on, {_ONCE}"),
+    "lengths": (
+        lambda v: _different(v) and min(v, default=-1) >= 0,
+        f"one or more from 0 on, {_ONCE}",
+    ),
+    "permutation_seeds": (
+        lambda v: _different(v) and min(v, default=-1) >= 0,
+        f"one or more from 0 on, {_ONCE}",
+    ),
+    "covariates": (lambda v: _different(v) and {*v} <= {*STATIC}, f"some of {', '.join(STATIC)}, {_ONCE}"),
+    "baselines": (
+        lambda v: _different(v) and {*v} <= {*BASELINES},
+        f"some of {', '.join(BASELINES)}, {_ONCE}",
+    ),
+    "baseline": (lambda v: v in BASELINES, f"one of {', '.join(BASELINES)}"),
+    "regularisations": (lambda v: min(v, default=0) > 0, "one number or more above zero"),
+    "dtype": (lambda v: v in ("float32", "bfloat16"), "float32 or bfloat16"),
+    "quantization": (lambda v: v in ("none", "8bit", "4bit"), "none, 8bit or 4bit"),
+}
 
 
 @dataclass(frozen=True)
@@ -156,6 +189,8 @@ def checked_parameters(
             parameter = declared[name]
             if not parameter.accepts(value):
                 problems.append(_ill_typed(parameter, value))
+            elif name in _RULES and not _RULES[name][0](value):
+                problems.append(f"{name} is {value!r}; give {_RULES[name][1]}")
             elif name in groups:
                 settings[name] |= value
             else:
@@ -177,6 +212,10 @@ def checked_parameters(
     if problems:
         raise InputError(f"{source}: " + "; ".join(problems) + ". Nothing was run.")
     return values
+
+
+def _different(values: list[Any]) -> bool:
+    return len(set(values)) == len(values)
 
 
 def _fields(groups: Iterable[type[Settings]]) -> list[str]:

@@ -149,11 +149,11 @@ class Profile(Settings):
         Literal["12_history_length", "13_horizons", "14_demographics", "16_embeddings", "17_speed_and_memory",
                 "18_larger_runs"]
     ] = Field(default_factory=list)  # fmt: skip
-    """Notebooks that are not run, such as that on horizons for careers without records at even distances."""
+    """Notebooks that are not run; what careers do not bear need not stand here, as the chapter says so itself."""
     parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Parameters of notebooks, by notebook or run, that do not follow from other fields."""
     minutes: dict[str, Annotated[float, Field(ge=0, le=1_000_000)]] = Field(default_factory=dict)
-    """Forecast of the time by notebook or run, on the cores that a run takes."""
+    """The time by notebook or run, on the cores that a run takes, where it is known better than counted."""
     hangs_after: Annotated[float, Field(ge=0, le=10_000)] = 10.0
     """A notebook is ended as one that hangs after so many times its forecast, an hour at least; 0 for never."""
     cores_per_run: Annotated[int, Field(ge=1)] | None = None

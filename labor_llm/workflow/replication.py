@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -96,17 +97,39 @@ def _check_folders(root: Path) -> None:
 
 
 def _check_own_careers(profile: Profile) -> None:
+    """Refuse careers of which nothing could be shown, and training data that they do not have."""
     from labor_llm.careers.panel import read_careers
+    from labor_llm.careers.samples import train_up_to, training_careers
+    from labor_llm.workflow.datasets import checked_splits
 
+    own = {}
     for name, entry in profile.datasets.items():
         if entry.panel and entry.titles:
-            read_careers(project_root() / entry.panel, project_root() / entry.titles, name, entry.survey)
+            panel, titles = project_root() / entry.panel, project_root() / entry.titles
+            careers = read_careers(panel, titles, name, entry.survey)
+            own[name] = careers, checked_splits(careers, profile.split_seed)
         for path in entry.source().files():
             if not (project_root() / path).exists():
                 raise InputError(
                     f"datasets.{name}: {project_root() / path} does not exist. data/README.md says where to get it "
                     "and where to put it."
                 )
+    checks = {}
+    for name, model in profile.language_models.items():
+        for dataset in profile.datasets_of(name) if model.fine_tuning else ():
+            others = [other for other in model.training.others if other != dataset]
+            if {dataset, *others} <= own.keys():
+                data = model.training.model_copy(update={"others": others})
+                given = (*own[dataset], data, [own[other] for other in others])
+                checks[f"language_models.{name}.training"] = functools.partial(training_careers, *given)
+    first, last_year = next(iter(profile.datasets)), profile.studies.last_year
+    if last_year and first in own:
+        checks["studies.last_year"] = functools.partial(train_up_to, *own[first], last_year)
+    for field, check in checks.items():
+        try:
+            check()
+        except InputError as error:
+            raise InputError(f"{field}: {error}") from None
 
 
 def _check_parameters(profile: Profile) -> None:

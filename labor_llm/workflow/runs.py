@@ -29,7 +29,7 @@ from labor_llm.workflow.parameters import declared_parameters
 from labor_llm.workflow.profile import Profile
 from labor_llm.workflow.values import SCOPES, Scope
 
-_DEFAULT_MINUTES, _HOUR = 0.3, 60.0
+_HOUR = 60.0
 # In place of a key of `values.py`: what a chapter waits for that does not depend on a profile.
 _MEASURED, _NOTEBOOKS, _EVERYTHING = "benchmarks", "notebooks", "everything"
 _NUMBERS = "numbers"  # made by a chapter that records some
@@ -46,7 +46,7 @@ class NotebookRun:
         parameters: what it is run with.
         needs: files that other runs make and this one reads.
         makes: files that it makes, apart from the executed notebook.
-        minutes: forecast, on the cores that a run takes.
+        minutes: what the profile says that it takes, on the cores of a run, or 0 (`labor_llm.workflow.forecast`).
         overridden: whether the profile's own parameters replace some that follow from its other fields.
     """
 
@@ -56,7 +56,7 @@ class NotebookRun:
     parameters: dict[str, Any]
     needs: list[Path] = field(default_factory=list)
     makes: list[Path] = field(default_factory=list)
-    minutes: float = _DEFAULT_MINUTES
+    minutes: float = 0.0
     overridden: bool = False
 
 
@@ -154,7 +154,7 @@ def _run(profile: Profile, chapter: Chapter, scope: Scope, before: list[Notebook
         parameters={**parameters, **given},
         needs=_needs(profile, chapter, scope, before),
         makes=[*_manifests(scope, chapter.makes), *_exhibits(profile, chapter, name, scope.variant)],
-        minutes=profile.minutes.get(name, profile.minutes.get(chapter.notebook, _DEFAULT_MINUTES)),
+        minutes=profile.minutes.get(name, profile.minutes.get(chapter.notebook, 0.0)),
         overridden=bool(given.keys() & parameters.keys()),
     )
     # What a profile's own parameters make a run read is not known here: it waits for all that is made before.

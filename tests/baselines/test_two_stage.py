@@ -118,12 +118,30 @@ def test_never_moves_to_where_one_is_gives_absent_occupations_their_share_and_do
     assert len(model.validation_perplexity_) == 4
 
 
+@pytest.mark.parametrize(
+    ("occupations", "stays"),
+    [(["a", "a", "a"], True), (["a", "b", "a"], False), (["a"], None), (["b", "a", "a"], None)],
+)
+@pytest.mark.parametrize("kind", [TwoStageLogit, BagOfJobs])
+def test_where_all_do_the_same_the_rest_stays_possible(panel, kind, occupations, stays):
+    train, validation = (panel(range(*workers), 3, 1) for workers in ((0, 20), (20, 25)))
+    every = train.frame.groupby("worker_id").cumcount()
+    kept = every < len(occupations)
+    frame = train.frame[kept].assign(occupation=every[kept].map(dict(enumerate(occupations))))
+    alike = CareerPanel(frame.reset_index(drop=True), train.outcomes, "toy")
+    model = kind(stay_regularisations=(1.0,), destination_regularisations=(1.0,)).fit(alike, validation)
+    chances = np.exp(model.predict(validation).log_probs)
+    assert (chances > 0).all()
+    previous = validation.frame.groupby("worker_id")["occupation"].shift()
+    later = previous.notna().to_numpy()
+    staying = chances[later, validation.outcomes.indices(previous[later])]
+    if stays is not None:
+        assert (staying > 0.9).all() if stays else (staying < 0.3).all()
+
+
 def test_refuses_what_cannot_be_estimated(panel):
     train, validation = panel(range(20), 3, 1), panel(range(20, 25), 3, 2)
     with pytest.raises(NumericalError, match="Raise max_iterations"):
         two_stage([1.0], [1.0], max_iterations=1).fit(train, validation)
-    alike = CareerPanel(train.frame.assign(occupation="a"), train.outcomes, "toy")
-    with pytest.raises(InputError, match="everybody stays"):
-        TwoStageLogit().fit(alike, validation)
     with pytest.raises(InputError, match="closed to it"):
         fit_masked_logit(csr_matrix(np.ones((2, 1))), np.array([0, 1]), np.array([0, 2]), 1.0)

@@ -18,6 +18,7 @@ from labor_llm.evaluation.covariates import (
     permuted_panels,
     random_workers,
     value_of_covariates,
+    value_to_language_model,
     varying_covariates,
 )
 
@@ -57,7 +58,7 @@ def test_a_permutation_depends_on_the_seed_alone_and_static_columns_only(chain_p
     assert alone["birth_year", 0].frame["birth_year"].dtype == chain_panel.frame["birth_year"].dtype
     with pytest.raises(InputError, match="'education' cannot be exchanged"):
         permuted_panels(chain_panel, ["education"], (0,))
-    with pytest.raises(InputError, match="nothing to exchange"):
+    with pytest.raises(InputError, match="nothing can be exchanged"):
         permuted_panels(chain_panel.restrict(chain_panel.workers[:1]), ["gender"], (0,))
     with pytest.raises(InputError, match="each seed and each column once"):
         permuted_panels(chain_panel, ["gender"], (0, 0))
@@ -98,8 +99,7 @@ def test_the_value_of_a_covariate_is_what_exchanging_it_costs(gendered_panel: Ca
     del scored["region", 3]
     with pytest.raises(MismatchError, match="not the same seeds"):
         value_of_covariates(gendered(gendered_panel), scored, draws=5)
-    with pytest.raises(InputError, match="no predictions of permuted panels"):
-        value_of_covariates(gendered(gendered_panel), {}, draws=5)
+    assert value_of_covariates(gendered(gendered_panel), {}, draws=5).empty
 
 
 WEIGHTS = {"female": 1.0, "male": 2.0, "hispanic": 0.3, "white": 0.1, "west": 0.05, "south": 0.01}
@@ -148,8 +148,7 @@ def test_careers_that_were_not_scored_are_noticed(chain_panel: CareerPanel) -> N
     with pytest.raises(MismatchError, match="Give those of the whole test split"):
         of_workers(model.predict(panel.restrict(panel.workers[:5])), panel)
     same = panel.restrict(panel.workers[::2])
-    with pytest.raises(InputError, match="change no career"):
-        careers_to_score(same, permuted_panels(same, ["gender"], seeds=(1,)))
+    assert careers_to_score(same, permuted_panels(same, ["gender"], seeds=(1,))).frame.empty
 
 
 def test_workers_are_drawn_and_covariates_without_variation_left_out(chain_panel: CareerPanel) -> None:
@@ -165,5 +164,16 @@ def test_workers_are_drawn_and_covariates_without_variation_left_out(chain_panel
     assert kept == ["ethnicity", "region"]
     assert [entry.what for entry in left_out] == ["gender"]
     assert TOGETHER in {name for name, _ in permuted_panels(women, kept, seeds=(1,))}
-    with pytest.raises(InputError, match="no covariate of gender"):
-        varying_covariates(women, ["gender"])
+    kept, left_out = varying_covariates(women, ["gender"])
+    assert (kept, len(left_out)) == ([], 1)
+    assert permuted_panels(women, kept, seeds=(1,)) == {}
+
+
+def test_what_changes_no_career_is_worth_nothing_and_nothing_is_scored(chain_panel: CareerPanel) -> None:
+    panel = chain_panel.restrict(chain_panel.workers[:30:2])
+    true = Covariates().predict(panel)
+    unchanged = permuted_panels(panel, ["gender"], seeds=(1, 2))
+    worth = value_to_language_model(true, panel, unchanged, lambda careers: pytest.fail("scored"), draws=20)
+    assert worth["difference"].tolist() == [0.0]
+    assert worth["test_se"].tolist() == [0.0]
+    assert value_to_language_model(true, panel, {}, lambda careers: pytest.fail("scored")).empty

@@ -8,7 +8,7 @@ import pytest
 from labor_llm.careers.histories import predict_windows
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import InputError
-from labor_llm.evaluation.history_length import history_lengths, history_lengths_by_available
+from labor_llm.evaluation.history_length import drawn_workers, history_lengths, history_lengths_by_available
 
 
 def test_all_lengths_rest_on_the_transitions_with_more_history(
@@ -47,8 +47,24 @@ def test_by_records_available_only_shorter_histories_are_shown(
     assert got["workers"].min() >= 11
     few = chain_panel.restrict(chain_panel.workers[:8])
     found = predict_windows(chain_model().predict, few, [1])
-    with pytest.raises(InputError, match="fewer than 11"):
-        history_lengths_by_available({"chain": found}, few, draws=20)
+    assert history_lengths_by_available({"chain": found}, few, draws=20).empty
+    assert history_lengths({"chain": {}}, few, draws=20).empty
     del found[None]
     with pytest.raises(InputError, match="whole history are missing"):
         history_lengths({"chain": found}, few, draws=20)
+
+
+def test_workers_are_drawn_among_those_with_enough_history(panel: CareerPanel) -> None:
+    some, borne, left_out = drawn_workers(panel, [1, 3, 5], number=12, seed=1)
+    assert borne == [1, 3], "nobody has seven records"
+    assert [(entry.what, entry.reason) for entry in left_out] == [
+        ("last 5", "it takes 11 test workers with 7 records")
+    ]
+    assert len(some.workers) == 12
+    assert some.frame.groupby("worker_id").size().min() == 5
+    assert some.workers != drawn_workers(panel, [3], number=12, seed=2)[0].workers
+    none, borne, _ = drawn_workers(panel, [5])
+    assert (none.workers, borne) == ([], [])
+    for lengths, number in (([3], 10), ([], -1)):
+        with pytest.raises(InputError, match="give at least 11 workers, or -1 for all, and one number"):
+            drawn_workers(panel, lengths, number)

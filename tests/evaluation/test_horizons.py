@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,25 +13,27 @@ from labor_llm.careers.horizons import (
     compounded_predictions,
     direct_predictions,
     draw_questions,
-    drawn_questions,
 )
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel, transitions
 from labor_llm.careers.predictions import Predictions, from_matrix
-from labor_llm.errors import MismatchError
+from labor_llm.errors import InputError, MismatchError
 from labor_llm.evaluation.comparison import keys_of
 from labor_llm.evaluation.horizons import (
     agreement_by_model,
+    baseline_pairs,
+    drawn_questions,
     horizon_agreement,
     horizon_pairs,
     stay_bins,
     truth_by_model,
 )
+from labor_llm.store.results import Results
 
 
 def test_the_true_model_compounded_is_the_truth(chain_panel: CareerPanel, chain_model: type) -> None:
     some = chain_panel.restrict(chain_panel.workers[:60])
-    asked = drawn_questions(some, [2, 3], 60, seed=1, step=1)
+    asked, *_ = drawn_questions(some, [2, 3], 60, seed=1, step=1)
     oracle, warm = chain_model(name="oracle"), chain_model(heat=3.0, name="warm")
     pairs = horizon_pairs([oracle, warm], some, asked, paths=8, seed=1)
     assert [(pair.model, pair.years, pair.exact) for pair in pairs] == [
@@ -54,7 +58,7 @@ def test_a_model_that_answers_some_questions_is_held_against_their_truth(
     chain_panel: CareerPanel, chain_model: type
 ) -> None:
     some = chain_panel.restrict(chain_panel.workers[:60])
-    asked = drawn_questions(some, [2], 60, seed=1)
+    asked, *_ = drawn_questions(some, [2], 60, seed=1)
     few = {2: draw_questions(asked[2], 20, seed=1)}
     oracle = horizon_pairs([chain_model(name="oracle")], some, asked, paths=8)
     warm = horizon_pairs([chain_model(heat=3.0, name="warm")], some, few, paths=8)
@@ -85,7 +89,7 @@ def test_drawn_paths_favor_direct_predictions_where_the_two_ways_are_the_same(
 
     # Sharper than the chain: what comes after each path differs more, and with it the average over few.
     model = Knowing(heat=0.5)
-    asked = drawn_questions(chain_panel, [2], 300, seed=1)[2]
+    asked = drawn_questions(chain_panel, [2], 300, seed=1)[0][2]
     direct = direct_predictions(model, chain_panel, asked)
     pairs = [
         HorizonPair(name, 2, direct, compounded_predictions(model, chain_panel, asked, paths, seed=1))
@@ -100,7 +104,7 @@ def test_drawn_paths_favor_direct_predictions_where_the_two_ways_are_the_same(
 
 def test_bins_hold_eleven_workers_and_all_questions(chain_panel: CareerPanel, chain_model: type) -> None:
     some = chain_panel.restrict(chain_panel.workers[:60])
-    asked = drawn_questions(some, [2], 60, seed=1)
+    asked, *_ = drawn_questions(some, [2], 60, seed=1)
     pairs = horizon_pairs([chain_model()], some, asked, paths=8)
     got = stay_bins(pairs, asked, bins=20)
     assert 1 < len(got) < 20
@@ -137,3 +141,36 @@ def test_agreement_by_hand() -> None:
     assert horizon_agreement(first, blind, draws=10)["kl_direct_compounded"] == np.inf
     with pytest.raises(MismatchError, match="different transitions"):
         horizon_agreement(first, second.select(np.array([True, False])), draws=10)
+
+
+@pytest.mark.parametrize(
+    ("years", "horizons", "step", "asked", "left_out"),
+    [
+        (range(1980, 1988), [], 0, (1, [2, 3]), []),
+        (range(1980, 1996, 2), [], 0, (2, [4, 6]), []),
+        ([*range(1980, 1984), *range(1984, 2000, 2)], [], 0, (2, [4, 6]), []),
+        ([*range(1980, 1988), 1990, 1992], [], 0, (1, [2, 3]), []),
+        (range(1980, 1996, 2), [2, 3, 4], 0, (2, [4]), [2, 3]),
+        (range(1980, 1996, 2), [2, 3], 1, (1, []), [2, 3]),
+        (range(1980, 1988), [7, 2, 8], 1, (1, [7, 2]), [8]),
+        ([1980, 1981], [], 0, (1, []), [2, 3]),
+        ([1980], [], 0, (1, []), [2, 3]),
+    ],
+)
+def test_horizons_are_in_steps_of_the_panel_and_others_left_out(
+    chain_panel: CareerPanel, years, horizons, step, asked, left_out
+) -> None:
+    parts = [chain_panel.frame.groupby("worker_id").head(1).head(12).assign(year=year) for year in years]
+    frame = pd.concat(parts).sort_values(["worker_id", "year"], ignore_index=True)
+    panel = CareerPanel(frame, chain_panel.outcomes, "chain")
+    found, between, others = drawn_questions(panel, horizons, 5, seed=1, step=step)
+    assert (between, list(found)) == asked
+    assert [entry.what for entry in others] == [f"{horizon} years ahead" for horizon in left_out]
+    assert all(f"a step is {between} in years" in entry.reason for entry in others)
+    # So few questions as were asked for would be of fewer workers.
+    assert all(questions["worker_id"].nunique() >= 11 for questions in found.values())
+    if not found:
+        assert baseline_pairs(["career"], panel, {}, Results(Path("nowhere")), found, 5) == []
+        assert agreement_by_model([]).empty and stay_bins([], {}).empty and truth_by_model([]).empty
+    with pytest.raises(InputError, match="different numbers of years"):
+        drawn_questions(panel, [2, 2], 30)

@@ -27,15 +27,10 @@ def trainings(workers_by_year: dict[int, range]) -> dict[str, dict[str, Predicti
 
 
 @pytest.mark.parametrize("measure", [before_and_after, performance_by_year])
-def test_a_period_of_few_workers_is_refused_as_the_other_one_would_tell_it(measure) -> None:
-    for few, message in (
-        (1981, "after 1980.* an earlier last_year"),
-        (1980, "up to 1980.* a later last_year"),
-    ):
+def test_of_a_period_of_few_workers_neither_is_told_as_the_other_one_would_tell_it(measure) -> None:
+    for few in (1980, 1981):
         given = trainings({year: range(10 if year == few else 20) for year in (1980, 1981)})
-        with pytest.raises(InputError, match=rf"^m: fewer than 11 test workers have .*{message}") as refused:
-            measure(given, 1980, draws=10)
-        assert "10" not in str(refused.value), "the count is what must not be told"
+        assert measure(given, 1980, draws=10).empty
 
 
 def test_years_of_few_workers_are_taken_together_and_never_over_the_end_of_training() -> None:
@@ -73,5 +68,4 @@ def test_before_and_after_by_hand(chain_panel: CareerPanel, chain_model: type) -
     assert whole["difference"].isna().all()
     with pytest.raises(InputError, match="no predictions of the training up to 1983"):
         before_and_after({"chain": {ALL_YEARS: exact}}, 1983)
-    with pytest.raises(InputError, match="no transition after 2000"):
-        before_and_after(given, 2000)
+    assert before_and_after(given, 2000).empty

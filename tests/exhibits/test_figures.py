@@ -186,13 +186,10 @@ def test_bars_are_stacked_by_frame_with_one_legend_and_colors_of_their_own() -> 
     assert data_figures.coverage(COVERAGE[COVERAGE["dataset"] == "e"]).figure.legends == []
 
 
-def test_a_frame_without_rows_gives_a_figure_that_says_so_or_is_refused() -> None:
+def test_of_a_frame_without_rows_nothing_is_drawn() -> None:
     for draw, frame in ((data_figures.movers_by_age, AGES), (data_figures.coverage, COVERAGE)):
-        shown = draw(frame.iloc[:0])
-        assert shown.figure.texts[0].get_text().startswith("No ")
-        assert shown.persons.empty
-    with pytest.raises(InputError, match="fig-paired-differences: there is nothing to draw"):
-        figures.paired_differences(DIFFERENCES.iloc[:0])
+        assert draw(frame.iloc[:0])[1:] == (None, "none")
+    assert figures.sentence_figure("No rows.").texts[0].get_text() == "No rows."
 
 
 def test_nothing_global_is_left_behind() -> None:

@@ -16,7 +16,7 @@ from labor_llm.evaluation.binary_tasks import CHANGE, BinaryEvents, bootstrap_au
 from labor_llm.evaluation.calibration import calibration_errors, recalibration, reliability_curves
 from labor_llm.evaluation.distribution_calibration import distribution_calibration
 from labor_llm.evaluation.groups import COLUMNS
-from labor_llm.exhibits import data, figures, studies, tables
+from labor_llm.exhibits import data, data_figures, figures, studies, tables
 from labor_llm.exhibits.catalogue import read_catalogue
 from labor_llm.exhibits.figures import learning_curve
 from labor_llm.exhibits.formatting import DisplayTable, DisplayText, table
@@ -151,20 +151,37 @@ def test_what_has_nothing_to_show_says_so_in_its_place(tmp_path: Path) -> None:
     events: list[BinaryEvents] = []
     groups = pd.DataFrame(columns=list(COLUMNS))
     areas, differences = bootstrap_auc(events), differences_to_best(events, ["b"])
-    folders, show = Results(tmp_path), Exhibits(Results(tmp_path), words={"draws": 100})
+    with writing(tmp_path / "d" / "panel", {"label": "Data D"}):
+        pass
+    folders, show = Results(tmp_path), Exhibits(Results(tmp_path), "d", words={"draws": 100})
+    none = pd.DataFrame()
     empty = [
         tables.task_events(events), table("tab-binary-tasks", areas), table("tab-auc-differences", differences),
         tables.task_calibration(recalibration(events), calibration_errors(events)),
         table("tab-distribution-calibration", distribution_calibration([], {})), studies.group_perplexity(groups),
         studies.group_tasks(groups), data.believed_sizes([], {}), data.unmapped_codes([], {}),
-        figures.reliability_curves(reliability_curves(events, CHANGE)),
+        figures.reliability_curves(reliability_curves(events, CHANGE)), data_figures.coverage(none),
+        data_figures.movers_by_age(none), data_figures.transition_type_shares(none),
+        table("tab-value-of-covariates", none), studies.history_lengths(none, longest=0),
+        studies.history_available(none), figures.history_lengths(none), studies.horizon_perplexities(none),
+        studies.horizon_agreement(none, none), figures.horizon_bins(none), studies.before_and_after(none),
+        figures.performance_by_year(none, 1980),
     ]  # fmt: skip
     shown = {each.exhibit: show(each) for each in empty}
+    shown["fig-value-of-covariates"] = show(figures.paired_differences(none), "fig-value-of-covariates")
     sentences = {name: entry.empty for name, entry in read_catalogue().items() if entry.empty}
-    # The other two are in the tests of figures.
-    assert set(sentences) - set(shown) == {"fig-coverage", "fig-movers-by-age"}
+    assert set(sentences) == set(shown)
     for name, display in shown.items():
         assert sentences[name] in display.plain
+        assert "Note." not in display.markdown
+        assert any(path.stat().st_size for path in folders.exhibits.glob(f"{name}*"))
+    for words in (
+        studies.covariates_in_words(none, "m"), studies.history_sentence(none, "m"), studies.horizon_sentence(none),
+        studies.structural_change_sentence(none, 1980),
+    ):  # fmt: skip
+        assert show(words) is None
+    with pytest.raises(InputError, match=r"fig-paired-differences: .*there is nothing to draw"):
+        show(figures.paired_differences(none))
     got = shown["tab-group-tasks"].markdown
     assert got.startswith(
         ":::{table} Change of occupation by gender, ethnicity and education\n:name: tab-group-tasks"

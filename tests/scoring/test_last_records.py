@@ -85,7 +85,7 @@ def test_the_last_records_score_as_in_whole_careers(panel: CareerPanel, tiny_mod
 
 def test_a_horizon_is_stored_and_read(panel: CareerPanel, tiny_model_folder: Path, tmp_path: Path) -> None:
     some = panel.restrict(panel.workers[:40])
-    arguments = (some, horizon_questions(some, 2), 30, str(tiny_model_folder), "tiny", tmp_path)
+    arguments = (some, {2: horizon_questions(some, 2)}, 30, str(tiny_model_folder), "tiny", tmp_path)
     (pair,) = language_model_pair(*arguments, ScoringSettings(), paths=3, seed=1)
     assert (pair.model, pair.years, pair.exact) == ("tiny", 2, False)
     assert [pair.direct.model, pair.compounded.model] == ["tiny: direct", "tiny: compounded"]
@@ -97,3 +97,5 @@ def test_a_horizon_is_stored_and_read(panel: CareerPanel, tiny_model_folder: Pat
     np.testing.assert_array_equal(again.direct.log_probs, pair.direct.log_probs)
     np.testing.assert_array_equal(again.compounded.log_probs, pair.compounded.log_probs)
     assert language_model_pair(some, arguments[1], 0, "nothing", "tiny", tmp_path, REALISED, paths=3) == []
+    assert language_model_pair(some, {}, 30, "nothing", "tiny", tmp_path, REALISED, paths=3) == []
+    assert score_windows(some, [], "nothing", "tiny", tmp_path, REALISED) == {}

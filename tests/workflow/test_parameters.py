@@ -1,3 +1,5 @@
+import re
+
 import nbformat.v4 as nbf
 import pytest
 from hypothesis import given
@@ -127,6 +129,35 @@ def test_a_value_a_setting_or_a_line_that_does_not_fit_is_refused(source, given,
 
     assert message in str(refused.value)
     assert str(refused.value).startswith("notebooks/06_baselines.ipynb: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "fits", "does_not"),
+    [
+        ("workers", "int", (-1, 11), (10, 0, -2)),
+        ("questions", "int", (-1, 1), (0,)),
+        ("language_model_questions", "int", (-1, 0, 20), (-2,)),
+        ("paths", "int", (2,), (1,)),
+        ("refits", "int", (0, 2), (1, -1)),
+        ("horizons", "list[int]", ([], [2, 3]), ([1], [2, 2])),
+        ("lengths", "list[int]", ([0, 4],), ([], [-1], [2, 2])),
+        ("permutation_seeds", "list[int]", ([0],), ([], [1, 1])),
+        ("covariates", "list[str]", ([], ["gender", "birth_year"]), (["education"], ["gender", "gender"])),
+        ("baselines", "list[str]", ([], ["career"]), (["logit"], ["career", "career"])),
+        ("baseline", "str", ("career",), ("",)),
+        ("regularisations", "list[float]", ([0.1],), ([], [0.0])),
+        ("dtype", "str", ("bfloat16",), ("float16",)),
+    ],
+)
+def test_what_would_end_a_chapter_late_is_refused_before_any_runs(name, kind, fits, does_not):
+    cell = notebook(f"{name}: {kind} = {fits[0]!r}  # of no matter")
+    for value in fits:
+        assert checked_parameters(cell, {name: value}, "n") == {name: value}
+    for value in does_not:
+        with pytest.raises(
+            InputError, match=rf"^n: {name} is {re.escape(repr(value))}; give .*Nothing was run"
+        ):
+            checked_parameters(cell, {name: value}, "n")
 
 
 @pytest.mark.parametrize("name", GROUPS)

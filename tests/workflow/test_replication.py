@@ -27,6 +27,7 @@ from filelock import FileLock
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import read_panel
 from labor_llm.careers.predictions import read_all_predictions
+from labor_llm.careers.settings import TrainingData
 from labor_llm.commands.main import app
 from labor_llm.errors import BusyError, InputError, LaborLLMError
 from labor_llm.store.artefacts import verify
@@ -305,6 +306,49 @@ def test_own_careers_are_checked_before_anything_runs(small_profile: Profile, tm
     )
     with pytest.raises(InputError, match=r"absent\.csv: no such file"):
         replicate(broken, "demo", cores=1)
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"training": {"workers": 5000}},
+            r"language_models\.tiny-fine-tuned\.training: own: 5,000 training workers",
+        ),
+        (
+            {"training": {"last_year": 1900}},
+            r"tiny-fine-tuned\.training: own: fewer than 11 training workers",
+        ),
+        ({"last_year": 1900}, r"studies\.last_year: own: with 1900 as the last year"),
+        ({"workers": 60}, r"own: only 6 validation workers.*this panel has 60"),
+        ({"occupation": "000"}, "own: all records of the training workers have one and the same occupation"),
+    ],
+)
+def test_what_own_careers_do_not_bear_at_all_is_refused_before_anything_runs(
+    small_profile: Profile, tmp_path: Path, fields, message
+) -> None:
+    entry, models, studies = (
+        small_profile.datasets["own"],
+        dict(small_profile.language_models),
+        small_profile.studies,
+    )
+    careers = pd.read_csv(entry.panel, dtype=str, keep_default_na=False)
+    kept = careers[careers["worker_id"].isin(careers["worker_id"].unique()[: fields.get("workers", 160)])]
+    kept.assign(occupation=fields.get("occupation", kept["occupation"])).to_csv(
+        tmp_path / "own.csv", index=False
+    )
+    tuned = models["tiny-fine-tuned"]
+    models["tiny-fine-tuned"] = tuned.model_copy(
+        update={"training": TrainingData(**fields.get("training", {}))}
+    )
+    update = {
+        "datasets": {"own": entry.model_copy(update={"panel": str(tmp_path / "own.csv")})}, "language_models": models,
+        "studies": studies.model_copy(update={"last_year": fields.get("last_year", studies.last_year)}),
+        "results": str(tmp_path / "results"),
+    }  # fmt: skip
+    with pytest.raises(InputError, match=message):
+        replicate(small_profile.model_copy(update=update), "demo", cores=1)
     assert not (tmp_path / "results").exists()
 
 
