@@ -25,6 +25,7 @@ from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel, career_panel, split_workers, transitions
 from labor_llm.careers.predictions import Predictions, from_matrix, write_predictions
 from labor_llm.commands.main import app
+from labor_llm.evaluation import calibration
 from labor_llm.exhibits.publishing import read_numbers
 from labor_llm.store.results import open_results, project_root
 from labor_llm.workflow.book import build_book, stage_book
@@ -169,9 +170,11 @@ def drawn_coarsely(figure: Figure, path: Path, **_: object) -> None:
 
 @pytest.fixture
 def cheap_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Replace what a language model does by cheap predictions, and the grids of the logits by one candidate."""
+    """Replace what a language model does by cheap predictions, and take one candidate and few draws elsewhere."""
     monkeypatch.setattr(MultinomialLogit, "regularisations", (1.0,))
     monkeypatch.setattr(MultinomialLogit, "feature_weights", ((1.0, 0.5, 0.25),))
+    monkeypatch.setattr(calibration, "SIMULATIONS", 20)
+    monkeypatch.setattr(calibration, "CURVE_SIMULATIONS", 20)
     monkeypatch.setattr(TwoStageLogit, "stay_regularisations", (1.0,))
     monkeypatch.setattr(TwoStageLogit, "destination_regularisations", (1.0,))
     monkeypatch.setattr(Figure, "savefig", drawn_coarsely)
@@ -199,7 +202,7 @@ def written_profile(folder: Path, panel: CareerPanel, base: Path, **fields: Any)
             "tuned": {"label": "Fine-tuned", "base": str(base), "all_titles_workers": 20, **tuned},
         },
         "baselines": BASELINES,
-        "refitted": ["empirical-transitions", "two-stage-logit"], "refits": 2, "fine_tuned": "tuned",
+        "refitted": ["empirical-transitions"], "refits": 2, "fine_tuned": "tuned",
         "off_the_shelf": "plain", "draws": 100, "bootstrap_seed": 1, "leave_out": ["16_embeddings"],
         "parameters": {
             "12_history_length-own": {"baselines": ["second-order-transitions"]},
@@ -251,7 +254,10 @@ HORIZONS = {
 }
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+LONG = {"three thousand titles": [pytest.mark.slow]}
+
+
+@pytest.mark.parametrize("shape", [pytest.param(shape, marks=LONG.get(shape, [])) for shape in SHAPES])
 def test_every_chapter_bears_careers_of_every_shape(shape, tmp_path, tiny_model_folder, cheap_models) -> None:
     profile = written_profile(tmp_path, careers(**SHAPES[shape]), tiny_model_folder)
     exhibits = open_results(profile.results).exhibits
