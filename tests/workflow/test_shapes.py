@@ -267,7 +267,7 @@ def test_every_chapter_bears_careers_of_every_shape(shape, tmp_path, tiny_model_
             missing = [path for path in run.makes if path.parent == exhibits and not path.is_file()]
             assert missing == [], run.name
     pages = "".join(path.read_text("utf-8") for path in (project_root() / "book").glob("*.md"))
-    assert set(re.findall(r"{{ *([a-z]\w*)", pages)) - {"profile"} <= set(read_numbers(exhibits))
+    assert set(re.findall(r"{{ *([a-z]\w*)", pages)) - {"profile"} <= set(read_numbers(exhibits.iterdir()))
     for name in NOTHING.get(shape, ()):
         assert pd.read_csv(exhibits / f"{name}.csv").empty, name
     if shape in HORIZONS:
