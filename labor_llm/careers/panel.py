@@ -130,21 +130,17 @@ def _cell_rules(text: pd.DataFrame, occupations: Collection[str]) -> Iterator[Ru
         "does not fit one line of plain text; remove line ends, outer blanks, control characters, < and >, write it in "
         "Unicode's form NFC and in 200 characters at most"
     )
+    missing = "stands for a missing value in other programs; write 'unknown'"
     for column in ("worker_id", "education", "gender", "ethnicity", "region"):
         yield column, text[column].str.strip() != "", filled
         unfit = [value for value in text[column].unique() if title_problem(value)]
         yield column, ~text[column].isin(unfit), one_line
+        yield column, ~text[column].isin(_MISSING), missing
     years = text["year"].where(text["year"].str.fullmatch("[0-9]{4}"), "0").astype(int)
     no_year = f"is not a calendar year between {FIRST_YEAR} and {LAST_YEAR}; write it with four digits"
     yield "year", years.between(FIRST_YEAR, LAST_YEAR), no_year
     no_birth = "is not a calendar year; write four digits, or leave the cell empty if it is not known"
     yield "birth_year", text["birth_year"].str.fullmatch("([0-9]{4})?"), no_birth
-    for column in ("worker_id", "education", "gender", "ethnicity", "region"):
-        yield (
-            column,
-            ~text[column].isin(_MISSING),
-            "stands for a missing value in other programs; write 'unknown'",
-        )
     yield "occupation", text["occupation"].str.strip() != "", filled
     unlisted = "is not in the file of titles; add the occupation there, or correct or drop the record"
     yield "occupation", text["occupation"].isin(occupations), unlisted
@@ -169,19 +165,15 @@ def _career_rules(frame: pd.DataFrame) -> Iterator[Rule]:
 
 def _check_names(frame: pd.DataFrame, source: str) -> None:
     """Refuse names of one person, or of one group, in two spellings: a person could be trained on and tested."""
-    same = "They look the same: give a person one id in all records, and persons different ids"
-    one = "They look the same: write a group in one way"
+    rule = "They look the same: give a person one id, and a group one name, in all records."
     for column in ("worker_id", "education", "gender", "ethnicity", "region"):
         first = frame[column].drop_duplicates()
         values = dict(zip(first.index + 2, first, strict=True))
-        if column == "worker_id":
-            check_distinct(source, column, values, f"{same}.", key=_worker_key)
-        else:
-            check_distinct(source, column, values, f"{one}.")
+        check_distinct(source, column, values, rule, key=_key)
 
 
-def _worker_key(worker: str) -> str:
-    return comparable(WHOLE_FLOAT.sub(r"\1", worker))  # 7.0 is 7 of another program
+def _key(value: str) -> str:
+    return comparable(WHOLE_FLOAT.sub(r"\1", value))  # 7.0 is 7 of another program
 
 
 def _check(frame: pd.DataFrame, rules: Iterable[Rule], source: str) -> None:

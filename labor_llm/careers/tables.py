@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
-import sys
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from labor_llm.errors import InputError
@@ -51,54 +52,81 @@ def read_text_csv(path: Path, required: Sequence[str]) -> pd.DataFrame:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file. Give the path of a CSV file with a header line.")
-    names: list[str] = []
-    kept: list[tuple[str, ...]] = []
-    number = end = 0  # of the row, and of the last one that is not blank
+    with opened(path, _only_member(path)) as stream:
+        content = stream.read()
     try:
-        with opened(path, _only_member(path)) as stream:
-            text = stream.raw
-            rows = csv.reader(io.TextIOWrapper(stream, "utf-8", newline=""), strict=True)
-            header = [name.strip() for name in next(rows, [])]
-            if not any(header):
-                raise InputError(
-                    f"{path}: the file is empty, or its first row. It needs a header line and at least one row."
-                )
-            check_header(path, header, required)
-            names = list(required or header)
-            places = [header.index(name) for name in names]
-            number = above = rows.line_num
-            for number, row in enumerate(rows, start=above + 1):
-                if any(row):
-                    if len(row) != len(header) or rows.line_num != number:
-                        raise InputError(
-                            f"{path}, row {number}: not a regular CSV ({len(row)} cells in "
-                            f"{rows.line_num - number + 1} lines, the header has {len(header)} in one). Take line "
-                            "ends out of cells, and put a cell with a comma in quotation marks, all of which must end."
-                        )
-                    end = number
-                    kept.append(tuple([sys.intern(row[place]) for place in places]))
-                else:  # a blank line keeps its number, so that messages name the row as an editor does
-                    kept.append(("",) * len(places))
+        text = content.decode()
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path}: not UTF-8 text (byte {error.start}). Save the file as UTF-8 CSV."
         ) from error
+    if "\0" in text:
+        row = text.count("\n", 0, text.index("\0")) + 1
+        raise InputError(
+            f"{path}, row {row}: no text, or UTF-16 without its mark. Save the file as UTF-8 CSV."
+        )
+    number, rows = 0, csv.reader(io.StringIO(text), strict=True)
+    try:
+        names = next(rows, [])
+        header = [name.strip() for name in names]
+        if not any(header):
+            raise InputError(
+                f"{path}: the file is empty, or its first row. It needs a header line and at least one row."
+            )
+        check_header(path, header, required)
+        cells = _parsed(content)
+        known = len(cells) and _is_regular(content, (len(header) - 1) * stream.raw.filled)
+        for number, row in enumerate(() if known else itertools.chain([names], rows), start=1):
+            if row and (len(row) != len(header) or rows.line_num != number):
+                raise InputError(
+                    f"{path}, row {number}: not a regular CSV ({len(row)} cells in {rows.line_num - number + 1} lines, "
+                    f"the header has {len(header)} in one). Take line ends out of cells, and put a cell with a comma "
+                    "in quotation marks, all of which must end."
+                )
     except csv.Error as error:
         raise InputError(
             f"{path}, row {number + 1}: not a regular CSV ({error}). A quotation mark may be missing or too many."
         ) from error
-    check_rows(path, text.lines, number)
-    if not end:
+    check_rows(path, stream.raw.lines, len(cells))
+    # A blank line keeps its number, so that messages name the row as an editor does; only the end is trimmed.
+    end = np.flatnonzero((cells != "").any(axis=1))[-1] + 1
+    if end == 1:
         raise InputError(f"{path}: a header but no rows. It needs at least one row.")
-    return pd.DataFrame(kept[: end - 1], columns=names, dtype=str)
+    return cells[1:end].set_axis(header, axis=1)[list(required or header)].reset_index(drop=True)
+
+
+def _parsed(content: bytes) -> pd.DataFrame:
+    try:
+        # The header is read as a row: pandas would shift rows with more cells.
+        return pd.read_csv(
+            io.BytesIO(content), header=None, dtype=str, na_filter=False, skip_blank_lines=False
+        )
+    except pd.errors.ParserError:
+        return pd.DataFrame()
+
+
+def _is_regular(content: bytes, commas: int) -> bool:
+    """Tell whether text has so many commas between its cells, no line end in one, and quotation marks around some.
+
+    pandas fills short rows up, and passes over what stands beside a quotation mark.
+    """
+    signs = np.frombuffer(b"\n" + content + b"\n", np.uint8)
+    marks = np.flatnonzero(signs == ord('"'))
+    if not len(marks):
+        return content.count(b",") == commas
+    quoted = np.logical_xor.accumulate(signs == ord('"'))
+    beside = np.concatenate([signs[marks[::2] - 1], signs[marks[1::2] + 1]])
+    return bool(
+        np.isin(beside, list(b',\n"')).all()
+        and not (quoted & (signs == ord("\n"))).any()
+        and np.count_nonzero(~quoted & (signs == ord(","))) == commas
+    )
 
 
 def check_header(path: Path, names: Sequence[str], required: Sequence[str]) -> None:
     """Refuse a header with a column twice, or without a required one."""
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise InputError(f"{path}: column {twice[0]!r} stands twice. Give each column its own name.")
-    if "\0" in "".join(names):
-        raise InputError(f"{path}: no text, or UTF-16 without its mark. Save the file as UTF-8 CSV.")
     if len(names) > _MOST_COLUMNS:
         raise InputError(
             f"{path}: {len(names):,} columns, more than {_MOST_COLUMNS:,}. Leave out what is not used."

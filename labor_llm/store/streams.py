@@ -26,6 +26,8 @@ LONGEST_LINE = 1 << 24
 # Codes of a survey are packed to a twentieth, and little that is small does harm.
 _MOST_UNPACKED, _ALWAYS_UNPACKED = 100, 1 << 26
 _CHUNK = 1 << 16
+_ANY_BYTES = "surrogateescape"
+_REMEDY = "A line end within a cell, or a quotation mark that never ends, may be why: mend the file"
 _GZIP = b"\x1f\x8b"
 
 
@@ -39,18 +41,14 @@ class CountedText(io.RawIOBase):
     """
 
     def __init__(self, stream: BinaryIO, shown: Path) -> None:
-        self._stream, self.shown = stream, shown
+        self.shown = shown
         self.lines = self.filled = self._open_line = 0
-        self._last = b"\n"
-        start = b""
-        while len(start) < 4 and (more := stream.read(4 - len(start))):
-            start += more
-        wide = start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-        self._decoder = codecs.getincrementaldecoder("utf-16" if wide else "latin-1")()
-        self._code = "utf-8" if wide else "latin-1"
-        # Old programs for the Mac end lines by CR alone.
-        self._line_ends = io.IncrementalNewlineDecoder(None, translate=True)
-        self._held = self._counted(self._translated(start.removeprefix(codecs.BOM_UTF8)))
+        self._held, self._last = b"", b"\n"
+        buffered = io.BufferedReader(stream, _CHUNK)  # type: ignore[type-var]
+        wide = buffered.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        buffered.seek(0)
+        # Line ends are translated, for old programs for the Mac end lines by CR alone.
+        self._text = io.TextIOWrapper(buffered, "utf-16" if wide else "utf-8-sig", _ANY_BYTES)
 
     def readable(self) -> bool:
         """Tell that it can be read."""
@@ -58,41 +56,31 @@ class CountedText(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Fill a buffer; return how many bytes it got, 0 at the end."""
-        more = b"."
-        while more and not self._held:
-            more = self._stream.read(max(len(buffer), _CHUNK))
-            self._held = self._counted(self._translated(more, final=not more))
+        if not self._held:
+            self._held = self._counted()
         count = min(len(buffer), len(self._held))
         buffer[:count], self._held = self._held[:count], self._held[count:]
         return count
 
-    def _translated(self, content: bytes, final: bool = False) -> bytes:
+    def _counted(self) -> bytes:
         try:
-            text = self._decoder.decode(content, final)
+            content = self._text.read(_CHUNK).encode("utf-8", _ANY_BYTES)
         except UnicodeError:
             raise InputError(
                 f"{self.shown}: text in UTF-16 that is cut or damaged. Save it as UTF-8, or download it again."
             ) from None
-        return self._line_ends.decode(text, final).encode(self._code)
-
-    def _counted(self, content: bytes) -> bytes:
-        if not content:
-            return content
         ends = np.frombuffer(self._last + content, np.uint8) == ord("\n")
         self.lines += int(np.count_nonzero(ends[:-1]))  # what follows on a line end begins a line
         self.filled += int(np.count_nonzero(ends[:-1] & ~ends[1:]))
-        first, last = content.find(b"\n"), content.rfind(b"\n")
-        self._check_line(self._open_line + (len(content) if first < 0 else first))
+        last = content.rfind(b"\n")
         self._open_line = self._open_line + len(content) if last < 0 else len(content) - 1 - last
         self._last = content[-1:]
-        return content
-
-    def _check_line(self, length: int) -> None:
-        if length > LONGEST_LINE:
+        if self._open_line > LONGEST_LINE:
             raise InputError(
                 f"{self.shown}: a line of more than {LONGEST_LINE >> 20} MiB, which no table or list has. "
                 "Take the file away, or download it again."
             )
+        return content
 
 
 def check_unpacked(shown: Path, packed: int, unpacked: int) -> None:
@@ -104,17 +92,13 @@ def check_unpacked(shown: Path, packed: int, unpacked: int) -> None:
         )
 
 
-def check_rows(shown: Path, held: int, read: int, remedy: str = "", what: str = "rows") -> None:
+def check_rows(shown: Path, held: int, read: int, remedy: str = _REMEDY, what: str = "rows") -> None:
     """Refuse a file of which not every row was read, by a count that the reader has no part in.
 
     Raises:
         InputError: naming the file, both counts and what to do.
     """
     if held != read:
-        remedy = (
-            remedy
-            or "A line end within a cell, or a quotation mark that never ends, may be why: mend the file"
-        )
         raise InputError(f"{shown}: it holds {held:,} {what}, of which {read:,} can be read. {remedy}.")
 
 

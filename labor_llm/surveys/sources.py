@@ -15,7 +15,7 @@ import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath, PureWindowsPath
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -63,19 +63,18 @@ class SourceFile:
         return bool(name.anchor) or ".." in name.parts
 
     @property
-    def name(self) -> str:
-        """Its name without the `.gz` of a file that gzip packed."""
-        return self.path.stem if self.path.suffix.lower() == ".gz" else self.path.name
-
-    @property
     def stem(self) -> str:
-        """That name without its ending."""
-        return PurePath(self.name).stem
+        """Its name without its ending, and without the `.gz` of a file that gzip packed."""
+        return self._unpacked.stem
 
     @property
     def ending(self) -> str:
         """Its ending in small letters, such as `.csv`."""
-        return PurePath(self.name).suffix.lower()
+        return self._unpacked.suffix.lower()
+
+    @property
+    def _unpacked(self) -> Path:
+        return self.path.with_suffix("") if self.path.suffix.lower() == ".gz" else self.path
 
     def open(self) -> contextlib.AbstractContextManager[io.BufferedReader]:
         """Return the content as a stream of bytes, counted as `labor_llm.store.streams` says unless it is no text.
@@ -150,7 +149,7 @@ class NotATableError(Exception):
 
 
 def find_header(
-    rows: Iterable[Sequence[Any]], is_name: Callable[[str], bool], shown: Path
+    rows: Iterable[Sequence[Any]], is_name: Callable[[str], object], shown: Path
 ) -> tuple[int, list[str]]:
     """Return the number and the cells of the first row in which one is the name of a variable; else of the first row.
 
@@ -179,7 +178,7 @@ def find_header(
     return first
 
 
-def text_header(source: SourceFile, is_name: Callable[[str], bool]) -> tuple[list[str], str, int]:
+def text_header(source: SourceFile, is_name: Callable[[str], object]) -> tuple[list[str], str, int]:
     """Return the header of delimited text, as `find_header` finds it: cells, delimiter, and lines up to and with it.
 
     A line such as `sep=;` says the delimiter.

@@ -97,11 +97,11 @@ class _Table:
             self._layout = read_layout(text.decode("latin-1"), layout_file.path)
             header = list(self._layout.columns)
         elif source.ending == ".xlsx":
-            self._workbook = Workbook(source, _is_name)
+            self._workbook = Workbook(source, _VARIABLE.fullmatch)
             header, self._lines = self._workbook.names, self._workbook.header_row
         else:
             try:
-                header, self._delimiter, self._lines = text_header(source, _is_name)
+                header, self._delimiter, self._lines = text_header(source, _VARIABLE.fullmatch)
             except csv.Error:
                 raise self._no_table() from None
         self._header = [cell.upper() for cell in header]
@@ -160,10 +160,6 @@ class _Table:
             f"{self.source.path}: it is not readable as a table. Download it again, or take it out of the folder if it "
             "is not the PSID's."
         )
-
-
-def _is_name(cell: str) -> bool:
-    return _VARIABLE.fullmatch(cell) is not None
 
 
 def _find_tables(raw: Path) -> tuple[list[_Table], list[SourceFile]]:

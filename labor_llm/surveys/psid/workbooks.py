@@ -30,7 +30,7 @@ class Workbook:
         header_row: the row in which it stands, counted from 1.
     """
 
-    def __init__(self, source: SourceFile, is_name: Callable[[str], bool]) -> None:
+    def __init__(self, source: SourceFile, is_name: Callable[[str], object]) -> None:
         """Find the sheet with a header in which a cell is the name of a variable; else it is the first sheet.
 
         Raises:
