@@ -27,8 +27,7 @@ from labor_llm.errors import InputError, ResourceError
 from labor_llm.finetuning.processes import Processes
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.finetuning.steps import CURVE_FILE, FineTuningRun
-from labor_llm.models.adapters import write_base
-from labor_llm.models.folders import weights_checksum
+from labor_llm.models.folders import weights_checksum, write_base
 from labor_llm.models.loading import (
     LanguageModel,
     load_language_model,

@@ -15,7 +15,9 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
+import json
 import logging
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -26,7 +28,7 @@ from typing import Any
 import platformdirs
 from filelock import FileLock
 
-from labor_llm.errors import ArtefactError, InputError
+from labor_llm.errors import ArtefactError, InputError, LaborLLMError, MismatchError
 from labor_llm.store.artefacts import MANIFEST, sha256, verify, writing
 from labor_llm.store.results import project_root
 
@@ -37,6 +39,9 @@ BASE_FILE = "base_model.json"
 NOT_LOADED = "the model could not be loaded"
 MODEL_REMEDY = (
     "A folder needs config.json, safetensors weights and the tokenizer; a hub id needs the network."
+)
+ADAPTER_REMEDY = (
+    "It was cut or changed, or belongs to another adapter: copy the adapter again, or fine-tune again."
 )
 _SETTLED_SECONDS = 5.0
 _found: dict[tuple[object, ...], Any] = {}
@@ -108,6 +113,60 @@ def weights_checksum(name: str | Path) -> str:
     return "-".join(checksum[:16] for checksum in sums)
 
 
+def write_base(aside: Path, base: str, folder: Path) -> None:
+    """Write beside an adapter that is to stand at `folder` what it was made on."""
+    made_on = {"name": base, "checksum": weights_checksum(base)}
+    if base not in PACKAGED_MODELS and _folder(base).is_dir():
+        # The path holds when the adapter is moved, the way from the adapter when both are.
+        path = str(_folder(base).resolve())
+        made_on |= {"name": path, "place": os.path.relpath(path, folder.resolve())}
+    (aside / BASE_FILE).write_text(json.dumps(made_on) + "\n", encoding="utf-8")
+
+
+def find_base(folder: Path) -> str:
+    """Return the name or folder of the base model of an adapter.
+
+    Raises:
+        InputError: if the file does not say what the adapter was made on, or the base is not found.
+        MismatchError: if another model stands in its place.
+        As `weights_checksum`, of the base.
+    """
+    made_on, here = read_object(folder / BASE_FILE, "name", "checksum"), folder.resolve()
+    name = made_on["name"]
+    # Without a place the name is one as it was typed, most often in a folder above the adapter.
+    places = [here / str(made_on.get("place", name)), *(above / name for above in here.parents)]
+    candidates = list(dict.fromkeys(str(place) for place in places if place.is_dir()))
+    error: LaborLLMError = InputError(
+        f"{folder}: its base model is not in {name}. Put it back, or write its path into {BASE_FILE} as the name."
+    )
+    for candidate in candidates if Path(name).is_absolute() else [*candidates, name]:
+        try:
+            found = weights_checksum(candidate)
+        except LaborLLMError as raised:  # no model, or a damaged one
+            error = raised
+            continue
+        if found == made_on["checksum"]:
+            return candidate
+        error = MismatchError(
+            f"{folder}: the adapter was made on {name} with weights {made_on['checksum']}, the base found now has "
+            f"{found} ({candidate}). Give the same base model, or fine-tune again."
+        )
+    raise error
+
+
+def read_object(path: Path, *texts: str) -> dict[str, Any]:
+    """Return the object in a JSON file of an adapter, which must hold some texts.
+
+    Raises:
+        InputError: if it does not.
+    """
+    with refusing(f"{path}: not readable", ADAPTER_REMEDY):
+        found = dict(json.loads(path.read_text(encoding="utf-8")))
+        if lacking := [name for name in texts if not isinstance(found[name], str)]:
+            raise TypeError(f"{lacking[0]} is no text")
+        return found
+
+
 def _packaged_folder(name: str) -> Path:
     """Return the folder of a packaged model in safetensors form, converting it on first use (about 30 s)."""
     packaged, cache = PACKAGED_MODELS[name], platformdirs.user_cache_path("labor_llm") / "models"
@@ -167,11 +226,6 @@ def _packaged_file(packaged: PackagedModel) -> Path:
 
 def _folder(name: str | Path) -> Path:
     return Path(name) if Path(name).is_dir() else project_root() / name
-
-
-def local_folder(name: str | Path) -> Path | None:
-    """Return the folder that a name stands for; None for a packaged model and for a hub id."""
-    return _folder(name) if str(name) not in PACKAGED_MODELS and _folder(name).is_dir() else None
 
 
 def _is_hub_id(name: str) -> bool:

@@ -27,13 +27,15 @@ from transformers import (
 )
 
 from labor_llm.errors import InputError, MismatchError, NumericalError
-from labor_llm.models.adapters import ADAPTER_REMEDY, find_base, read_object
 from labor_llm.models.folders import (
     ADAPTER_FILE,
+    ADAPTER_REMEDY,
     MODEL_REMEDY,
     NOT_LOADED,
+    find_base,
     model_source,
     quiet_libraries,
+    read_object,
     refusing,
 )
 from labor_llm.text.tokenization import check_vocabulary
@@ -73,8 +75,18 @@ class LanguageModel:
 
     @property
     def context(self) -> int:
-        """The longest text that the model can read, tokens."""
-        return int(getattr(self.model.config.get_text_config(), "max_position_embeddings", 2**31))
+        """The longest text that the model can read, tokens.
+
+        Beyond a length `longrope` (Phi-3-mini-128k, Phi-4-mini) reads a whole text with other rotary positions, so that
+        the prompts of one career would have nothing in common: texts end before.
+        """
+        config = self.model.config.get_text_config()
+        rotary = getattr(config, "rope_parameters", None) or {}
+        sets = [one for one in (rotary, *rotary.values()) if isinstance(one, dict)]
+        lengths = [
+            one["original_max_position_embeddings"] for one in sets if one.get("rope_type") == "longrope"
+        ]
+        return int(min([getattr(config, "max_position_embeddings", 2**31), *lengths]))
 
 
 def causal_model(model: torch.nn.Module) -> PreTrainedModel:
@@ -153,7 +165,11 @@ def _load_weights(source: Path | str, dtype: torch.dtype, quantization: str) -> 
     kinds["4bit"] |= {"bnb_4bit_use_double_quant": True, "bnb_4bit_compute_dtype": dtype}
     with refusing(f"{source}: {NOT_LOADED}", MODEL_REMEDY):
         config, _ = PreTrainedConfig.get_config_dict(source)
-    _refuse_kernels(source, config)
+    if kernel := _KERNEL.search(json.dumps(config)):
+        raise InputError(
+            f"{source}: config.json asks for {kernel[2]} from a hub ({kernel[1]}), and no code that comes with a model "
+            f"is run. Take {kernel[1]} out of config.json."
+        )
     with refusing(f"{source}: {NOT_LOADED}", MODEL_REMEDY):
         model, found = AutoModelForCausalLM.from_pretrained(
             source,
@@ -164,35 +180,22 @@ def _load_weights(source: Path | str, dtype: torch.dtype, quantization: str) -> 
             quantization_config=kinds.get(quantization) and BitsAndBytesConfig(**kinds[quantization]),
         )
     # What the files lack, transformers fills in at random.
-    lacking = sorted(str(name) for kind in ("missing_keys", "mismatched_keys") for name in found[kind])
-    if lacking:
-        raise MismatchError(
-            f"{source}: the weight files lack {len(lacking):,} of the weights that config.json describes, or hold "
-            f"them in another shape ({lacking[0]}). They belong to different models, or a file is incomplete: "
-            "copy the model again."
-        )
+    lacking = [str(name) for kind in ("missing_keys", "mismatched_keys") for name in found[kind]]
     # What config.json does not describe, it leaves out; what config.json ties and the files hold apart, it unties.
     needless = [str(name) for name in found["unexpected_keys"] if not _OLD_CONSTANTS.search(str(name))]
-    needless += set(model.get_expanded_tied_weights_keys(all_submodels=True)) - set(
-        model.all_tied_weights_keys
-    )
-    if needless:
-        raise MismatchError(
-            f"{source}: the weight files hold {len(needless):,} weights that config.json does not describe "
-            f"({min(needless)}), so the model would be another than the one that was stored. config.json was changed, "
-            "or belongs to another model: copy the model again."
-        )
+    tied = model.get_expanded_tied_weights_keys(all_submodels=True)
+    needless += set(tied) - set(model.all_tied_weights_keys)
+    for what, names in (
+        ("lack {:,} of the weights that config.json describes, or hold them in another shape", lacking),
+        ("hold {:,} weights that config.json does not describe", needless),
+    ):
+        if names:
+            raise MismatchError(
+                f"{source}: the weight files {what.format(len(names))} ({min(names)}). They belong to different "
+                "models, or a file was changed or is incomplete: copy the model again."
+            )
     _check_finite(source, dict(model.named_parameters()))
     return model.to("cuda") if quantization == "none" and torch.cuda.is_available() else model
-
-
-def _refuse_kernels(source: Path | str, config: dict) -> None:
-    """Refuse a configuration that asks for code from a hub in place of a part of the model."""
-    if found := _KERNEL.search(json.dumps(config)):
-        raise InputError(
-            f"{source}: config.json asks for {found[2]} from a hub ({found[1]}), and no code that comes with a model "
-            f"is run. Take {found[1]} out of config.json."
-        )
 
 
 def _check_finite(source: Path | str, weights: Mapping[str, torch.Tensor]) -> None:

@@ -25,12 +25,12 @@ import numpy as np
 import torch
 from transformers import DynamicCache
 
-from labor_llm.errors import LaborLLMError, MismatchError
+from labor_llm.errors import MismatchError
 from labor_llm.models.loading import LanguageModel, causal_model
-from labor_llm.scoring.passes import CareerPass, DoesNotFitError, by_side, read_career
+from labor_llm.scoring.passes import CareerPass, read_career
 from labor_llm.scoring.reference import Trial
 from labor_llm.scoring.title_trie import TitleTrie, build_title_trie
-from labor_llm.scoring.tree_attention import PackedTree, additive_mask, run_tree
+from labor_llm.scoring.tree_attention import DoesNotFitError, PackedTree, additive_mask, run_tree
 from labor_llm.text.tokenization import EncodedResume
 
 # Positions and vocabulary of one block of logits: 8 MB in float32, and matrices large enough to be fast.
@@ -92,45 +92,29 @@ def all_title_log_probs(
     Raises:
         MismatchError: if the model is of a kind whose attention cannot be shared between titles.
     """
-    return _by_run(way_to_run(language_model, resume, trie), language_model, resume, trie, memory)
+    run = way_to_run(language_model, resume, trie)
+    return title_log_probs(edge_log_probs(read_career(language_model, resume, trie), trie, memory, run), trie)
 
 
-def _by_run(
-    run: Run, language_model: LanguageModel, resume: EncodedResume, trie: TitleTrie, memory: int
-) -> np.ndarray:
-    def score(part: EncodedResume) -> np.ndarray:
-        return title_log_probs(
-            edge_log_probs(read_career(language_model, part, trie), trie, memory, run), trie
-        )
-
-    return by_side(language_model, resume, trie.lengths, score)
-
-
+@torch.inference_mode()
 def way_to_run(language_model: LanguageModel, resume: EncodedResume, trie: TitleTrie) -> Run:
-    """Return how the tree's nodes are run under prompts as long as a career's, by what was tried on the model.
+    """Return how the tree's nodes are run under prompts as long as a career's, as was tried on the model.
 
     Raises:
         MismatchError: if no way gives what the reference scorer gives.
     """
     run, tried = _tried.get(language_model.model, (None, 0))
-    length = resume.spans[-1][0]
-    if run is None or tried < length:
-        return try_runs(language_model, Trial.of(language_model, resume, trie.titles), length)
-    return run
-
-
-@torch.inference_mode()
-def try_runs(language_model: LanguageModel, trial: Trial, longest: int) -> Run:
-    """Find the way to run the tree's nodes that is right for a model, and keep it for prompts of so many tokens.
-
-    Raises:
-        MismatchError: if no way gives what the reference scorer gives.
-    """
-    trie, why = build_title_trie(trial.titles), []
+    longest = resume.spans[-1][0]
+    if run is not None and longest <= tried:
+        return run
+    trial, why = Trial.of(language_model, resume, max(trie.titles, key=len)), []
+    # A title that occurred may be none of those asked for.
+    trie = build_title_trie(list(dict.fromkeys([*trie.titles, *trial.titles])))
     for run in (run_tree_attention, _run_dense_mask):
         try:
-            difference = trial.difference(_by_run(run, language_model, trial.career, trie, MEMORY))
-        except (LaborLLMError, MemoryError, torch.OutOfMemoryError):
+            edges = edge_log_probs(read_career(language_model, trial.career, trie), trie, MEMORY, run)
+            differs = trial.difference(trial.among(title_log_probs(edges, trie), trie.titles))
+        except (MemoryError, torch.OutOfMemoryError):
             raise
         # The model's own pass over the same text went well, so that the way does not fit, whatever it stumbled on.
         except Exception as error:
@@ -139,10 +123,10 @@ def try_runs(language_model: LanguageModel, trial: Trial, longest: int) -> Run:
             )
             why.append(str(error) if isinstance(error, DoesNotFitError) else strange)
             continue
-        if difference <= trial.tolerance:
+        if not differs:
             _tried[language_model.model] = run, longest
             return run
-        why.append(f"the log-probability of a title {trial.said(difference)}")
+        why.append(f"the log-probability of a title {differs}")
     reasons = "; ".join(dict.fromkeys(" ".join(one.split())[:200] for one in why))
     kind = type(causal_model(language_model.model)).__name__
     raise MismatchError(
@@ -253,7 +237,7 @@ def run_tree_attention(career: CareerPass, part: _Part) -> torch.Tensor:
 
 
 def _run_dense_mask(career: CareerPass, part: _Part) -> torch.Tensor:
-    """Return the edges' log-probabilities [records, edges] with one mask over all; raises DoesNotFitError."""
+    """Return the edges' log-probabilities [records, edges] with one mask over all."""
     starts = torch.tensor(part.starts, device=part.tokens.device)
     records, longest, slots = len(starts), part.starts[-1], part.tokens.numel()
     # The keys and values of the longest prompt, seen by each of the records without a copy.
@@ -265,16 +249,13 @@ def _run_dense_mask(career: CareerPass, part: _Part) -> torch.Tensor:
     among = torch.block_diag(*part.seen.unbind())
     prompt = torch.arange(longest, device=starts.device)[None, None] < starts[:, None, None]
     seen = torch.cat([some.expand(records, slots, -1) for some in (prompt, among)], dim=-1)
-    try:
-        logits = career.model(
-            input_ids=part.tokens.flatten().expand(records, slots),
-            position_ids=starts[:, None] + part.depths.flatten() - 1,
-            attention_mask=additive_mask(seen, career.model.dtype)[:, None],
-            past_key_values=shared,
-            use_cache=True,
-        ).logits
-    except (TypeError, ValueError) as error:
-        # Models with biases by distance take no mask of four dimensions, some no positions.
-        raise DoesNotFitError("it takes no mask over a tree") from error
+    # Models with biases by distance fail here, as they take no mask of four dimensions, some no positions.
+    logits = career.model(
+        input_ids=part.tokens.flatten().expand(records, slots),
+        position_ids=starts[:, None] + part.depths.flatten() - 1,
+        attention_mask=additive_mask(seen, career.model.dtype)[:, None],
+        past_key_values=shared,
+        use_cache=True,
+    ).logits
     log_probs = (torch.log_softmax(row.float(), dim=-1) for row in logits)
     return torch.stack([of_record[part.edge_slots, part.edge_tokens] for of_record in log_probs])

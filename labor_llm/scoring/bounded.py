@@ -22,8 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from labor_llm.models import rotary
-from labor_llm.models.loading import LanguageModel, causal_model
+from labor_llm.models.loading import LanguageModel
 from labor_llm.scoring.all_titles import (
     MEMORY,
     all_title_log_probs,
@@ -100,9 +99,7 @@ def bounded_title_log_probs(
         MismatchError: as `all_title_log_probs`.
     """
     run = way_to_run(language_model, resume, trie)
-    starts = np.array([[start] for start, _ in resume.spans])
-    beyond = (starts + trie.lengths > rotary.switch(causal_model(language_model.model))).any()
-    if run is not run_tree_attention or beyond:
+    if run is not run_tree_attention:
         exact = all_title_log_probs(language_model, resume, trie, memory)
         return BoundedScores(exact, exact, np.zeros(len(exact)), np.full(len(exact), len(trie)))
     career = read_career(language_model, resume, trie)

@@ -22,13 +22,11 @@ from labor_llm.careers.histories import HistoryWindows, history_windows
 from labor_llm.careers.horizons import HorizonPair, compounded_predictions, direct_predictions, draw_questions
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import TRANSITION_COLUMNS, Predictions, read_predictions, write_predictions
-from labor_llm.models import rotary
 from labor_llm.models.loading import LanguageModel, causal_model, load_language_model
 from labor_llm.progress import progress
 from labor_llm.scoring.all_titles import all_title_log_probs
 from labor_llm.scoring.careers import in_shards, result_identity, score_panel
 from labor_llm.scoring.passes import PreparedCareers, prepare_careers
-from labor_llm.scoring.reference import plain_log_prob
 from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.scoring.title_trie import build_title_trie
 from labor_llm.scoring.trials import try_scorers
@@ -73,7 +71,9 @@ def score_windows(
         def make(unfinished: Path) -> tuple[Predictions, dict[str, object]]:
             language_model = load(model, settings.dtype, settings.quantization)
             prepared = prepare_careers(language_model, windows.panel, settings)
-            _try_last(prepared)
+            trial = try_scorers(prepared)
+            texts = [replace(trial.career, spans=(span,)) for span in trial.career.spans]
+            trial.check("last titles of histories", last_log_probs(language_model, texts))
             made = _window_predictions(prepared, windows, label, unfinished / identity)
             return made, {"base": model, "records": windows.records, **loading}
 
@@ -97,14 +97,6 @@ def last_log_probs(language_model: LanguageModel, texts: Sequence[EncodedResume]
         texts: of one worker; the tokens that they all begin with are read once.
     """
     model, device = causal_model(language_model.model), language_model.device
-    if max(text.spans[-1][1] for text in texts) > rotary.switch(model):
-        # Texts on either side of the switch have no keys and values in common.
-        return np.array(
-            [
-                plain_log_prob(language_model, text.ids[: text.spans[-1][1]], text.spans[-1][0])
-                for text in texts
-            ]
-        )
     # Short of the token before the first one to be predicted.
     most = min(text.spans[-1][0] for text in texts) - 1
     beginnings = np.stack([text.ids[:most] for text in texts])
@@ -125,16 +117,6 @@ def last_log_probs(language_model: LanguageModel, texts: Sequence[EncodedResume]
             log_probs = torch.log_softmax(output.logits[0].float(), dim=-1)
             found.append(float(log_probs.gather(1, title[:, None]).double().sum()))
     return np.array(found)
-
-
-def _try_last(prepared: PreparedCareers) -> None:
-    """Compare `last_log_probs` with the reference scorer before it is used; raises MismatchError."""
-    language_model, trial = prepared.language_model, try_scorers(prepared)
-    short, long = (replace(trial.career, spans=trial.career.spans[: number + 1]) for number in range(2))
-    short = replace(short, ids=short.ids[: short.spans[-1][1]])
-    trial.check(
-        language_model.name, "last titles of histories", last_log_probs(language_model, [short, long])
-    )
 
 
 def _window_predictions(

@@ -7,7 +7,7 @@ need: the log-probability of each realised title, what the tree of titles hangs 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +18,6 @@ from transformers import DynamicCache, PreTrainedModel
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel, transitions
 from labor_llm.errors import InputError, MismatchError
-from labor_llm.models import rotary
 from labor_llm.models.loading import LanguageModel, causal_model
 from labor_llm.progress import progress
 from labor_llm.scoring.settings import ScoringSettings
@@ -104,53 +103,9 @@ def _ending_with(career: ReadableCareer, lengths: Sequence[int]) -> ReadableCare
     return replace(career, parts=tuple(parts))
 
 
-def by_side(
-    language_model: LanguageModel,
-    resume: EncodedResume,
-    lengths: np.ndarray,
-    score: Callable[[EncodedResume], np.ndarray],
-) -> np.ndarray:
-    """Return what `score` gives for a career's records, read once, or once a side (`labor_llm.models.rotary`).
-
-    Args:
-        language_model: the model.
-        resume: the career.
-        lengths: tokens of the text after each record's prompt, int64 [records or 1, columns or 1].
-        score: returns what is wanted of a career's records [records, columns].
-
-    Raises:
-        MismatchError: if the model reads texts of this and every other length differently.
-    """
-    model, found = causal_model(language_model.model), None
-    beyond = np.array([[start] for start, _ in resume.spans]) + lengths > rotary.switch(model)
-    if not beyond.any():
-        return score(resume)
-    for side in (False, True):
-        rows = np.flatnonzero((beyond == side).any(axis=1))
-        if len(rows):
-            spans = tuple(resume.spans[row] for row in rows)
-            with rotary.one_side(model, side):
-                some = score(EncodedResume(resume.worker_id, resume.ids[: spans[-1][1]], spans))
-            whole = np.zeros((len(beyond), some.shape[1]), dtype=some.dtype)
-            whole[rows] = some
-            found = whole if found is None else np.where(beyond, whole, found)
-    return found
-
-
 @torch.inference_mode()
 def realised_log_probs(language_model: LanguageModel, resume: EncodedResume) -> np.ndarray:
-    """Return the log-probability of each record's realised title, float64 [records], nats.
-
-    Raises:
-        MismatchError: as `by_side`.
-    """
-    lengths = np.array([[end - start] for start, end in resume.spans])
-    return by_side(language_model, resume, lengths, lambda part: _realised(language_model, part)[:, None])[
-        :, 0
-    ]
-
-
-def _realised(language_model: LanguageModel, resume: EncodedResume) -> np.ndarray:
+    """Return the log-probability of each record's realised title, float64 [records], nats."""
     last = resume.spans[-1][1]  # what follows the last title, and its own last token, need no pass
     ids = torch.as_tensor(resume.ids[:last], device=language_model.device)
     title_tokens = torch.cat([torch.arange(start, end) for start, end in resume.spans]).to(ids.device)
@@ -178,10 +133,6 @@ class CareerPass:
         return replace(self, starts=[self.starts[row] for row in rows], root=self.root[rows])
 
 
-class DoesNotFitError(Exception):
-    """A model is not of the plain kind that a way of sharing prompts computes; the caller takes another way."""
-
-
 def read_career(language_model: LanguageModel, resume: EncodedResume, trie: TitleTrie) -> CareerPass:
     """Run the model over a career up to the end of its last prompt.
 
@@ -189,9 +140,6 @@ def read_career(language_model: LanguageModel, resume: EncodedResume, trie: Titl
         language_model: the model.
         resume: a career of at least one record.
         trie: the tree of titles.
-
-    Raises:
-        DoesNotFitError: if the model does not keep keys and values of the whole career in each layer.
     """
     model = causal_model(language_model.model)
     starts = [start for start, _ in resume.spans]
@@ -204,21 +152,13 @@ def read_career(language_model: LanguageModel, resume: EncodedResume, trie: Titl
         logits_to_keep=torch.tensor(starts, device=ids.device) - 1,
         output_hidden_states=True,
     )
-    kept = getattr(getattr(output, "past_key_values", None), "layers", [])
-    pairs = [(getattr(layer, "keys", None), getattr(layer, "values", None)) for layer in kept]
-    of_career = [
-        all(part is not None and part.ndim == 4 and part.shape[2] == len(ids) for part in pair)
-        for pair in pairs
-    ]
-    if not all(of_career) or len(pairs) != model.config.get_text_config().num_hidden_layers:
-        raise DoesNotFitError("not every layer keeps keys and values of the whole prompt")
     log_probs = torch.log_softmax(output.logits[0].float(), dim=-1)
     at_root = torch.as_tensor(trie.edge_tokens[trie.edge_nodes == 0], device=ids.device)
     return CareerPass(
         model=model,
         starts=starts,
-        keys=[keys[0] for keys, _ in pairs],
-        values=[values[0] for _, values in pairs],
+        keys=[layer.keys[0] for layer in output.past_key_values.layers],
+        values=[layer.values[0] for layer in output.past_key_values.layers],
         root=log_probs[:, at_root].double().cpu().numpy(),
         head=_plain_head(model, output.hidden_states[-1][0, starts[0] - 1][None], output.logits[0, :1]),
     )
@@ -247,16 +187,12 @@ def history_embeddings(language_model: LanguageModel, panel: CareerPanel) -> np.
     prepared, found = prepare_careers(language_model, panel, ScoringSettings()), []
     # The transformer without its output layer: the vocabulary is most of the cost, and is not needed.
     body = causal_model(language_model.model).base_model
-
-    def states(part: EncodedResume) -> np.ndarray:
-        ids = torch.as_tensor(part.ids[: part.spans[-1][0]], device=language_model.device)
-        ends = torch.tensor([start - 1 for start, _ in part.spans], device=ids.device)
-        return body(input_ids=ids[None], use_cache=False).last_hidden_state[0, ends].float().cpu().numpy()
-
     with progress("embedding histories", len(prepared.careers), "career") as advance:
         for career in prepared.careers:
-            found += [
-                by_side(language_model, part, np.zeros((1, 1), dtype=int), states) for part in career.parts
-            ]
+            for part in career.parts:
+                ids = torch.as_tensor(part.ids[: part.spans[-1][0]], device=language_model.device)
+                ends = torch.tensor([start - 1 for start, _ in part.spans], device=ids.device)
+                states = body(input_ids=ids[None], use_cache=False).last_hidden_state[0, ends]
+                found.append(states.float().cpu().numpy())
             advance(1, "")
     return np.concatenate(found)

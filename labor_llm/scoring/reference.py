@@ -52,69 +52,69 @@ def plain_log_prob(language_model: LanguageModel, ids: np.ndarray, start: int) -
 
 @dataclass(frozen=True)
 class Trial:
-    """Titles after a short and a long prompt, and what the reference scorer gives: what a fast one must give too.
+    """Titles after the first and the last prompt of a career: what plain passes give, and a fast scorer must too.
 
     Attributes:
-        career: a text with two records; the first title occurred in both if realised titles are to be compared.
-        titles: token ids.
-        expected: log-probabilities, nats, float64 [2, titles]; NaN where the reference scorer was spared.
+        name: of the model.
+        career: of two records, or one; it ends with the last title.
+        expected: log-probabilities of the records' titles, nats, float64 [records].
         tolerance: how far from them a fast scorer may be, nats.
     """
 
+    name: str
     career: EncodedResume
-    titles: tuple[tuple[int, ...], ...]
     expected: np.ndarray
     tolerance: float
 
     @classmethod
-    def of(
-        cls, language_model: LanguageModel, career: EncodedResume, titles: Sequence[tuple[int, ...]]
-    ) -> Trial:
-        """Try the longest title after the first and the last prompt, and the nearest other one after the first."""
-        model, longest = language_model.model, max(titles, key=len)
-        others = [title for title in titles if title != longest]
-        others.sort(
-            key=lambda title: next(n for n in range(len(title) + 1) if title[: n + 1] != longest[: n + 1])
-        )
-        chosen = (longest, *others[-1:], *others[:1][: len(others) - 1])
-        career = EncodedResume(career.worker_id, career.ids, (career.spans[0], career.spans[-1]))
-        expected = np.full((2, len(chosen)), np.nan)
-        for record, column in ((0, 0), (1, 0), *([(0, 1)] if others else [])):
-            start = career.spans[record][0]
-            ids = np.concatenate([career.ids[:start], chosen[column]])
-            expected[record, column] = plain_log_prob(language_model, ids, start)
-            if np.isnan(expected[record, column]):
-                raise NumericalError(
-                    f"{language_model.name}: after {start:,} tokens the probability of a title is not a number. Use "
-                    "float32 without quantisation, or another model."
-                )
+    def of(cls, language_model: LanguageModel, resume: EncodedResume, title: tuple[int, ...]) -> Trial:
+        """Try the first title of a career, and a title in place of the last one.
+
+        Raises:
+            NumericalError: if a plain pass gives no number.
+        """
+        model, start = language_model.model, resume.spans[-1][0]
+        ids = np.concatenate([resume.ids[:start], title])
+        spans = (*resume.spans[:-1][:1], (start, len(ids)))
+        expected = np.array([plain_log_prob(language_model, ids[:end], start) for start, end in spans])
+        if np.isnan(expected).any():
+            raise NumericalError(
+                f"{language_model.name}: after {start:,} tokens or fewer the probability of a title is not a number. "
+                "Use float32 without quantisation, or another model."
+            )
         exact = model.dtype in (torch.float32, torch.float64) and not getattr(model, "is_quantized", False)
-        coarse = _COARSE_TOLERANCE * len(longest) ** 0.5  # errors of tokens add up as independent ones
-        return cls(career, chosen, expected, _TOLERANCE if exact else coarse)
+        coarse = _COARSE_TOLERANCE * len(title) ** 0.5  # errors of tokens add up as independent ones
+        career = EncodedResume(resume.worker_id, ids, spans)
+        return cls(language_model.name, career, expected, _TOLERANCE if exact else coarse)
 
-    def difference(self, found: np.ndarray) -> float:
-        """Return the largest difference from log-probabilities [2, titles], or [2] of the first title; nats."""
-        expected = self.expected if found.ndim == 2 else self.expected[:, 0]
-        difference = np.nan_to_num(np.abs(found - expected), nan=np.inf)
-        return float(np.where(np.isnan(expected), 0.0, difference).max())
+    @property
+    def titles(self) -> list[tuple[int, ...]]:
+        """Token ids of the records' titles."""
+        return [self.career.continuation_ids(record) for record in range(len(self.expected))]
 
-    def check(self, name: str, what: str, found: np.ndarray) -> None:
-        """Refuse a fast scorer whose log-probabilities, as in `difference`, are not those of the reference scorer.
+    def among(self, log_probs: np.ndarray, titles: Sequence[tuple[int, ...]]) -> np.ndarray:
+        """Return the log-probabilities of the records' titles [records] from those of all [records, titles]."""
+        return log_probs[range(len(self.expected)), [titles.index(title) for title in self.titles]]
+
+    def difference(self, found: np.ndarray) -> str:
+        """Say how far log-probabilities [records] are from the expected ones; nothing if that is allowed."""
+        largest = np.nan_to_num(np.abs(found - self.expected), nan=np.inf).max()
+        if largest <= self.tolerance:
+            return ""
+        lengths = " or ".join(f"{start:,}" for start, _ in self.career.spans)
+        return (
+            f"after {lengths} tokens differs by {largest:.2g} nats from that of a plain pass over prompt and title, "
+            f"where {self.tolerance:.2g} is allowed"
+        )
+
+    def check(self, what: str, found: np.ndarray) -> None:
+        """Refuse a fast scorer whose log-probabilities [records] are not those of the reference scorer.
 
         Raises:
             MismatchError: naming the model, what differs and by how much.
         """
-        if (difference := self.difference(found)) > self.tolerance:
+        if said := self.difference(found):
             raise MismatchError(
-                f"{name}: the log-probability of {what} {self.said(difference)}. The model does not read each part of "
-                "a text as it reads it alone, or its arithmetic is too coarse: use another model, or float32 without "
-                "quantisation."
+                f"{self.name}: the log-probability of {what} {said}. The model does not read each part of a text as it "
+                "reads it alone, or its arithmetic is too coarse: use another model, or float32 without quantisation."
             )
-
-    def said(self, difference: float) -> str:
-        """Return the words for a difference."""
-        short, long = (start for start, _ in self.career.spans)
-        return (
-            f"after {short:,} or {long:,} tokens differs by {difference:.2g} nats from that of a plain pass over "
-            f"prompt and title, where {self.tolerance:.2g} is allowed"
-        )

@@ -52,17 +52,10 @@ class TitleTrie:
         return np.split(order, np.searchsorted(self.edge_nodes[order], np.arange(1, len(self) + 1)))[1:]
 
     @cached_property
-    def lengths(self) -> np.ndarray:
-        """Tokens of each title, int64 [1, titles]."""
-        return (self.title_edges < len(self.edge_nodes)).sum(axis=1)[None]
-
-    @cached_property
     def titles(self) -> tuple[tuple[int, ...], ...]:
         """The titles' token ids."""
-        return tuple(
-            tuple(self.edge_tokens[edges[:length]].tolist())
-            for edges, length in zip(self.title_edges, self.lengths[0], strict=True)
-        )
+        filler = len(self.edge_nodes)
+        return tuple(tuple(self.edge_tokens[edges[edges < filler]].tolist()) for edges in self.title_edges)
 
     @cached_property
     def bins(self) -> TrieBins:

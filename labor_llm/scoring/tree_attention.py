@@ -24,7 +24,7 @@ from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.masking_utils import sdpa_mask
 
-from labor_llm.scoring.passes import CareerPass, DoesNotFitError
+from labor_llm.scoring.passes import CareerPass
 from labor_llm.scoring.title_trie import TitleTrie
 
 _NAME = "labor_llm_tree"
@@ -33,6 +33,10 @@ _HARMLESS = {
     "cache_position", "cu_seq_lens_q", "cu_seq_lens_k", "dropout", "is_causal", "max_length_q", "max_length_k",
     "output_attentions", "output_hidden_states", "position_ids", "return_dict", "use_cache",
 }  # fmt: skip
+
+
+class DoesNotFitError(Exception):
+    """A model's attention is not the plain one that this module computes; the caller takes another way."""
 
 
 Attend = Callable[[int, Tensor, Tensor, Tensor, float | None, int | None], Tensor]

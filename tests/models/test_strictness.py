@@ -27,10 +27,9 @@ def stored(folder: Path, weights: dict[str, torch.Tensor]) -> None:
 @pytest.mark.parametrize(
     "changed",
     [
-        {"num_hidden_layers": 1}, {"num_hidden_layers": -1}, {"num_hidden_layers": 0}, {"num_hidden_layers": 3},
-        {"attention_bias": True}, {"mlp_bias": True}, {"hidden_size": 32}, {"intermediate_size": 64},
-        {"vocab_size": 400}, {"vocab_size": 430}, {"num_key_value_heads": 4}, {"head_dim": 32},
-        {"model_type": "gpt2"}, {"model_type": "mistral", "num_hidden_layers": 1}, {"tie_word_embeddings": False},
+        {"num_hidden_layers": 1}, {"num_hidden_layers": -1}, {"num_hidden_layers": 3}, {"attention_bias": True},
+        {"hidden_size": 32}, {"vocab_size": 400}, {"vocab_size": 430}, {"model_type": "gpt2"},
+        {"tie_word_embeddings": False},
     ],
     ids=str,
 )  # fmt: skip
@@ -40,20 +39,11 @@ def test_a_configuration_that_describes_other_tensors_is_refused(copied: Path, c
         load_language_model(copied)
 
 
-@pytest.mark.parametrize(
-    "added",
-    [
-        "model.layers.2.mlp.up_proj.weight",
-        "model.layers.0.self_attn.q_proj.bias",
-        "v_head.weight",
-        "score.weight",
-    ],
-)
+@pytest.mark.parametrize("added", ["model.layers.0.self_attn.q_proj.bias", "score.weight"])
 def test_weights_that_no_part_of_the_model_takes_are_refused(copied: Path, added: str) -> None:
     stored(copied, load_file(copied / "model.safetensors") | {added: torch.ones(128, 64)})
-    with pytest.raises(
-        MismatchError, match=rf"hold 1 weights that config\.json does not describe \({added}\)"
-    ):
+    message = rf"hold 1 weights that config\.json does not describe \({added}\)"
+    with pytest.raises(MismatchError, match=message):
         load_language_model(copied)
 
 
@@ -69,24 +59,21 @@ def test_a_head_beside_tied_embeddings_must_be_theirs(copied: Path) -> None:
         load_language_model(copied)
 
 
-def prefixed(folder: Path) -> None:
-    weights = load_file(folder / "model.safetensors")
+def with_other_names(folder: Path) -> None:
+    """Without the prefix, and with what old versions of transformers stored."""
+    weights = load_file(folder / "model.safetensors") | {
+        "layers.0.self_attn.rotary_emb.inv_freq": torch.ones(8)
+    }
     stored(folder, {name.removeprefix("model."): weight for name, weight in weights.items()})
-
-
-def with_old_constants(folder: Path) -> None:
-    added = {f"model.layers.{layer}.self_attn.rotary_emb.inv_freq": torch.ones(8) for layer in (0, 1)}
-    stored(folder, load_file(folder / "model.safetensors") | added)
 
 
 def sharded(folder: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(folder)
     (folder / "model.safetensors").unlink()
     model.save_pretrained(folder, max_shard_size="50KB")
-    assert len(list(folder.glob("*.safetensors"))) > 2
 
 
-@pytest.mark.parametrize("change", [prefixed, with_old_constants, sharded])
+@pytest.mark.parametrize("change", [with_other_names, sharded])
 def test_other_ways_to_store_the_same_weights_are_read(copied: Path, change) -> None:
     expected = load_language_model(copied).model.state_dict()
     change(copied)

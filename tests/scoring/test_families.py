@@ -5,6 +5,8 @@ The list says which, so that a family that is refused after a change, or no long
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -34,20 +36,21 @@ LATENT = {
     "topk_group": 1, "n_routed_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16,
     "first_k_dense_replace": 1, "num_key_value_heads": 4,
 }  # fmt: skip
+PLAIN = (
+    "llama qwen2 phi phi3 gpt2 gpt_neox olmo stablelm starcoder2 olmo2 cohere granite nemotron persimmon smollm3 "
+    "biogpt gpt_bigcode arcee apertus diffllama"
+)
+HEADED = "qwen3 gemma glm glm4 helium seed_oss hunyuan_v1_dense ernie4_5 vaultgemma"
+MIXED = "mixtral olmoe phimoe granitemoe"
 RIGHT: dict[str, dict] = {
-    "llama": {}, "mistral": {"sliding_window": 10}, "qwen2": {}, "qwen3": HEAD, "gemma": HEAD,
-    "gemma2": HEAD | {"query_pre_attn_scalar": 8, "sliding_window": 64}, "gemma3_text": HEAD | WINDOW, "phi": {},
-    "phi3": {}, "gpt2": {}, "gpt_neox": {}, "gptj": {"rotary_dim": 8}, "olmo": {},
-    "opt": {"ffn_dim": 64, "word_embed_proj_dim": 32}, "falcon": {"alibi": False}, "stablelm": {}, "starcoder2": {},
-    "olmo2": {}, "olmo3": WINDOW, "cohere": {}, "granite": {},
-    "glm": HEAD, "glm4": HEAD, "nemotron": {}, "persimmon": {}, "mixtral": EXPERTS,
-    "qwen2_moe": EXPERTS | {"shared_expert_intermediate_size": 16}, "qwen3_moe": EXPERTS | HEAD, "olmoe": EXPERTS,
-    "phimoe": EXPERTS, "granitemoe": EXPERTS, "deepseek_v2": LATENT, "deepseek_v3": LATENT, "smollm3": {},
-    "ministral": HEAD | WINDOW, "helium": HEAD,
+    **{name: changed for names, changed in ((PLAIN, {}), (HEADED, HEAD), (MIXED, EXPERTS)) for name in names.split()},
+    "mistral": {"sliding_window": 10}, "gemma2": HEAD | {"query_pre_attn_scalar": 8, "sliding_window": 64},
+    "gemma3_text": HEAD | WINDOW, "gptj": {"rotary_dim": 8}, "opt": {"ffn_dim": 64, "word_embed_proj_dim": 32},
+    "falcon": {"alibi": False}, "olmo3": WINDOW, "qwen2_moe": EXPERTS | {"shared_expert_intermediate_size": 16},
+    "qwen3_moe": EXPERTS | HEAD, "deepseek_v2": LATENT, "deepseek_v3": LATENT, "ministral": HEAD | WINDOW,
     "exaone4": WINDOW | {"layer_types": ["sliding_attention", "full_attention"]},
     "xglm": {"d_model": 32, "ffn_dim": 64, "attention_heads": 4, "num_layers": 2}, "codegen": {"rotary_dim": 8},
-    "biogpt": {}, "ctrl": {"dff": 64}, "gpt_bigcode": {}, "seed_oss": HEAD, "hunyuan_v1_dense": HEAD, "ernie4_5": HEAD,
-    "arcee": {}, "apertus": {}, "diffllama": {}, "vaultgemma": HEAD,
+    "ctrl": {"dff": 64},
 }  # fmt: skip
 NAMED: dict[str, dict] = {
     # Biases by distance, windows that are not stated, sinks, or windows beside a scaled head.
@@ -81,19 +84,6 @@ TITLES = [(1, 2, END), (1, 2, 3, END), (1, 2, 3, 4, END), (1, 3, END), (2, 2, 2,
 REALISED = (1, 6, 4)
 
 
-def cases(families: dict[str, dict]) -> list:
-    return [
-        pytest.param(name, changed, marks=[] if name in FAST else pytest.mark.slow, id=name)
-        for name, changed in families.items()
-    ]
-
-
-def model_of(name: str, changed: dict) -> LanguageModel:
-    torch.manual_seed(1)
-    config = AutoConfig.for_model(name, **(SIZES | changed))
-    return LanguageModel(name, AutoModelForCausalLM.from_config(config).eval(), None)
-
-
 @pytest.fixture(scope="module")
 def career() -> EncodedResume:
     """Three records, whose prompts have 15, 23 and 28 tokens."""
@@ -105,81 +95,58 @@ def career() -> EncodedResume:
     return EncodedResume("invented", np.array(ids), tuple(spans))
 
 
-def plain(model: LanguageModel, career: EncodedResume) -> np.ndarray:
-    """One pass for every prompt and title [records, titles]."""
-    return np.array(
+@pytest.mark.parametrize(
+    ("name", "changed", "shared"),
+    [
+        pytest.param(
+            name, changed, families is RIGHT, marks=[] if name in FAST else pytest.mark.slow, id=f"{name}"
+        )
+        for families in (RIGHT, NAMED)
+        for name, changed in families.items()
+    ],
+)
+def test_a_family_is_scored_as_by_plain_passes_or_realised_titles_alone_are(
+    name: str, changed: dict, shared: bool, career: EncodedResume
+) -> None:
+    torch.manual_seed(1)
+    config = AutoConfig.for_model(name, **(SIZES | changed))
+    model = LanguageModel(name, AutoModelForCausalLM.from_config(config).eval(), None)
+    expected = np.array(
         [
             [plain_log_prob(model, np.array([*career.ids[:start], *title]), start) for title in TITLES]
             for start, _ in career.spans
         ]
     )
-
-
-def difference(model: LanguageModel, career: EncodedResume, expected: np.ndarray) -> float:
-    """The largest difference of all fast scorers from plain passes."""
-    trie = build_title_trie(TITLES)
-    realised = expected[range(len(REALISED)), REALISED]
-    beginnings = [
-        EncodedResume("invented", career.ids[: career.spans[number][1]], career.spans[: number + 1])
-        for number in range(len(career.spans))
-    ]
-    found = [
-        np.abs(realised_log_probs(model, career) - realised),
-        np.abs(all_title_log_probs(model, career, trie) - expected),
-        np.abs(bounded_title_log_probs(model, career, trie, 0.0).lower - expected),
-        np.abs(bounded_title_log_probs(model, career, trie, 0.0).upper - expected),
-        np.abs(last_log_probs(model, beginnings) - realised),
-    ]
-    return max(float(one.max()) for one in found)
-
-
-@pytest.mark.parametrize(("name", "changed"), cases(RIGHT))
-def test_a_family_is_scored_as_by_plain_passes(name: str, changed: dict, career: EncodedResume) -> None:
-    model = model_of(name, changed)
-    expected = plain(model, career)
     # Random weights of this size tell titles and prompts apart, so that a mistake cannot hide.
     assert expected.std(axis=0).max() > 0.1 and expected.std(axis=1).max() > 0.1
-    assert difference(model, career, expected) < TOLERANCE
-
-
-@pytest.mark.parametrize(("name", "changed"), cases(NAMED))
-def test_a_family_whose_prompts_cannot_be_shared_is_named_and_its_realised_titles_are_scored(
-    name: str, changed: dict, career: EncodedResume
-) -> None:
-    model, trie = model_of(name, changed), build_title_trie(TITLES)
+    realised, trie = expected[range(len(REALISED)), REALISED], build_title_trie(TITLES)
+    assert np.abs(realised_log_probs(model, career) - realised).max() < TOLERANCE
+    if shared:
+        bounds = bounded_title_log_probs(model, career, trie, 0.0)
+        for found in (all_title_log_probs(model, career, trie), bounds.lower, bounds.upper):
+            assert np.abs(found - expected).max() < TOLERANCE
+        texts = [replace(career, spans=(span,)) for span in career.spans]
+        assert np.abs(last_log_probs(model, texts) - realised).max() < TOLERANCE
+        return
     for score in (all_title_log_probs, lambda *given: bounded_title_log_probs(*given, 0.5)):
         with pytest.raises(MismatchError, match=rf"^{name}: prompts cannot be shared .*titles 'realised'"):
             score(model, career, trie)
-    realised = plain(model, career)[range(len(REALISED)), REALISED]
-    assert np.abs(realised_log_probs(model, career) - realised).max() < TOLERANCE
 
 
-def longrope(switch: int) -> LanguageModel:
-    factors = {"short_factor": [1.0, 1.0, 1.1, 1.2], "long_factor": [1.5, 3.0, 6.0, 8.0]}
-    rope = {"rope_type": "longrope", "rope_theta": 10000.0, **factors}
-    return model_of("phi3", {"original_max_position_embeddings": switch, "rope_parameters": rope})
-
-
-@pytest.mark.parametrize("switch", [10, 16, 18, 23, 24, 26, 29, 33, 34, 100])
-def test_positions_that_depend_on_the_length_are_those_of_each_text(
-    switch: int, career: EncodedResume
-) -> None:
-    """The switch lies before, between, at, within and after the texts of the records."""
-    model = longrope(switch)
-    expected = plain(model, career)
-    assert difference(model, career, expected) < TOLERANCE
-    # The model is left as it was.
-    assert (plain(model, career) == expected).all()
-
-
-def test_positions_that_are_others_for_every_length_are_refused_beyond_what_is_alike(
-    career: EncodedResume,
-) -> None:
-    rope = {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 4.0}
-    within, beyond = (
-        model_of("llama", {"rope_parameters": rope, "max_position_embeddings": n}) for n in (34, 33)
-    )
-    assert difference(within, career, plain(within, career)) < TOLERANCE
-    for score in (realised_log_probs, lambda *given: all_title_log_probs(*given, build_title_trie(TITLES))):
-        with pytest.raises(MismatchError, match=r"beyond 33 tokens .*'dynamic'"):
-            score(beyond, career)
+def test_texts_end_where_positions_become_those_of_long_texts() -> None:
+    rope = {
+        "rope_type": "longrope",
+        "rope_theta": 10000.0,
+        "short_factor": [1.0] * 4,
+        "long_factor": [9.0] * 4,
+    }
+    config = AutoConfig.for_model("phi3", **SIZES, original_max_position_embeddings=20, rope_parameters=rope)
+    model = LanguageModel("phi3", AutoModelForCausalLM.from_config(config).eval(), None)
+    ids = np.random.default_rng(1).integers(8, VOCABULARY, 22)
+    expected = plain_log_prob(model, ids[:20], 5)
+    texts = [EncodedResume("invented", ids, spans) for spans in (((5, 20),), ((5, 20), (20, 22)))]
+    within, beyond = (realised_log_probs(model, text)[0] for text in texts)
+    assert model.context == 20 and abs(within - expected) < TOLERANCE < 0.01 < abs(beyond - expected)
+    # Kinds of layers may have positions of their own.
+    config.rope_parameters = {"full_attention": dict(config.rope_parameters), "sliding_attention": None}
+    assert model.context == 20

@@ -20,9 +20,9 @@ from transformers import (
 from labor_llm.models.loading import LanguageModel
 from labor_llm.scoring import all_titles
 from labor_llm.scoring.all_titles import all_title_log_probs
-from labor_llm.scoring.passes import DoesNotFitError
+from labor_llm.scoring.passes import read_career
 from labor_llm.scoring.title_trie import TitleTrie, build_title_trie
-from labor_llm.scoring.tree_attention import run_tree
+from labor_llm.scoring.tree_attention import DoesNotFitError, run_tree
 from labor_llm.text.tokenization import EncodedResume
 
 VOCABULARY, END = 60, 7
@@ -88,7 +88,10 @@ def _by(
     """What one way gives, or None if it does not fit."""
     try:
         with torch.inference_mode():
-            return all_titles._by_run(run, model, career, trie, all_titles.MEMORY)
+            read = read_career(model, career, trie)
+            return all_titles.title_log_probs(
+                all_titles.edge_log_probs(read, trie, all_titles.MEMORY, run), trie
+            )
     except DoesNotFitError:
         return None
 
