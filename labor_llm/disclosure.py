@@ -9,7 +9,7 @@ here too.
 from __future__ import annotations
 
 import numbers
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from labor_llm.errors import InputError
@@ -77,21 +77,21 @@ def pool_small_groups(persons: pd.Series) -> dict[str, str]:
     return {str(name): POOLED if rank < pooled else str(name) for rank, name in enumerate(ascending.index)}
 
 
-def supported_range(values: pd.Series, persons: pd.Series) -> tuple[int, int]:
-    """Return the range of whole numbers, such as years, without what fewer than `MINIMUM_PERSONS` have beyond it.
+def supported_years(records: pd.DataFrame) -> tuple[int, int]:
+    """Return the first and last `year` of records, without those that fewer than `MINIMUM_PERSONS` have or go beyond.
 
-    So many persons have the least one shown or a smaller one, and so many the largest or a larger one; both are the
-    median where persons are too few for two ends. `persons` says whose each value is.
+    So many of the `worker_id` have the first one shown or an earlier one, and so many the last or a later one; both are
+    the median where they are too few for two ends.
 
     Raises:
         InputError: if there are fewer persons.
     """
-    by_person = values.groupby(persons.to_numpy())
-    least, most = by_person.min().sort_values(), by_person.max().sort_values()
-    if len(least) < MINIMUM_PERSONS:
-        raise InputError(f"a range of values: fewer than {MINIMUM_PERSONS} persons stand behind it.")
-    low, high = int(least.iloc[MINIMUM_PERSONS - 1]), int(most.iloc[-MINIMUM_PERSONS])
-    return (low, high) if low <= high else (int(values.median()),) * 2
+    by_person = records.groupby("worker_id")["year"]
+    if len(by_person) < MINIMUM_PERSONS:
+        raise InputError(f"a range of years: fewer than {MINIMUM_PERSONS} persons stand behind it.")
+    first = int(by_person.min().nsmallest(MINIMUM_PERSONS).iloc[-1])
+    last = int(by_person.max().nlargest(MINIMUM_PERSONS).iloc[-1])
+    return (first, last) if first <= last else (int(records["year"].median()),) * 2
 
 
 def supported_quantile(values: pd.Series, persons: pd.Series, level: float) -> float:
@@ -101,7 +101,7 @@ def supported_quantile(values: pd.Series, persons: pd.Series, level: float) -> f
     return quantile if beyond >= MINIMUM_PERSONS else float("nan")
 
 
-def nested_counts(counts: list[int | None]) -> list[int | str]:
+def nested_counts(counts: Sequence[int | None]) -> list[int | str]:
     """Return counts, each a part of the one before (None if too few), so that no two tell of a few by subtraction.
 
     Those that are 1 to 10 above the next one shown are worded, from the last back to the first.

@@ -24,11 +24,8 @@ def text_problem(text: str) -> str | None:
         return f"has {len(text):,} characters, more than {LONGEST}"
     # Printable, to Python, are all assigned characters but controls, formats (such as marks of direction) and the
     # separators other than the ordinary blank.
-    unfit = "" if text.isprintable() else next(sign for sign in text if not sign.isprintable())
-    if found := _INVISIBLE.search(text):
-        unfit = unfit or found[0]
-    if unfit:
-        return f"holds a line end, a control or an invisible character (U+{ord(unfit):04X})"
+    if unfit := [sign for sign in text if not sign.isprintable() or _INVISIBLE.match(sign)]:
+        return f"holds a line end, a control or an invisible character (U+{ord(unfit[0]):04X})"
     if not unicodedata.is_normalized("NFC", text):
         return "holds letters put together from parts, which look like others; write it in Unicode's form NFC"
     return None
@@ -36,8 +33,6 @@ def text_problem(text: str) -> str | None:
 
 def path_problem(path: str) -> str | None:
     """Return what makes a text unfit as the name of a file or folder, or None: those are whatever a disk has."""
-    if not path:
-        return "is empty"
     if len(path) > 4096 or any(unicodedata.category(sign) in ("Cc", "Cs") for sign in path):
         return "holds a line end or a control character, or is longer than a path can be"
     return None

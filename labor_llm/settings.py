@@ -19,9 +19,9 @@ from labor_llm.errors import InputError
 from labor_llm.plain_text import path_problem, text_problem
 
 
-def _checked(problem: Callable[[str], str | None], may_be_empty: bool) -> AfterValidator:
+def _checked(problem: Callable[[str], str | None]) -> AfterValidator:
     def check(value: str) -> str:
-        if (found := problem(value)) and (value or not may_be_empty):
+        if value and (found := problem(value)):
             raise ValueError(f"{_short(value)} {found}")
         return value
 
@@ -31,12 +31,12 @@ def _checked(problem: Callable[[str], str | None], may_be_empty: bool) -> AfterV
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$", max_length=60)]
 """A short name, of a data set or model, that files and folders can bear."""
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Text = Annotated[str, _checked(text_problem, may_be_empty=False)]
+TextOrNone = Annotated[str, _checked(text_problem)]
 """One line for people to read."""
-TextOrNone = Annotated[str, _checked(text_problem, may_be_empty=True)]
-PathText = Annotated[str, _checked(path_problem, may_be_empty=False)]
+Text = Annotated[str, Field(min_length=1), _checked(text_problem)]
+PathTextOrNone = Annotated[str, _checked(path_problem)]
 """A file or folder."""
-PathTextOrNone = Annotated[str, _checked(path_problem, may_be_empty=True)]
+PathText = Annotated[str, Field(min_length=1), _checked(path_problem)]
 
 
 class SettingError(InputError):
@@ -82,8 +82,8 @@ class BootstrapSettings(Settings):
 def _problem(group: type[Settings], error: ValidationError) -> SettingError:
     """Return the first problem of a group: the field, what was found, what is allowed."""
     first = error.errors()[0]
-    place = [str(part) for part in first["loc"] if part != "[key]"]
-    field, cause = ".".join(place), first.get("ctx", {}).get("error")
+    field = ".".join(str(part) for part in first["loc"] if part != "[key]")
+    cause = first.get("ctx", {}).get("error")
     if isinstance(cause, SettingError):
         return SettingError(".".join(part for part in (field, cause.field) if part), cause.rule)
     if first["type"] == "extra_forbidden":
@@ -94,10 +94,10 @@ def _problem(group: type[Settings], error: ValidationError) -> SettingError:
         return SettingError(field, "is missing")
     if cause is not None:
         return SettingError(field, str(cause).rstrip("."))
+    rule = first["msg"].removeprefix("Input ").rstrip(".")
     if first["type"] == "string_pattern_mismatch":
         rule = "must be lower-case letters and digits, joined by single - or _"
-        return SettingError(field, f"{_short(first['input'])} {rule}")
-    return SettingError(field, f"{_short(first['input'])} {first['msg'].removeprefix('Input ').rstrip('.')}")
+    return SettingError(field, f"{_short(first['input'])} {rule}")
 
 
 def _short(value: object) -> str:

@@ -17,7 +17,7 @@ from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel, split_workers, transitions
 from labor_llm.careers.predictions import Predictions, from_matrix
 from labor_llm.careers.samples import ALL_YEARS, UP_TO, train_up_to
-from labor_llm.disclosure import nested_counts, supported_quantile, supported_range
+from labor_llm.disclosure import nested_counts, supported_quantile, supported_years
 from labor_llm.errors import InputError
 from labor_llm.evaluation.binary_tasks import shared_events
 from labor_llm.evaluation.comparison import realised
@@ -38,9 +38,9 @@ def test_eleven_persons_are_at_or_beyond_every_end_and_quantile(records, level) 
 
     if persons.nunique() < 11:
         with pytest.raises(InputError, match="fewer than 11 persons"):
-            supported_range(values, persons)
+            supported_years(pd.DataFrame({"worker_id": persons, "year": values}))
         return
-    low, high = supported_range(values, persons)
+    low, high = supported_years(pd.DataFrame({"worker_id": persons, "year": values}))
     assert low <= high
     assert low == high or (enough(values <= low) and enough(values >= high))
     quantile = supported_quantile(values, persons, level)

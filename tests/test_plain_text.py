@@ -33,7 +33,7 @@ def test_whatever_is_printed_is_fit(hostile: str) -> None:
     ] * 4
     assert comparable("Stra\u00dfe  \uff21") == comparable("STRASSE a")
     assert path_problem("/e\u0301/{x} #2: $(a) 'b'/" + "long/" * 50) is None
-    assert all(path_problem(path) for path in ("", "a\nb", "a\x00", "\udcff", "a/" * 2049))
+    assert all(path_problem(path) for path in ("a\nb", "a\x00", "\udcff", "a/" * 2049))
 
 
 class Described(Settings):

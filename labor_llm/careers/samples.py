@@ -17,7 +17,7 @@ import numpy as np
 
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.settings import TrainingData
-from labor_llm.disclosure import MINIMUM_PERSONS, supported_range
+from labor_llm.disclosure import MINIMUM_PERSONS, supported_years
 from labor_llm.errors import InputError
 from labor_llm.store.artefacts import verify
 
@@ -206,7 +206,7 @@ def train_up_to(panel: CareerPanel, splits: Splits, last_year: int) -> CareerPan
     left["test"] = panel.restrict(later).split(splits, "test")
     for name, part in left.items():
         if part.frame.empty:
-            years = "{} to {}".format(*supported_range(panel.frame["year"], panel.frame["worker_id"]))
+            years = "{} to {}".format(*supported_years(panel.frame))
             raise InputError(
                 f"{panel.dataset}: with {last_year} as the last year of training the {name} workers have no records. "
                 f"The panel has {years}: give a year between."

@@ -104,13 +104,13 @@ def validate(
 ) -> None:
     """Check a career panel and its titles; say what they hold or which row is wrong."""
     from labor_llm.careers.panel import read_careers, transitions
-    from labor_llm.disclosure import MINIMUM_PERSONS, supported_range
+    from labor_llm.disclosure import MINIMUM_PERSONS, supported_years
 
     title_file = Path(titles) if titles else panel.with_name("titles.csv")
     careers = read_careers(panel, title_file, dataset=panel.stem)
     table, years = transitions(careers), ""
     if len(careers.workers) >= MINIMUM_PERSONS:
-        years = " from {} to {}".format(*supported_range(table["year"], table["worker_id"]))
+        years = " from {} to {}".format(*supported_years(table))
     typer.echo(
         f"{panel}: {len(careers.workers):,} workers, {len(table):,} records"
         f"{years}, "

@@ -13,7 +13,7 @@ import pandas as pd
 
 from labor_llm.careers.predictions import Predictions
 from labor_llm.careers.samples import ALL_YEARS, UP_TO
-from labor_llm.disclosure import MINIMUM_PERSONS, supported_range
+from labor_llm.disclosure import MINIMUM_PERSONS, supported_years
 from labor_llm.errors import InputError
 from labor_llm.evaluation.comparison import realised
 from labor_llm.evaluation.perplexity import perplexity_beside_reference
@@ -46,12 +46,10 @@ def before_and_after(
             raise InputError(f"{model}: no predictions of the training up to {last_year}.")
         if (table := _with_both_sides(by_training, last_year)) is None:
             continue
-        year, later = table["year"], table["year"] > last_year
-        after, before = (
-            f"{last_year + 1}-{_range(table, later)[1]}",
-            f"{_range(table, ~later)[0]}-{last_year}",
-        )
-        periods = dict.fromkeys(year, before) | dict.fromkeys(year[year > last_year], after)
+        later = table[table["year"] > last_year]
+        before = f"{supported_years(table.drop(later.index))[0]}-{last_year}"
+        after = f"{last_year + 1}-{supported_years(later)[1]}"
+        periods = dict.fromkeys(table["year"], before) | dict.fromkeys(later["year"], after)
         table = _compared(model, by_training, periods, UP_TO, draws, seed)
         # The table tells what the earlier end of training costs, so the signs are turned round.
         changed = ["difference", "difference_low", "difference_high"]
@@ -80,14 +78,13 @@ def performance_by_year(
     """
     parts = []
     for model, by_training in trainings.items():
-        if (transitions := _with_both_sides(by_training, last_year)) is None:
+        if (given := _with_both_sides(by_training, last_year)) is None:
             continue
-        together = _years_together(transitions, last_year)
+        together = _years_together(given, last_year)
         names = {year: _name(years) for years in together for year in years}
         table = _compared(model, by_training, names, ALL_YEARS, draws, seed)
-        middles = {
-            _name(years): sum(_range(transitions, transitions["year"].isin(years))) / 2 for years in together
-        }
+        ends = {_name(years): supported_years(given[given["year"].isin(years)]) for years in together}
+        middles = {name: (first + last) / 2 for name, (first, last) in ends.items()}
         table.insert(table.columns.get_loc(PERIOD) + 1, "year", table[PERIOD].map(middles))
         parts.append(table.rename(columns={PERIOD: "years"}))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
@@ -135,10 +132,6 @@ def _years_together(table: pd.DataFrame, last_year: int) -> list[list[int]]:
             groups[-1] += few
         together += groups
     return together
-
-
-def _range(table: pd.DataFrame, rows: pd.Series) -> tuple[int, int]:
-    return supported_range(table.loc[rows, "year"], table.loc[rows, "worker_id"])
 
 
 def _name(years: list[int]) -> str:

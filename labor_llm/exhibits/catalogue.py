@@ -34,7 +34,6 @@ class Exhibit(BaseModel):
         note: plain text under the exhibit, filled likewise; may be empty.
         alt: what a reader who cannot see the figure should know; figures only.
         empty: the sentence that stands in its place where there is nothing to show; without one that is an error.
-        nested: columns in which each count of a data set is a part of the one above, so that their differences count.
         variants: whether it is made once per data set and model, with both in the label.
     """
 
@@ -48,7 +47,6 @@ class Exhibit(BaseModel):
     alt: str = Field(default="", pattern=_LINE)
     empty: str = Field(default="", pattern=_LINE)
     variants: bool = False
-    nested: list[str] = []
 
     @model_validator(mode="after")
     def _alt_fits_the_kind(self) -> Exhibit:

@@ -16,7 +16,14 @@ import pandas as pd
 
 from labor_llm.careers.occupations import major_groups
 from labor_llm.careers.panel import SPLITS, TRANSITION_TYPES, CareerPanel, transitions
-from labor_llm.disclosure import FEW, MINIMUM_PERSONS, POOLED, pool_small_groups, supported_range
+from labor_llm.disclosure import (
+    FEW,
+    MINIMUM_PERSONS,
+    POOLED,
+    nested_counts,
+    pool_small_groups,
+    supported_years,
+)
 from labor_llm.exhibits.formatting import EN_DASH, DisplayTable, Labels, table
 from labor_llm.surveys.report import NO_FRAME, Conversion, UnmappedCode
 
@@ -81,7 +88,7 @@ def data_description(
 
 def _sizes(panel: CareerPanel, splits: Mapping[str, str]) -> list[tuple[str, object, int]]:
     frame, workers = panel.frame, len(panel.workers)
-    first, last = supported_range(frame["year"], frame["worker_id"])
+    first, last = supported_years(frame)
     counted = pd.Series(splits).value_counts()
     values = {
         "Workers": workers,
@@ -133,9 +140,11 @@ def attrition(panels: Sequence[CareerPanel], conversions: Conversions, labels: L
         steps = [("kept", "career panel, as it was given", *size)]
         if conversion is not None:
             steps = [(step.step, step.meaning, step.workers, step.records) for step in conversion.steps]
-        rows += [(panel.dataset, name, left, kept, meaning, size[0]) for name, meaning, left, kept in steps]
+        names, meanings, workers, records = zip(*steps, strict=True)
+        shown = zip(names, nested_counts(workers), nested_counts(records), meanings, strict=True)
+        rows += [(panel.dataset, *step, size[0]) for step in shown]
     columns = ["dataset", "step", "left", "records", "meaning", "workers"]
-    return table("tab-attrition", pd.DataFrame(rows, columns=columns, dtype=object), labels)
+    return table("tab-attrition", pd.DataFrame(rows, columns=columns), labels)
 
 
 def believed_sizes(

@@ -58,8 +58,9 @@ def exhibit(
                 return DisplayFigure(name, None, "none")
             with figure_style():
                 behind = frame[persons].dropna() if isinstance(persons, str) else persons
-                figure = draw(with_texts(frame, escape_figure), *map(_labels_escaped, more))
-                _wrap_lines(figure)
+                figure = draw(with_texts(frame, escape_figure), *more)
+                for text in figure.findobj(Text):  # such as names in legends
+                    text.set_text("\n".join(_wrapped(text.get_text().split("\n"), _LINE_WIDTH)))
                 return DisplayFigure(name, figure, behind)
 
         return drawn
@@ -128,6 +129,7 @@ def reliability_curves(frame: pd.DataFrame, labels: Mapping[str, str] | None = N
     resampled workers. Rows are as `evaluation.calibration.reliability_curves` returns them, of one task; `labels` says
     how to call a data set.
     """
+    titles = {name: escape_figure(label) for name, label in (labels or {}).items()}
     datasets = list(frame["dataset"].unique())
     counts = [frame.loc[frame["dataset"] == name, "model"].nunique() for name in datasets]
     heights = [-(-count // _PANELS_A_ROW) for count in counts]
@@ -147,7 +149,7 @@ def reliability_curves(frame: pd.DataFrame, labels: Mapping[str, str] | None = N
         part.supxlabel("Stated probability", fontsize=10.5)
         part.supylabel("Share of events", fontsize=10.5)
         if len(datasets) > 1:
-            part.suptitle((labels or {}).get(dataset, dataset), fontsize=11.0, fontweight="bold")
+            part.suptitle(titles.get(dataset, dataset), fontsize=11.0, fontweight="bold")
     return figure
 
 
@@ -312,20 +314,3 @@ def _by_dataset(frame: pd.DataFrame) -> tuple[Figure, list[tuple[Axes, pd.DataFr
 def _wrapped(labels: Iterable[str], width: int = _LABEL_WIDTH) -> list[str]:
     """Break long labels, which would leave no room for the panel on a phone."""
     return ["\n".join(textwrap.wrap(label, width)) for label in labels]
-
-
-def _labels_escaped(argument: object) -> object:
-    """Return labels by name with what has a meaning to matplotlib escaped, and any other argument as it is."""
-    return (
-        {name: escape_figure(label) for name, label in argument.items()}
-        if isinstance(argument, dict)
-        else argument
-    )
-
-
-def _wrap_lines(figure: Figure) -> None:
-    """Break what is too long for the figure in legends and titles."""
-    for text in figure.findobj(Text):
-        lines = text.get_text().split("\n")
-        if max(map(len, lines)) > _LINE_WIDTH:
-            text.set_text("\n".join(textwrap.fill(line, _LINE_WIDTH) for line in lines))

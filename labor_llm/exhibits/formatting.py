@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from labor_llm.disclosure import Persons, nested_counts
+from labor_llm.disclosure import Persons
 from labor_llm.exhibits.catalogue import find_exhibit
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ _MARKDOWN_START = re.compile(r"^(?=[-+=%:]|\(.*\)=)|^(\d+)(?=[.)](?:\s|$))")
 _FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d.,]+$)")
 # Two of these are one sign in LaTeX.
 _LIGATURE = re.compile(r"([-,'])(?=\1)")
-_NOTHING = "\0"
 _SCIENTIFIC = re.compile(r"e([+-]\d+)$")
 _RAISED = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
 _LOWERED = {raised: chr(plain) for plain, raised in _RAISED.items()}
@@ -47,7 +46,7 @@ _LATEX = {
     "|": r"\textbar{}", '"': r"\textquotedbl{}",
     # At the start of a row these two would be read as arguments of the line break before it.
     "[": "{[}", "*": "{*}",
-    "`": r"\textasciigrave{}", _NOTHING: "{}",
+    "`": r"\textasciigrave{}", "\0": "{}",
     EN_DASH: "--", MINUS: r"$-$", "\u2265": r"$\geq$", "\u2264": r"$\leq$", "\u00d7": r"$\times$",
 }  # fmt: skip
 
@@ -99,14 +98,9 @@ def table(
     one. There may be no rows, and then no columns. If `persons` is None, the rows' `workers` and `workers_with_event`
     tell who stands behind each, the fewer of the two. `numbers` are for caption and note.
     """
-    entry = find_exhibit(exhibit, "table")
-    columns = entry.columns
+    columns = find_exhibit(exhibit, "table").columns
     if rows.empty:
         rows = rows.reindex(columns=list(dict.fromkeys([*columns, "workers"])))
-    for name in entry.nested:
-        rows = rows.assign(
-            **{name: rows.groupby("dataset")[name].transform(lambda counts: nested_counts([*counts]))}
-        )
     shown = [name for name in columns if name in rows and (name != "dataset" or rows[name].nunique() > 1)]
     frame = rows[shown].reset_index(drop=True).replace({"dataset": dict(labels or {})})
     entries = {name: [columns[name]] if isinstance(columns[name], str) else columns[name] for name in shown}
@@ -194,9 +188,7 @@ def escape_markdown(text: str) -> str:
 
 def escape_latex(text: str) -> str:
     """Return text in which no character has a meaning in LaTeX; UTF-8 letters stay."""
-    escaped = "".join(
-        _LATEX.get(sign, sign) for sign in _LIGATURE.sub(lambda match: match[1] + _NOTHING, text)
-    )
+    escaped = "".join(_LATEX.get(sign, sign) for sign in _LIGATURE.sub("\\1\0", text))
     return _RAISED_RUN.sub(lambda match: f"$^{{{match[0].translate(_LOWERED)}}}$", escaped)
 
 
@@ -212,12 +204,13 @@ def escape_csv(text: str) -> str:
 
 def with_texts(frame: pd.DataFrame, escape: Callable[[str], str]) -> pd.DataFrame:
     """Return a frame with its texts, those of the heading too, escaped; numbers and types stay as they are."""
-    columns = {
-        name: pd.Series([escape(cell) if isinstance(cell, str) else cell for cell in column], dtype=object)
-        for name, column in frame.reset_index(drop=True).items()
-        if not pd.api.types.is_numeric_dtype(column)
+    texts = {
+        name: pd.Series(
+            [escape(cell) if isinstance(cell, str) else cell for cell in column], frame.index, object
+        )
+        for name, column in frame.select_dtypes(exclude=["number", "bool"]).items()
     }
-    return frame.reset_index(drop=True).assign(**columns).rename(columns=escape)
+    return frame.assign(**texts).rename(columns=escape)
 
 
 def markdown_table(cells: pd.DataFrame, right: Sequence[bool]) -> str:

@@ -18,7 +18,7 @@ import pandas as pd
 
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions
-from labor_llm.disclosure import supported_range
+from labor_llm.disclosure import supported_years
 from labor_llm.errors import ArtefactError, InputError
 from labor_llm.exhibits.formatting import EN_DASH, DisplayTable, DisplayText, format_value, table
 from labor_llm.exhibits.tables import compare_in_words
@@ -32,7 +32,7 @@ _NO_MODEL = "none"
 
 def data_numbers(panel: CareerPanel, label: str) -> dict[str, object]:
     """Return what the landing page says of the first data set: its label, years and sizes."""
-    first, last = supported_range(panel.frame["year"], panel.frame["worker_id"])
+    first, last = supported_years(panel.frame)
     return {
         "headline_dataset": label,
         "headline_workers": len(panel.workers),
@@ -142,17 +142,12 @@ def compare_with_paper(reproduced: pd.DataFrame) -> pd.DataFrame:
         reproduced) and `verdict`.
     """
     ours = reproduced.rename(columns={name: f"our_{name}" for name in ("dataset", "model", "value")})
-    published = read_published()
-    joined = published.merge(ours, on=["quantity", "metric"], how="left")
+    joined = read_published().merge(ours, on=["quantity", "metric"], how="left")
     # A value of a model that the paper has too stands beside that one alone.
-    known = published.groupby("quantity")["model"].agg(
-        lambda models: {_model_name(model) for model in models}
-    )
-    for_another = [
-        _model_name(our) in known[quantity] and _model_name(our) != _model_name(model)
-        for quantity, model, our in joined[["quantity", "model", "our_model"]].fillna("").to_numpy()
-    ]
-    joined.loc[for_another, ["our_dataset", "our_model", "our_value"]] = None
+    theirs, own = (joined[name].fillna("").map(_model_name) for name in ("model", "our_model"))
+    known = set(zip(joined["quantity"], theirs, strict=True))
+    of_known = [pair in known for pair in zip(joined["quantity"], own, strict=True)]
+    joined.loc[np.array(of_known) & (own != theirs), ["our_dataset", "our_model", "our_value"]] = None
     joined = joined.drop_duplicates()
     names = ["our_dataset", "our_model"]
     joined[names] = joined[names].astype(object).fillna("")

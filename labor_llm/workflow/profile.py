@@ -192,7 +192,12 @@ class Profile(Settings):
         if taken := sorted(set(self.language_models) & set(_MODELS_OF_OURS)):
             raise ValueError(f"language_models.{taken[0]} has the name of a baseline")
         self._check_labels()
-        self._check_test_workers()
+        for name in self.compared_models:
+            if (workers := self.language_models[name].test_workers) != -1:
+                raise ValueError(
+                    f"language_models.{name}.test_workers is {workers}, but the main comparison is of the same test "
+                    "workers throughout, and baselines are scored on all; leave it out, or name the model in studies"
+                )
         tuned, plain = self.language_models[self.fine_tuned], self.language_models[self.off_the_shelf]
         if tuned.fine_tuning is None or plain.fine_tuning is not None or tuned.base != plain.base:
             raise ValueError(
@@ -295,27 +300,14 @@ class Profile(Settings):
     def _check_labels(self) -> None:
         """Refuse texts that are alike, or headings of tables: tables and samples tell models and data sets by them."""
         ours = {"test workers", "test transitions", *map(comparable, _MODELS_OF_OURS.values())}
-        groups = {
-            "language_models": (self.language_models, ours),
-            "datasets": (self.datasets, {"characteristic"}),
-        }
-        for group, (entries, taken) in groups.items():
-            for name, entry in entries.items():
-                if comparable(entry.label) in taken:
+        for group, taken in (("language_models", ours), ("datasets", {"characteristic"})):
+            for name, entry in getattr(self, group).items():
+                if (label := comparable(entry.label)) in taken:
                     raise ValueError(
                         f"{group}.{name}.label: the label {entry.label!r} stands for another one too; tables tell "
                         "models and data sets by their labels"
                     )
-                taken.add(comparable(entry.label))
-
-    def _check_test_workers(self) -> None:
-        """Refuse models that are scored on other transitions than those that they are compared with."""
-        for name in self.compared_models:
-            if (workers := self.language_models[name].test_workers) != -1:
-                raise ValueError(
-                    f"language_models.{name}.test_workers is {workers}, but the main comparison is of the same test "
-                    "workers throughout, and baselines are scored on all; leave it out, or name the model in studies"
-                )
+                taken.add(label)
 
     def _check_all_titles_workers(self) -> None:
         """Refuse numbers of workers whose results could not be shown, before anything is computed."""

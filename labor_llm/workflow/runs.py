@@ -32,7 +32,6 @@ from labor_llm.workflow.values import SCOPES, Scope
 _HOUR = 60.0
 # In place of a key of `values.py`: what a chapter waits for that does not depend on a profile.
 _MEASURED, _NOTEBOOKS, _EVERYTHING = "benchmarks", "notebooks", "everything"
-_NUMBERS = "numbers"  # made by a chapter that records some
 
 
 @dataclass(frozen=True)
@@ -101,14 +100,10 @@ def notebook_runs(profile: Profile) -> list[NotebookRun]:
     for chapter in chapters():
         if chapter.notebook not in profile.leave_out:
             runs += [_run(profile, chapter, scope, runs) for scope in SCOPES[chapter.run](profile, results)]
-    named: dict[str, str] = {}
-    for run in runs:
-        # Data set `a-b` with model `c` is written as `a` with `b-c` is, and Snakemake takes - for _.
-        if other := named.get(name := run.name.replace("-", "_")):
-            raise InputError(
-                f"{run.name} and {other}: two runs of one name. Give other short names in the profile."
-            )
-        named[name] = run.name
+    # Data set `a-b` with model `c` is written as `a` with `b-c` is, and Snakemake takes - for _.
+    names = [run.name.replace("-", "_") for run in runs]
+    if twice := [run.name for run in runs if names.count(run.name.replace("-", "_")) > 1]:
+        raise InputError(f"{twice[0]}: two runs of one name. Give other short names in the profile.")
     known = {run.name for run in runs} | {chapter.notebook for chapter in chapters()}
     if unknown := [name for name in profile.parameters if name not in known]:
         raise InputError(f"parameters: {unknown[0]!r} is no notebook, and no run of this profile.")
@@ -181,7 +176,7 @@ def _manifests(scope: Scope, keys: Iterable[str]) -> list[Path]:
 
 def _exhibits(profile: Profile, chapter: Chapter, run: str, variant: str) -> list[Path]:
     folder = open_results(profile.results).exhibits
-    numbers = [folder / f"{run}{NUMBERS_ENDING}"] if _NUMBERS in chapter.makes else []
+    numbers = [folder / f"{run}{NUMBERS_ENDING}"] if "numbers" in chapter.makes else []
     shown = [exhibit for exhibit in read_catalogue().values() if exhibit.notebook == chapter.notebook]
     return numbers + [
         folder / f"{exhibit.label(variant if exhibit.variants else '')}.{ending}"

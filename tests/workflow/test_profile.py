@@ -245,7 +245,7 @@ REFUSED = [
     ({"draws": 200.5}, "draws", "integer"),
     ({"draws": True}, "draws", "integer"),
     ({"draws": 99}, "draws", "100"),
-    ({"description": ""}, "description", "is empty"),
+    ({"description": ""}, "description", "1 character"),
     ({"split_seed": "one"}, "split_seed", "integer"),
     ({"cores_per_run": 0}, "cores_per_run", "greater than or equal to 1"),
     ({"baselines": "multinomial-logit"}, "baselines", "list"),
