@@ -36,11 +36,12 @@ def test_eleven_persons_are_at_or_beyond_every_end_and_quantile(records, level) 
     def enough(side: pd.Series) -> bool:
         return persons[side].nunique() >= 11
 
+    table = pd.DataFrame({"worker_id": persons, "year": values})
     if persons.nunique() < 11:
         with pytest.raises(InputError, match="fewer than 11 persons"):
-            supported_years(pd.DataFrame({"worker_id": persons, "year": values}))
+            supported_years(table)
         return
-    low, high = supported_years(pd.DataFrame({"worker_id": persons, "year": values}))
+    low, high = supported_years(table)
     assert low <= high
     assert low == high or (enough(values <= low) and enough(values >= high))
     quantile = supported_quantile(values, persons, level)
@@ -91,8 +92,7 @@ def test_a_person_who_is_alone_with_all_she_has_shows_nowhere(with_canary: Caree
     masses = tables.valid_mass_quantiles([one])
     events, _ = shared_events([one, other], [test])
     coverage = data_figures.records_by_frame([with_canary], {"chain": None})
-    ages = data_figures.mover_shares([with_canary])
-    moves = data_figures.group_transitions([with_canary])
+    ages, moves = data_figures.mover_shares([with_canary]), data_figures.group_transitions([with_canary])
     lengths = [SimpleNamespace(ids=range(9999 if "x" in worker else 90)) for worker in with_canary.workers]
     words = {"draws": 100, "refits": "none", "last_year": 1983, "dataset": "Chain", "model": "m"}
     show, of_dataset = (Exhibits(results, name, "", words) for name in ("", "chain"))
@@ -109,10 +109,8 @@ def test_a_person_who_is_alone_with_all_she_has_shows_nowhere(with_canary: Caree
         data.data_description([with_canary], {"chain": splits}), data.attrition([with_canary], {"chain": None}),
         studies.group_perplexity(groups), studies.group_tasks(groups), tables.task_events(events),
     ]  # fmt: skip
-    told = [
-        display.plain + display.markdown
-        for display in [*map(show, shown + drawn), *map(of_dataset, of_chain)]
-    ]
+    displays = [*map(show, shown + drawn), *map(of_dataset, of_chain)]
+    told = [display.plain + display.markdown for display in displays]
     told += [text.get_text() for each in [*drawn, of_chain[-1]] for text in each.figure.findobj(Text)]
     show.record("02", report.data_numbers(with_canary, "Chain"), persons=301)
     told += [path.read_text("utf-8") for path in results.exhibits.glob("*.[ctj]*")]
@@ -121,6 +119,5 @@ def test_a_person_who_is_alone_with_all_she_has_shows_nowhere(with_canary: Caree
     with pytest.raises(InputError) as refused:
         train_up_to(with_canary, splits, 1900)
     told += [str(refused.value)]
-    found = [text[max(0, hit.start() - 60) : hit.end() + 20] for text in told if (hit := CANARY.search(text))]
-    assert found == []
+    assert [hit for text in told if (hit := CANARY.search(text))] == []
     assert "1980\u20131987" in str(told)

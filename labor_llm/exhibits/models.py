@@ -54,10 +54,9 @@ def resume_lengths(encoded: Sequence[EncodedResume], titles: Sequence[Sequence[i
         "Tokens of a resume, mean": float(lengths.mean()),
     }
     for level in (5, 50, 95):
-        quantile = supported_quantile(lengths, lengths.index.to_series(), level / 100)
-        rows[f"Tokens of a resume, {level} % quantile"] = (
-            quantile if np.isnan(quantile) else int(np.round(quantile, -1))
-        )
+        length = supported_quantile(lengths, lengths.index.to_series(), level / 100)
+        rounded = length if np.isnan(length) else int(np.round(length, -1))
+        rows[f"Tokens of a resume, {level} % quantile"] = rounded
     rows |= {
         "Titles": len(titles),
         "Tokens of a title, mean": float(np.mean([len(title) for title in titles])),

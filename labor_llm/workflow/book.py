@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,10 @@ def stage_book(
         for name, text in (generated or {}).items():
             (aside / name).write_text(text, encoding="utf-8")
         _write_notebooks(notebooks, aside / "notebooks")
-        _copy_exhibits(exhibits, aside / "exhibits")
+        (aside / "exhibits").mkdir()
+        for path in exhibits:
+            if not path.name.endswith(NUMBERS_ENDING):
+                shutil.copyfile(path, aside / "exhibits" / path.name)
         _copy_mathjax(aside / "_vendor" / "mathjax")
     return Path(out)
 
@@ -228,13 +231,6 @@ def _recorded_exhibits(results: Results, notebooks: Collection[str]) -> list[Pat
     records = [record_of(results.notebooks / f"{name}.ipynb") for name in sorted(notebooks)]
     made = [path for record in records for path in recorded_files(record)]
     return [path for path in made if path.parent == results.exhibits]
-
-
-def _copy_exhibits(files: Iterable[Path], target: Path) -> None:
-    target.mkdir()
-    for path in files:
-        if not path.name.endswith(NUMBERS_ENDING):
-            shutil.copyfile(path, target / path.name)
 
 
 def _copy_mathjax(target: Path) -> None:

@@ -138,8 +138,7 @@ def _check_parameters(profile: Profile) -> None:
         for path in map(named_from_checkout, (*run.needs, *run.makes)):
             if re.search(r"\{\s*\w+.*\}", path):
                 raise InputError(
-                    f"{path}: Snakemake takes a word in braces in the name of a file or folder for a pattern. Give the "
-                    "folder another name."
+                    f"{path}: Snakemake takes a word in braces for a pattern. Give the folder another name."
                 )
         notebook = json.loads(notebook_file(run.notebook).read_text(encoding="utf-8"))
         checked_parameters(notebook, run.parameters, run.name)

@@ -71,21 +71,15 @@ def test_a_hostile_text_is_text_in_every_output(show, folder: Path, hostile: str
     read = pd.read_csv(folder / "tab-main-comparison.csv")
     assert [*read["Model"], *read.columns] == [f"'{hostile}", "b", "Model", f"'{name}", "Perplexity"]
     latex = (folder / "tab-main-comparison.tex").read_text(encoding="utf-8")
-    assert latex.count("=1+1 \\textless{}script\\textgreater{}alert(1)") == 4
     assert (
         latex.count(
-            "\\{careers\\} \\$x\\$ \\%\\_\\&\\#\\textasciitilde{}\\textasciicircum{}\\textbackslash{}"
+            r"=1+1 \textless{}script\textgreater{}alert(1)\textless{}/script\textgreater{} \{careers\}"
         )
         == 4
     )
-    assert "<script>" not in got.html
     assert got.html.count("&lt;script&gt;alert(1)&lt;/script&gt; {careers} $x$") == 4
-    assert (
-        got.markdown.count(
-            "\\=1+1 \\<script\\>alert(1)\\</script\\> \\{careers\\} \\$x\\$ %\\_\\&\\#\\~\\^\\\\ \\{\\{y\\}\\}"
-        )
-        == 3
-    )
+    assert got.markdown.count(r"\=1+1 \<script\>alert(1)\</script\> \{careers\} \$x\$") == 3
+    assert "<script>" not in got.html
 
 
 @pytest.mark.parametrize(

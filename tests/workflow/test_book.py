@@ -61,12 +61,8 @@ def results(tmp_path, hostile):
         of_model = Exhibits(run, "", f"d-{model}", {"dataset": hostile, "model": model})
         figure = of_model(learning_curve(CURVE, persons=20))
         parameters = {"dataset": "d", "label": f"{model} {hostile}"}
-        write(
-            run,
-            f"04_fine_tuning-d-{model}",
-            executed(figure, parameters=parameters, input_path="/secret/place"),
-            f"*{model}*",
-        )
+        notebook = executed(figure, parameters=parameters, input_path="/secret/place")
+        write(run, f"04_fine_tuning-d-{model}", notebook, f"*{model}*")
     return run
 
 
@@ -87,10 +83,8 @@ def source(tmp_path):
 
 def texts_of(page, kind):
     """The texts of a kind of elements, typographic quotes and dashes as they were typed."""
-    typed = page.translate(str.maketrans("“”‘’–", "\"\"''-"))
-    return [
-        " ".join(found.get_text().split()) for found in BeautifulSoup(typed, "html.parser").find_all(kind)
-    ]
+    soup = BeautifulSoup(page.translate(str.maketrans("“”‘’–", "\"\"''-")), "html.parser")
+    return [" ".join(found.get_text().split()) for found in soup.find_all(kind)]
 
 
 def test_a_book_is_built_offline_and_a_warning_keeps_the_old_one(results, source, tmp_path, hostile):
@@ -108,7 +102,6 @@ def test_a_book_is_built_offline_and_a_warning_keeps_the_old_one(results, source
     # The second is for print.
     assert texts_of(tuning, "h1") == [f"A title: two {hostile}", f"2. A title: two {hostile}#"]
     assert any(f"of two on {hostile}" in caption for caption in texts_of(tuning, "span"))
-    assert f"A title: two {hostile}" in texts_of(tuning, "title")[0]
     for page in html.rglob("*.html"):
         assert not any("alert" in script for script in texts_of(page.read_text("utf-8"), "script"))
     assert "Fig. 2.1" in tuning
