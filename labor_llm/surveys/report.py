@@ -195,15 +195,10 @@ def read_conversion(folder: Path) -> Conversion | None:
     """Return the counts stored in the artefact of a career panel; None if it was not converted from survey files.
 
     Raises:
-        ArtefactError: if the artefact is missing or was changed, or `conversion.json` is not part of it or not
-            of the form of `Conversion`.
+        ArtefactError: if the artefact is missing or was changed, or `conversion.json` is of another form.
     """
     path = Path(folder) / CONVERSION
     if CONVERSION not in verify(folder)["files"]:
-        if path.exists():
-            raise ArtefactError(
-                f"{path}: not part of the stored panel. Remove the file, or convert the survey again."
-            )
         return None
     try:
         return Conversion.model_validate_json(path.read_bytes())

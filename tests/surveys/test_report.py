@@ -73,7 +73,7 @@ def test_counts_belong_to_the_panel_or_there_are_none(tmp_path: Path) -> None:
     folder = stored(tmp_path / "panel", None)
     assert read_conversion(folder) is None
     (folder / CONVERSION).write_text(Conversion(**COUNTS).to_json())
-    with pytest.raises(ArtefactError, match="not part of the stored panel"):
+    with pytest.raises(ArtefactError, match=r"conversion\.json: not among the files"):
         read_conversion(folder)
     with pytest.raises(ArtefactError, match=r"conversion\.json: file: Invalid JSON"):
         read_conversion(stored(tmp_path / "cut", Conversion(**COUNTS).to_json()[:-20]))
