@@ -10,20 +10,11 @@ import contextlib
 import errno
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 _LONGEST = 600  # characters of what another program says
-_NO_SPACE_CODES = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
-
-
-def _said(*codes: int) -> str:
-    """Return a pattern of what the system says of errors, which other libraries wrap in their own."""
-    return "|".join(re.escape(text) for code in codes for text in (f"[Errno {code}]", os.strerror(code)))
-
-
-# numpy counts the items that it could write, and does not say why it stopped.
-_NO_SPACE = re.compile(rf"{_said(*_NO_SPACE_CODES)}|\d+ requested and \d+ written")
 
 
 class LaborLLMError(Exception):
@@ -77,6 +68,32 @@ class MismatchError(LaborLLMError):
     exit_code = 8
 
 
+def _said(*codes: int) -> str:
+    """Return a pattern of what the system says of errors, which other libraries wrap in their own."""
+    return "|".join(re.escape(text) for code in codes for text in (f"[Errno {code}]", os.strerror(code)))
+
+
+# numpy counts the items that it could write, and does not say why it stopped.
+_NO_SPACE = rf"{_said(errno.ENOSPC, errno.EFBIG, errno.EDQUOT)}|\d+ requested and \d+ written"
+_REMEDIES = [
+    (ResourceError, _NO_SPACE, "No space is left. Free some, or raise the quota, and run it again."),
+    (ResourceError,
+     rf"MemoryError|bad_alloc|ALLOC_FAILED|map segment|(out of|can't allocate) memory|{_said(errno.ENOMEM)}",
+     "Memory does not suffice. Close other programs, let fewer runs go on at once, or take a smaller profile, "
+     "model, batch or --memory-mib."),
+    (ResourceError, rf"can't start new thread|{_said(errno.EAGAIN, errno.EMFILE, errno.ENFILE)}",
+     "The system grants no more threads, processes or open files. End other programs, or raise the limit (ulimit)."),
+    (ResourceError, _said(errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENOLCK),
+     "The disk or network share failed, or keeps no locks. Work on another one."),
+    (InputError, _said(errno.EROFS, errno.EACCES, errno.EPERM),
+     "It may not be read or written. Change its permissions, or work in a copy of the folder of your own."),
+    (InputError, _said(errno.ENAMETOOLONG), "Give it a shorter name, or work in a folder with a shorter path."),
+    (InputError,
+     rf"No usable temporary directory|{_said(errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EBUSY, errno.ELOOP)}",
+     "Something else stands there, or nothing that can be used. Move it away, or name another place."),
+]  # fmt: skip
+
+
 @contextlib.contextmanager
 def disk_space_named(path: Path) -> Iterator[None]:
     """Turn "no space left" while writing below `path` into a message with the space that is free.
@@ -89,59 +106,14 @@ def disk_space_named(path: Path) -> Iterator[None]:
     except LaborLLMError:
         raise
     except Exception as error:
-        if _NO_SPACE.search(str(error)) is None and getattr(error, "errno", None) not in _NO_SPACE_CODES:
+        if re.search(_NO_SPACE, str(error)) is None:
             raise
-        raise ResourceError(_no_space_message(path, error)) from error
-
-
-def _no_space_message(path: Path, error: Exception) -> str:
-    parent = next(folder for folder in [path, *path.parents] if folder.exists())
-    status = os.statvfs(parent)
-    free = status.f_bavail * status.f_frsize / 2**20
-    return (
-        f"{path}: could not be written, no space left ({error}); {free:,.0f} MiB are free there. "
-        "Earlier results are untouched. Free some space, or raise the quota, and run the same command again."
-    )
-
-
-_REMEDIES = (
-    (
-        _NO_SPACE.pattern,
-        ResourceError,
-        "No space is left. Free some, or raise the quota, and run it again.",
-    ),
-    (
-        rf"MemoryError|bad_alloc|ALLOC_FAILED|map segment|(out of|can't allocate) memory|{_said(errno.ENOMEM)}",
-        ResourceError,
-        "Memory does not suffice. Close other programs, let fewer runs go on at once, or take a smaller profile, "
-        "model, batch or --memory-mib.",
-    ),
-    (
-        rf"can't start new thread|{_said(errno.EAGAIN, errno.EMFILE, errno.ENFILE)}",
-        ResourceError,
-        "The system grants no more threads, processes or open files. End other programs, or raise the limit (ulimit).",
-    ),
-    (
-        _said(errno.EROFS, errno.EACCES, errno.EPERM),
-        InputError,
-        "It may not be read or written. Change its permissions, or work in a copy of the folder of your own.",
-    ),
-    (
-        _said(errno.ENAMETOOLONG),
-        InputError,
-        "Give it a shorter name, or work in a folder with a shorter path.",
-    ),
-    (
-        rf"No usable temporary directory|{_said(errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EBUSY, errno.ELOOP)}",
-        InputError,
-        "Something else stands there, or nothing that can be used. Move it away, or name another place.",
-    ),
-    (
-        _said(errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENOLCK),
-        ResourceError,
-        "The disk or network share failed, or keeps no locks. Work on another one.",
-    ),
-)
+        there = next(folder for folder in [path, *path.parents] if folder.exists())
+        raise ResourceError(
+            f"{path}: could not be written, no space left ({error}); {shutil.disk_usage(there).free / 2**20:,.0f} MiB "
+            "are free there. Earlier results are untouched. Free some space, or raise the quota, and run the same "
+            "command again."
+        ) from error
 
 
 def explained(failure: Exception | str) -> LaborLLMError | None:
@@ -151,7 +123,7 @@ def explained(failure: Exception | str) -> LaborLLMError | None:
         failure: what was raised, or the text of it, such as a kernel reports.
     """
     said = failure if isinstance(failure, str) else f"{type(failure).__name__}: {failure}"
-    for pattern, kind, remedy in _REMEDIES:
+    for kind, pattern, remedy in _REMEDIES:
         if re.search(pattern, said, re.IGNORECASE):
             return kind(f"{' '.join(said.split())[:_LONGEST]}. {remedy}")
     return None

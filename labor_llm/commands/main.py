@@ -73,16 +73,14 @@ def notebook(
     ] = 0,
 ) -> None:
     """Execute one notebook by papermill, into place only if every cell ran."""
-    from labor_llm.workflow.execution import execute_notebook, execute_unless_current
+    from labor_llm.workflow.execution import execute_notebook
 
     values = _json_object("--parameters", parameters)
     if say:
         typer.echo(say, err=True)
-    if not files:
-        execute_notebook(source, executed, values, longest_minutes=minutes)
-        return
-    named = {name: [Path(path) for path in paths] for name, paths in _json_object("--files", files).items()}
-    if not execute_unless_current(source, executed, values, named["needs"], named["makes"], minutes):
+    named = _json_object("--files", files) if files else {}
+    named = {name: [Path(path) for path in paths] for name, paths in named.items()}
+    if not execute_notebook(source, executed, values, **named, longest_minutes=minutes):
         typer.echo(f"{executed.stem}: nothing that it rests on has changed.", err=True)
 
 
@@ -135,25 +133,14 @@ def _options(
     pass
 
 
-def _check_folder() -> None:
-    try:
-        os.getcwd()
-    except FileNotFoundError:
-        raise InputError("The folder in which you are has been removed. Change to another one.") from None
-
-
-def _check_folder() -> None:
-    try:
-        os.getcwd()
-    except FileNotFoundError:
-        raise InputError("The folder in which you are has been removed. Change to another one.") from None
-
-
 def main() -> None:
     """Run the command; an error that the user can mend is one message without a traceback."""
     try:
         end_in_order()
-        _check_folder()
+        try:
+            os.getcwd()
+        except FileNotFoundError:
+            raise InputError("The folder in which you are has been removed. Change to another one.") from None
         app()
     except Exception as error:
         said = error if isinstance(error, LaborLLMError) else explained(error)

@@ -96,7 +96,7 @@ def verify(folder: Path) -> dict[str, Any]:
         raise ArtefactError(
             f"{path}: not readable as a manifest ({error}). Remove {folder} and make it again."
         ) from error
-    if manifest.pop("seal", None) != _seal(manifest):
+    if manifest.pop("seal", None) != seal(manifest):
         raise ArtefactError(
             f"{path}: it was changed after it was written. Remove {folder} and make it again."
         )
@@ -128,7 +128,7 @@ def sound(folder: Path) -> dict[str, Any] | None:
 
 def checksum_of(path: Path) -> str:
     """Return the sha256 that identifies a file, or an artefact folder by the checksums in its manifest."""
-    return _seal(verify(path)["files"]) if path.is_dir() else sha256(path)
+    return seal(verify(path)["files"]) if path.is_dir() else sha256(path)
 
 
 def _write_manifest(folder: Path, parameters: Mapping[str, Any], inputs: Mapping[str, Path]) -> None:
@@ -143,15 +143,15 @@ def _write_manifest(folder: Path, parameters: Mapping[str, Any], inputs: Mapping
         "inputs": {name: checksum_of(path) for name, path in inputs.items()},
         "environment": environment(),
     }
-    manifest["seal"] = _seal(manifest)
+    manifest["seal"] = seal(manifest)
     text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
     (folder / MANIFEST).write_text(text, encoding="utf-8")
     for written in folder.rglob("*"):
         _flush(written)
 
 
-def _seal(said: Mapping[str, Any]) -> str:
-    """Return the sha256 of what a manifest says, or a part of it, so that it cannot change unnoticed."""
+def seal(said: object) -> str:
+    """Return the sha256 of what a manifest or a record says, or a part of it, so that it cannot change unnoticed."""
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import functools
+import glob
 import json
 import logging
 import os
@@ -26,7 +27,6 @@ MANIFEST = "manifest.json"
 RETIRED = ".retired"
 """In the hidden folder: what the new result takes the place of, for the moment between two renames."""
 _LOCK = ".lock"
-_LONGEST_NAME = 200  # bytes; with what is added to it a name must not pass 255
 _KINDS = {
     stat.S_IFDIR: "a folder", stat.S_IFREG: "a file", stat.S_IFLNK: "a symbolic link",
     stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket",
@@ -37,7 +37,7 @@ _LEFT_BEHIND = re.compile(
     r"|~\$.*|\.~lock\..*#|\.ipynb_checkpoints|\.nfs[0-9a-f]+|\.fuse_hidden[0-9a-f]+",
     re.IGNORECASE,
 )
-_LOG = logging.getLogger(__name__)
+_warn_once = functools.cache(logging.getLogger(__name__).warning)
 
 
 def check_replaceable(folder: Path, replace: bool = True) -> None:
@@ -80,21 +80,16 @@ def _check_place(path: Path) -> str:
     """Refuse a path at which nothing can be written; return what stands there, '' for nothing."""
     if path.name in ("", ".."):
         raise InputError(f"{path}: name a folder of its own for the result.")
-    if len(os.fsencode(path.name)) > _LONGEST_NAME:
-        raise InputError(f"{path}: its name is longer than {_LONGEST_NAME} bytes. Give it a shorter one.")
-    for parent in path.absolute().parents:
-        if _kind(parent) not in ("", "a folder", "a symbolic link") or parent.is_file():
-            raise InputError(
-                f"{path}: {parent} is a file, so no folder can stand in it. Name another folder."
-            )
-        if _listed(parent):
-            raise InputError(
-                f"{path}: {parent} is a stored result, which nothing else is written into. Name another folder."
-            )
-    above = next(parent for parent in path.absolute().parents if parent.exists())
-    if not os.access(above, os.W_OK | os.X_OK):
+    above = [parent for parent in path.absolute().parents if parent.exists()]
+    if not above[0].is_dir():
+        raise InputError(f"{path}: {above[0]} is a file, so no folder can stand in it. Name another folder.")
+    if inside := [parent for parent in above if _listed(parent)]:
         raise InputError(
-            f"{path}: {above} cannot be written to. Name another folder, or change its permissions."
+            f"{path}: {inside[0]} is a stored result, which nothing else is written into. Name another folder."
+        )
+    if not os.access(above[0], os.W_OK | os.X_OK):
+        raise InputError(
+            f"{path}: {above[0]} cannot be written to. Name another folder, or change its permissions."
         )
     return "the place where a disk is mounted" if path.is_mount() else _kind(path)
 
@@ -107,9 +102,8 @@ def _kind(path: Path) -> str:
 
 def _listed(folder: Path) -> set[str]:
     """Return the names of the files of an artefact; none if its manifest is not ours."""
-    path = folder / MANIFEST
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        if path.is_file():
+        if (path := folder / MANIFEST).is_file():
             manifest = json.loads(path.read_text(encoding="utf-8"))
             return {MANIFEST, *manifest["files"]} if "seal" in manifest else set()
     return set()
@@ -119,17 +113,11 @@ def unlisted(folder: Path, listed: Collection[str]) -> list[str]:
     """Return what lies below a folder and is not listed; what file managers and editors leave is logged instead."""
     paths = [path.relative_to(folder) for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
     names = sorted(path.as_posix() for path in paths if path.as_posix() not in listed)
-    left = tuple(name for name in names if any(map(_LEFT_BEHIND.fullmatch, name.split("/"))))
-    if left and listed:
-        _say_left(folder, left)
-    return [name for name in names if name not in left or not listed]
-
-
-@functools.cache  # once is enough
-def _say_left(folder: Path, names: tuple[str, ...]) -> None:
-    _LOG.warning(
-        "%s: %s belongs to a file manager or an editor and does not count.", folder, ", ".join(names)
-    )
+    left = [name for name in names if listed and any(map(_LEFT_BEHIND.fullmatch, name.split("/")))]
+    if left:
+        said = "%s: %s belongs to a file manager or an editor and does not count."
+        _warn_once(said, folder, ", ".join(left))
+    return [name for name in names if name not in left]
 
 
 @contextlib.contextmanager
@@ -157,18 +145,14 @@ def clear_up(path: Path) -> None:
 
     An artefact that one of them had moved away to replace it comes back, unless the new one has arrived.
     """
-    ours = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}")
-    for hidden in path.parent.glob(".*"):
+    for hidden in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * 8}"):
         # What cannot be locked or removed, for instance as it is another user's, is left to others.
-        with contextlib.suppress(OSError):
-            if ours.fullmatch(hidden.name) and _kind(hidden) == "a folder":
-                with _lock(hidden) as is_ours:
-                    if not is_ours:
-                        continue
-                    # Renaming fails where something stands.
-                    with contextlib.suppress(OSError):
-                        os.rename(hidden / RETIRED, path)
-                    shutil.rmtree(hidden, ignore_errors=True)
+        with contextlib.suppress(OSError), _lock(hidden) as is_ours:
+            if is_ours:
+                # Renaming fails where something stands.
+                with contextlib.suppress(OSError):
+                    os.rename(hidden / RETIRED, path)
+                shutil.rmtree(hidden, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -105,17 +105,9 @@ class ParameterCheckedEngine(NBClientEngine):
         longest_minutes: float = 0,
         **options: Any,
     ) -> nbformat.NotebookNode:
-        """Run the cells; if the kernel dies or the run is interrupted, say so in the saved notebook.
+        """Run the cells, for `longest_minutes` at most unless that is 0; mark in the notebook that they did not end.
 
         Without it papermill would mark the cells that were left out as completed.
-
-        Args:
-            nb_man: the notebook.
-            kernel_name: the kernel to start.
-            start_timeout: seconds for its start.
-            execution_timeout: seconds for a cell.
-            longest_minutes: for the whole notebook; 0 for no limit.
-            **options: papermill's other options, unchanged.
 
         Raises:
             KernelLostError: if the kernel dies, does not start or takes too long; names the cell.
@@ -137,11 +129,8 @@ class ParameterCheckedEngine(NBClientEngine):
             nb_man.nb.metadata.papermill["exception"] = True
             for cell in _unexecuted(nb_man.nb):
                 cell.metadata.papermill["status"] = nb_man.FAILED
-            lost = isinstance(error, DeadKernelError if client.at else RuntimeError)
-            if MARKER in nb_man.nb.metadata and (
-                lost or (longest_minutes and isinstance(error, CellTimeoutError))
-            ):
-                raise KernelLostError(_how_it_was_lost(error, client, longest_minutes)) from None
+            if MARKER in nb_man.nb.metadata and (said := _how_it_was_lost(error, nb_man.nb, longest_minutes)):
+                raise KernelLostError(said) from None
             raise
 
 
@@ -154,13 +143,7 @@ class _Kernel(AsyncKernelManager):
 
 
 class _Client(PapermillNotebookClient):
-    """Notes in an executed notebook how much memory its kernel took, and knows at which cell it is."""
-
-    at: nbformat.NotebookNode | None = None
-
-    def execute_cell(self, cell: nbformat.NotebookNode, *arguments: Any) -> nbformat.NotebookNode:
-        self.at = cell if cell.cell_type == "code" else self.at
-        return super().execute_cell(cell, *arguments)
+    """Notes in an executed notebook how much memory its kernel took."""
 
     def papermill_execute_cells(self) -> None:
         if MARKER in self.nb.metadata:
@@ -175,22 +158,26 @@ class _Client(PapermillNotebookClient):
         self.nb.metadata.papermill[PEAK] = int(peak) * _UNIT
 
 
-def _how_it_was_lost(error: Exception, client: _Client, longest_minutes: float) -> str:
-    name = Path(client.nb.metadata.papermill.get("input_path") or "notebook").name
-    if client.at is None:
-        return f"{name}: its process did not start ({error}). Close other programs, and run it again."
-    cells = [cell for cell in client.nb.cells if cell.cell_type == "code"]
-    number = 1 + next(place for place, cell in enumerate(cells) if cell is client.at)
-    where = f"in cell {number}, which begins {client.at.source.strip().splitlines()[0]!r}"
-    if isinstance(error, CellTimeoutError):
+def _how_it_was_lost(error: BaseException, notebook: nbformat.NotebookNode, longest_minutes: float) -> str:
+    """Return what became of the process of a notebook, and in which cell; '' for any other error."""
+    name = Path(notebook.metadata.papermill.get("input_path") or "notebook").name
+    begun = [
+        cell for cell in notebook.cells if cell.metadata.papermill["start_time"] and cell.cell_type == "code"
+    ]
+    if not begun:
+        said = f"{name}: its process did not start ({error}). Close other programs, and run it again."
+        return said if isinstance(error, RuntimeError) else ""
+    where = f"in cell {len(begun)}, which begins {begun[-1].source.strip().splitlines()[0]!r}"
+    if longest_minutes and isinstance(error, CellTimeoutError):
         return (
             f"{name}: stopped after {longest_minutes:,g} minutes, the longest that it may take, {where}. If it was at "
             "work and did not hang, raise `hangs_after` in the profile (0 for no limit), and run it again."
         )
-    return (
+    said = (
         f"{name}: its process was killed {where}, usually because memory ran out. "
         "Close other programs, let fewer runs go on at once, or use a smaller profile."
     )
+    return said if isinstance(error, DeadKernelError) else ""
 
 
 def _inject_checked_parameters(notebook: nbformat.NotebookNode) -> None:

@@ -7,7 +7,6 @@ of what is there now; only what a record holds gets into the book.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from labor_llm.errors import ArtefactError
-from labor_llm.store.artefacts import MANIFEST, atomic_path, environment, sha256, sound
+from labor_llm.store.artefacts import MANIFEST, atomic_path, environment, seal, sha256, sound
 from labor_llm.store.results import Results, project_root
 from labor_llm.store.staleness import PACKAGE, code_checksum
 
@@ -41,7 +40,7 @@ def identity_of(program: Path, parameters: Mapping[str, Any], needs: Sequence[Pa
     # In their order, as the files of results outside of the checkout all have one name.
     read = [sha256(path) if path.is_file() else "" for path in needs]
     described = [dict(parameters), code_checksum(program), read, os.environ.get("OMP_NUM_THREADS")]
-    return _checksum([*described, environment()["versions"]])
+    return seal([*described, environment()["versions"]])
 
 
 def book_identity(results: Results, profile: str, notebooks: Iterable[str]) -> str:
@@ -67,7 +66,7 @@ def write_record(record: Path, identity: str, made: Iterable[Path]) -> None:
     files = {os.path.relpath(path, record.parent): sha256(path) for path in made}
     said = {"identity": identity, "files": files}
     with atomic_path(record) as aside:
-        aside.write_text(json.dumps(said | {"seal": _checksum(said)}, indent=1) + "\n", encoding="utf-8")
+        aside.write_text(json.dumps(said | {"seal": seal(said)}, indent=1) + "\n", encoding="utf-8")
 
 
 def is_current(record: Path, identity: str, makes: Iterable[Path] = ()) -> bool:
@@ -106,16 +105,12 @@ def recorded_files(record: Path) -> list[Path]:
 def _read(record: Path) -> dict[str, Any]:
     try:
         said = json.loads(record.read_text(encoding="utf-8"))
-        seal = said.pop("seal")
+        sealed = said.pop("seal")
     except FileNotFoundError:
         message = f"{record}: not there, so nobody knows what a run has made. {_REMEDY}"
         raise ArtefactError(message) from None
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise ArtefactError(f"{record}: not readable as a record of a run ({error}). {_REMEDY}") from error
-    if seal != _checksum(said):
+    if sealed != seal(said):
         raise ArtefactError(f"{record}: it was changed after it was written. {_REMEDY}")
     return said
-
-
-def _checksum(said: object) -> str:
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

@@ -13,10 +13,8 @@ import sys
 import threading
 import time
 from types import FrameType
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import psutil
+import psutil
 
 STARTER = "LABOR_LLM_STARTER"
 """In the environment of all that a replication starts: the process with which it ends."""
@@ -67,11 +65,9 @@ def _force(asked: int) -> None:
 
 def end_children(of: int | None = None) -> None:
     """End all that this process (or another) has started, and what that has, by force if it takes long."""
-    import psutil
-
     parent, known = psutil.Process(of), set[psutil.Process]()
     until = time.monotonic() + _SECONDS_FOR_CHILDREN
-    while alive := {child for child in known | set(parent.children(recursive=True)) if _lives(child)}:
+    while alive := {child for child in known | set(parent.children(recursive=True)) if lives(child)}:
         # Those first that would take the end of others for an error.
         for child in sorted(alive, key=psutil.Process.create_time):
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -83,19 +79,16 @@ def end_children(of: int | None = None) -> None:
         time.sleep(0.05)
 
 
-def _lives(process: psutil.Process) -> bool:
-    import psutil
-
+def lives(process: psutil.Process) -> bool:
+    """Tell whether a process has not ended yet."""
     with contextlib.suppress(psutil.NoSuchProcess):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     return False
 
 
 def _end_with(starter: int) -> None:
-    import psutil
-
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(starter)
-        while _lives(process):
+        while lives(process):
             time.sleep(_SECONDS_BETWEEN_LOOKS)
     os.kill(os.getpid(), signal.SIGTERM)

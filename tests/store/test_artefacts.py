@@ -12,14 +12,7 @@ from pathlib import Path
 import pytest
 
 from labor_llm.errors import ArtefactError
-from labor_llm.store.artefacts import (
-    atomic_path,
-    checksum_of,
-    sha256,
-    sound,
-    verify,
-    writing,
-)
+from labor_llm.store.artefacts import atomic_path, checksum_of, sha256, sound, verify, writing
 from labor_llm.store.staleness import is_current
 
 FILES = {"numbers.csv": b"year,wage\n1980,7.25\n", "deep/matrix.bin": bytes(range(64))}
@@ -97,14 +90,11 @@ def test_a_failure_inside_leaves_the_earlier_artefact_or_file_and_nothing_else(
 
 
 PROGRAM = """
-import os, resource, signal, sys
+import os, resource, sys
 from pathlib import Path
 from labor_llm.errors import ResourceError
 from labor_llm.store.artefacts import atomic_path, writing
 folder = Path(sys.argv[1])
-
-def kill():
-    os.kill(os.getpid(), signal.SIGKILL)
 
 def full_disk():
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
@@ -144,21 +134,6 @@ def test_a_full_disk_is_one_message_and_the_earlier_artefact_stays(artefact: Pat
     assert content(artefact) == before
     assert os.listdir(artefact.parent) == ["made"]
     verify(artefact)
-
-
-def test_a_killed_process_leaves_the_earlier_artefact_and_its_rest_is_removed_by_the_next(
-    artefact: Path,
-) -> None:
-    """The rest, a hidden folder, can hold every person's records."""
-    before = content(artefact)
-    inside = "with writing(folder) as aside:\n    (aside / 'numbers.csv').write_bytes(b'half')\n    kill()"
-    assert run(artefact, inside).returncode == -9
-    verify(artefact)
-    assert content(artefact) == before
-    with writing(artefact) as own, writing(artefact) as other:  # of a process that is running: left alone
-        assert own.is_dir()
-        (other / "numbers.txt").write_text("2")
-    assert os.listdir(artefact.parent) == ["made"]
 
 
 BETWEEN_THE_RENAMES = """

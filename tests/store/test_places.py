@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import signal
 import socket
 import subprocess
 import sys
@@ -30,56 +28,52 @@ def artefact(tmp_path: Path) -> Path:
     return make(tmp_path / "made")
 
 
-def listen(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(path))
+def stand(path: Path, kind: str) -> None:
+    """Have something of somebody stand at a path."""
+    match kind:
+        case "a device":
+            try:
+                os.mknod(path, 0o20600, os.makedev(1, 3))
+            except PermissionError:
+                pytest.skip("only root makes devices")
+        case "a named pipe":
+            os.mkfifo(path)
+        case "a socket":
+            with socket.socket(socket.AF_UNIX) as server:
+                server.bind(str(path))
+        case "a symbolic link":
+            path.symlink_to(make(path.with_name("elsewhere")))
+        case "a file":
+            path.write_text("thesis")
+        case _:
+            path.mkdir()
+            (path / "thesis.tex").write_text("thesis")
 
 
-def link_to_artefact(path: Path) -> None:
-    path.symlink_to(make(path.with_name("elsewhere")))
-
-
-STANDING: dict[str, Callable[[Path], object]] = {
-    "a device": lambda path: os.mknod(path, 0o20600, os.makedev(1, 3)),
-    "a named pipe": os.mkfifo,
-    "a socket": listen,
-    "a symbolic link": link_to_artefact,
-    "a file": lambda path: path.write_text("thesis"),
-    "a folder": lambda path: (path.mkdir(), (path / "thesis.tex").write_text("thesis")),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("kind", STANDING)
+@pytest.mark.parametrize(
+    "kind", ["a device", "a named pipe", "a socket", "a symbolic link", "a file", "a folder"]
+)
 @pytest.mark.timeout(20)
 def test_nothing_but_its_like_is_replaced(tmp_path: Path, kind: str) -> None:
     """A pipe must not be opened either, which would never end."""
     place = tmp_path / "out"
-    try:
-        STANDING[kind](place)
-    except PermissionError:
-        pytest.skip("only root makes devices")
+    stand(place, kind)
     before = place.lstat()
     if kind != "a file":
-        with pytest.raises(InputError, match=rf"out: exists and is {kind}, so it was left alone"):
-            check_file(place)
-        with pytest.raises(InputError), atomic_path(place):
+        refused = rf"out: exists and is {kind}, so it was left alone"
+        with pytest.raises(InputError, match=refused), atomic_path(place):
             pytest.fail("work was done")
     what = r"holds thesis\.tex" if kind == "a folder" else f"is {kind}"
     with pytest.raises(InputError, match=rf"out: exists and is no stored result \({what}\)"), writing(place):
         pytest.fail("work was done")
-    after = place.lstat()
-    assert (after.st_ino, after.st_mode, after.st_mtime_ns) == (
-        before.st_ino,
-        before.st_mode,
-        before.st_mtime_ns,
-    )
+    assert place.lstat()[:7] == before[:7]
     assert not list(tmp_path.glob(".*"))
 
 
 def test_what_comes_meanwhile_is_not_replaced_either(tmp_path: Path) -> None:
     place = tmp_path / "out"
     with pytest.raises(InputError, match=r"holds thesis\.tex"), writing(place):
-        STANDING["a folder"](place)
+        stand(place, "a folder")
     with pytest.raises(InputError, match="is a folder"), atomic_path(place) as aside:
         aside.write_text("x")
     assert os.listdir(tmp_path) == ["out"]
@@ -107,9 +101,7 @@ def test_what_an_editor_or_a_file_manager_leaves_is_named_and_does_not_count(
     assert not list(artefact.parent.glob(".*"))
 
 
-@pytest.mark.parametrize(
-    "name", ["log_probs_upper.npy", "deep/notes.txt", "link", "folder link", "DS_Store", "swp"]
-)
+@pytest.mark.parametrize("name", ["log_probs_upper.npy", "deep/notes.txt", "link", "folder link", "DS_Store"])
 def test_any_other_file_in_a_result_makes_it_refused_by_name(artefact: Path, name: str) -> None:
     """A file that is not listed could be read as if it was a part."""
     (artefact / name).parent.mkdir(exist_ok=True)
@@ -117,30 +109,29 @@ def test_any_other_file_in_a_result_makes_it_refused_by_name(artefact: Path, nam
         (artefact / name).symlink_to("/" if "folder" in name else "/nowhere")
     else:
         (artefact / name).write_text("x")
-    with pytest.raises(
-        ArtefactError, match=rf"made/{name}: not among the files .* Move it elsewhere, or remove it"
-    ):
+    with pytest.raises(ArtefactError, match=rf"made/{name}: not among the files .* Move it elsewhere"):
         verify(artefact)
     with pytest.raises(InputError, match=rf"is no stored result \(holds {name}\)"):
-        check_replaceable(artefact)
+        make(artefact)
     (artefact / name).unlink()
     verify(artefact)
 
 
-def test_a_folder_that_holds_only_what_a_file_manager_leaves_is_still_somebodys(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [".DS_Store", "manifest.json"])
+def test_a_folder_with_what_a_file_manager_or_another_program_leaves_is_somebodys(
+    tmp_path: Path, name: str
+) -> None:
     (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / ".DS_Store").write_text("x")
-    with pytest.raises(InputError, match=r"holds \.DS_Store"):
+    (tmp_path / "photos" / name).write_text('{"name": "my app", "files": {}}')
+    with pytest.raises(InputError, match=f"holds {name}"):
         check_replaceable(tmp_path / "photos")
 
 
-@pytest.mark.parametrize(
-    ("inside", "message"), [("made/x", "made is a stored result"), ("made/x/y", "stored result")]
-)
-def test_nothing_is_written_into_a_stored_result(artefact: Path, inside: str, message: str) -> None:
-    for check in (check_replaceable, check_file):
-        with pytest.raises(InputError, match=message):
-            check(artefact.parent / inside)
+@pytest.mark.parametrize("inside", ["x", "x/y"])
+@pytest.mark.parametrize("check", [check_replaceable, check_file])
+def test_nothing_is_written_into_a_stored_result(artefact: Path, inside: str, check: Callable) -> None:
+    with pytest.raises(InputError, match="made is a stored result"):
+        check(artefact / inside)
 
 
 def test_a_place_that_cannot_be_written_to_is_refused_before_any_work(
@@ -157,21 +148,13 @@ def test_a_place_that_cannot_be_written_to_is_refused_before_any_work(
         check_replaceable(tmp_path / "out")
 
 
-@pytest.mark.parametrize("name", ["x" * 250, "ä" * 110])
-def test_a_name_that_leaves_no_room_for_another_is_refused(tmp_path: Path, name: str) -> None:
-    for check in (check_replaceable, check_file):
-        with pytest.raises(InputError, match="is longer than 200 bytes"):
-            check(tmp_path / name)
-
-
 # What a killed process leaves.
 
 PROGRAM = """
-import os, sys
+import sys
 from pathlib import Path
 from labor_llm.store.artefacts import atomic_path, writing
-how = {"writing": writing, "atomic_path": atomic_path}[sys.argv[1]]
-with how(Path(sys.argv[2])) as aside:
+with globals()[sys.argv[1]](Path(sys.argv[2])) as aside:
     (aside / "records.csv" if sys.argv[1] == "writing" else aside).write_text("w017,1980")
     print("ready", flush=True)
     input()
@@ -195,10 +178,10 @@ def test_what_a_dead_writer_left_is_removed_and_what_a_living_one_writes_is_not(
         write("1")
         [living] = tmp_path.glob(".*")
         assert "w017" in "".join(path.read_text() for path in living.rglob("*") if path.is_file())
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        write("2")
-        assert os.listdir(tmp_path) == ["out"]
+        process.kill()
+    assert (place / "numbers.csv" if how is writing else place).read_text() == "1"
+    write("2")
+    assert os.listdir(tmp_path) == ["out"]
 
 
 def test_of_two_writers_in_the_same_moment_one_is_told(
@@ -219,52 +202,24 @@ def test_of_two_writers_in_the_same_moment_one_is_told(
     assert os.listdir(tmp_path) == ["out"]
 
 
-@pytest.mark.parametrize(
-    ("folder", "standing"),
-    [("made", "thesis.tex"), ("made", "sub/notes.txt"),
-     ("thesis", "chapter1.tex"), ("thesis", "manifest.json"), ("thesis", "")],
-)  # fmt: skip
-def test_files_of_somebody_are_never_replaced(
-    tmp_path: Path, artefact: Path, folder: str, standing: str
-) -> None:
-    """In an artefact or elsewhere, the manifest of another program, or a file in the place of the folder."""
-    precious = tmp_path / folder / standing
-    precious.parent.mkdir(exist_ok=True)
-    precious.write_text('{"name": "my app", "files": {}}')
-    refused = rf"exists and is no stored result \(.*{re.escape(standing)}"
-    with pytest.raises(InputError, match=refused), writing(tmp_path / folder) as aside:
-        (aside / "x").write_text("result")
-    assert precious.read_text() == '{"name": "my app", "files": {}}'
-    assert sorted(os.listdir(tmp_path)) == sorted({"made", folder})
-
-
 def test_a_finished_result_is_replaced_only_where_that_is_asked_for(tmp_path: Path, artefact: Path) -> None:
     check_replaceable(artefact)
-    with pytest.raises(InputError) as refused:
+    with pytest.raises(InputError, match=r"holds a finished result that other .* or give --replace\."):
         check_replaceable(artefact, replace=False)
-    assert str(refused.value) == (
-        f"{artefact}: holds a finished result that other options, careers or weights made. "
-        "Name another folder, or give --replace."
-    )
     (tmp_path / "empty").mkdir()
     for name in ("absent", "empty"):
         check_replaceable(tmp_path / name, replace=False)
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        (".", "name a folder of its own"),
-        ("..", "name a folder of its own"),
-        ("afile/x", r"afile is a file, so no folder can stand in it\. Name another"),
-        ("afile/x/y", r"afile is a file, so no folder can stand in it\. Name another"),
-    ],
-)
+@pytest.mark.parametrize("name", [".", "..", "afile/x", "afile/x/y"])
 def test_a_path_that_cannot_be_a_folder_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, message: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("afile").write_text("precious")
     assert not is_current(Path(name), "any")
+    message = (
+        r"afile is a file, so no folder can stand in it\. Name" if "x" in name else "name a folder of its own"
+    )
     with pytest.raises(InputError, match=message), writing(Path(name)):
         pass

@@ -20,11 +20,6 @@ def notebook(*cells, marked=True):
     return made
 
 
-KILLED = (
-    r"in\.ipynb: its process was killed in cell 2, which begins 'import os; .* memory ran out\. Close other"
-)
-
-
 def run(made, folder, parameters=None, **options):
     """Run a notebook by papermill; return the notebook that is on disk afterwards."""
     nbformat.write(made, folder / "in.ipynb")
@@ -62,22 +57,28 @@ def test_a_failing_cell_is_papermills_own_error(tmp_path):
         run(notebook("1 / 0", "print('after')"), tmp_path)
 
 
+KILLED = (
+    r"in\.ipynb: its process was killed in cell 2, which begins 'import os; .* memory ran out\. Close other"
+)
+
+
 @pytest.mark.parametrize(
-    ("cell", "error"),
+    ("cell", "status", "error"),
     [
-        ("import os; os.kill(os.getpid(), 9)", KILLED),
-        ("import os; os._exit(0)", KILLED),
+        ("import os; os.kill(os.getpid(), 9)", 6, KILLED),
+        ("import os; os._exit(0)", 6, KILLED),
         (
             "while True: pass",
-            r"in\.ipynb: stopped after 0\.05 minutes, .* in cell 2, which begins .* `hangs_after`",
+            6,
+            r"in\.ipynb: stopped after 0\.05 minutes, .* in cell 2, which .* `hangs_after`",
         ),
-        ("import sys; sys.exit(0)", "1 code cells were not executed"),
+        ("import sys; sys.exit(0)", 4, "1 code cells were not executed"),
     ],
 )
-def test_an_early_end_is_an_error_and_the_saved_notebook_says_so(cell, error, tmp_path):
+def test_an_early_end_is_an_error_and_the_saved_notebook_says_so(cell, status, error, tmp_path):
     with pytest.raises((KernelLostError, NotebookUnfinishedError), match=error) as said:
         run(notebook(cell, "print('after')"), tmp_path, longest_minutes=0.05 if "while" in cell else 0)
-    assert said.value.exit_code == (4 if "sys" in cell else 6)
+    assert said.value.exit_code == status
 
     got = nbformat.read(tmp_path / "out.ipynb", as_version=4)
     assert got.metadata.papermill["exception"] is True

@@ -12,7 +12,7 @@ import pytest
 
 from labor_llm.errors import ArtefactError, LaborLLMError
 from labor_llm.store.artefacts import MANIFEST, writing
-from labor_llm.workflow.execution import execute_unless_current
+from labor_llm.workflow.execution import execute_notebook
 from labor_llm.workflow.records import identity_of, is_current, record_of, recorded_files, write_record
 
 
@@ -30,7 +30,7 @@ def test_a_run_is_made_again_when_anything_that_it_reads_has_changed_but_not_whe
         path.write_text("first")
 
     def run(*makes: Path) -> bool:
-        return execute_unless_current(source, executed, {}, needs, makes)
+        return execute_notebook(source, executed, {}, needs, makes)
 
     assert run()
     needs[0].touch()
