@@ -254,10 +254,12 @@ HORIZONS = {
 }
 
 
-LONG = {"three thousand titles": [pytest.mark.slow]}
+QUICK = {"no covariate differs", "every second year", "two years", "mostly one record", "nobody moves"}
 
 
-@pytest.mark.parametrize("shape", [pytest.param(shape, marks=LONG.get(shape, [])) for shape in SHAPES])
+@pytest.mark.parametrize(
+    "shape", [pytest.param(shape, marks=[] if shape in QUICK else pytest.mark.slow) for shape in SHAPES]
+)
 def test_every_chapter_bears_careers_of_every_shape(shape, tmp_path, tiny_model_folder, cheap_models) -> None:
     profile = written_profile(tmp_path, careers(**SHAPES[shape]), tiny_model_folder)
     exhibits = open_results(profile.results).exhibits
