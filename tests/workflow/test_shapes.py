@@ -29,7 +29,7 @@ from labor_llm.evaluation import calibration
 from labor_llm.exhibits.publishing import read_numbers
 from labor_llm.store.results import open_results, project_root
 from labor_llm.workflow.book import build_book, stage_book
-from labor_llm.workflow.execution import execute_unless_current
+from labor_llm.workflow.execution import execute_notebook
 from labor_llm.workflow.parameters import checked_parameters
 from labor_llm.workflow.profile import Profile, load_profile
 from labor_llm.workflow.reference import reference_pages
@@ -286,9 +286,7 @@ def test_the_book_is_made_of_careers_that_bear_next_to_nothing(
     profile = written_profile(tmp_path, careers(**SHAPES[shape]), tiny_model_folder, leave_out=[])
     runs = notebook_runs(profile)
     for run in runs:
-        execute_unless_current(
-            notebook_file(run.notebook), run.executed, run.parameters, run.needs, run.makes
-        )
+        execute_notebook(notebook_file(run.notebook), run.executed, run.parameters, run.needs, run.makes)
     required, pages = [run.name for run in runs], reference_pages(profile, typer.main.get_command(app))
     results = open_results(profile.results)
     staged = stage_book(project_root() / "book", results, "shape", tmp_path / "staged", required, pages)
