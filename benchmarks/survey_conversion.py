@@ -32,6 +32,7 @@ from wide_files import COHORT, SAMPLE, WIDE, write_cohort, write_wide_psid, zip_
 
 from labor_llm.errors import InputError, LaborLLMError, MismatchError
 from labor_llm.simulation.files.writing import CROSSWALKS, RAW, write_simulated_survey
+from labor_llm.store.streams import opened
 from labor_llm.surveys.conversion import convert_survey
 from labor_llm.surveys.nls.extracts import read_nls
 from labor_llm.surveys.nls.nlsy79 import nlsy79_variables
@@ -91,7 +92,7 @@ def read_fixed_width_file(path: Path, peer: bool) -> Measurement:
             places = [(first - 1, last) for first, last in own.values()]
             table: Any = pd.read_fwf(path, colspecs=places, names=list(own), header=None)
         else:
-            with open(path, "rb") as stream:
+            with opened(path) as stream:
                 table = read_fixed_width(stream, layout, list(own), path)
     measurement.made = {name: _check_sum(table[name]) for name in own}
     return measurement

@@ -19,7 +19,7 @@ from labor_llm.settings import SettingError
         ({"too_long": "cut"}, "too_long", "'cut' should be 'shorten' or 'refuse'"),
         ({"line_ends": "none"}, "line_ends", "'none' should be 'all' or 'needed'"),
         ({"tolerance": 1.0}, "tolerance", "less than 1"),
-        ({"tolerance": float("nan")}, "tolerance", "nan should be less than 1"),
+        ({"tolerance": float("nan")}, "tolerance", "nan should be a finite number"),
         ({"titles": "realised", "tolerance": 0.1}, "tolerance", "goes with titles 'all'"),
         (
             {"all_titles_workers": 10},

@@ -42,14 +42,14 @@ def started(tmp_path: Path, fork_server_address: str):
 @pytest.mark.parametrize("forked", [True, False])
 def test_a_program_has_its_folder_environment_arguments_and_streams(started, tmp_path, forked):
     process = started("x", "y z", forked=forked)
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=240)
     assert said.split(" ", 1)[1] == f"{tmp_path} a word ['x', 'y z'] {forked}\n"
     assert process.returncode == 7
 
 
 def test_a_killed_program_is_a_killed_starter(started):
     process = started("die")
-    process.communicate(timeout=60)
+    process.communicate(timeout=240)
     assert process.returncode == -signal.SIGKILL
 
 
