@@ -77,6 +77,23 @@ def pool_small_groups(persons: pd.Series) -> dict[str, str]:
     return {str(name): POOLED if rank < pooled else str(name) for rank, name in enumerate(ascending.index)}
 
 
+def pooled_groups(groups: pd.Series, persons: pd.Series) -> pd.Series:
+    """Return the group in which each row is shown, by `pool_small_groups`; `POOLED` throughout if that does not do.
+
+    So it is where the groups of a pool are of the same few persons.
+
+    Args:
+        groups: the group of each row.
+        persons: whom each row is about, with the same index.
+    """
+    shown = groups.map(pool_small_groups(persons.groupby(groups).nunique()))
+    return (
+        shown
+        if persons.groupby(shown).nunique().min() >= MINIMUM_PERSONS
+        else shown.mask(shown.notna(), POOLED)
+    )
+
+
 def supported_years(records: pd.DataFrame) -> tuple[int, int]:
     """Return the first and last `year` of records, without those that fewer than `MINIMUM_PERSONS` have or go beyond.
 

@@ -20,7 +20,7 @@ import pandas as pd
 
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions, named_column, panel_columns
-from labor_llm.disclosure import MINIMUM_PERSONS, pool_small_groups
+from labor_llm.disclosure import MINIMUM_PERSONS, pooled_groups
 from labor_llm.evaluation.binary_tasks import CHANGE, bootstrap_auc, shared_events
 from labor_llm.evaluation.calibration import calibration_errors
 from labor_llm.evaluation.comparison import LeftOut, answering, by_dataset, keys_of
@@ -94,14 +94,13 @@ def _groups(
     groups, left_out = {}, []
     for name in characteristics:
         values = panel_columns(table, panel, [name])[name].astype("string").fillna("unknown")
-        workers = table["worker_id"].reset_index(drop=True)
-        persons = workers.groupby(values).nunique()
-        told = values.map(pool_small_groups(persons))
-        # The groups of a pool may be of the same few workers.
-        if told.nunique() > 1 and workers.groupby(told).nunique().min() >= MINIMUM_PERSONS:
+        told = pooled_groups(values, table["worker_id"].reset_index(drop=True))
+        if told.nunique() > 1:
             groups[name] = pd.Series(told.to_numpy(dtype=object), index=keys_of(table))
         else:
-            left_out.append(LeftOut(panel.dataset, name, "", ONE_GROUP if len(persons) == 1 else TOO_SMALL))
+            left_out.append(
+                LeftOut(panel.dataset, name, "", ONE_GROUP if values.nunique() == 1 else TOO_SMALL)
+            )
     return groups, left_out
 
 

@@ -21,7 +21,7 @@ from labor_llm.disclosure import (
     MINIMUM_PERSONS,
     POOLED,
     nested_counts,
-    pool_small_groups,
+    pooled_groups,
     supported_years,
 )
 from labor_llm.exhibits.formatting import EN_DASH, DisplayTable, Labels, table
@@ -109,10 +109,7 @@ def _shares(panel: CareerPanel) -> list[tuple[str, object, int]]:
         (static, "gender", "Gender"), (static, "ethnicity", "Ethnicity"), (static, "region", "Region"),
         (panel.frame, "education", "Education"), (transitions(panel), "transition_type", "Transition"),
     ):  # fmt: skip
-        shown = frame[column].map(pool_small_groups(frame.groupby(column)["worker_id"].nunique()))
-        # The groups of a pool may be of the same few persons.
-        if frame["worker_id"].groupby(shown).nunique().min() < MINIMUM_PERSONS:
-            shown[:] = POOLED
+        shown = pooled_groups(frame[column], frame["worker_id"])
         grouped = frame.groupby(shown.rename("group"))["worker_id"].agg(["size", "nunique"])
         by_size = grouped.sort_values("size", ascending=False, kind="stable")
         # Types of transition in their natural order, other groups by size, and the pool last.
