@@ -97,8 +97,16 @@ def all_title_log_probs(
 
 
 @torch.inference_mode()
-def way_to_run(language_model: LanguageModel, resume: EncodedResume, trie: TitleTrie) -> Run:
+def way_to_run(
+    language_model: LanguageModel, resume: EncodedResume, trie: TitleTrie, trial: Trial | None = None
+) -> Run:
     """Return how the tree's nodes are run under prompts as long as a career's, as was tried on the model.
+
+    Args:
+        language_model: the model.
+        resume: the career.
+        trie: the titles.
+        trial: of that career with the longest of the titles, if there is one already.
 
     Raises:
         MismatchError: if no way gives what the reference scorer gives.
@@ -107,7 +115,7 @@ def way_to_run(language_model: LanguageModel, resume: EncodedResume, trie: Title
     longest = resume.spans[-1][0]
     if run is not None and longest <= tried:
         return run
-    trial, why = Trial.of(language_model, resume, max(trie.titles, key=len)), []
+    trial, why = trial or Trial.of(language_model, resume, max(trie.titles, key=len)), []
     # A title that occurred may be none of those asked for.
     trie = build_title_trie(list(dict.fromkeys([*trie.titles, *trial.titles])))
     for run in (run_tree_attention, _run_dense_mask):

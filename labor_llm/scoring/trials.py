@@ -27,7 +27,7 @@ def try_scorers(prepared: PreparedCareers, *, all_titles: bool = False, bounded:
     Args:
         prepared: the panel.
         all_titles: whether other titles than the realised ones are scored.
-        bounded: whether bounds on them are asked for.
+        bounded: whether bounds on those are asked for.
 
     Raises:
         MismatchError: if a scorer does not give what the reference scorer gives.
@@ -40,10 +40,11 @@ def try_scorers(prepared: PreparedCareers, *, all_titles: bool = False, bounded:
     trial = Trial.of(language_model, longest, max(titles, key=len))
     trial.check("realised titles", realised_log_probs(language_model, trial.career))
     if all_titles:
-        way_to_run(language_model, longest, build_title_trie(titles))
-    if bounded:
-        found = bounded_title_log_probs(language_model, trial.career, build_title_trie(titles), tolerance=0.0)
-        trial.check("all titles within bounds", trial.among(found.lower, titles))
+        trie = build_title_trie(titles)
+        way_to_run(language_model, longest, trie, trial)
+        if bounded:
+            found = bounded_title_log_probs(language_model, trial.career, trie, tolerance=0.0)
+            trial.check("all titles within bounds", trial.among(found.lower, titles))
     return trial
 
 

@@ -78,12 +78,14 @@ def is_current(record: Path, identity: str, makes: Iterable[Path] = ()) -> bool:
         makes: files that it is to make; of an artefact its manifest, for which every file of the artefact is checked.
     """
     try:
+        # What costs nothing first: artefacts may be models of many gigabytes.
+        if _read(record)["identity"] != identity:
+            return False
         files = recorded_files(record)
     except ArtefactError:
         return False
-    artefacts = [path.parent for path in files if path.name == MANIFEST]
     expected = {path.resolve() for path in makes} <= {path.resolve() for path in files}
-    return _read(record)["identity"] == identity and expected and all(map(sound, artefacts))
+    return expected and all(sound(path.parent) for path in files if path.name == MANIFEST)
 
 
 def recorded_files(record: Path) -> list[Path]:
