@@ -193,7 +193,7 @@ def design(indicators: Sequence[list[str]], numbers: list[str], weights: Sequenc
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
-    from sklearn.pipeline import make_pipeline
+    from sklearn.pipeline import Pipeline, make_pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
     one_hot = OneHotEncoder(handle_unknown="ignore")
@@ -201,4 +201,4 @@ def design(indicators: Sequence[list[str]], numbers: list[str], weights: Sequenc
     steps = [(group[0], one_hot, group) for group in indicators] + [("numbers", standardised, numbers)]
     factors = dict(zip((name for name, *_ in steps), (*weights, weights[-1]), strict=True))
     columns = ColumnTransformer(steps, sparse_threshold=1.0, transformer_weights=factors)
-    return make_pipeline(LastKnownYear(), columns)
+    return Pipeline([("last known year", LastKnownYear()), ("columns", columns)])

@@ -35,7 +35,6 @@ from labor_llm.baselines.form import (
     COVARIATES,
     FIRST,
     Baseline,
-    LastKnownYear,
     design,
     occupation_columns,
     record_features,
@@ -289,7 +288,6 @@ class BagOfJobs(TwoStageLogit):
     def _prepare(self, train: CareerPanel) -> None:
         features = record_features(train)
         self._covariates = design([COVARIATES], ["age"], [1.0]).fit(features)
-        self._known_year = LastKnownYear().fit(features)
         happened = features.assign(occupation=train.frame["occupation"].astype(object))
         self._levels = {
             column: OneHotEncoder(handle_unknown="ignore").fit(happened[[column]].to_numpy())
@@ -297,7 +295,7 @@ class BagOfJobs(TwoStageLogit):
         }
 
     def _features(self, panel: CareerPanel) -> csr_matrix:
-        features = self._known_year.transform(record_features(panel))
+        features = self._covariates["last known year"].transform(record_features(panel))
         happened = features.assign(occupation=panel.frame["occupation"].astype(object))
         levels = {
             name: encoder.transform(happened[[name]].to_numpy()) for name, encoder in self._levels.items()

@@ -58,19 +58,14 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "workers": (lambda n: n == -1 or n >= MINIMUM_PERSONS, f"{MINIMUM_PERSONS} or more, or -1 for all"),
     "questions": (lambda n: n == -1 or n >= 1, "1 or more, or -1 for all"),
     "language_model_questions": (lambda n: n >= -1, "0 or more, or -1 for all"),
-    "paths": (lambda n: n >= 2, "2 or more"),
-    "language_model_paths": (lambda n: n >= 2, "2 or more"),
+    **dict.fromkeys(("paths", "language_model_paths"), (lambda n: n >= 2, "2 or more")),
     "step": (lambda n: n >= 0, "0 or more"),
     "bins": (lambda n: n >= 1, "1 or more"),
     "refits": (lambda n: n == 0 or n >= 2, "0, or 2 or more"),
     "horizons": (lambda v: _different(v) and min(v, default=2) >= 2, f"numbers of years from 2 on, {_ONCE}"),
-    "lengths": (
-        lambda v: _different(v) and min(v, default=-1) >= 0,
-        f"one or more from 0 on, {_ONCE}",
-    ),
-    "permutation_seeds": (
-        lambda v: _different(v) and min(v, default=-1) >= 0,
-        f"one or more from 0 on, {_ONCE}",
+    **dict.fromkeys(
+        ("lengths", "permutation_seeds"),
+        (lambda v: _different(v) and min(v, default=-1) >= 0, f"one or more from 0 on, {_ONCE}"),
     ),
     "covariates": (lambda v: _different(v) and {*v} <= {*STATIC}, f"some of {', '.join(STATIC)}, {_ONCE}"),
     "baselines": (

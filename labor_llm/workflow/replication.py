@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import os
 import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from labor_llm.errors import InputError, LaborLLMError
@@ -114,22 +114,26 @@ def _check_own_careers(profile: Profile) -> None:
                     f"datasets.{name}: {project_root() / path} does not exist. data/README.md says where to get it "
                     "and where to put it."
                 )
-    checks = {}
     for name, model in profile.language_models.items():
         for dataset in profile.datasets_of(name) if model.fine_tuning else ():
             others = [other for other in model.training.others if other != dataset]
             if {dataset, *others} <= own.keys():
                 data = model.training.model_copy(update={"others": others})
-                given = (*own[dataset], data, [own[other] for other in others])
-                checks[f"language_models.{name}.training"] = functools.partial(training_careers, *given)
+                with _named(f"language_models.{name}.training"):
+                    training_careers(*own[dataset], data, [own[other] for other in others])
     first, last_year = next(iter(profile.datasets)), profile.studies.last_year
     if last_year and first in own:
-        checks["studies.last_year"] = functools.partial(train_up_to, *own[first], last_year)
-    for field, check in checks.items():
-        try:
-            check()
-        except InputError as error:
-            raise InputError(f"{field}: {error}") from None
+        with _named("studies.last_year"):
+            train_up_to(*own[first], last_year)
+
+
+@contextlib.contextmanager
+def _named(field: str) -> Iterator[None]:
+    """Put the field of a profile before what is refused."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{field}: {error}") from None
 
 
 def _check_parameters(profile: Profile) -> None:
