@@ -1,7 +1,8 @@
-"""Careers of simulated workers: when a survey interviews them, who they are, and what the market makes of them.
+"""Careers of simulated workers: who they are, what the market makes of them year by year, when a survey asks them.
 
-Who is interviewed when never depends on an occupation, so that the market's probabilities, which are those of the
-observed records, are exact whatever the gaps. Sizes and shares are near those of the three surveys.
+A career is drawn for every year from the first interview to the last, and the years without an interview are then
+forgotten. Who is interviewed when never depends on an occupation, so that the market's probabilities are those of the
+observed records. Sizes and shares are near those of the three surveys.
 """
 
 from __future__ import annotations
@@ -13,15 +14,26 @@ import numpy as np
 import pandas as pd
 
 from labor_llm.errors import InputError
-from labor_llm.simulation.histories import EncodedCareers, Histories, covariates_of
+from labor_llm.simulation.law import FIRST_STATE, NEW, NOWHERE, SETTLED, Year
 from labor_llm.simulation.market import Market
-from labor_llm.simulation.parameters import EDUCATION_LEVELS, ETHNICITIES, GENDERS, REGIONS, stream
+from labor_llm.simulation.parameters import (
+    EDUCATION_LEVELS,
+    ETHNICITIES,
+    GENDERS,
+    REGIONS,
+    SCHOOLING,
+    STEADINESS,
+    VOCATIONS,
+    stream,
+)
+from labor_llm.simulation.records import covariates_of
+from labor_llm.simulation.schooling import FIRST_AGE, LAST_AGE, drawn_levels
 
-# In years, both with records.
-FIRST_AGE, LAST_AGE = 18, 80
 # Shares of the four census regions in the order of REGIONS.
 _REGION_SHARES, _FEMALE_SHARE = (0.17, 0.24, 0.40, 0.19), 0.50
-_LEVEL_BOUNDS = (12, 13, 16, 17)
+
+# So many workers who take another occupation are drawn at once: their weights stay in a processor's cache.
+_BLOCK = 1024
 
 Draws = Callable[[str], np.random.Generator]
 
@@ -100,38 +112,82 @@ def simulate_careers(
     waves = np.array(schedule.waves)
     birth_year, seen = _observed_waves(schedule, draws, workers)
     covariates = _covariates(schedule, draws, birth_year)
-    schooling = _schooling(draws, covariates.birth_year, waves)[seen]
-    education = np.searchsorted(_LEVEL_BOUNDS, schooling, side="right")
+    years = np.arange(waves[0], waves[-1] + 1)
+    education = drawn_levels(
+        draws("education").random((workers, LAST_AGE - FIRST_AGE + 1)), birth_year, years
+    )
+    alive = _years_lived(seen, waves - waves[0], len(years))
+    outcome = _live(market, draws, covariates, years, education, alive)
     worker, wave = np.nonzero(seen)
-    year, outcome = waves[wave], np.empty(len(wave), dtype=np.int64)
-    # The luck of the first records, whichever waves they are of, so that each worker's is its own.
-    luck = draws("luck").random((workers, len(waves), 2))[np.arange(len(waves)) < seen.sum(axis=1)[:, None]]
-    careers = EncodedCareers(seen.sum(axis=1), covariates, year, education, outcome)
-    for members, rows, histories in market.walk(careers):
-        outcome[rows] = _draw(market, histories, members, luck[rows])
+    place = (waves - waves[0])[wave]
+    outcome, education = outcome[worker, place], education[worker, place]
     own = covariates[worker]
     return pd.DataFrame(
         {
             "worker_id": (worker + 1).astype(str).astype(object),
-            "year": year,
+            "year": waves[wave],
             "occupation": np.array(market.outcomes.codes, dtype=object)[market.columns[outcome]],
             "education": np.array(EDUCATION_LEVELS, dtype=object)[education],
             "gender": np.array(GENDERS, dtype=object)[own.gender],
             "ethnicity": np.array(list(ETHNICITIES), dtype=object)[own.ethnicity],
             "region": np.array(REGIONS, dtype=object)[own.region],
             "birth_year": birth_year[worker],
-            "schooling": schooling,
+            "schooling": SCHOOLING[education],
         }
     )
 
 
-def _draw(market: Market, histories: Histories, workers: np.recarray, luck: np.ndarray) -> np.ndarray:
-    """Draw one record's outcome for each worker: first the kind, then the occupation of those who take another."""
-    kind = _inverse(np.exp(market.kind_log_probabilities(histories, workers)), luck[:, 0])
-    outcome = np.where(kind == 0, histories.last, len(market.occupations) + kind - 2)
-    movers = np.flatnonzero(kind == 1)
-    weights = np.exp(market.destination_utilities(histories, workers, movers))
-    outcome[movers] = _inverse(weights, luck[movers, 1])
+def _years_lived(seen: np.ndarray, places: np.ndarray, years: int) -> np.ndarray:
+    """Return whether each year lies from a worker's first interview to the last, bool [workers, years]."""
+    asked = np.zeros((len(seen), years), dtype=bool)
+    asked[:, places] = seen
+    backwards = np.logical_or.accumulate(asked[:, ::-1], axis=1)[:, ::-1]
+    return np.logical_or.accumulate(asked, axis=1) & backwards
+
+
+def _live(
+    market: Market,
+    draws: Draws,
+    covariates: np.recarray,
+    years: np.ndarray,
+    education: np.ndarray,
+    alive: np.ndarray,
+) -> np.ndarray:
+    """Return the outcome of each worker in each year that is lived, int [workers, years], -1 in others."""
+    law, occupations = market.law, len(market.occupations)
+    size = len(covariates)
+    steady = draws("steadiness").integers(0, len(STEADINESS), size)
+    vocation = draws("vocation").integers(0, VOCATIONS, size)
+    luck = draws("luck").random((size, len(years), 3))
+    situation, last = np.full(size, NEW), np.full(size, occupations)
+    outcome = np.full(alive.shape, -1)
+    for number, year in enumerate(years):
+        rows = np.flatnonzero(alive[:, number])
+        level = education[rows, number]
+        begins = outcome[rows, number - 1] < 0 if number else np.ones(len(rows), bool)
+        risen = ~begins & (level > education[rows, number - 1])
+        at = Year(covariates[rows], np.full(len(rows), float(year)), level, risen)
+        whence = np.where(begins, NOWHERE, np.maximum(situation[rows] - FIRST_STATE + 1, 0))
+        stays = law.stays_in_occupation(
+            at, np.minimum(last[rows], occupations - 1), situation[rows] == SETTLED, STEADINESS[steady[rows]]
+        )
+        for state, chance in enumerate(law.stays_in_state(at).T, 1):
+            stays[whence == state] = chance[whence == state]
+        stays[begins] = 0.0
+        kind = _inverse(law.kinds(at)[np.arange(len(rows)), steady[rows], whence], luck[rows, number, 1])
+        moves = luck[rows, number, 0] >= stays
+        into_state = np.flatnonzero(moves & (kind > 0))
+        situation[rows[into_state]] = FIRST_STATE + kind[into_state] - 1
+        into_work = np.flatnonzero(moves & (kind == 0))
+        settles = ~moves & (whence == 0)
+        for some in np.array_split(into_work, len(into_work) // _BLOCK + 1):
+            who = rows[some]
+            closeness = law.tables.closeness[(whence[some] > 0).astype(int), last[who]]
+            weights = law.own_attraction(at.of(some), vocation[who]) * closeness
+            last[who] = _inverse(weights, luck[who, number, 2])
+        situation[rows[into_work]], situation[rows[settles]] = NEW, SETTLED
+        now = situation[rows]
+        outcome[rows, number] = np.where(now < FIRST_STATE, last[rows], occupations + now - FIRST_STATE)
     return outcome
 
 
@@ -187,27 +243,3 @@ def _covariates(schedule: Schedule, draws: Draws, birth_year: np.ndarray) -> np.
 def _category(uniform: np.ndarray, shares: Iterable[float]) -> np.ndarray:
     """Return the category that each uniform number falls into."""
     return np.searchsorted(np.cumsum(list(shares))[:-1], uniform, side="right")
-
-
-def _schooling(draws: Draws, birth_year: np.ndarray, waves: np.ndarray) -> np.ndarray:
-    """Return completed years of schooling of each worker in each wave, int [workers, waves], never falling.
-
-    A worker has a number of years that will be completed in the end: normal with standard deviation 2.3 about a
-    mean that grows by 0.35 years with ten years of birth and is 13.0 for those born in 1960, rounded, between 6
-    and 20; of those with 13 to 15 years 40 percent hold 12 or 16 instead. Schooling goes on from six years of age
-    year by year, up to two years late; 8 percent complete their last two years only between 24 and 40. Nothing
-    of it depends on an occupation.
-    """
-    uniform = draws("schooling").random((len(birth_year), 5)).T
-    normal = draws("ability").standard_normal(len(birth_year))
-    final = np.rint(13.0 + 0.035 * (birth_year - 1960.0) + 2.3 * normal).clip(6, 20)
-    unfinished = (final >= 13) & (final <= 15) & (uniform[0] < 0.4)
-    final = np.where(unfinished, np.where(uniform[1] < 0.5, 12, 16), final)
-    late = np.searchsorted([0.80, 0.97], uniform[2], side="right")
-    returns = (uniform[3] < 0.08) & (final > 12)
-    age_of_return = 24.0 + np.floor(17.0 * uniform[4])
-    age = waves - birth_year[:, None]
-    by_age = np.maximum(age - 6.0 - late[:, None], 6.0)
-    before_return = returns[:, None] & (age < age_of_return[:, None])
-    limit = np.where(before_return, np.maximum(final - 2.0, 12.0)[:, None], final[:, None])
-    return np.minimum(by_age, limit).astype(np.int64)

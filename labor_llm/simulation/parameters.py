@@ -20,8 +20,12 @@ from labor_llm.settings import Settings
 STATES = tuple(occ1990dd.STATES)
 EDUCATION_LEVELS = ("less than high school", "high school", "some college", "college", "graduate degree")
 SOME_COLLEGE = EDUCATION_LEVELS.index("some college")
-# The years of schooling that stand for each level where occupations ask for schooling.
-SCHOOLING = np.array([10.0, 12.0, 14.0, 16.0, 18.0])
+# Completed years of schooling of each level; of all graduate work 17, as the PSID has it.
+SCHOOLING = np.array([10, 12, 14, 16, 17])
+# Groups of occupations that draw workers alike: each worker has one of so many vocations, all of them equally often.
+VOCATIONS = 4
+# A worker is mobile or steady, equally often; the sign of the terms that tell the two apart.
+STEADINESS = np.array([-1.0, 1.0])
 GENDERS = ("male", "female")
 REGIONS = ("northeast", "northcentral", "south", "west", "alaska or hawaii", "unknown")
 # The surveys' words; two words for the same people (the PSID's and the NLSY's) share one draw.
@@ -77,49 +81,53 @@ class MarketParameters(Settings):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
-    # Staying in an occupation.
-    stay: float = _parameter(-0.55, "log-odds", "staying in an occupation, all else at its reference")
+    # Staying in an occupation from one year to the next.
+    stay: float = _parameter(-0.20, "log-odds", "staying in an occupation, all else at its reference")
+    stay_steady: float = _parameter(0.95, "log-odds", "steady workers; as much less for mobile ones")
     stay_attachment: float = _parameter(0.45, "log-odds, SD", "how far occupations differ in being kept")
-    stay_duration: float = _parameter(0.85, "log-odds per log(1 + years)", "time in the occupation so far")
+    stay_settled: float = _parameter(0.85, "log-odds", "after a first year in the occupation")
     stay_maturity: float = _parameter(0.80, "log-odds", "grown-up against aged 18; two thirds after 8 years")
     stay_misfit: float = _parameter(-0.12, "log-odds per year", "schooling above or below the occupation's")
-    stay_churn: float = _parameter(-1.10, "log-odds", "share of earlier records that were moves")
-    stay_gap: float = _parameter(-0.45, "log-odds per log(years)", "years since the last record, above one")
     stay_retirement: float = _parameter(-0.16, "log-odds per year", "age above 61")
-    stay_new_degree: float = _parameter(-0.80, "log-odds", "education level rose since the last record")
+    stay_new_degree: float = _parameter(-0.80, "log-odds", "education level rose this year")
     stay_female: float = _parameter(-0.10, "log-odds", "women against men")
     stay_covariates: float = _parameter(0.10, "log-odds, SD", "each ethnicity, each region")
+    stay_change: float = _parameter(
+        0.0, "log-odds", "a structural change: from `change_year` on, added for everybody"
+    )
+    change_year: float = _parameter(2000.0, "year", "first year of the structural change")
     # Staying in a state.
-    stay_unemployed: float = _parameter(-1.5, "log-odds", "remaining unemployed")
-    stay_out: float = _parameter(-0.30, "log-odds", "remaining out of the labor force")
+    stay_unemployed: float = _parameter(-1.2, "log-odds", "remaining unemployed")
+    stay_out: float = _parameter(0.30, "log-odds", "remaining out of the labor force")
     stay_education: float = _parameter(0.85, "log-odds", "remaining in education at age 18")
     stay_education_age: float = _parameter(-0.28, "log-odds per year", "age above 18, in education; to 35")
-    stay_state_duration: float = _parameter(0.45, "log-odds per log(1 + years)", "time in the state so far")
     stay_out_age: float = _parameter(0.12, "log-odds per year", "age above 55, out of the labor force; to 75")
     stay_out_female: float = _parameter(0.35, "log-odds", "women against men, out of the labor force")
     # What a worker who does not stay does next: another occupation (0), or one of the states.
-    unemployed: float = _parameter(-2.15, "log-odds", "becoming unemployed")
+    unemployed: float = _parameter(-1.95, "log-odds", "becoming unemployed")
     unemployed_young: float = _parameter(0.35, "log-odds per 10 years", "age below 30")
     unemployed_schooling: float = _parameter(-0.14, "log-odds per year", "schooling above 12 years")
-    unemployed_scar: float = _parameter(0.22, "log-odds per year", "recent years without work, to 4")
     unemployed_cycle: float = _parameter(0.35, "log-odds", "height of the business cycle")
     cycle_period: float = _parameter(9.0, "years", "length of the business cycle; its phase is drawn", gt=0)
-    out: float = _parameter(-2.15, "log-odds", "leaving the labor force")
+    out: float = _parameter(-1.95, "log-odds", "leaving the labor force")
     out_female: float = _parameter(0.60, "log-odds", "women against men, age below 45")
     out_retirement: float = _parameter(0.16, "log-odds per year", "age above 55, to 80")
-    out_scar: float = _parameter(0.25, "log-odds per year", "recent years without work, to 4")
     out_first: float = _parameter(0.30, "log-odds", "first record against later ones")
+    idle_steady: float = _parameter(
+        -0.40, "log-odds", "steady workers, both states without work; more for mobile ones"
+    )
     education: float = _parameter(0.10, "log-odds", "going to school at age 18")
     education_age: float = _parameter(-0.42, "log-odds per year", "age above 18, to 30")
     education_last_age: float = _parameter(43.0, "years", "oldest age at which education is no rarity")
     education_beyond: float = _parameter(-30.0, "log-odds", "going to or staying at school above that age")
     education_college: float = _parameter(0.80, "log-odds", "level 'some college' against others")
-    education_new_degree: float = _parameter(0.90, "log-odds", "education level rose since the last record")
+    education_new_degree: float = _parameter(0.90, "log-odds", "education level rose this year")
     state_covariates: float = _parameter(0.15, "log-odds, SD", "each ethnicity, each region, each state")
     # Which occupation.
     size: float = _parameter(0.85, "log-odds, SD", "how far occupations differ in size; cut at two SD")
     requirement: float = _parameter(0.70, "years, SD", "schooling asked for, within a major group")
     mismatch: float = _parameter(-0.55, "log-odds per (2 years)^2", "schooling away from what is asked for")
+    vocation: float = _parameter(1.20, "log-odds, SD", "how far each vocation is drawn to each group")
     group_covariates: float = _parameter(0.25, "log-odds, SD", "each ethnicity, each region, each group")
     group_year_trend: float = _parameter(0.12, "log-odds per 10 years, SD", "calendar time, each group")
     group_cohort_trend: float = _parameter(0.10, "log-odds per 10 years, SD", "year of birth, each group")
@@ -128,12 +136,8 @@ class MarketParameters(Settings):
     same_group: float = _parameter(1.6, "log-odds", "an occupation of the same major group")
     near_code: float = _parameter(1.9, "log-odds", "the next code in the list of the same group")
     near_code_reach: float = _parameter(2.5, "places", "distance at which nearness falls to a third", gt=0)
-    experience: float = _parameter(0.75, "log-odds per log(1 + years)", "years worked in the group, decayed")
-    experience_decay: float = _parameter(0.90, "per year", "what a year leaves of earlier experience", gt=0)
-    experience_cap: float = _parameter(2.0, "years", "most that one record adds to experience", gt=0)
     reference_in_state: float = _parameter(0.80, "share", "closeness to the last occupation, from a state")
-    recall_last: float = _parameter(2.60, "log-odds", "back to the last occupation, from a state")
-    recall_longest: float = _parameter(0.80, "log-odds per log(1 + years)", "back to the longest-held one")
+    recall_last: float = _parameter(2.90, "log-odds", "back to the last occupation, from a state")
 
 
 class MarketTables:
@@ -152,7 +156,9 @@ class MarketTables:
         required: [J], years of schooling that an occupation asks for.
         attachment: [J], how readily it is kept.
         base: [5 * 2, J], size, schooling and gender: the row is education level * 2 + gender.
-        closeness: [J, J], of the destination (column) to the occupation that one comes from (row).
+        closeness: [2, J + 1, J], weight of a destination (last axis) by the last occupation, for one who leaves an
+            occupation (0 for the same one) and one who leaves a state; J of those who had no occupation yet.
+        vocation_group: [VOCATIONS, G].
         ethnicity_group, region_group: [ethnicities or regions, G].
         ethnicity_stay, region_stay: [ethnicities or regions].
         ethnicity_state, region_state: [ethnicities or regions, 3], for the three states.
@@ -185,7 +191,11 @@ class MarketTables:
         self.base = base.reshape(-1, len(codes))
         affinity = parameters.group_affinity * normal("affinity", len(names), len(names))
         distance = parameters.group_distance * np.abs(usual[:, None] - usual)
-        self.closeness = _closeness(parameters, self.group_of, affinity + distance)
+        closeness = _closeness(parameters, self.group_of, affinity + distance)
+        recalled = parameters.reference_in_state * closeness + parameters.recall_last * np.eye(len(codes))
+        known = np.stack([np.exp(closeness) * (1.0 - np.eye(len(codes))), np.exp(recalled)])
+        self.closeness = np.concatenate([known, np.ones((2, 1, len(codes)))], axis=1)
+        self.vocation_group = parameters.vocation * normal("vocation", VOCATIONS, len(names))
         self.ethnicity_group = parameters.group_covariates * by_ethnicity("ethnicity group", len(names))
         self.region_group = parameters.group_covariates * normal("region group", len(REGIONS), len(names))
         self.ethnicity_stay = parameters.stay_covariates * by_ethnicity("ethnicity stay")

@@ -12,9 +12,11 @@ from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.errors import ArtefactError, InputError
 from labor_llm.settings import SettingError
 from labor_llm.simulation.careers import PSID81, simulate_careers
-from labor_llm.simulation.histories import NONE, Histories
+from labor_llm.simulation.law import FIRST_STATE, NEW, NOWHERE, SETTLED, Year
 from labor_llm.simulation.market import Market
-from labor_llm.simulation.parameters import MarketParameters
+from labor_llm.simulation.parameters import STEADINESS, VOCATIONS, MarketParameters
+from labor_llm.simulation.records import encode_careers
+from labor_llm.simulation.schooling import chance_to_rise
 
 COVARIATES = {
     "education": "college", "gender": "female", "ethnicity": "hispanic", "region": "south", "birth_year": 1960,
@@ -63,12 +65,11 @@ WORK = ["40", "10", "12", "12", "12"]
         # Calendar year, with the same age, and gap.
         (career(["10"] * 2, [1990, 1992]), career(["10"] * 2, [1991, 1993], birth_year=1961)),
         (career(["10"] * 2, [1990, 1992]), career(["10"] * 2, [1991, 1992])),
-        # The last two records before the one predicted agree, so a second-order model cannot tell the two apart: first
-        # job, time in the job, job before unemployment, a year without work.
+        # The last two records before the one predicted agree, so a second-order model cannot tell the two apart: what
+        # came before tells of steadiness and vocation, and of the last job of one who is unemployed.
         (career(WORK), career(["70", *WORK[1:]])),
-        (career(["10", "10", "12", "12", "12"]), career(["10", "12", "12", "12", "12"])),
-        (career([*["40"] * 2, *["unemployed"] * 2, "10"]), career([*["70"] * 2, *["unemployed"] * 2, "10"])),
-        (career(["10", "unemployed", "12", "12", "10"]), career(["10", "11", "12", "12", "10"])),
+        (career(["10", "11", "12", "12", "12"]), career(["12", "12", "12", "12", "12"])),
+        (career(["40", *["unemployed"] * 2, "10"]), career(["70", *["unemployed"] * 2, "10"])),
     ],
 )
 def test_covariates_years_and_the_whole_history_matter(
@@ -97,42 +98,87 @@ def test_a_worker_alone_has_the_probabilities_that_it_has_among_others(
         np.testing.assert_allclose(got, together, rtol=1e-6)
 
 
-def test_staying_and_recall_worked_by_hand(space: OutcomeSpace, groups: dict[str, str]) -> None:
-    """All terms but those of the test are zero: the formulas of the module's first lines, by hand."""
+def test_a_year_between_is_summed_out_as_by_hand(space: OutcomeSpace, groups: dict[str, str]) -> None:
+    """All terms but those of the test are zero: every chance is a ratio of small integers."""
     zero = dict.fromkeys(MarketParameters.model_fields, 0.0)
-    positive = {"cycle_period": 9.0, "near_code_reach": 1.0, "experience_decay": 1.0, "experience_cap": 2.0}
-    # Logs of small integers, so that every chance is a ratio of integers.
-    terms = {"stay": np.log(3.0), "stay_gap": -1.0, "recall_longest": 1.0}
+    positive = {"cycle_period": 9.0, "near_code_reach": 1.0}
+    terms = {"stay": np.log(3.0), "recall_last": np.log(2.0)}
     bare = Market(1, MarketParameters(**{**zero, **positive, **terms}), space, dict.fromkeys(groups, "one"))
     bare.tables.base[:] = 0.0
 
     got = np.exp(at_the_end(bare, career(["10", "12", "12"], [1990, 1991, 1993])))
 
-    # Odds of staying 3/2 after a gap of two years; each of the four kinds has 1/4 of the rest; of five weights among
-    # the other occupations, that of the longest-held one, 10 (one year, so log(1 + 1)), counts twice.
-    kind = 2 / 5 / 4
-    expected = dict.fromkeys(groups, kind / 6) | {"10": kind / 3, "12": 3 / 5}
-    expected |= {"unemployed": kind, "out_of_labor_force": kind, "education": kind}
+    # Of a year: three in four stay; each kind has 1/16; another occupation 1/80. Half of those in a state stay there,
+    # each other kind has 1/6, and of seven weights among the occupations the last one counts twice.
+    other, state, same = 1 / 80, 1 / 16, 3 / 4
+    again = same**2 + 5 * other * other + 3 * state / 6 * 2 / 7
+    another = 2 * same * other + 4 * other**2 + 3 * state / 6 / 7
+    idle = same * state + 5 * other * state + state / 2 + 2 * state / 6
+    expected = dict.fromkeys(groups, another) | {"12": again}
+    expected |= {"unemployed": idle, "out_of_labor_force": idle, "education": idle}
     np.testing.assert_allclose(got, [expected[code] for code in space.codes], rtol=1e-12)
+    assert got.sum() == pytest.approx(1.0)
 
 
-def test_histories_worked_by_hand() -> None:
-    """Occupations 0 and 1 in groups 0 and 1; 2 is unemployed, 3 out of the labor force."""
-    histories = Histories(1, np.array([0, 1]), decay=0.5, cap=2.0)
-    assert histories.last[0] == NONE
-    for year, education, outcome in [(1990, 1, 0), (1991, 1, 2), (1994, 2, 1), (1995, 2, 1)]:
-        histories.meet(np.array([year]), np.array([education]))
-        assert bool(histories.new_degree[0]) == (year == 1994)
-        histories.record(np.array([outcome]))
-    histories.meet(np.array([1997]), np.array([2]))
+def test_all_that_interviews_do_not_show_is_summed_out(market: Market) -> None:
+    """Against every steadiness, vocation, career and course of schooling that is possible, one after the other."""
+    frame = career(["10", "unemployed", "12", "12"], [1984, 1985, 1988, 1989], birth_year=1965)
+    frame["education"] = ["high school", "high school", "college", "college"]
+    encoded = encode_careers(frame, market.outcomes, market.columns)
+    law, years, jobs = market.law, list(range(1984, 1990)), len(market.occupations)
+    seen = dict(zip(encoded.year, encoded.outcome, strict=True))
+    total = np.zeros(jobs + 3)
 
-    assert (histories.last[0], histories.last_occupation[0], histories.longest[0]) == (1, 1, 1)
-    assert (histories.duration[0], histories.gap[0]) == (3.0, 2.0)
-    assert (histories.moves[0], histories.records[0]) == (2.0, 4.0)
-    # 1 halved seven times; 2 (a gap of three, capped) halved once, plus 1, halved twice.
-    np.testing.assert_allclose(histories.experience[0], [0.5**7, (2 * 0.5 + 1) * 0.25])
-    np.testing.assert_allclose(histories.idle[0], 0.5**6)
-    assert histories.held[0].tolist() == [1.0, 3.0]
+    def follow(chance: float, number: int, state: tuple[int, int, int], who: tuple[int, int]) -> None:
+        """Go on from a situation, last occupation and level; at the end add the chance to each outcome."""
+        situation, last, level = state
+        year, steady, vocation = years[number], *who
+        rising = chance_to_rise(np.array([level]), np.array([year]), np.array([1965.0]))[0] if number else 0.0
+        for risen, of_level in ((0, 1.0 - rising), (1, rising)):
+            if of_level == 0.0 or (
+                year in seen and level + risen != encoded.education[encoded.year == year][0]
+            ):
+                continue
+            at = Year(encoded.covariates, np.array([year]), np.array([level + risen]), np.array([risen > 0]))
+            whence = NOWHERE if number == 0 else max(situation - FIRST_STATE + 1, 0)
+            stays = 0.0
+            if whence == 0:
+                settled = np.array([float(situation == SETTLED)])
+                stays = law.stays_in_occupation(at, np.array([last]), settled, STEADINESS[steady])[0]
+            elif whence != NOWHERE:
+                stays = law.stays_in_state(at)[0, whence - 1]
+            kinds = law.kinds(at)[0, steady, whence]
+            from_state = int(whence > 0)
+            weights = law.attraction(at)[0, vocation] * law.tables.closeness[from_state, last]
+            following = [(SETTLED if whence == 0 else situation, last, stays)] if number else []
+            following += [(FIRST_STATE + k - 1, last, (1 - stays) * kinds[k]) for k in (1, 2, 3)]
+            shares = (1 - stays) * kinds[0] * weights / weights.sum()
+            following += [(NEW, job, share) for job, share in enumerate(shares)]
+            for now, job, share in following:
+                said = job if now < FIRST_STATE else jobs + now - FIRST_STATE
+                whole = chance * of_level * share
+                if number == len(years) - 1:
+                    total[said] += whole
+                elif year not in seen or seen[year] == said:
+                    follow(whole, number + 1, (now, job, level + risen), who)
+
+    for who in np.ndindex(len(STEADINESS), VOCATIONS):
+        follow(1.0, 0, (NEW, jobs, int(encoded.education[0])), who)
+    got = at_the_end(market, frame)[market.columns]
+    np.testing.assert_allclose(np.exp(got), total / total.sum(), rtol=1e-9)
+
+
+def test_two_years_ahead_are_one_year_ahead_compounded(market: Market, many: pd.DataFrame) -> None:
+    """A right model agrees with itself, whatever the history: where the level is the same, and where it has risen."""
+    worker = many[many["worker_id"] == many["worker_id"].value_counts().index[0]].iloc[:5]
+    target = worker.iloc[[-1]].assign(year=worker["year"].iloc[-1] + 2)
+    direct = np.exp(at_the_end(market, pd.concat([worker, target])))
+    compounded = np.zeros(len(market.outcomes))
+    for code in market.outcomes.codes:
+        between = target.assign(year=target["year"] - 1, occupation=code)
+        logs = market.log_probabilities(pd.concat([worker, between, target]), np.float64)[-2:]
+        compounded += np.exp(logs[0, market.outcomes.indices([code])[0]]) * np.exp(logs[1])
+    np.testing.assert_allclose(compounded, direct, rtol=1e-10)
 
 
 def test_the_seed_and_every_parameter_matter(
@@ -142,11 +188,18 @@ def test_the_seed_and_every_parameter_matter(
         other = Market(seed, parameters, market.outcomes, groups)
         return np.abs(other.log_probabilities(many, np.float64) - known).max()
 
+    many = many[many["worker_id"].astype(int) <= 40]
     known = market.log_probabilities(many, np.float64)
     assert changed(5, MarketParameters()) == 0.0
     assert changed(6, MarketParameters()) > 0.1
+    # A change of zero log-odds may come in any year.
+    shifted = {"stay_change": 0.2}
+    assert changed(5, MarketParameters(change_year=1990.0)) == 0.0
+    assert changed(5, MarketParameters(**shifted)) > 0.01
+    assert changed(5, MarketParameters(**shifted, change_year=2030.0)) == 0.0
     for name, value in market.parameters:
-        assert changed(5, MarketParameters(**{name: value * 1.1})) > 1e-4, name
+        if not name.startswith(("stay_change", "change_year")):
+            assert changed(5, MarketParameters(**{name: value * 1.1})) > 1e-4, name
 
 
 def test_a_market_comes_back_from_its_json() -> None:
@@ -163,7 +216,7 @@ def test_a_market_comes_back_from_its_json() -> None:
     [
         ("{", "does not describe a market"),
         ("[1]", "does not describe a market"),
-        ({"format": 2}, "format 2 found, 1 expected"),
+        ({"format": 1}, "format 1 found, 2 expected"),
         ({"seed": None}, "does not describe a market"),
         ({"seed": 6}, "make another market here"),
         ({"checksum": 1.0}, "make another market here"),
