@@ -6,8 +6,8 @@ model that predicts a record from those before it.
 - A window is the k records before a record. The model is not told that something was left out: to it, the career
   begins k records before. The prediction is put back under the worker and year it belongs to, so that it is compared,
   and workers are resampled, as ever.
-- Years ahead, the known records are followed by drawn ones, one made-up worker for each path. The education of a
-  record after the known ones is the panel's where the panel has a record in that year, otherwise the last known one.
+- Years ahead, the known records are followed by drawn ones, one made-up worker for each path. Their education is that
+  of the last known record; the record that is asked for in the end has its own, as in any prediction.
 """
 
 from __future__ import annotations
@@ -126,12 +126,12 @@ class Histories:
             raise InputError(f"{panel.dataset}: no questions. Make some with horizon_questions.")
         self.panel, self.questions = panel, questions
         self.origin_year = questions["origin_year"].to_numpy()
-        self._rows = pd.MultiIndex.from_frame(panel.frame[_KEYS])
-        target, self._origin = (
-            self._rows.get_indexer(pd.MultiIndex.from_frame(questions[["worker_id", key]]))
+        rows = pd.MultiIndex.from_frame(panel.frame[_KEYS])
+        self._target, self._origin = (
+            rows.get_indexer(pd.MultiIndex.from_frame(questions[["worker_id", key]]))
             for key in ("year", "origin_year")
         )
-        if unknown := int(((target < 0) | (self._origin < 0)).sum()):
+        if unknown := int(((self._target < 0) | (self._origin < 0)).sum()):
             raise MismatchError(
                 f"{panel.dataset}: {unknown:,} of {len(questions):,} questions are of records that the "
                 "panel does not have. Make them from this panel."
@@ -201,8 +201,9 @@ class Histories:
         year = frame["year"].to_numpy(copy=True)
         year[later] = years[question[later], added[later]]
         frame["year"] = year
-        education = rows.copy()
-        education[later] = self._education_rows(block, years)[question[later], added[later]]
+        # Of the record that is asked for in the end education is known; of those between only the last known one is.
+        asked = self.questions["year"].to_numpy()[block][question] == year
+        education = np.where(later & asked, self._target[block][question], rows)
         frame["education"] = self.panel.frame["education"].take(education).array
         drawn = later & (added < between)
         occupation = frame["occupation"].to_numpy(dtype=object, copy=True)
@@ -210,11 +211,3 @@ class Histories:
         occupation[drawn] = codes[paths[question[drawn], copy[drawn], added[drawn]]]
         frame["occupation"] = occupation
         return frame, ends - 1
-
-    def _education_rows(self, block: np.ndarray, years: np.ndarray) -> np.ndarray:
-        """Return the rows of the panel that tell education in some years of each question, [questions, years]."""
-        workers = np.repeat(self.questions["worker_id"].to_numpy()[block], years.shape[1])
-        found = self._rows.get_indexer(pd.MultiIndex.from_arrays([workers, years.ravel()])).reshape(
-            years.shape
-        )
-        return np.where(found >= 0, found, self._origin[block][:, None])

@@ -6,18 +6,26 @@ year between out of the history. Or the year between is predicted first and summ
     P(y_{t+2} = k | h_t) = sum_j P(y_{t+1} = j | h_t) P(y_{t+2} = k | h_t, y_{t+1} = j),
 
 where every possible history is given to the model again: multiplying one transition matrix by itself would be wrong for
-a model that looks at more than the last record. The sum is exact with one year between. With more, paths of the years
-between are drawn from the model itself, and the model's last distributions are averaged over paths (Rao-Blackwell):
-counting where paths end would leave zeros and scatter more.
+a model that looks at more than the last record. Both ways know the same: the education of the years between is that of
+the last known record, whatever the worker's own records say.
 
-Probabilities are among the valid titles. Records between lie `step` years apart; their education is as
-`labor_llm.careers.histories` says. The numbers that draw a path depend on the seed, worker, year and path alone.
+The sum is exact where it is over no more titles than paths are asked for, with one year between. Else some of the
+histories stand for all: after each year those of a probability above a threshold are kept as they are, and the others
+are drawn by systematic sampling, each with the threshold for its weight (the optimal resampling of Fearnhead and
+Clifford, 2003, JRSS B 65, 887-899). So the sum stays unbiased, and is as near to the exact one as that number of
+histories can make it. This is done in several independent runs, whose spread is the Monte Carlo error of whatever is
+computed of them.
+
+Probabilities are among the valid titles. Records between lie `step` years apart. The numbers that draw depend on the
+seed, worker, year and run alone.
 """
 
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -29,8 +37,8 @@ from labor_llm.careers.samples import random_places
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError, NumericalError
 
-# Column of the Monte Carlo error of predictions that were compounded over drawn paths.
-PATH_ERROR = "probability_se"
+# Independent runs of compounded predictions that are not exact.
+RUNS = 5
 _ASKED = ["dataset", "worker_id", "year", "transition_type", "occupation"]
 
 
@@ -42,26 +50,47 @@ class HorizonPair:
         model: name in tables.
         years: from the last known record to the predicted one.
         direct: the direct predictions.
-        compounded: the compounded ones; their table has `PATH_ERROR` where paths were drawn.
+        runs: the compounded ones, as `compounded_predictions` returns them.
     """
 
     model: str
     years: int
     direct: Predictions
-    compounded: Predictions
+    runs: tuple[Predictions, ...]
 
     @property
     def exact(self) -> bool:
-        """Whether the compounded predictions are sums over all paths."""
-        return PATH_ERROR not in self.compounded.table.columns
+        """Whether the compounded predictions are sums over all histories."""
+        return len(self.runs) == 1
+
+    @cached_property
+    def compounded(self) -> Predictions:
+        """The mean of all runs."""
+        return mean_of_runs(self.runs)
+
+    @cached_property
+    def leaving_out(self) -> tuple[Predictions, ...]:
+        """The mean of all runs but one, for each of them; nothing where the sum is exact."""
+        if self.exact:
+            return ()
+        return tuple(mean_of_runs([*self.runs[:run], *self.runs[run + 1 :]]) for run in range(len(self.runs)))
 
 
-def horizon_questions(panel: CareerPanel, years: int = 2, step: int | None = None) -> pd.DataFrame:
+def mean_of_runs(runs: Sequence[Predictions]) -> Predictions:
+    """Return the mean of probabilities of the same questions, in nats like those of each run."""
+    if len(runs) == 1:
+        return runs[0]
+    log_probs = np.logaddexp.reduce([run.log_probs.astype(np.float64) for run in runs]) - np.log(len(runs))
+    realised = np.logaddexp.reduce([run.table["log_prob"] for run in runs]) - np.log(len(runs))
+    return replace(
+        runs[0], table=runs[0].table.assign(log_prob=realised), log_probs=log_probs.astype(np.float32)
+    )
+
+
+def horizon_questions(panel: CareerPanel, years: int = 2) -> pd.DataFrame:
     """Return the pairs of a worker's records that lie two years or more apart.
 
-    The later record is predicted from the earlier one and all before it; records between are not looked at. With
-    `step`, only pairs between which there is a record every so many years: in a simulated market, whose careers go from
-    record to record, what is compounded in such steps from its probabilities is then the truth.
+    The later record is predicted from the earlier one and all before it; records between are not looked at.
 
     Returns:
         Columns `dataset`, `worker_id`, `year` (of the record to be predicted), `origin_year` (last year known),
@@ -77,9 +106,6 @@ def horizon_questions(panel: CareerPanel, years: int = 2, step: int | None = Non
     frame = panel.frame[["dataset", "worker_id", "year", "occupation"]]
     origin = frame.rename(columns={"year": "origin_year", "occupation": "origin"}).drop(columns="dataset")
     pairs = frame.assign(origin_year=frame["year"] - years).merge(origin, on=["worker_id", "origin_year"])
-    for offset in range(step, years, step) if step else ():
-        between = frame[["worker_id", "year"]].assign(year=frame["year"] + years - offset)
-        pairs = pairs.merge(between, on=["worker_id", "year"])
     same = pairs["occupation"] == pairs["origin"]
     pairs["transition_type"] = np.where(same, "staying", "moving")
     columns = ["dataset", "worker_id", "year", "origin_year", "transition_type", "occupation", "origin"]
@@ -122,57 +148,68 @@ def direct_predictions(
     return _predictions(name, questions, panel, np.concatenate(parts))
 
 
+def runs_needed(titles: int, paths: int, between: int) -> int:
+    """Return 1 where compounding over so many records between is exact at no more cost than with paths, else `RUNS`."""
+    return 1 if between == 1 and RUNS * paths >= titles else RUNS
+
+
 def compounded_predictions(
     model: NextJobModel,
     panel: CareerPanel,
     questions: pd.DataFrame,
-    paths: int | None = None,
+    paths: int,
     seed: int = 0,
     step: int = 1,
     name: str = "compounded",
-) -> Predictions:
+) -> tuple[Predictions, ...]:
     """Return the model's own predictions one step ahead, compounded to the year that `horizon_questions` ask for.
 
-    `paths` of the records between are drawn; None sums over all titles, with one record between.
+    Args:
+        model: that is asked.
+        panel: that the questions are of.
+        questions: of one horizon.
+        paths: histories of the records between that each of `RUNS` runs keeps. The sum over all titles is taken in
+            their place where it is over no more than those of all runs, with one record between.
+        seed: of the runs.
+        step: years from one record to the next.
+        name: of the predictions.
 
     Returns:
-        Predictions whose table has `origin_year`, and with paths `PATH_ERROR`: the Monte Carlo standard error of the
-        realised title's probability. The logarithm of an average over few paths is too low on average; more paths, or
-        the exact sum, tell by how much.
+        Of each run, or of the exact sum alone, predictions whose table has `origin_year`. The logarithm of their mean
+        is too low on average where they differ; more paths tell by how much.
 
     Raises:
-        InputError: if the steps do not lead to the year, the exact sum is asked for over more than one, paths are
-            fewer than two, or there are no questions.
+        InputError: if the steps do not lead to the year, paths are fewer than two, or there are no questions.
         MismatchError: as `direct_predictions`.
     """
     histories = Histories(panel, questions)
     between = _years_between(questions, step)
-    if paths is None and between != 1:
-        raise InputError(
-            f"compounding over {between} years between is not exact in reasonable time. Give a number of paths."
-        )
-    if paths is not None and paths < 2:
-        raise InputError(f"paths: {paths} found; give at least two, or None for the exact sum.")
+    if paths < 2:
+        raise InputError(f"paths: {paths} found; give at least two.")
     titles = len(panel.outcomes)
+    runs = runs_needed(titles, paths, between)
+    kept = titles if runs == 1 else min(paths, titles)
     years = histories.origin_year[:, None] + step * np.arange(1, between + 2)
-    results, errors = [], []
-    for block in histories.blocks(titles if paths is None else paths, between):
-        if paths is None:
-            every = np.broadcast_to(np.arange(titles)[:, None], (len(block), titles, 1))
-            first = histories.distributions(model, block, years[block, :1])[:, 0]
-            last = histories.distributions(model, block, years[block], every)
-            results.append(np.einsum("qj,qjk->qk", first, last))
-            continue
-        drawn = _drawn_paths(model, histories, block, years[block], paths, seed)
-        last = histories.distributions(model, block, years[block], drawn)
-        results.append(last.mean(axis=1))
-        realised = panel.outcomes.indices(questions["occupation"].iloc[block])
-        own = last[np.arange(len(block)), :, realised]
-        errors.append(own.std(axis=1, ddof=1) / np.sqrt(paths))
-    predictions = _predictions(name, questions, panel, np.concatenate(results))
-    if errors:
-        predictions.table[PATH_ERROR] = np.concatenate(errors)
-    return predictions
+    results = []
+    for block in histories.blocks(runs * kept, between):
+        # All histories of a question begin alike, so the first step is asked once.
+        weights = np.repeat(histories.distributions(model, block, years[block, :1]), runs, axis=1)[:, :, None]
+        drawn = np.empty((len(block), runs, 1, 0), dtype=int)
+        for record in range(between):
+            if record:
+                asked = drawn.reshape(len(block), -1, record)
+                following = histories.distributions(model, block, years[block, : record + 1], asked)
+                weights = weights[..., None] * following.reshape(*weights.shape, titles)
+            of_titles = weights.reshape(len(block), runs, -1)
+            chosen, weights = _resampled(of_titles, kept, histories.questions.iloc[block], seed, record)
+            before, title = np.divmod(chosen, titles)
+            drawn = np.take_along_axis(drawn, before[..., None], axis=2)
+            drawn = np.concatenate([drawn, title[..., None]], axis=3)
+        last = histories.distributions(model, block, years[block], drawn.reshape(len(block), -1, between))
+        last = last.reshape(len(block), runs, kept, titles)
+        results.append(np.einsum("qrn,qrnk->qrk", weights, last))
+    found = np.concatenate(results)
+    return tuple(_predictions(name, questions, panel, found[:, run]) for run in range(runs))
 
 
 def _years_between(questions: pd.DataFrame, step: int) -> int:
@@ -185,23 +222,54 @@ def _years_between(questions: pd.DataFrame, step: int) -> int:
     return int(spans[0] // step) - 1
 
 
-def _drawn_paths(
-    model: NextJobModel, histories: Histories, block: np.ndarray, years: np.ndarray, paths: int, seed: int
-) -> np.ndarray:
-    """Return the titles of the records between on each path, int [questions, paths, records]."""
-    questions, between = histories.questions.iloc[block], years.shape[1] - 1
-    asked = zip(questions["worker_id"], questions["year"], strict=True)
-    seeds = ((seed, zlib.crc32(str(worker).encode()), int(year)) for worker, year in asked)
-    luck = np.stack([np.random.default_rng(own).random((paths, between)) for own in seeds])
-    drawn = np.empty((len(block), paths, 0), dtype=int)
-    for record in range(between):
-        # All paths of a question begin with the same history, so the first step is asked once.
-        known = drawn if record else None
-        cumulated = histories.distributions(model, block, years[:, : record + 1], known).cumsum(axis=2)
-        share = luck[:, :, record, None] * cumulated[:, :, -1:]
-        chosen = (cumulated <= share).sum(axis=2).clip(max=cumulated.shape[2] - 1)
-        drawn = np.concatenate([drawn, chosen[:, :, None]], axis=2)
-    return drawn
+def _resampled(
+    weights: np.ndarray, kept: int, questions: pd.DataFrame, seed: int, record: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Keep so many histories of each question and run: [questions, runs, kept], their places and their new weights."""
+    if weights.shape[2] <= kept:
+        return np.broadcast_to(np.arange(weights.shape[2]), weights.shape), weights
+    places = np.empty((*weights.shape[:2], kept), dtype=int)
+    found = np.empty(places.shape)
+    for number, (worker, year) in enumerate(zip(questions["worker_id"], questions["year"], strict=True)):
+        own = (seed, zlib.crc32(str(worker).encode()), int(year), record)
+        for run, luck in enumerate(np.random.default_rng(own).random(weights.shape[1])):
+            places[number, run], found[number, run] = optimal_resampling(weights[number, run], kept, luck)
+    return places, found
+
+
+def optimal_resampling(weights: np.ndarray, kept: int, luck: float) -> tuple[np.ndarray, np.ndarray]:
+    """Keep some of many weights so that each has its own for its mean, with the least squared error that is possible.
+
+    Those above a threshold are kept; of the others some are drawn by systematic sampling, and weigh as much as the
+    threshold (Fearnhead and Clifford, 2003).
+
+    Args:
+        weights: not negative, [candidates].
+        kept: how many, fewer than there are.
+        luck: a number between 0 and 1, which decides which are drawn.
+
+    Returns:
+        The places of those kept, ascending, and their weights, both [kept].
+    """
+    order = np.argsort(-weights, kind="stable")
+    rest = np.cumsum(weights[order][::-1])[::-1]  # sum of the weights from each place on
+    thresholds = rest[:kept] / (kept - np.arange(kept))
+    below = weights[order[:kept]] <= thresholds
+    sure = int(below.argmax()) if below.any() else kept
+    result = np.empty(kept)
+    result[:sure] = weights[order[:sure]]
+    places = order[:sure]
+    if sure < kept:
+        others = np.sort(order[sure:])
+        threshold = thresholds[sure]
+        result[sure:] = threshold
+        ends = np.cumsum(weights[others])
+        ends *= threshold * (kept - sure) / max(ends[-1], np.finfo(float).tiny)
+        at = threshold * (luck + np.arange(kept - sure))
+        drawn = np.minimum(np.searchsorted(ends, at, side="right"), len(others) - 1)
+        places = np.concatenate([places, others[drawn]])
+    again = np.argsort(places, kind="stable")
+    return places[again], result[again]
 
 
 def _predictions(

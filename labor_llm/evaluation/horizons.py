@@ -5,8 +5,11 @@ probabilities of what happened here. A correlation says nothing of how far apart
 variation and the Kullback-Leibler divergence stand beside it, and the difference in log-probability of what happened,
 paired by worker.
 
-That difference is of no use where compounded predictions are averages over a few drawn paths: the logarithm of such
-an average is too low on average, so that direct predictions win even where the two are the same.
+Where compounded predictions are not sums over all histories, each number has a Monte Carlo error beside it: the
+jackknife over the independent runs (Efron and Tibshirani 1993, chapter 11), which says how far the number would scatter
+with other runs. It doesn't tell of bias: two distributions of which one scatters seem further apart than they are, and
+the logarithm of a mean is too low on average, so that direct predictions win even where the two are the same. The total
+variation that the scatter of the runs makes alone stands beside for that reason.
 """
 
 from __future__ import annotations
@@ -21,7 +24,6 @@ import scipy.special
 from labor_llm.baselines.oracle import LABEL, known_oracle
 from labor_llm.baselines.registry import fit_baselines_again
 from labor_llm.careers.horizons import (
-    PATH_ERROR,
     HorizonPair,
     NextJobModel,
     compounded_predictions,
@@ -57,13 +59,13 @@ def drawn_questions(
     asked, left_out = {}, []
     for years in horizons:
         if years % step == 0 and years > step:
-            found = horizon_questions(panel, years, step)
+            found = horizon_questions(panel, years)
             if found["worker_id"].nunique() >= MINIMUM_PERSONS:
                 asked[years] = draw_questions(found, number, seed)
                 continue
         reason = (
-            f"it takes {MINIMUM_PERSONS} test workers with records so far apart, two steps or more, and at each step "
-            f"between; a step is {step} in years"
+            f"it takes {MINIMUM_PERSONS} test workers with records so far apart, two steps or more; a step is {step} "
+            "in years"
         )
         left_out.append(LeftOut(panel.dataset, f"{years} years ahead", "", reason))
     return asked, step, left_out
@@ -83,8 +85,8 @@ def horizon_pairs(
         models: fitted baselines, or the oracle of a simulated data set.
         panel: that the questions are of.
         questions: by number of years, as `labor_llm.careers.horizons.horizon_questions` returns them.
-        paths: drawn where more than one record lies between; with one, all are summed over.
-        seed: of the paths.
+        paths: histories that each run keeps, as for `compounded_predictions`.
+        seed: of the runs.
         step: years from one record to the next.
 
     Raises:
@@ -92,11 +94,10 @@ def horizon_pairs(
     """
     pairs = []
     for years, asked in questions.items():
-        drawn = None if years == 2 * step else paths
         for model in models:
             names = [f"{model.name}: {kind}" for kind in ("direct", "compounded")]
             direct = direct_predictions(model, panel, asked, names[0])
-            compounded = compounded_predictions(model, panel, asked, drawn, seed, step, names[1])
+            compounded = compounded_predictions(model, panel, asked, paths, seed, step, names[1])
             pairs.append(HorizonPair(model.name, years, direct, compounded))
     return pairs
 
@@ -119,8 +120,8 @@ def baseline_pairs(
         splits: the split of each worker.
         results: where CAREER and the market lie.
         questions: as for `horizon_pairs`, like what follows; without any there are no pairs.
-        paths: drawn.
-        seed: of the paths.
+        paths: histories that each run keeps.
+        seed: of the runs.
         step: years from one record to the next.
     """
     if not questions:
@@ -132,17 +133,41 @@ def baseline_pairs(
 
 
 def agreement_by_model(pairs: Sequence[HorizonPair], draws: int = 1000, seed: int = 0) -> pd.DataFrame:
-    """Return `horizon_agreement` of each pair, with `model`, `years`, `path_error` and `exact`.
+    """Return `horizon_agreement` of each pair, with `model`, `years`, `exact` and the Monte Carlo errors.
 
-    `path_error` is the mean Monte Carlo standard error of the realised title's compounded probability; 0 for a sum
-    over all paths, which is what `exact` says. Where it is not, the difference in log-probability is no evidence.
+    Those are `correlation_mc`, `total_variation_mc`, `kl_direct_compounded_mc`, `compounded_perplexity_mc`: standard
+    errors of these numbers over the runs; and `scatter`: the mean total variation of the runs' mean from the exact sum,
+    which their scatter makes alone. All are 0 where the sum is `exact`. Where it is not, the difference in
+    log-probability is no evidence.
     """
     rows = []
     for pair in pairs:
-        error = 0.0 if pair.exact else float(pair.compounded.table[PATH_ERROR].mean())
-        about = {"model": pair.model, "years": pair.years, "path_error": error, "exact": pair.exact}
-        rows.append(horizon_agreement(pair.direct, pair.compounded, draws, seed) | about)
+        found = horizon_agreement(pair.direct, pair.compounded, draws, seed)
+        others = pd.DataFrame(
+            [_closeness(pair.direct, other) for other in pair.leaving_out], columns=_CLOSENESS
+        )
+        runs = len(pair.runs)
+        errors = (
+            np.sqrt((runs - 1) ** 2 / runs * others.var(ddof=1)).fillna(0.0) if runs > 1 else others.sum()
+        )
+        about = {"model": pair.model, "years": pair.years, "exact": pair.exact, "scatter": _scatter(pair)}
+        rows.append(found | about | errors.add_suffix("_mc").to_dict())
     return pd.DataFrame(rows)
+
+
+def _scatter(pair: HorizonPair) -> float:
+    """Return the mean total variation of the mean of runs from what it estimates: 0 for an exact sum.
+
+    A run differs from the mean of the others by the square root of runs / (runs - 1) of its own scatter, and the mean
+    of all scatters by the square root of 1 / runs of it.
+    """
+    if pair.exact:
+        return 0.0
+    apart = [
+        _variation(_all_titles(run), _all_titles(others)).mean()
+        for run, others in zip(pair.runs, pair.leaving_out, strict=True)
+    ]
+    return float(np.mean(apart) * np.sqrt(len(apart) - 1) / len(apart))
 
 
 def horizon_agreement(
@@ -168,25 +193,43 @@ def horizon_agreement(
         )
     log_probs = comparison.log_probs
     workers, count = comparison.units("worker_id")
-    first, second = (_all_titles(prediction) for prediction in (direct, compounded))
     with np.errstate(invalid="ignore"):
         differences = log_probs[:, 0] - log_probs[:, 1]
-    variation = 0.5 * np.abs(np.exp(first) - np.exp(second)).sum(axis=1)
-    chances, perplexities = np.exp(log_probs), np.exp(-log_probs.mean(axis=0))
-    constant = (np.ptp(chances, axis=0) == 0).any()
+    variation = _variation(_all_titles(direct), _all_titles(compounded))
     return {
-        "correlation": np.nan if constant else float(np.corrcoef(*chances.T)[0, 1]),
-        "total_variation": variation.mean(),
+        **_closeness(direct, compounded),
         "total_variation_se": spread_of_mean(variation, workers, draws, seed)["test_se"],
-        # A title of probability zero adds nothing.
-        "kl_direct_compounded": scipy.special.rel_entr(np.exp(first), np.exp(second)).sum(axis=1).mean(),
-        "direct_perplexity": perplexities[0],
-        "compounded_perplexity": perplexities[1],
+        "direct_perplexity": np.exp(-log_probs[:, 0].mean()),
         "log_prob_difference": differences.mean(),
         **spread_of_mean(differences, workers, draws, seed),
         "transitions": len(log_probs),
         "workers": count,
     }
+
+
+_CLOSENESS = ["correlation", "total_variation", "kl_direct_compounded", "compounded_perplexity"]
+
+
+def _closeness(direct: Predictions, compounded: Predictions) -> dict[str, float]:
+    """Return the numbers that rest on drawn paths where there are any, but for the difference."""
+    log_probs = compare([direct, compounded])[0].log_probs
+    first, second = _all_titles(direct), _all_titles(compounded)
+    chances = np.exp(log_probs)
+    constant = (np.ptp(chances, axis=0) == 0).any()
+    # A title of probability zero adds nothing.
+    divergence = scipy.special.rel_entr(np.exp(first), np.exp(second)).sum(axis=1)
+    numbers = (
+        np.nan if constant else float(np.corrcoef(*chances.T)[0, 1]),
+        _variation(first, second).mean(),
+        divergence.mean(),
+        np.exp(-log_probs[:, 1].mean()),
+    )
+    return dict(zip(_CLOSENESS, numbers, strict=True))
+
+
+def _variation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the total variation of distributions that are given by log-probabilities, row by row."""
+    return 0.5 * np.abs(np.exp(first) - np.exp(second)).sum(axis=1)
 
 
 def _all_titles(prediction: Predictions) -> np.ndarray:
@@ -202,16 +245,16 @@ def _all_titles(prediction: Predictions) -> np.ndarray:
 def truth_by_model(
     pairs: Sequence[HorizonPair], oracle: str = LABEL, draws: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
-    """Return how far direct and compounded predictions are from the compounded truth of a simulated market.
+    """Return how far direct and compounded predictions are from the truth of a simulated market.
 
-    The pairs are of several models, the `oracle` of this name among them; without it nothing is known.
+    The truth is what the `oracle` of this name, one of the models, says directly: it sums out what lies between.
+    Without an oracle nothing is known.
 
     Returns:
-        One row a pair whose horizon has an exact truth (paths would add their scatter to the distance): `model`,
-        `years`; `direct_variation`, `compounded_variation` (total variation) with `direct_se`, `compounded_se`.
-        The oracle's compounded ones are the truth. Without an oracle no rows.
+        One row a pair: `model`, `years`; `direct_variation`, `compounded_variation` (total variation, to which the
+        scatter of drawn paths adds) with `direct_se`, `compounded_se`. Without an oracle no rows.
     """
-    truths = {pair.years: pair.compounded for pair in pairs if pair.model == oracle and pair.exact}
+    truths = {pair.years: pair.direct for pair in pairs if pair.model == oracle}
     rows = []
     for pair in [pair for pair in pairs if pair.years in truths]:
         truth = truths[pair.years]
@@ -234,18 +277,23 @@ def stay_bins(
     where one would hold fewer than eleven workers.
 
     Returns:
-        Columns `model`, `years`, `direct`, `compounded` (mean probabilities), `questions`, `workers`.
+        Columns `model`, `years`, `direct`, `compounded` (mean probabilities), `compounded_mc` (Monte Carlo standard
+        error of the second, 0 for exact sums), `questions`, `workers`.
     """
     parts = []
     for pair in pairs:
         table = pair.direct.table[["worker_id", "year"]].reset_index(drop=True)
         origins = questions[pair.years].set_index(["worker_id", "year"])["origin"].reindex(keys_of(table))
         places = np.array(pair.direct.outcomes.indices(origins))
-        for kind in ("direct", "compounded"):
-            log_probs = getattr(pair, kind).log_probs[np.arange(len(table)), places]
+        kinds = {"direct": pair.direct, "compounded": pair.compounded}
+        runs = {f"run {number}": run for number, run in enumerate(pair.runs)}
+        for kind, prediction in (kinds | runs).items():
+            log_probs = prediction.log_probs[np.arange(len(table)), places]
             table[kind] = np.exp(log_probs.astype(np.float64))
-        parts.append(_binned(table, bins).assign(model=pair.model, years=pair.years))
-    columns = ["model", "years", "direct", "compounded", "questions", "workers"]
+        binned = _binned(table, bins)
+        scatter = binned[list(runs)].std(axis=1, ddof=1) / np.sqrt(len(runs))
+        parts.append(binned.assign(model=pair.model, years=pair.years, compounded_mc=scatter.fillna(0.0)))
+    columns = ["model", "years", "direct", "compounded", "compounded_mc", "questions", "workers"]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
@@ -256,5 +304,5 @@ def _binned(columns: pd.DataFrame, bins: int) -> pd.DataFrame:
         if number == 1 or groups["worker_id"].nunique().min() >= MINIMUM_PERSONS:
             break
     counts = {"questions": ("year", "size"), "workers": ("worker_id", "nunique")}
-    means = {kind: (kind, "mean") for kind in ("direct", "compounded")}
+    means = {kind: (kind, "mean") for kind in columns if kind not in ("worker_id", "year")}
     return groups.agg(**means, **counts).reset_index(drop=True)

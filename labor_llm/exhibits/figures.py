@@ -234,7 +234,8 @@ def horizon_bins(frame: pd.DataFrame) -> Figure:
         axes.plot([0, 1], [0, 1], **_LINE)
         for name, look in looks.items():
             part = frame[(frame["years"] == years) & (frame["model"] == name)]
-            axes.plot(part["direct"], part["compounded"], label=name, **look)
+            bars = {"yerr": 2.0 * part["compounded_mc"], "capsize": 2, "elinewidth": 1.0}
+            axes.errorbar(part["direct"], part["compounded"], label=name, **bars, **look)
         axes.set(xlabel="Direct", title=f"{years} years ahead", xlim=(0, 1), ylim=(0, 1), aspect="equal")
     panels[0].set_ylabel("Compounded")
     _legend_above(figure, panels[0])

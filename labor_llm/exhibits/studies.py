@@ -174,6 +174,7 @@ def horizon_perplexities(agreement: pd.DataFrame) -> DisplayTable:
     """
     empty = ("log_prob_difference", "test_se", "ci_low", "ci_high")
     rows = agreement.assign(**{name: blank(agreement[name], ~agreement["exact"]) for name in empty})
+    rows["compounded_perplexity_mc"] = blank(rows["compounded_perplexity_mc"], rows["exact"])
     return table("tab-horizon-perplexity", rows)
 
 
@@ -184,7 +185,8 @@ def horizon_agreement(agreement: pd.DataFrame, truth: pd.DataFrame) -> DisplayTa
     From `evaluation.horizons.agreement_by_model` and `evaluation.horizons.truth_by_model`; if the second has no rows
     nothing is said of the truth.
     """
-    rows = agreement.assign(path_error=blank(agreement["path_error"], ~(agreement["path_error"] > 0)))
+    errors = ("correlation_mc", "total_variation_mc", "kl_direct_compounded_mc", "scatter")
+    rows = agreement.assign(**{name: blank(agreement[name], agreement["exact"]) for name in errors})
     if len(truth):
         known = [name for name in truth if name not in ("model", "years")]
         rows = rows.merge(truth, on=["model", "years"], how="left")

@@ -19,7 +19,13 @@ import torch
 from transformers import DynamicCache
 
 from labor_llm.careers.histories import HistoryWindows, history_windows
-from labor_llm.careers.horizons import HorizonPair, compounded_predictions, direct_predictions, draw_questions
+from labor_llm.careers.horizons import (
+    HorizonPair,
+    compounded_predictions,
+    direct_predictions,
+    draw_questions,
+    runs_needed,
+)
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import TRANSITION_COLUMNS, Predictions, read_predictions, write_predictions
 from labor_llm.models.loading import LanguageModel, causal_model, load_language_model
@@ -211,10 +217,10 @@ def language_model_pair(
         number: how many of them, drawn at random with `seed`; -1 for all, 0 for none, which gives no pair.
         model: as in `load_language_model`.
         label: what tables call the model.
-        folder: in which the two artefacts `direct` and `compounded` stand.
+        folder: in which the artefacts `direct` and `compounded-1`, `compounded-2`, ... stand.
         settings: arithmetic; all titles are scored exactly.
-        paths: how many paths of the records between are drawn for each question.
-        seed: of the paths.
+        paths: histories that each run keeps for each question, as for `compounded_predictions`.
+        seed: of the runs.
         step: years from one record to the next.
         inputs: artefacts for the manifests.
 
@@ -226,28 +232,28 @@ def language_model_pair(
     years, of_horizon = next(iter(questions.items()))
     asked = draw_questions(of_horizon, number, seed)
     careers = panel.restrict(set(asked["worker_id"]))
-    options = {"paths": paths, "seed": seed, "step": step, "education": "observed"}
+    options = {"paths": paths, "seed": seed, "step": step}
     options |= settings.model_dump(include={"dtype", "quantization"})
     choices = {"questions": asked[["worker_id", "year", "origin_year"]].to_csv(index=False), **options}
     identity = result_identity(careers, model, label, choices, __file__)
 
+    runs = runs_needed(len(panel.outcomes), paths, years // step - 1)
+    compounded = [f"compounded-{number}" for number in range(1, runs + 1)]
+
     @functools.cache
-    def both() -> tuple[dict[str, Predictions], int]:
+    def all_ways() -> tuple[dict[str, Predictions], int]:
         language_model = load_language_model(model, settings.dtype, settings.quantization)
         scorer = LastRecordScorer(language_model, label)
-        ways = {
-            "direct": direct_predictions(scorer, careers, asked, f"{label}: direct"),
-            "compounded": compounded_predictions(
-                scorer, careers, asked, paths, seed, step, name=f"{label}: compounded"
-            ),
-        }
-        return ways, scorer.prompts
+        ways = {"direct": direct_predictions(scorer, careers, asked, f"{label}: direct")}
+        name = f"{label}: compounded"
+        runs = compounded_predictions(scorer, careers, asked, paths, seed, step, name)
+        return ways | dict(zip(compounded, runs, strict=True)), scorer.prompts
 
     def predictions_of(way: str) -> Predictions:
         def make(_: Path) -> tuple[Predictions, dict[str, object]]:
-            made, prompts = both()
+            made, prompts = all_ways()
             return made[way], {"base": model, **options, "prompts": prompts}
 
         return stored(folder / way, identity, make, read_predictions, write_predictions, inputs)
 
-    return [HorizonPair(label, years, predictions_of("direct"), predictions_of("compounded"))]
+    return [HorizonPair(label, years, predictions_of("direct"), tuple(map(predictions_of, compounded)))]

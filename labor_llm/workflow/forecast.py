@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from labor_llm.careers.horizons import runs_needed
 from labor_llm.careers.panel import read_careers
 from labor_llm.models.folders import PACKAGED_MODELS
 from labor_llm.store.results import project_root
@@ -82,7 +83,10 @@ def _tokens(number: str, asked: Mapping[str, Any], size: Size, sizes: Mapping[st
         case "12" | "14":
             return 4 * size.tokens(tested.get("workers", min(48, test)))
         case "13":
-            return 3 * asked.get("language_model_questions", 20) * (size.tokens(1) + all_titles)
+            paths = asked.get("language_model_paths", 20)
+            # Of five runs; the likely histories are the same in all of them.
+            histories = size.titles if runs_needed(size.titles, paths, 1) == 1 else 3 * paths
+            return (2 + histories) * asked.get("language_model_questions", 100) * (size.tokens(1) + all_titles)
     return 0.8 * size.tokens(size.workers) if number == "16" else 0.0
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from labor_llm.careers.horizons import (
+    RUNS,
     HorizonPair,
     compounded_predictions,
     direct_predictions,
@@ -35,22 +36,28 @@ def test_the_true_model_compounded_is_the_truth(chain_panel: CareerPanel, chain_
     some = chain_panel.restrict(chain_panel.workers[:60])
     asked, *_ = drawn_questions(some, [2, 3], 60, seed=1, step=1)
     oracle, warm = chain_model(name="oracle"), chain_model(heat=3.0, name="warm")
-    pairs = horizon_pairs([oracle, warm], some, asked, paths=8, seed=1)
+    pairs = horizon_pairs([oracle, warm], some, asked, paths=2, seed=1)
     assert [(pair.model, pair.years, pair.exact) for pair in pairs] == [
         ("oracle", 2, True), ("warm", 2, True), ("oracle", 3, False), ("warm", 3, False),
     ]  # fmt: skip
     agreement = agreement_by_model(pairs, draws=30)
     assert agreement["model"].tolist() == ["oracle", "warm"] * 2
-    assert (agreement["path_error"] > 0).tolist() == [False, False, True, True]
     assert agreement["exact"].tolist() == [True, True, False, False]
-    truth = truth_by_model(pairs, "oracle", draws=30).set_index("model")
-    assert truth["years"].tolist() == [2, 2]
-    assert truth.loc["oracle", "compounded_variation"] == 0.0
+    for name in (
+        "scatter",
+        "correlation_mc",
+        "total_variation_mc",
+        "kl_direct_compounded_mc",
+        "compounded_perplexity_mc",
+    ):
+        assert (agreement[name] > 0).tolist() == [False, False, True, True], name
+    truth = truth_by_model(pairs, "oracle", draws=30).set_index(["model", "years"])
+    assert (truth["direct_variation"]["oracle"] == 0.0).all()
     power = np.linalg.matrix_power(oracle.matrix[:-1], 2)
     origin = some.outcomes.indices(asked[2]["origin"])
     expected = 0.5 * np.abs(power - oracle.matrix[:-1])[origin].sum(axis=1).mean()
-    assert truth.loc["oracle", "direct_variation"] == pytest.approx(expected, abs=1e-6)
-    assert truth.loc["warm", "compounded_variation"] > 0.05
+    assert truth.loc[("oracle", 2), "compounded_variation"] == pytest.approx(expected, abs=1e-6)
+    assert truth.loc[("warm", 2), "direct_variation"] > 0.05
     assert truth_by_model(pairs, "nobody").empty
 
 
@@ -63,7 +70,7 @@ def test_a_model_that_answers_some_questions_is_held_against_their_truth(
     oracle = horizon_pairs([chain_model(name="oracle")], some, asked, paths=8)
     warm = horizon_pairs([chain_model(heat=3.0, name="warm")], some, few, paths=8)
     truth = truth_by_model(oracle + warm, "oracle", draws=30).set_index("model")
-    same = oracle[0].compounded
+    same = oracle[0].direct
     same = same.select(keys_of(same.table).isin(keys_of(warm[0].direct.table)))
     assert len(same.table) == 20
     expected = horizon_agreement(same, warm[0].direct, draws=30)
@@ -71,8 +78,8 @@ def test_a_model_that_answers_some_questions_is_held_against_their_truth(
     assert got == [expected["total_variation"], expected["total_variation_se"]]
 
 
-def test_drawn_paths_favor_direct_predictions_where_the_two_ways_are_the_same(
-    chain_panel: CareerPanel, chain_model: type
+def test_two_ways_that_are_the_same_differ_by_the_scatter_of_the_paths(
+    chain_panel: CareerPanel, chain_model: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Knowing(chain_model):  # type: ignore[misc, valid-type]
         """The chain, which knows that a gap of two years is two steps."""
@@ -91,15 +98,16 @@ def test_drawn_paths_favor_direct_predictions_where_the_two_ways_are_the_same(
     model = Knowing(heat=0.5)
     asked = drawn_questions(chain_panel, [2], 300, seed=1)[0][2]
     direct = direct_predictions(model, chain_panel, asked)
-    pairs = [
-        HorizonPair(name, 2, direct, compounded_predictions(model, chain_panel, asked, paths, seed=1))
-        for name, paths in (("sum", None), ("paths", 4))
-    ]
+    exact = compounded_predictions(model, chain_panel, asked, 5)
+    monkeypatch.setattr("labor_llm.careers.horizons.runs_needed", lambda *_: RUNS)
+    drawn = compounded_predictions(model, chain_panel, asked, 2, seed=1)
+    pairs = [HorizonPair("sum", 2, direct, exact), HorizonPair("paths", 2, direct, drawn)]
     got = agreement_by_model(pairs, draws=200).set_index("model")
-    assert got.loc["sum", "log_prob_difference"] == pytest.approx(0.0, abs=1e-6)
-    assert got.loc["paths", "ci_low"] > 0.0
-    # So the table and the sentence pass over it.
     assert got["exact"].tolist() == [True, False]
+    assert got.loc["sum", ["log_prob_difference", "total_variation", "scatter"]].tolist() == pytest.approx(
+        [0] * 3, abs=1e-6
+    )
+    assert got.loc["paths", "scatter"] == pytest.approx(got.loc["paths", "total_variation"], rel=0.2)
 
 
 def test_bins_hold_eleven_workers_and_all_questions(chain_panel: CareerPanel, chain_model: type) -> None:
@@ -151,7 +159,7 @@ def test_agreement_by_hand() -> None:
         ([*range(1980, 1984), *range(1984, 2000, 2)], [], 0, (2, [4, 6]), []),
         ([*range(1980, 1988), 1990, 1992], [], 0, (1, [2, 3]), []),
         (range(1980, 1996, 2), [2, 3, 4], 0, (2, [4]), [2, 3]),
-        (range(1980, 1996, 2), [2, 3], 1, (1, []), [2, 3]),
+        (range(1980, 1996, 2), [2, 3], 1, (1, [2]), [3]),
         (range(1980, 1988), [7, 2, 8], 1, (1, [7, 2]), [8]),
         ([1980, 1981], [], 0, (1, []), [2, 3]),
         ([1980], [], 0, (1, []), [2, 3]),

@@ -139,7 +139,14 @@ def test_every_model_horizon_and_training_has_its_place() -> None:
     axes, _ = (figure := figures.history_lengths(pd.concat([lengths("m"), lengths("n")])).figure).axes
     assert [text.get_text() for text in axes.get_xticklabels()] == ["1", "4", "all"]
     assert len(figure.legends[0].get_texts()) == 2
-    bins = {"model": ["a", "a", "b"], "years": [2, 3, 2], "direct": 0.5, "compounded": 0.4, "workers": 20}
+    bins = {
+        "model": ["a", "a", "b"],
+        "years": [2, 3, 2],
+        "direct": 0.5,
+        "compounded": 0.4,
+        "compounded_mc": [0.0, 0.1, 0.0],
+        "workers": 20,
+    }
     assert titles(figures.horizon_bins(pd.DataFrame(bins)).figure) == ["2 years ahead", "3 years ahead"]
     years = pd.DataFrame(
         {

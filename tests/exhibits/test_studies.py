@@ -32,7 +32,9 @@ AGREEMENT = pd.DataFrame(
         "model": ["a", "b"], "years": 2, "direct_perplexity": [8.0, 9.0], "compounded_perplexity": [7.0, 10.0],
         "log_prob_difference": [-0.13, 0.1], "test_se": 0.04, "ci_low": [-0.2, 0.02], "ci_high": [-0.05, 0.18],
         "correlation": [0.9, 0.8], "total_variation": [0.1, 0.2], "total_variation_se": 0.01,
-        "kl_direct_compounded": [0.05, 0.1], "path_error": [0.0, 0.02], "exact": [True, False],
+        "kl_direct_compounded": [0.05, 0.1], "exact": [True, False], "scatter": [0.0, 0.03],
+        "correlation_mc": [0.0, 0.02], "total_variation_mc": [0.0, 0.01], "kl_direct_compounded_mc": [0.0, 0.01],
+        "compounded_perplexity_mc": [0.0, 0.2],
         "transitions": [50, 24], "workers": [30, 20],
     }
 )  # fmt: skip
@@ -73,7 +75,8 @@ def test_the_truth_has_columns_where_it_is_known() -> None:
     nothing = pd.DataFrame(columns=["model", "years"])
     plain = studies.horizon_agreement(AGREEMENT, nothing).frame
     assert not any("Truth" in name for name in plain.columns)
-    assert plain["Monte Carlo SE"].tolist() == ["", 0.02]
+    errors = ["MC error", "MC error (variation)", "From paths alone", "MC error (KL)"]
+    assert plain[errors].to_numpy().tolist() == [[""] * 4, [0.02, 0.01, 0.03, 0.01]]
     truth = pd.DataFrame(
         {
             "model": ["a"], "years": 2, "direct_variation": 0.3, "direct_se": 0.01, "compounded_variation": 0.2,

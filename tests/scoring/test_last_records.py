@@ -85,14 +85,13 @@ def test_the_last_records_score_as_in_whole_careers(panel: CareerPanel, tiny_mod
 
 def test_a_horizon_is_stored_and_read(panel: CareerPanel, tiny_model_folder: Path, tmp_path: Path) -> None:
     some = panel.restrict(panel.workers[:40])
-    arguments = (some, {2: horizon_questions(some, 2)}, 30, str(tiny_model_folder), "tiny", tmp_path)
-    (pair,) = language_model_pair(*arguments, ScoringSettings(), paths=3, seed=1)
-    assert (pair.model, pair.years, pair.exact) == ("tiny", 2, False)
+    arguments = (some, {3: horizon_questions(some, 3)}, 30, str(tiny_model_folder), "tiny", tmp_path)
+    (pair,) = language_model_pair(*arguments, ScoringSettings(), paths=2, seed=1)
+    assert (pair.model, pair.years, pair.exact, len(pair.runs)) == ("tiny", 3, False, 5)
     assert [pair.direct.model, pair.compounded.model] == ["tiny: direct", "tiny: compounded"]
-    assert (pair.compounded.table["probability_se"] >= 0).all()
     np.testing.assert_allclose(np.exp(pair.compounded.log_probs.astype(float)).sum(axis=1), 1.0, atol=1e-5)
     made = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("manifest.json")}
-    (again,) = language_model_pair(*arguments, ScoringSettings(), paths=3, seed=1)
+    (again,) = language_model_pair(*arguments, ScoringSettings(), paths=2, seed=1)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("manifest.json")} == made
     np.testing.assert_array_equal(again.direct.log_probs, pair.direct.log_probs)
     np.testing.assert_array_equal(again.compounded.log_probs, pair.compounded.log_probs)
