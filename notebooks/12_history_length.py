@@ -16,10 +16,12 @@
 #     parameters: checked
 #     reads:
 #     - fitted
-#     run: first data set
+#     run: data sets of the text
 #     values:
 #       label: fine_tuned_label
+#       lengths: history_lengths
 #       name: fine_tuned
+#       workers: history_workers
 # ---
 
 # %% [markdown]

@@ -16,10 +16,12 @@
 #     parameters: checked
 #     reads:
 #     - fitted
-#     run: first and simulated data sets
+#     run: data sets of the text or with a truth
 #     values:
 #       label: fine_tuned_label
 #       name: fine_tuned
+#       paths: horizon_paths
+#       questions: horizon_questions
 # ---
 
 # %% [markdown]

@@ -16,11 +16,12 @@
 #     parameters: checked
 #     reads:
 #     - fitted
-#     run: once
+#     run: data sets of the text
 #     values:
-#       datasets: first_datasets
+#       datasets: this_dataset
 #       models: models_by_group
 #       permuted_dataset: dataset
+#       workers: permuted_workers
 # ---
 
 # %% [markdown]

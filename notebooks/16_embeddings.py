@@ -18,7 +18,7 @@
 #     parameters: checked
 #     reads:
 #     - fitted
-#     run: once
+#     run: data sets of the text
 #     values:
 #       compared: models_beside_embeddings
 #       dtype: default

@@ -26,16 +26,18 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from labor_llm.careers.histories import Histories, NextJobModel
 from labor_llm.careers.panel import CareerPanel
-from labor_llm.careers.predictions import Predictions
+from labor_llm.careers.predictions import Predictions, read_predictions
 from labor_llm.careers.samples import random_places
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError, NumericalError
+from labor_llm.store.artefacts import MANIFEST
 
 # Independent runs of compounded predictions that are not exact.
 RUNS = 5
@@ -74,6 +76,20 @@ class HorizonPair:
         if self.exact:
             return ()
         return tuple(mean_of_runs([*self.runs[:run], *self.runs[run + 1 :]]) for run in range(len(self.runs)))
+
+
+def stored_pair(folder: Path, model: str) -> HorizonPair | None:
+    """Return the pair whose artefacts `direct` and `compounded-1`, ... lie in a folder; None if there is none.
+
+    Raises:
+        ArtefactError: if one of them was changed.
+    """
+    if not (folder / "direct" / MANIFEST).is_file():
+        return None
+    direct = read_predictions(folder / "direct")
+    years = direct.table["year"] - direct.table["origin_year"]
+    runs = tuple(read_predictions(path) for path in sorted(folder.glob("compounded-*")))
+    return HorizonPair(model, int(years.iloc[0]), direct, runs)
 
 
 def mean_of_runs(runs: Sequence[Predictions]) -> Predictions:

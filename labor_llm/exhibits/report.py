@@ -1,33 +1,22 @@
-"""What a whole run tells: the numbers of the landing page, values beside the published ones, time and machine.
-
-`published.csv` holds every value of the paper that is at hand. They are quoted as summarised in a
-secondary source, not from the paper's tables, and no other value is given as the paper's.
-"""
+"""What a whole run tells: the numbers of the landing page, its time and machine, and what larger runs stored."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Mapping, Sequence
-from importlib.resources import files
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from labor_llm.careers.panel import CareerPanel
-from labor_llm.careers.predictions import Predictions
 from labor_llm.disclosure import supported_years
 from labor_llm.errors import ArtefactError, InputError
 from labor_llm.exhibits.formatting import EN_DASH, DisplayTable, DisplayText, format_value, table
 from labor_llm.exhibits.tables import compare_in_words
 from labor_llm.store.artefacts import environment, verify
 from labor_llm.store.results import Results, project_root
-
-REPRODUCED_COLUMNS = ["quantity", "dataset", "model", "metric", "value"]
-_UNKNOWN = "not stated"
-_NO_MODEL = "none"
 
 
 def data_numbers(panel: CareerPanel, label: str) -> dict[str, object]:
@@ -121,95 +110,6 @@ def valid_mass_numbers(masses: pd.DataFrame, models: Mapping[str, str]) -> dict[
     rows = masses[masses["dataset"] == masses["dataset"].iloc[0]].set_index("model")
     numbers = {f"{key}_valid_mass": float(rows.at[model, "mean"]) for key, model in models.items()}
     return {**numbers, "mass_workers": int(rows["workers"].min())}
-
-
-def read_published() -> pd.DataFrame:
-    """Return the published values, with `label` of the quantity, `dataset`, `model` (the base), `source`, `note`."""
-    with (files("labor_llm.exhibits") / "published.csv").open(encoding="utf-8") as file:
-        return pd.read_csv(file, keep_default_na=False, dtype={"value": float})
-
-
-def compare_with_paper(reproduced: pd.DataFrame) -> pd.DataFrame:
-    """Join published values with reproduced ones of the same quantity and metric.
-
-    Args:
-        reproduced: columns `REPRODUCED_COLUMNS` with `quantity` as in `published.csv` and `model` the base model, one
-            row for each value of this run; may be empty.
-
-    Returns:
-        A row for each pair, and one for each published value that was not reproduced, in published order: the columns
-        of `read_published`, `our_dataset`, `our_model`, `our_value` (text empty and value NaN where nothing was
-        reproduced) and `verdict`.
-    """
-    ours = reproduced.rename(columns={name: f"our_{name}" for name in ("dataset", "model", "value")})
-    joined = read_published().merge(ours, on=["quantity", "metric"], how="left")
-    # A value of a model that the paper has too stands beside that one alone.
-    theirs, own = (joined[name].fillna("").map(_model_name) for name in ("model", "our_model"))
-    known = set(zip(joined["quantity"], theirs, strict=True))
-    of_known = [pair in known for pair in zip(joined["quantity"], own, strict=True)]
-    joined.loc[np.array(of_known) & (own != theirs), ["our_dataset", "our_model", "our_value"]] = None
-    joined = joined.drop_duplicates()
-    names = ["our_dataset", "our_model"]
-    joined[names] = joined[names].astype(object).fillna("")
-    joined["verdict"] = [_verdict(*row) for row in joined[["dataset", "model", *names]].to_numpy()]
-    return joined
-
-
-def _verdict(dataset: str, model: str, our_dataset: str, our_model: str) -> str:
-    if not our_dataset:
-        # Chapters of their own may show it, on other data: a perplexity of other titles, a rise, a correlation.
-        return "not set beside ours here"
-    reasons = []
-    if dataset == _UNKNOWN or dataset.casefold() != our_dataset.casefold():
-        reasons.append("survey not stated" if dataset == _UNKNOWN else "other survey")
-    if model == _UNKNOWN or _model_name(model) not in (_NO_MODEL, _model_name(our_model)):
-        reasons.append("model not stated" if model == _UNKNOWN else "other base model")
-    return f"not comparable: {', '.join(reasons)}" if reasons else "comparable"
-
-
-def _model_name(name: str) -> str:
-    """Return a model's name as the paper and the hub both have it: Llama-2-7B is meta-llama/Llama-2-7b-hf."""
-    return Path(name).name.casefold().removesuffix("-hf")
-
-
-def published_values(
-    predictions: Mapping[str, Sequence[Predictions]],
-    surveys: Mapping[str, str],
-    workers: int,
-    base_model: str,
-) -> DisplayTable:
-    """Put the published values beside what this run has of them.
-
-    Args:
-        predictions: for each quantity of `published.csv` ('fine_tuned', 'off_the_shelf') those on each data set.
-        surveys: what to call each data set, by its short name.
-        workers: workers of all data sets together.
-        base_model: base model of the language models; of a folder the name alone is shown.
-    """
-    name = Path(base_model).name
-    rows = [
-        (quantity, surveys[dataset], name, "perplexity", float(np.exp(-part["log_prob"].mean())))
-        for quantity, several in predictions.items()
-        for prediction in several
-        for dataset, part in prediction.table.groupby("dataset", sort=False)
-    ]
-    rows.append(("individuals", ", ".join(surveys.values()), _NO_MODEL, "count", float(workers)))
-    compared = compare_with_paper(pd.DataFrame(rows, columns=REPRODUCED_COLUMNS))
-    # A count has separators, so it must not have become a decimal number.
-    ours = [int(value) if value == value // 1 else value for value in compared["our_value"]]
-    # Data set and model are named in one cell, each word once.
-    about, our_about = (
-        [", ".join(dict.fromkeys(word for word in words if word not in ("", _NO_MODEL))) for words in pairs]
-        for pairs in (
-            compared[["dataset", "model"]].to_numpy(),
-            compared[["our_dataset", "our_model"]].to_numpy(),
-        )
-    )
-    quantity = compared["label"] + " (" + compared["metric"] + ")"
-    shown = compared.assign(quantity=quantity, about=about, our_about=our_about)
-    return table(
-        "tab-published-values", shown.assign(our_value=pd.Series(ours, dtype=object)), persons=workers
-    )
 
 
 def run_times(results: Results) -> DisplayTable:

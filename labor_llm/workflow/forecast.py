@@ -84,9 +84,11 @@ def _tokens(number: str, asked: Mapping[str, Any], size: Size, sizes: Mapping[st
             return 4 * size.tokens(tested.get("workers", min(48, test)))
         case "13":
             paths = asked.get("language_model_paths", 20)
-            # Of five runs; the likely histories are the same in all of them.
-            histories = size.titles if runs_needed(size.titles, paths, 1) == 1 else 3 * paths
-            return (2 + histories) * asked.get("language_model_questions", 100) * (size.tokens(1) + all_titles)
+            # The runs have most of their histories in common, as the likely ones are in all of them.
+            histories = size.titles if runs_needed(size.titles, paths, 1) == 1 else paths
+            return (
+                (2 + histories) * asked.get("language_model_questions", 100) * (size.tokens(1) + all_titles)
+            )
     return 0.8 * size.tokens(size.workers) if number == "16" else 0.0
 
 

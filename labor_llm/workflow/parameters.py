@@ -47,6 +47,7 @@ GROUPS = {
     "fine_tuning": "labor_llm.finetuning.settings.FineTuningSettings",
     "career": "labor_llm.baselines.settings.CareerSettings",
     "bootstrap": "labor_llm.settings.BootstrapSettings",
+    "reported": "labor_llm.exhibits.published.ReportedModels",
 }
 _PLAIN_TYPES = {"int": int, "float": float, "bool": bool, "str": str}
 _LIST_ELEMENTS = {"int": int, "float": float, "str": str}

@@ -8,17 +8,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from labor_llm.baselines.settings import BASELINES, BESIDE_BASELINES, CareerSettings
-from labor_llm.careers.settings import TrainingData
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
-from labor_llm.finetuning.settings import FineTuningSettings
-from labor_llm.models.folders import PACKAGED_MODELS, is_model_name
 from labor_llm.plain_text import comparable
-from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.settings import Key, PathText, Seed, SettingError, Settings, Text
 from labor_llm.store.results import project_root
-from labor_llm.text.settings import PromptSettings, ResumeSettings
-from labor_llm.workflow.sources import DatasetSource
+from labor_llm.text.settings import ResumeSettings
+from labor_llm.workflow.entries import DatasetEntry, LanguageModelEntry, Sizes, Studies
 from labor_llm.workflow.yaml_files import read_yaml
 
 _MODELS_OF_OURS = BASELINES | BESIDE_BASELINES
@@ -27,91 +23,6 @@ _PACKAGED = Path(__file__).parent / "profiles"
 _SAME_IN_TIME = (
     "base", "fine_tuning", "resumes", "prompt", "test_workers", "dtype", "quantization", "too_long", "line_ends",
 )  # fmt: skip
-
-
-class LanguageModelEntry(ScoringSettings):
-    """A language model that is scored (fields of `ScoringSettings`), after fine-tuning if `fine_tuning` is given."""
-
-    label: Text
-    """What tables call it."""
-    base: PathText
-    """Packaged name, local folder or hub id."""
-    fine_tuning: FineTuningSettings | None = None
-    """How it is fine-tuned; it is scored off the shelf without."""
-    training: TrainingData = TrainingData()
-    """The careers that it is fine-tuned on."""
-    resumes: ResumeSettings = ResumeSettings()
-    """The form of the resumes, in fine-tuning and scoring."""
-    prompt: PromptSettings = PromptSettings()
-    """What stands before them in scoring."""
-    datasets: Annotated[list[Key], Field(min_length=1)] | None = None
-    """Short names of the data sets that it is run on, if others than `Profile.datasets_of` says."""
-
-    @field_validator("base")
-    @classmethod
-    def _is_known(cls, value: str) -> str:
-        if not is_model_name(value):
-            packaged = ", ".join(PACKAGED_MODELS)
-            raise ValueError(
-                f"{value!r} is neither packaged ({packaged}), nor a folder, nor a hub id (OWNER/NAME)"
-            )
-        return value
-
-    @model_validator(mode="after")
-    def _trains_if_it_says_on_what(self) -> LanguageModelEntry:
-        if self.fine_tuning is None and self.training != TrainingData():
-            raise ValueError("training says what a model is fine-tuned on; give fine_tuning, or leave it out")
-        return self
-
-    def scoring(self, dataset: DatasetEntry) -> ScoringSettings:
-        """Return how it is scored on a data set: all titles for as many workers as that says, unless for none here."""
-        chosen = self.model_dump(include=set(ScoringSettings.model_fields))
-        if dataset.all_titles_workers is not None and self.all_titles_workers != 0:
-            chosen["all_titles_workers"] = dataset.all_titles_workers
-        return ScoringSettings(**chosen)
-
-
-class DatasetEntry(DatasetSource):
-    """A data set: packaged if only a label is given; the fields of `DatasetSource`, and two of the comparison."""
-
-    label: Text
-    """What tables call it."""
-    all_titles_workers: Annotated[int, Field(ge=-1)] | None = None
-    """For how many test workers of this data set every title is scored, instead of what the language models say; -1
-    for all, 0 for none, which leaves it out of the chapter on valid mass."""
-    language_models: list[Key] | None = None
-    """Names of those that are run on it, if not all of the main comparison."""
-
-    def source(self) -> DatasetSource:
-        """Return where the data set comes from."""
-        return DatasetSource(**self.model_dump(include=set(DatasetSource.model_fields)))
-
-
-class Studies(Settings):
-    """Language models that a chapter on variants puts side by side, on the first data set.
-
-    Models that stand here are left out of the main comparison, unless they are those of the text. A chapter without
-    models is not run.
-    """
-
-    titles: list[Key] = Field(default_factory=list)
-    """Models with other forms of the titles or without year of birth, the first as the yardstick."""
-    pooled_data: list[Key] = Field(default_factory=list)
-    """Models with other training data, the first as the yardstick."""
-    prompts: list[Key] = Field(default_factory=list)
-    """The model off the shelf with other prompts; plain, it is the yardstick."""
-    last_year: Annotated[int, Field(ge=0)] = 0
-    """Of the chapter on structural change: the last year that models are trained on."""
-    until_last_year: dict[Key, Key] = Field(default_factory=dict)
-    """For each model that was fine-tuned up to that year, the same one trained on all years; the two differ in nothing
-    but `training.last_year` that bears on their predictions."""
-
-    def chapters(self) -> dict[str, list[str]]:
-        """Return the names of the models of each chapter."""
-        pairs = [name for pair in self.until_last_year.items() for name in pair]
-        return {
-            "titles": self.titles, "pooled_data": self.pooled_data, "prompts": self.prompts, "until_last_year": pairs
-        }  # fmt: skip
 
 
 class Profile(Settings):
@@ -137,6 +48,8 @@ class Profile(Settings):
     """The same base without fine-tuning."""
     studies: Studies = Studies()
     """Variants of language models that chapters put side by side."""
+    sizes: Sizes = Sizes()
+    """How much the chapters compute."""
     refitted: list[Key] = Field(default_factory=list)
     """Baselines and fine-tuned models that are fitted again on resampled training workers (TrainSE)."""
     refits: Annotated[int, Field(ge=2, le=1000)] = 10

@@ -13,6 +13,7 @@ from typing import Any
 
 from labor_llm.baselines.settings import CAREER, ORACLE
 from labor_llm.store.results import Results, project_root
+from labor_llm.text.settings import PromptSettings, ResumeSettings
 from labor_llm.workflow.profile import Profile
 
 # Fitted again in the chapter on demographics, if the profile has it.
@@ -52,7 +53,6 @@ def _of_profile(profile: Profile, results: Results) -> Scope:
         "refit_seed": profile.bootstrap_seed,
         "career": profile.career.model_dump(),
         "datasets": all_datasets,
-        "first_datasets": [first],
         "datasets_of_the_text": in_text,
         "datasets_in_full": [name for name in in_text if profile.datasets[name].all_titles_workers != 0],
         "baselines": list(profile.baselines),
@@ -75,13 +75,44 @@ def _of_profile(profile: Profile, results: Results) -> Scope:
         "dtype": entry.dtype,
         "quantization": entry.quantization,
         "line_ends": entry.line_ends,
+        "reported": _reported(profile),
+        **profile.sizes.model_dump(),
+        "permutation_seeds": list(range(1, profile.sizes.permutations + 1)),
     }
-    artefacts = {
-        "panels": [results.panel(name) for name in profile.datasets],
-        "fitted": _fitted(profile, results, first, [*profile.baselines, profile.fine_tuned]),
-        "embedding predictions": [results.predictions(first, "embedding-logit")],
-    }
-    return Scope("", values, artefacts)
+    return Scope("", values, {"panels": [results.panel(name) for name in profile.datasets]})
+
+
+def _reported(profile: Profile) -> dict[str, Any]:
+    """Return which language models have a value of a published quantity, as `ReportedModels`."""
+    by_quantity: dict[str, list[str]] = {}
+    usual, numeric = ResumeSettings(), set()
+    for name, entry in profile.language_models.items():
+        if entry.prompt != PromptSettings():
+            continue
+        changed = {field for field, value in entry.resumes if value != getattr(usual, field)} - {"seed"}
+        training = entry.training
+        if entry.fine_tuning is None:
+            quantity = "off_the_shelf" if not changed else ""
+        elif training.others:
+            quantity = "fine_tuned_pooled" if training.share == 1.0 and not changed else ""
+        elif training.last_year:
+            quantity = ""
+        elif changed == {"titles"} and entry.resumes.titles == "numeric":
+            quantity = "fine_tuned_numeric_titles"
+            numeric.add(name)
+        else:
+            quantity = "fine_tuned" if not changed else ""
+        if quantity:
+            by_quantity.setdefault(quantity, []).append(name)
+    # The model of the text comes first; one of fewer workers is a yardstick of variants and no value of its own.
+    tuned = sorted(by_quantity.get("fine_tuned", []), key=lambda name: name != profile.fine_tuned)
+    parts = [name for name, entry in profile.language_models.items() if entry.training.workers]
+    by_quantity["fine_tuned"] = [name for name in tuned if name == profile.fine_tuned or name not in parts]
+    named = {name for names in by_quantity.values() for name in names}
+    literal = profile.studies.titles[0] if numeric & {*profile.studies.titles[1:]} else ""
+    bases = {name: entry.base for name, entry in profile.language_models.items() if name in named}
+    in_part = [name for name in parts if name in named]
+    return {**by_quantity, "literal": literal, "bases": bases, "in_part": in_part}
 
 
 def _of_dataset(profile: Profile, results: Results, dataset: str) -> Scope:
@@ -91,8 +122,25 @@ def _of_dataset(profile: Profile, results: Results, dataset: str) -> Scope:
     made = [results.predictions(dataset, name) for name in (*profile.baselines, *known)]
     made += [_last_refit(profile, results, dataset, name) for name in scope.values["refitted_baselines"]]
     made += [results.model(dataset, CAREER)] if CAREER in profile.baselines else []
-    values = {"dataset": dataset, "source": source.model_dump(exclude_defaults=True)}
-    artefacts = {"panel": [results.panel(dataset)], "baselines": made}
+    values = {
+        "dataset": dataset,
+        "this_dataset": [dataset],
+        "source": source.model_dump(exclude_defaults=True),
+    }
+    artefacts = {
+        "panel": [results.panel(dataset)],
+        "baselines": made,
+        "fitted": _fitted(profile, results, dataset, profile.baselines),
+        "embedding predictions": [results.predictions(dataset, "embedding-logit")],
+    }
+    if dataset in scope.values["datasets_of_the_text"]:
+        model = named_from_checkout(results.model(dataset, profile.fine_tuned))
+        values |= {"model": model, "language_model": model}
+        artefacts["fitted"] = _fitted(profile, results, dataset, [*profile.baselines, profile.fine_tuned])
+    else:
+        for name in ("model", "language_model", "fine_tuned", "fine_tuned_label", "dtype", "quantization"):
+            scope.values.pop(name)
+        values["language_model_questions"] = 0
     return Scope(dataset, scope.values | values, scope.artefacts | artefacts, tuple(source.files()))
 
 
@@ -104,24 +152,16 @@ def _each_dataset(profile: Profile, results: Results) -> list[Scope]:
     return [_of_dataset(profile, results, dataset) for dataset in profile.datasets]
 
 
-def _first_dataset(profile: Profile, results: Results) -> list[Scope]:
-    return _each_dataset(profile, results)[:1]
+def _datasets_of_the_text(profile: Profile, results: Results) -> list[Scope]:
+    """Return the data sets that the fine-tuned model is run on."""
+    return [scope for scope in _each_dataset(profile, results) if "fine_tuned" in scope.values]
 
 
-def _datasets_with_a_truth(profile: Profile, results: Results) -> list[Scope]:
-    """Return the first data set, with the fine-tuned model, and the simulated ones without it."""
-    scopes = []
-    for number, dataset in enumerate(profile.datasets):
-        scope = _of_dataset(profile, results, dataset)
-        if number and profile.datasets[dataset].simulated_workers:
-            for name in ("language_model", "fine_tuned", "fine_tuned_label", "dtype", "quantization"):
-                scope.values.pop(name)
-            scope.values["language_model_questions"] = 0
-            scope.artefacts["fitted"] = _fitted(profile, results, dataset, profile.baselines)
-        elif number:
-            continue
-        scopes.append(scope)
-    return scopes
+def _datasets_of_the_text_or_with_a_truth(profile: Profile, results: Results) -> list[Scope]:
+    """Return these, and the simulated ones without the fine-tuned model."""
+    known = [name for name, entry in profile.datasets.items() if entry.simulated_workers]
+    scopes = _each_dataset(profile, results)
+    return [scope for scope in scopes if "fine_tuned" in scope.values or scope.variant in known]
 
 
 def _each_language_model(profile: Profile, results: Results) -> list[Scope]:
@@ -183,28 +223,31 @@ def _structural_change(profile: Profile, results: Results) -> list[Scope]:
     values = {
         "last_year": profile.studies.last_year, "models": list(until.values()), "models_until": list(until)
     }  # fmt: skip
-    [scope] = _study(profile, results, [*until.values(), *until, *profile.baselines], values)
-    return [Scope(scope.values["dataset"], scope.values, scope.artefacts)]
+    return _study(profile, results, [*until.values(), *until, *profile.baselines], values)
 
 
 def _study(profile: Profile, results: Results, names: list[str], values: dict[str, Any]) -> list[Scope]:
-    """Return the run of a study of variants on the first data set; none if it names no models."""
+    """Return the runs of a study of variants: on each data set that all are run on, none if it names no models."""
     if not names:
         return []
-    scope = _of_profile(profile, results)
     # The yardstick of a study is one model.
     for name in ("literal", "reference"):
         if name in values:
             [values[name]] = values[name]
-    studied = {"studied": _fitted(profile, results, scope.values["dataset"], names)}
-    return [Scope("", scope.values | values, scope.artefacts | studied)]
+    scopes = []
+    for dataset in profile.datasets:
+        if all(dataset in profile.datasets_of(name) for name in names if name in profile.language_models):
+            scope = _of_dataset(profile, results, dataset)
+            studied = {"studied": _fitted(profile, results, dataset, names)}
+            scopes.append(Scope(dataset, scope.values | values, scope.artefacts | studied))
+    return scopes
 
 
 SCOPES: dict[str, Callable[[Profile, Results], list[Scope]]] = {
     "once": _once,
     "each data set": _each_dataset,
-    "first data set": _first_dataset,
-    "first and simulated data sets": _datasets_with_a_truth,
+    "data sets of the text": _datasets_of_the_text,
+    "data sets of the text or with a truth": _datasets_of_the_text_or_with_a_truth,
     "each fine-tuned model": _each_fine_tuned_model,
     "each language model": _each_language_model,
     "study of titles": _titles,

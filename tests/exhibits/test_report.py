@@ -10,10 +10,8 @@ import pandas as pd
 import pytest
 
 from labor_llm.careers.panel import CareerPanel
-from labor_llm.careers.predictions import Predictions
 from labor_llm.errors import ArtefactError, InputError
 from labor_llm.exhibits import report
-from labor_llm.exhibits.formatting import format_value
 from labor_llm.exhibits.publishing import Exhibits, read_numbers
 from labor_llm.store.results import Results
 
@@ -79,69 +77,6 @@ def test_the_data_in_one_line(panel: CareerPanel) -> None:
         "headline_dataset": "Ours", "headline_workers": 160, "headline_records": 640,
         "headline_titles": 8, "survey_years": "1980\u20131987",
     }  # fmt: skip
-
-
-# The only values of the paper that are known from a source; a change here needs one.
-PUBLISHED = [
-    ("fine_tuned", "PSID81", "Llama-2-7B", "perplexity", 8.184),
-    ("career", "PSID81", "CAREER", "perplexity", 8.58),
-    ("off_the_shelf", "PSID81", "Llama-2-7B", "perplexity", 364.655),
-    ("fine_tuned_numeric_titles", "PSID81", "Llama-2-7B", "perplexity", 8.83),
-    ("fine_tuned", "PSID81", "Llama-2-13B", "perplexity", 8.14),
-    ("fine_tuned_pooled", "PSID81", "Llama-2-7B", "perplexity", 8.082),
-    ("predicting_unemployment", "not stated", "not stated", "AUC-ROC", 0.754),
-    ("predicting_change_of_occupation", "not stated", "not stated", "AUC-ROC", 0.848),
-    ("direct_against_compounded_predictions", "not stated", "not stated", "correlation", 0.93),
-    ("numeric_titles_rise_lower", "several", "not stated", "rise in perplexity", 0.6),
-    ("numeric_titles_rise_upper", "several", "not stated", "rise in perplexity", 0.8),
-    ("individuals", "three surveys", "none", "count", 52500.0),
-]
-
-
-def test_the_published_values_are_these_and_no_others() -> None:
-    published = report.read_published()
-    assert list(published[report.REPRODUCED_COLUMNS].itertuples(index=False, name=None)) == PUBLISHED
-    assert set(published["source"]) == {"summary of the paper (arXiv 2406.17972)"}
-
-
-def test_a_value_is_comparable_only_with_the_same_survey_and_base_model() -> None:
-    ours = [
-        ("fine_tuned", "psid81", "Llama-2-7b-hf", "perplexity", 8.2),
-        ("career", "wage_panel", "CAREER", "perplexity", 12.0),
-        ("off_the_shelf", "wage_panel", "SmolLM2", "perplexity", 5e6),
-        ("predicting_unemployment", "PSID81", "Llama-2-7B", "AUC-ROC", 0.75),
-    ]
-    got = report.compare_with_paper(pd.DataFrame(ours, columns=report.REPRODUCED_COLUMNS))
-    assert got.set_index(["quantity", "model"])["verdict"].iloc[:7].to_dict() == {
-        ("fine_tuned", "Llama-2-7B"): "comparable",
-        ("career", "CAREER"): "not comparable: other survey",
-        ("off_the_shelf", "Llama-2-7B"): "not comparable: other survey, other base model",
-        ("fine_tuned_numeric_titles", "Llama-2-7B"): "not set beside ours here",
-        # That of another size of ours is not ours.
-        ("fine_tuned", "Llama-2-13B"): "not set beside ours here",
-        ("fine_tuned_pooled", "Llama-2-7B"): "not set beside ours here",
-        ("predicting_unemployment", "not stated"): "not comparable: survey not stated, model not stated",
-    }
-
-
-def test_published_values_keep_their_digits_beside_ours(panel: CareerPanel) -> None:
-    workers = [f"w{number:02d}" for number in range(12)]
-    scored = pd.DataFrame({"worker_id": workers, "dataset": "own", "year": 1990, "log_prob": -2.0}).assign(
-        transition_type="first", occupation="000", log_valid_mass=np.nan
-    )
-    ours = {"fine_tuned": [Predictions("Tiny", scored, panel.outcomes)]}
-    table = report.published_values(ours, {"own": "Ours"}, 1200, "/a/path/to/model")
-    cells = [
-        [format_value(cell, table.formats.get(name)) for cell in table.frame[name].iloc[[0, 2, -1]]]
-        for name in ("Quantity", "Paper", "Ours", "Ours: data, model")
-    ]
-    assert cells == [
-        ["Fine-tuned (perplexity)", "Off the shelf (perplexity)", "Individuals (count)"],
-        ["8.184", "364.655", "52500"],
-        ["7.39", "n/a", "1,200"],
-        ["Ours, model", "", "Ours"],
-    ]
-    assert table.persons == 1200
 
 
 def test_run_times_and_memory_of_finished_notebooks(tmp_path: Path) -> None:

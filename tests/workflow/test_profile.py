@@ -131,19 +131,18 @@ def test_parameters_are_of_a_notebook_or_a_run_and_do_not_stand_for_other_fields
         profile = load_profile("demo").model_copy(update={"parameters": parameters})
         return {run.name: run.parameters for run in notebook_runs(profile)}
 
-    found = runs(
-        {"13_horizons": {"questions": 50}, "13_horizons-wage_panel": {"language_model_questions": 12}}
-    )
-    assert {name: found[name]["questions"] for name in found if name.startswith("13")} == {
-        "13_horizons-wage_panel": 50, "13_horizons-simulated_psid": 50,
+    found = runs({"13_horizons": {"bins": 5}, "13_horizons-wage_panel": {"language_model_questions": 14}})
+    assert {name: found[name]["bins"] for name in found if name.startswith("13")} == {
+        "13_horizons-wage_panel": 5, "13_horizons-simulated_psid": 5,
     }  # fmt: skip
-    assert found["13_horizons-wage_panel"]["language_model_questions"] == 12
+    assert found["13_horizons-wage_panel"]["questions"] == 50, "as sizes say"
+    assert found["13_horizons-wage_panel"]["language_model_questions"] == 14
     # The language model was not fine-tuned on these careers.
     assert found["13_horizons-simulated_psid"]["language_model_questions"] == 0
     with pytest.raises(InputError, match="'language_model_questions' of 13_horizons follows from"):
         runs({"13_horizons": {"language_model_questions": 12}})
     with pytest.raises(InputError, match="'13_horizon' is no notebook"):
-        runs({"13_horizon": {"questions": 50}})
+        runs({"13_horizon": {"bins": 5}})
 
 
 def test_a_chapter_waits_for_all_that_it_reads() -> None:
@@ -160,17 +159,18 @@ def test_a_chapter_waits_for_all_that_it_reads() -> None:
         }
 
     usual = needs({})
-    chapters = "12_history_length-wage_panel", "13_horizons-wage_panel", "14_demographics", "16_embeddings"
-    for chapter in chapters:
+    for number in ("12_history_length", "13_horizons", "14_demographics", "16_embeddings"):
+        chapter = f"{number}-wage_panel"
         assert usual[chapter] >= {
             "wage_panel/panel", "wage_panel/models/career", "wage_panel/models/smollm2-fine-tuned",
             "wage_panel/predictions/smollm2-fine-tuned", "wage_panel/predictions/career",
         }  # fmt: skip
         assert not any(name.startswith("simulated_psid") for name in usual[chapter])
-    assert "wage_panel/models/smollm2-numeric-titles" in usual["10_titles"]
+    assert "wage_panel/models/smollm2-numeric-titles" in usual["10_titles-wage_panel"]
     # What a profile says in place of what follows from its fields may make a chapter read anything.
-    told = needs({"14_demographics": {"datasets": ["wage_panel", "simulated_psid"]}})
-    assert told["14_demographics"] >= usual["14_demographics"] | {"simulated_psid/predictions/career"}
+    chapter = "14_demographics-wage_panel"
+    told = needs({chapter: {"datasets": ["wage_panel", "simulated_psid"]}})
+    assert told[chapter] >= usual[chapter] | {"simulated_psid/predictions/career"}
 
 
 def test_a_run_that_is_told_otherwise_still_needs_the_files_of_its_user(tmp_path: Path) -> None:
@@ -217,15 +217,31 @@ def test_notebooks_alone_run_the_demo() -> None:
         assert values.get("bootstrap", bootstrap) == bootstrap, path
 
 
+def test_chapters_are_run_on_all_data_sets_that_their_models_are_run_on(tmp_path: Path) -> None:
+    on_two = {f"{path}.datasets": ["wage_panel", "survey"] for path in ("language_models.numeric", TUNED)}
+    told = {**VARIANTS, **on_two, f"{SMALL}.datasets": ["wage_panel", "survey"]}
+    names = {run.name: run for run in notebook_runs(load_profile(str(profile_file(tmp_path, told))))}
+    for dataset in ("wage_panel", "survey"):
+        for chapter in ("10_titles", "12_history_length", "13_horizons", "14_demographics", "16_embeddings"):
+            parameters = names[f"{chapter}-{dataset}"].parameters
+            assert dataset in (parameters.get("dataset"), parameters.get("permuted_dataset"))
+    assert names["12_history_length-survey"].parameters["model"].endswith("survey/models/small-fine-tuned")
+    # Pooled data and years are compared on the first, where those models are; a simulated survey has its truth.
+    assert [name for name in names if name.startswith(("11", "15"))] == [
+        "11_pooled_data-wage_panel", "15_structural_change-wage_panel",
+    ]  # fmt: skip
+    assert "13_horizons-simulated" in names and "12_history_length-simulated" not in names
+
+
 def test_models_of_a_study_are_run_and_compared_in_its_chapter_alone(tmp_path: Path) -> None:
     got = load_profile(str(profile_file(tmp_path, VARIANTS)))
     runs = {run.name: run.parameters for run in notebook_runs(got)}
 
     assert got.compared_models == ["small", "small-fine-tuned"]
     assert "numeric" not in runs["07_main_comparison"]["models"]
-    assert runs["10_titles"]["variants"] == ["numeric"]
-    assert runs["10_titles"]["title_seed"] == 7
-    assert runs["11_pooled_data"]["reference"] == "small-fine-tuned"
+    assert runs["10_titles-wage_panel"]["variants"] == ["numeric"]
+    assert runs["10_titles-wage_panel"]["title_seed"] == 7
+    assert runs["11_pooled_data-wage_panel"]["reference"] == "small-fine-tuned"
     assert runs["08_value_of_fine_tuning"]["prompted"] == ["told"]
     assert runs["15_structural_change-wage_panel"]["models_until"] == ["early"]
     tuned = runs["04_fine_tuning-wage_panel-pooled"]
