@@ -38,6 +38,7 @@ last_year: int = 1984  # last year of the training that ends early
 baselines: list[str] = ["empirical-transitions", "multinomial-logit", "career"]  # models that are fitted again
 models: list[str] = []  # stored predictions of models trained on all years, such as smollm2-fine-tuned
 models_until: list[str] = []  # those of the same models trained up to the last year, in the same order
+models_as_many: list[str] = []  # and, if any, trained on all years of fewer workers with as many records
 bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and their seed, also of the third training's workers
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
@@ -52,7 +53,7 @@ careers, splits = open_dataset(folders, dataset)
 
 # %%
 fitted = registry.predictions_by_training(baselines, careers, splits, last_year, folders, bootstrap["seed"])
-trainings = fitted | registry.stored_by_training(dataset, models, models_until, folders)
+trainings = fitted | registry.stored_by_training(dataset, models, models_until, folders, models_as_many)
 
 # %%
 periods = structural_change.before_and_after(trainings, last_year, **bootstrap)

@@ -10,14 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from labor_llm.baselines.form import Baseline
 from labor_llm.baselines.settings import BASELINES, CAREER
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions, read_predictions
 from labor_llm.careers.refits import training_refits
-from labor_llm.careers.samples import ALL_YEARS, AS_MANY, UP_TO, train_up_to
+from labor_llm.careers.samples import ALL_YEARS, AS_MANY, UP_TO, as_many_records, train_up_to
 from labor_llm.errors import ArtefactError, InputError
 from labor_llm.settings import Settings
 from labor_llm.store.artefacts import MANIFEST, environment
@@ -97,25 +95,6 @@ def fit_baselines_again(
     return fit_baselines(names, panel, splits, options)
 
 
-def as_many_records(
-    panel: CareerPanel, splits: Mapping[str, str], records: int, seed: int = 0
-) -> CareerPanel:
-    """Return whole careers of some training workers, drawn at random, with about so many records; others as they are.
-
-    Raises:
-        InputError: if the training workers have fewer records, or not one of them is drawn.
-    """
-    lengths = panel.split(splits, "train").frame.groupby("worker_id", sort=True).size()
-    if lengths.sum() < records:
-        raise InputError(
-            f"{panel.dataset}: {lengths.sum():,} records of training workers, {records:,} asked for."
-        )
-    shuffled = lengths.iloc[np.random.default_rng(seed).permutation(len(lengths))]
-    kept = shuffled.index[: int(np.abs(shuffled.cumsum().to_numpy() - records).argmin()) + 1]
-    others = [worker for worker, split in splits.items() if split != "train"]
-    return panel.restrict([*kept, *others])
-
-
 def predictions_by_training(
     names: Sequence[str],
     panel: CareerPanel,
@@ -151,24 +130,31 @@ def predictions_by_training(
 
 
 def stored_by_training(
-    dataset: str, models: Sequence[str], models_until: Sequence[str], results: Results
+    dataset: str,
+    models: Sequence[str],
+    models_until: Sequence[str],
+    results: Results,
+    models_as_many: Sequence[str] = (),
 ) -> dict[str, dict[str, Predictions]]:
     """Return stored predictions of models that were trained on all years, and of the same trained up to a year.
 
-    The two lists are short names of predictions that notebook 05 has stored, in the same order.
+    The lists are short names of predictions that notebook 05 has stored, in the same order; the last one, which may be
+    empty, of the same models trained on all years of fewer workers, with as many records as those up to the year.
 
     Raises:
-        InputError: if there are not as many of both.
+        InputError: if there are not as many of all.
         ArtefactError: if predictions are missing.
     """
-    if len(models) != len(models_until):
+    lists = {ALL_YEARS: models, UP_TO: models_until, **({AS_MANY: models_as_many} if models_as_many else {})}
+    if len({len(names) for names in lists.values()}) > 1:
         raise InputError(
-            f"{len(models)} models of all years and {len(models_until)} of the years up to one: name them in pairs."
+            f"{len(models)} models of all years, {len(models_until)} of the years up to one and {len(models_as_many)} "
+            "of as many records: name them in pairs, or all in threes."
         )
     found = {}
-    for pair in zip(models, models_until, strict=True):
-        whole, until = (read_predictions(results.predictions(dataset, name)) for name in pair)
-        found[whole.model] = {ALL_YEARS: whole, UP_TO: until}
+    for names in zip(*lists.values(), strict=True):
+        trained = [read_predictions(results.predictions(dataset, name)) for name in names]
+        found[trained[0].model] = dict(zip(lists, trained, strict=True))
     return found
 
 

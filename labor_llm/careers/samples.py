@@ -100,6 +100,7 @@ class TrainingCareers:
             "other_records": {panel.dataset: len(panel.frame) for panel in self.added},
             "validation_workers": len(self.validation.workers),
             "last_year": self.data.last_year,
+            "as_many_as_until": self.data.as_many_as_until,
             "seed": self.data.seed,
         }
 
@@ -145,6 +146,9 @@ def training_careers(
         )
     # Drawn before the later records go, so that models until different years differ by the years and not by the draw.
     own = own.restrict(random_workers(own, data.workers, data.seed)) if data.workers else own
+    if data.as_many_as_until:
+        records = len(_until(own, data.as_many_as_until).frame)
+        own = as_many_records(own, dict.fromkeys(own.workers, "train"), records, data.seed)
     own = _until(own, data.last_year)
     added = tuple(_share(other, assigned, data) for other, assigned in pool)
     validation = _until(panel.split(splits, "validation"), data.last_year)
@@ -154,6 +158,11 @@ def training_careers(
                 f"{panel.dataset}: fewer than {MINIMUM_PERSONS} {name} workers have records up to {data.last_year}. "
                 "Give a later last_year."
             )
+    if data.as_many_as_until and len(own.workers) < MINIMUM_PERSONS:
+        raise InputError(
+            f"{panel.dataset}: whole careers with as many records as those up to {data.as_many_as_until} are of fewer "
+            f"than {MINIMUM_PERSONS} training workers. Give a later year."
+        )
     return TrainingCareers(own, added, validation, data)
 
 
@@ -212,6 +221,23 @@ def train_up_to(panel: CareerPanel, splits: Splits, last_year: int) -> CareerPan
                 f"The panel has {years}: give a year between."
             )
     return until.restrict([*left["train"].workers, *left["validation"].workers])
+
+
+def as_many_records(panel: CareerPanel, splits: Splits, records: int, seed: int = 0) -> CareerPanel:
+    """Return whole careers of some training workers, drawn at random, with about so many records; others as they are.
+
+    Raises:
+        InputError: if the training workers have fewer records, or not one of them is drawn.
+    """
+    lengths = panel.split(splits, "train").frame.groupby("worker_id", sort=True).size()
+    if lengths.sum() < records:
+        raise InputError(
+            f"{panel.dataset}: {lengths.sum():,} records of training workers, {records:,} asked for."
+        )
+    shuffled = lengths.iloc[np.random.default_rng(seed).permutation(len(lengths))]
+    kept = shuffled.index[: int(np.abs(shuffled.cumsum().to_numpy() - records).argmin()) + 1]
+    others = [worker for worker, split in splits.items() if split != "train"]
+    return panel.restrict([*kept, *others])
 
 
 def _share(other: CareerPanel, splits: Splits, data: TrainingData) -> CareerPanel:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.settings import Key, Seed, Settings
@@ -27,8 +27,17 @@ class TrainingData(Settings):
     last_year: int = Field(0, ge=0)
     """Records up to this year alone, of training and validation workers; 0 for all years. Workers are drawn as for all
     years, and of those drawn the ones without a record up to it are left out."""
+    as_many_as_until: int = Field(0, ge=0)
+    """Whole careers of fewer of these workers, with about as many records as all of them have up to this year; 0 for
+    all. The control of `last_year`: a model that was given as much, of all years."""
     seed: Seed = 1
     """Of the draws of workers."""
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> TrainingData:
+        if self.last_year and self.as_many_as_until:
+            raise ValueError("as_many_as_until is the control of a model with last_year; give one of the two")
+        return self
 
     @field_validator("workers")
     @classmethod

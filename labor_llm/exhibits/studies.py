@@ -87,7 +87,8 @@ def training_sizes(results: Results, dataset: str, models: Sequence[str]) -> pd.
 
     Returns:
         Columns `dataset`, `model` (what its predictions call it), `own` and `others` (training workers of the data set
-        and of other ones, each counted once) and `repeats` (how often an own career occurs in an epoch).
+        and of other ones, each counted once), `repeats` (how often an own career occurs in an epoch) and `steps`
+        (optimiser steps).
 
     Raises:
         ArtefactError: if a model is missing or was changed.
@@ -98,8 +99,8 @@ def training_sizes(results: Results, dataset: str, models: Sequence[str]) -> pd.
     for model in models:
         data = stored_training_data(results.model(dataset, model))
         others = sum(data["other_workers"].values())
-        rows.append((dataset, labels[model], data["own_workers"], others, data["own_repeats"]))
-    return pd.DataFrame(rows, columns=["dataset", "model", "own", "others", "repeats"])
+        rows.append((dataset, labels[model], data["own_workers"], others, data["own_repeats"], data["steps"]))
+    return pd.DataFrame(rows, columns=["dataset", "model", "own", "others", "repeats", "steps"])
 
 
 @of_rows("tab-history-length")

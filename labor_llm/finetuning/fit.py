@@ -117,7 +117,7 @@ def fine_tune(
         with processes.together():
             if processes.is_main:
                 parameters = {"base": base, "identity": identity, **settings.model_dump()}
-                parameters[MANIFEST_ENTRY] = careers.described()
+                parameters[MANIFEST_ENTRY] = {**careers.described(), "steps": run.total}
                 with writing(folder, parameters, inputs) as aside:
                     run.model.save_pretrained(aside, state_dict=whole)
                     language_model.tokenizer.save_pretrained(aside)

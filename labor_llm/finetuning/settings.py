@@ -21,6 +21,10 @@ class FineTuningSettings(Settings):
     epochs: int = Field(3, ge=1)
     """Passes over the training careers; the learning rate decays linearly to zero at their end (paper: runs of 3 and
     of 5, which are two runs, each of which keeps the checkpoint with the lowest validation loss)."""
+    steps: int = Field(0, ge=0)
+    """Optimiser steps, in place of those of `epochs` (which then says how often there are `evaluations_per_epoch`); 0
+    for as many as epochs make. Models of fewer, more or other careers that take as many steps of as many careers differ
+    in what they were given, and not in how long they were trained."""
     learning_rate: float = Field(1e-5, gt=0, lt=1)
     """Peak learning rate of AdamW (paper: 1e-5 for Llama-2-7B; small models take more)."""
     batch_size: int = Field(32, ge=1)

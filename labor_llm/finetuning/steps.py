@@ -31,7 +31,7 @@ _SECONDS_BETWEEN_STATES = 1800.0  # the most work that a kill can cost, however 
 
 def evaluation_steps(settings: FineTuningSettings, steps_per_epoch: int) -> list[int]:
     """Return after which steps the validation loss is computed: evenly spaced, the last step included."""
-    total = settings.epochs * steps_per_epoch
+    total = settings.steps or settings.epochs * steps_per_epoch
     count = min(total, settings.epochs * settings.evaluations_per_epoch)
     return sorted({round(total * number / count) for number in range(1, count + 1)})
 
@@ -53,7 +53,7 @@ class FineTuningRun:
         self.train_careers = [training_career(resume, settings.loss) for resume in train]
         self.validation_careers = [training_career(resume, settings.loss) for resume in validation]
         self.steps_per_epoch = -(-len(train) // settings.batch_size)
-        self.total = settings.epochs * self.steps_per_epoch
+        self.total = settings.steps or settings.epochs * self.steps_per_epoch
         set_seed(settings.seed)
         self.model = language_model.model
         if settings.layout == "packed":

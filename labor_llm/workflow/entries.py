@@ -118,9 +118,16 @@ class Studies(Settings):
     """For each model that was fine-tuned up to that year, the same one trained on all years; the two differ in nothing
     but `training.last_year` that bears on their predictions."""
 
+    as_many_records: dict[Key, Key] = Field(default_factory=dict)
+    """For each of these models, if any, its control: the same but for `training.as_many_as_until` in the place of
+    `training.last_year`. Both should take as many `fine_tuning.steps` as the model of all years."""
+
     def chapters(self) -> dict[str, list[str]]:
         """Return the names of the models of each chapter."""
         pairs = [name for pair in self.until_last_year.items() for name in pair]
         return {
-            "titles": self.titles, "pooled_data": self.pooled_data, "prompts": self.prompts, "until_last_year": pairs
-        }  # fmt: skip
+            "titles": self.titles,
+            "pooled_data": self.pooled_data,
+            "prompts": self.prompts,
+            "until_last_year": [*pairs, *self.as_many_records.values()],
+        }

@@ -75,8 +75,11 @@ def _tokens(number: str, asked: Mapping[str, Any], size: Size, sizes: Mapping[st
             trained = size.tokens(data["own_repeats"] * (data["workers"] or 0.7 * size.workers))
             for other in (sizes[name] for name in data["others"]):
                 trained += other.tokens(0.7 * data["share"] * other.workers)
-            checked = asked["evaluations_per_epoch"] * size.tokens(0.1 * size.workers)
-            return asked["epochs"] * (3 * trained + checked)
+            trained *= asked["epochs"]
+            if asked["steps"]:
+                trained = asked["steps"] * asked["batch_size"] * size.tokens(1)
+            checked = asked["epochs"] * asked["evaluations_per_epoch"] * size.tokens(0.1 * size.workers)
+            return 3 * trained + checked
         case "05":
             full = tested["all_titles_workers"] * (asked["titles"] == "all")
             return size.tokens(tested["test_workers"]) + full * size.records / size.workers * all_titles

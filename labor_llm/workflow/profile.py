@@ -198,15 +198,28 @@ class Profile(Settings):
                     f"{self.studies.last_year}"
                 )
             self._check_same_but_for_years(model, whole)
+        controls = self.studies.as_many_records
+        if controls and list(controls) != list(self.studies.until_last_year):
+            raise ValueError(
+                "studies.as_many_records must name a control for each model of until_last_year, in the same order, or "
+                "none"
+            )
+        for model, control in controls.items():
+            if self.language_models[control].training.as_many_as_until != self.studies.last_year:
+                raise ValueError(
+                    f"studies.as_many_records: training.as_many_as_until of {control} must be studies.last_year, "
+                    f"{self.studies.last_year}"
+                )
+            self._check_same_but_for_years(control, self.studies.until_last_year[model])
 
     def _check_same_but_for_years(self, model: str, whole: str) -> None:
         early, late = self.language_models[model], self.language_models[whole]
-        all_years = early.training.model_copy(update={"last_year": 0})
+        all_years = early.training.model_copy(update={"last_year": 0, "as_many_as_until": 0})
         differing = [] if all_years == late.training else ["training"]
         differing += [name for name in _SAME_IN_TIME if getattr(early, name) != getattr(late, name)]
         if differing:
             raise ValueError(
-                f"studies.until_last_year: but for its training.last_year {model} must be fine-tuned and scored as "
+                f"studies.until_last_year: but for its years of training {model} must be fine-tuned and scored as "
                 f"{whole} is; they differ in {', '.join(differing)}"
             )
 

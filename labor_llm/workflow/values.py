@@ -221,9 +221,10 @@ def _structural_change(profile: Profile, results: Results) -> list[Scope]:
     if not profile.studies.last_year:
         return []
     values = {
-        "last_year": profile.studies.last_year, "models": list(until.values()), "models_until": list(until)
+        "last_year": profile.studies.last_year, "models": list(until.values()), "models_until": list(until),
+        "models_as_many": (many := list(profile.studies.as_many_records.values())),
     }  # fmt: skip
-    return _study(profile, results, [*until.values(), *until, *profile.baselines], values)
+    return _study(profile, results, [*until.values(), *until, *many, *profile.baselines], values)
 
 
 def _study(profile: Profile, results: Results, names: list[str], values: dict[str, Any]) -> list[Scope]:

@@ -135,6 +135,8 @@ def test_stored_models_are_named_in_pairs(
     got = stored_by_training(panel.dataset, ["a"], ["a-until"], results)
     assert {model: list(found) for model, found in got.items()} == {fitted.name: [ALL_YEARS, UP_TO]}
     assert stored_by_training(panel.dataset, [], [], results) == {}
+    threes = stored_by_training(panel.dataset, ["a"], ["a-until"], results, ["a-until"])
+    assert list(threes[fitted.name]) == [ALL_YEARS, UP_TO, AS_MANY]
     with pytest.raises(InputError, match="in pairs"):
         stored_by_training(panel.dataset, ["a"], [], results)
 

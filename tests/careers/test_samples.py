@@ -22,6 +22,7 @@ from labor_llm.careers.settings import TrainingData
 from labor_llm.errors import InputError
 from labor_llm.finetuning.fit import fine_tune
 from labor_llm.finetuning.settings import FineTuningSettings
+from labor_llm.settings import SettingError
 
 Other = tuple[CareerPanel, dict[str, str]]
 
@@ -101,6 +102,24 @@ def test_records_after_the_last_year_are_left_out_everywhere(
     assert min(got.own.workers) >= "w030", "who has no record left is left out"
     with pytest.raises(InputError, match="fewer than 11 training workers have records up to 1979"):
         training_careers(panel, splits, TrainingData(last_year=1979))
+
+
+def test_the_control_of_an_early_end_has_as_many_records_of_the_same_workers(
+    panel: CareerPanel, splits: dict[str, str]
+) -> None:
+    drawn = TrainingData(workers=60)
+    whole, early, control = (
+        training_careers(panel, splits, drawn.model_copy(update=changes)).own
+        for changes in ({}, {"last_year": 1982}, {"as_many_as_until": 1982})
+    )
+    assert set(control.workers) < set(whole.workers)
+    assert control.frame.equals(whole.restrict(control.workers).frame), "careers are whole"
+    longest = whole.frame.groupby("worker_id").size().max()
+    assert abs(len(control.frame) - len(early.frame)) <= longest / 2
+    with pytest.raises(SettingError, match="give one of the two"):
+        TrainingData(last_year=1982, as_many_as_until=1982)
+    with pytest.raises(InputError, match="than 11 training workers"):
+        training_careers(panel, splits, TrainingData(workers=12, as_many_as_until=1981))
 
 
 def test_an_early_end_draws_the_same_workers(

@@ -204,11 +204,11 @@ def test_training_careers_are_read_from_the_models(tmp_path: Path) -> None:
     results = Results(tmp_path)
     for name, label, own, others in (("own", "Own", 40, {}), ("pooled", "Pooled", 40, {"x": 25, "y": 30})):
         write_predictions(results.predictions("d", name), predictions(label))
-        data = {"own_workers": own, "other_workers": others, "own_repeats": 1 + len(others)}
+        data = {"own_workers": own, "other_workers": others, "own_repeats": 1 + len(others), "steps": 60}
         with writing(results.model("d", name), {"training_data": data}):
             pass
     got = studies.training_sizes(results, "d", ["own", "pooled"])
-    assert got.to_numpy().tolist() == [["d", "Own", 40, 0, 1], ["d", "Pooled", 40, 55, 3]]
+    assert got.to_numpy().tolist() == [["d", "Own", 40, 0, 1, 60], ["d", "Pooled", 40, 55, 3, 60]]
     bootstrap = bootstrap_perplexity([predictions("Own"), predictions("Pooled")], 20)
     axes = figures.perplexity_by_training_careers(bootstrap, got).figure.axes[0]
     drawn = [tuple(container.lines[0].get_xdata()) for container in axes.containers]

@@ -183,3 +183,17 @@ def test_a_loss_or_gradient_that_is_not_finite_stops_with_the_step(
 def test_validation_is_evenly_spaced_and_at_the_end() -> None:
     assert evaluation_steps(FineTuningSettings(epochs=2, evaluations_per_epoch=2), 10) == [5, 10, 15, 20]
     assert evaluation_steps(FineTuningSettings(epochs=1, evaluations_per_epoch=9), 4) == [1, 2, 3, 4]
+    assert evaluation_steps(FineTuningSettings(epochs=1, evaluations_per_epoch=2, steps=7), 10) == [4, 7]
+
+
+def test_steps_end_a_run_within_an_epoch_or_after_several(
+    fine_tune: FineTune, whole: Path, tmp_path: Path
+) -> None:
+    """Of twelve steps in two epochs: five, and fifteen whose careers come in the order of a third epoch."""
+    for steps in (5, 15):
+        curve = read_learning_curve(
+            fine_tune(tmp_path / str(steps), QUICK.model_copy(update={"steps": steps}))
+        )
+        assert curve["step"].max() == steps
+        assert curve["epoch"].max() == pytest.approx(steps / 6)
+    assert read_learning_curve(whole)["step"].max() == 12

@@ -14,8 +14,8 @@ from labor_llm.workflow.runs import NotebookRun, notebook_runs
 TUNED = "04_fine_tuning-wage_panel-smollm2-fine-tuned"
 # Minutes of long runs, on one of two cores.
 MEASURED = {
-    TUNED: 8.2, "04_fine_tuning-wage_panel-smollm2-60-workers": 1.9, "04_fine_tuning-wage_panel-smollm2-pooled": 2.6,
-    "04_fine_tuning-wage_panel-smollm2-120-workers": 3.6, "05_next_job_scoring-wage_panel-smollm2-off-the-shelf": 3.8,
+    TUNED: 8.2, "04_fine_tuning-wage_panel-smollm2-60-workers": 1.9,
+    "05_next_job_scoring-wage_panel-smollm2-off-the-shelf": 3.8,
     "05_next_job_scoring-wage_panel-smollm2-60-workers": 0.7, "06_baselines-wage_panel": 1.3,
     "12_history_length-wage_panel": 1.7, "13_horizons-wage_panel": 3.5, "14_demographics-wage_panel": 0.9,
     "15_structural_change-wage_panel": 1.2, "16_embeddings-wage_panel": 2.6, "07_main_comparison": 0.3,

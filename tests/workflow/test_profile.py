@@ -52,6 +52,7 @@ STUDIED = {
         "label": "Pooled", "training": {"workers": 50, "others": ["survey"], "share": 0.5}
     },
     "language_models.early": {"label": "Early", "training": {"last_year": 1984}},
+    "language_models.as-many": {"label": "As many", "training": {"as_many_as_until": 1984}},
     "language_models.told": {
         "label": "Told", "fine_tuning": None, "prompt": {"form": "titles"}, "test_workers": 24
     },
@@ -62,6 +63,7 @@ STUDIES = {
     "prompts": ["told"],
     "last_year": 1984,
     "until_last_year": {"early": "small-fine-tuned"},
+    "as_many_records": {"early": "as-many"},
 }
 # A model of other titles, one of other careers, one that stops early, and the chapters on them.
 VARIANTS = {
@@ -244,6 +246,7 @@ def test_models_of_a_study_are_run_and_compared_in_its_chapter_alone(tmp_path: P
     assert runs["11_pooled_data-wage_panel"]["reference"] == "small-fine-tuned"
     assert runs["08_value_of_fine_tuning"]["prompted"] == ["told"]
     assert runs["15_structural_change-wage_panel"]["models_until"] == ["early"]
+    assert runs["15_structural_change-wage_panel"]["models_as_many"] == ["as-many"]
     tuned = runs["04_fine_tuning-wage_panel-pooled"]
     assert {"workers": 50, "others": ["survey"], "share": 0.5}.items() <= tuned["training"].items()
     assert runs["05_next_job_scoring-wage_panel-numeric"]["resumes"]["titles"] == "numeric"
