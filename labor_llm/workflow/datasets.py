@@ -64,7 +64,9 @@ def convert_dataset(
         )  # fmt: skip
         texts = {CONVERSION: conversion.to_json()}
         persons = SURVEYS[source.reader].name
-        return store_careers(results.panel(dataset), careers, label, split_seed, texts=texts, persons=persons)
+        return store_careers(
+            results.panel(dataset), careers, label, split_seed, None, texts, persons, source.share
+        )
     inputs: dict[str, Path] = {}
     if kind == "own":
         inputs = {"panel": project_root() / source.panel, "titles": project_root() / source.titles}
@@ -72,7 +74,9 @@ def convert_dataset(
     else:
         careers = packaged_careers(dataset, source.survey)
     persons = packaged_careers(dataset).survey if kind == "packaged" else ""
-    return store_careers(results.panel(dataset), careers, label, split_seed, inputs, persons=persons)
+    return store_careers(
+        results.panel(dataset), careers, label, split_seed, inputs, None, persons, source.share
+    )
 
 
 def _convert_simulated(results: Results, dataset: str, source: DatasetSource, split_seed: int) -> Path:
@@ -107,8 +111,9 @@ def store_careers(
     inputs: Mapping[str, Path] | None = None,
     texts: Mapping[str, str] | None = None,
     persons: str = "",
+    share: float = 1.0,
 ) -> Path:
-    """Split the workers of a panel and store it as an artefact.
+    """Split the workers of a panel, or of a share of it, and store it as an artefact.
 
     Args:
         folder: of the artefact.
@@ -118,14 +123,22 @@ def store_careers(
         inputs: files that it was made from, by name; their checksums are stored.
         texts: further files, content by name.
         persons: the survey that the careers are from, whatever name of it their resumes state; empty if not known.
+        share: of the workers, drawn with the same seed.
 
     Raises:
         As `checked_splits`.
     """
+    careers = share_of_workers(careers, share, split_seed)
     splits = checked_splits(careers, split_seed)
     described = {"label": label, "split_seed": split_seed} | ({_PERSONS: persons} if persons else {})
+    described |= {"share": share} if share < 1.0 else {}
     write_panel(folder, careers, splits, described, inputs, texts)
     return folder
+
+
+def share_of_workers(careers: CareerPanel, share: float, seed: int) -> CareerPanel:
+    """Return the careers of a share of the workers, drawn at random; all of them for 1."""
+    return careers if share == 1.0 else sampled(careers, round(share * len(careers.workers)), seed)
 
 
 def checked_splits(careers: CareerPanel, split_seed: int) -> dict[str, str]:

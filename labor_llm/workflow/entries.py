@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -52,12 +52,25 @@ class LanguageModelEntry(ScoringSettings):
             raise ValueError("training says what a model is fine-tuned on; give fine_tuning, or leave it out")
         return self
 
-    def scoring(self, dataset: DatasetEntry) -> ScoringSettings:
+    def scoring(self, dataset: DatasetEntry, sizes: Sizes) -> ScoringSettings:
         """Return how it is scored on a data set: all titles for as many workers as that says, unless for none here."""
         chosen = self.model_dump(include=set(ScoringSettings.model_fields))
         if dataset.all_titles_workers is not None and self.all_titles_workers != 0:
             chosen["all_titles_workers"] = dataset.all_titles_workers
-        return ScoringSettings(**chosen)
+        most = sizes.all_titles_workers
+        if most >= 0 and not 0 <= chosen["all_titles_workers"] <= most:
+            chosen["all_titles_workers"] = most
+        return ScoringSettings(**chosen | {"dtype": sizes.arithmetic or self.dtype})
+
+    def trained(self, sizes: Sizes) -> FineTuningSettings | None:
+        """Return how it is fine-tuned; None where it is not."""
+        if self.fine_tuning is None:
+            return None
+        steps, precision = (
+            sizes.steps or self.fine_tuning.steps,
+            sizes.arithmetic or self.fine_tuning.precision,
+        )
+        return self.fine_tuning.model_copy(update={"steps": steps, "precision": precision})
 
 
 class DatasetEntry(DatasetSource):
@@ -79,6 +92,15 @@ class DatasetEntry(DatasetSource):
 class Sizes(Settings):
     """How much the chapters compute; the defaults are for whole surveys on a GPU."""
 
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the workers of each data set that is kept, drawn at random; simulated ones are as many as they say."""
+    arithmetic: Literal["", "float32", "bfloat16"] = ""
+    """Of all fine-tuning and scoring, in place of what the language models say: float32 on processors that only emulate
+    bfloat16."""
+    steps: Annotated[int, Field(ge=0)] = 0
+    """Optimiser steps of every fine-tuning in place of what the language models say; 0 for as they say."""
+    all_titles_workers: AllOrSome = -1
+    """The most test workers for whom every title is scored, whatever the language models say; -1 for no such limit."""
     history_lengths: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = Field(
         default_factory=lambda: [5, 10, 15]
     )

@@ -1,7 +1,8 @@
 """How long runs of notebooks take: counted work (records, tokens, weights, titles) at this machine's measured rate.
 
 A language model takes two operations a weight and token to predict, six to be trained. It is meant to be right within
-half on processors that do nothing else; of a GPU, which is not tried, it is a guess.
+half on processors that do nothing else. Of a GPU it rests on what an H100 was measured at: 26,200 tokens a second in
+fine-tuning 135 million weights, 8,000 in fine-tuning 7 billion, and between them on their power law.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from labor_llm.workflow.runs import NotebookRun
 
 # Measured on the demo: the operations a second of matrices and the share that language models reach; seconds
 # of any run, by record, and by record and title of a fit.
-_RATE, _SHARE, _GPU_RATE, _START, _RECORD, _FIT = 8e10, 0.6, 2e13, 13.0, 3e-4, 3.2e-6
+_RATE, _SHARE, _START, _RECORD, _FIT = 8e10, 0.6, 13.0, 3e-4, 3.2e-6
+# Operations a second of an H100 by the weights of the model, and the most.
+_GPU_WEIGHTS, _GPU_RATE, _GPU_POWER, _MOST_OF_A_GPU = 1.35e8, 2.1e13, 0.7, 3.4e14
 
 
 class Size(NamedTuple):
@@ -44,10 +47,51 @@ class Size(NamedTuple):
 _USUAL = {"psid": Size(31_000, 310_000), "nlsy79": Size(12_500, 260_000), "nlsy97": Size(9_000, 150_000)}
 
 
+class Work(NamedTuple):
+    """What a language model does in a run."""
+
+    base: str
+    weights: float
+    tokens: float
+    """That it reads; one that it is trained on counts as three."""
+
+    @property
+    def gpu_hours(self) -> float:
+        """On an H100, about."""
+        rate = min(_MOST_OF_A_GPU, _GPU_RATE * (self.weights / _GPU_WEIGHTS) ** _GPU_POWER)
+        return 2 * self.weights * self.tokens / rate / 3600
+
+
 def with_forecast(profile: Profile, runs: Iterable[NotebookRun]) -> list[NotebookRun]:
     """Return runs with the minutes that each is expected to take on its cores: as the profile says, or as counted."""
-    sizes = {name: _size(name, entry) for name, entry in profile.datasets.items()}
+    sizes = data_sizes(profile)
     return [run if run.minutes else replace(run, minutes=_seconds(profile, sizes, run) / 60) for run in runs]
+
+
+def data_sizes(profile: Profile) -> dict[str, Size]:
+    """Return how large each data set of a profile is, as far as that is known before it is converted."""
+    share = profile.sizes.share
+    found = {}
+    for name, entry in profile.datasets.items():
+        size = _size(name, entry)
+        kept = 1.0 if entry.simulated_workers else share * entry.share
+        found[name] = Size(round(kept * size.workers), round(kept * size.records), size.titles)
+    return found
+
+
+def work_of(profile: Profile, sizes: Mapping[str, Size], run: NotebookRun) -> Work:
+    """Return what a language model does in a run of a profile; no tokens where there is none."""
+    asked = run.parameters | run.parameters.get("scoring", {}) | (run.parameters.get("fine_tuning") or {})
+    number, size = run.notebook[:2], sizes[asked.get("dataset") or asked.get("datasets", [*sizes])[0]]
+    entry = profile.language_models[asked.get("name") or profile.fine_tuned]
+    base = asked["model"] if number == "16" else entry.base
+    tokens = _tokens(number, asked, size, sizes)
+    if number == "05" and asked["refits"]:
+        epochs = entry.fine_tuning.epochs
+        tokens += asked["refits"] * (
+            3 * epochs * size.tokens(0.7 * size.workers) + size.tokens(0.2 * size.workers)
+        )
+    return Work(base, _weights(base), tokens)
 
 
 def _seconds(profile: Profile, sizes: Mapping[str, Size], run: NotebookRun) -> float:
@@ -57,11 +101,12 @@ def _seconds(profile: Profile, sizes: Mapping[str, Size], run: NotebookRun) -> f
     fits = len(asked.get("baselines", ())) + 0.5 * asked.get("refits", 0) * len(asked.get("refitted", ()))
     fits *= 3 if number == "15" else 1
     seconds = _START + _RECORD * size.records + _FIT * fits * size.records * (size.titles + 100)
-    entry = profile.language_models[asked.get("name", profile.fine_tuned)]
+    work = work_of(profile, sizes, run)
     coarse = "bfloat16" in (asked.get("precision"), asked.get("dtype"))
-    rate = _GPU_RATE if shutil.which("nvidia-smi") else _SHARE * _rate(coarse)
-    operations = 2 * _weights(asked["model"] if number == "16" else entry.base)
-    return seconds * _RATE / _rate(False) + operations * _tokens(number, asked, size, sizes) / rate
+    seconds *= _RATE / _rate(False)
+    if shutil.which("nvidia-smi"):
+        return seconds + 3600 * work.gpu_hours
+    return seconds + 2 * work.weights * work.tokens / (_SHARE * _rate(coarse))
 
 
 def _tokens(number: str, asked: Mapping[str, Any], size: Size, sizes: Mapping[str, Size]) -> float:
@@ -110,7 +155,7 @@ def _rate(coarse: bool) -> float:
 def _weights(base: str) -> float:
     """Return about how many weights a model has, by its files at two bytes each, or by its name."""
     if base in PACKAGED_MODELS:
-        return 28.3e6 + 3.54e6 * (PACKAGED_MODELS[base].layers or 30)
+        return PACKAGED_MODELS[base].weights
     files = sum(path.stat().st_size for path in (project_root() / base).glob("*.safetensors"))
     said = re.search(r"(\d+(?:\.\d+)?)([mb])(?![a-z])", base.lower())
     return files / 2 or (float(said[1]) * {"m": 1e6, "b": 1e9}[said[2]] if said else 1e9)

@@ -269,9 +269,44 @@ def load_profile(name: str) -> Profile:
     document = read_yaml(path)
     if not isinstance(document.content, dict):
         raise InputError(f"{path}: expected `field: value` lines. Compare with the packaged demo profile.")
+    content = _like_another(document.content, path)
     try:
-        return Profile(**{"name": path.stem, "results": f"results/{path.stem}", **document.content})
+        return Profile(**{"name": path.stem, "results": f"results/{path.stem}", **content})
     except SettingError as error:
         # Of fields that do not fit each other, the message begins with the first.
         field = error.field or error.rule.split(maxsplit=1)[0].rstrip(":")
         raise InputError(f"{path}{document.place(field)}: {error}.") from None
+
+
+def _like_another(content: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return the fields of a profile that is like a packaged one, with those in its own file in place of theirs.
+
+    `like` names the packaged profile, `bases` says which base model stands in the place of which.
+    """
+    own = dict(content)
+    like, bases = own.pop("like", None), own.pop("bases", {})
+    if like is None:
+        if bases:
+            raise InputError(
+                f"{path}: bases stands for base models of the profile that it is `like`; name that."
+            )
+        return own
+    packaged = _PACKAGED / f"{like}.yaml"
+    if not isinstance(like, str) or not packaged.is_file():
+        raise InputError(f"{path}: like is {like!r}, which is no packaged profile.")
+    theirs = read_yaml(packaged).content
+    if "like" in theirs:
+        raise InputError(f"{path}: like is {like!r}, which is itself like another; name {theirs['like']!r}.")
+    models = own.get("language_models", theirs["language_models"])
+    found = {str(model["base"]) for model in models.values()}
+    if not isinstance(bases, dict) or (unknown := sorted(set(bases) - found)):
+        named = (
+            f"{unknown[0]!r} is the base of no model there"
+            if isinstance(bases, dict)
+            else "give one for another"
+        )
+        raise InputError(f"{path}: bases: {named}; there are {', '.join(sorted(found))}.")
+    replaced = {
+        name: {**model, "base": bases.get(model["base"], model["base"])} for name, model in models.items()
+    }
+    return {**theirs, **own, "language_models": replaced}

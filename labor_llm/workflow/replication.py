@@ -31,7 +31,7 @@ def replicate(profile: Profile, source: str, cores: int, dry_run: bool = False) 
         source: name or path that it was loaded from.
         cores: CPU cores to use. The threads of the numerical libraries, which are part of a result's identity, are
             as many, or `cores_per_run` of the profile.
-        dry_run: only say what would run.
+        dry_run: only say what would run, with its hours and memory, whether the data are there or not.
 
     Raises:
         InputError: if a file of the user's own careers is missing or no valid panel, or a parameter does not fit its
@@ -39,8 +39,16 @@ def replicate(profile: Profile, source: str, cores: int, dry_run: bool = False) 
         BusyError: if another run works on the same profile.
         LaborLLMError: if a job failed; with the job's own message.
     """
-    _check_own_careers(profile)
     _check_parameters(profile)
+    if dry_run:
+        from labor_llm.workflow.plan import plan_lines
+
+        for line in plan_lines(profile):
+            print(line)
+        if missing := _missing_files(profile):
+            print(f"Not there yet, so nothing can be said of what is current: {missing[0]}")
+            return
+    _check_own_careers(profile)
     if source.endswith((".yaml", ".yml")):
         # The workflow works in the checkout, wherever the command was typed.
         source = str(Path(source).resolve())
@@ -96,24 +104,33 @@ def _check_folders(root: Path) -> None:
         )
 
 
+def _missing_files(profile: Profile) -> list[str]:
+    """Return what to say of each of the user's files that is not there."""
+    return [
+        f"datasets.{name}: {project_root() / path} does not exist. data/README.md says where to get it and where to "
+        "put it."
+        for name, entry in profile.datasets.items()
+        for path in entry.source().files()
+        if not (project_root() / path).exists()
+    ]
+
+
 def _check_own_careers(profile: Profile) -> None:
     """Refuse careers of which nothing could be shown, and training data that they do not have."""
     from labor_llm.careers.panel import read_careers
     from labor_llm.careers.samples import train_up_to, training_careers
-    from labor_llm.workflow.datasets import checked_splits
+    from labor_llm.workflow.datasets import checked_splits, share_of_workers
 
+    if missing := _missing_files(profile):
+        raise InputError(missing[0])
     own = {}
     for name, entry in profile.datasets.items():
         if entry.panel and entry.titles:
             panel, titles = project_root() / entry.panel, project_root() / entry.titles
             careers = read_careers(panel, titles, name, entry.survey)
+            share = entry.share * profile.sizes.share
+            careers = share_of_workers(careers, share, profile.split_seed)
             own[name] = careers, checked_splits(careers, profile.split_seed)
-        for path in entry.source().files():
-            if not (project_root() / path).exists():
-                raise InputError(
-                    f"datasets.{name}: {project_root() / path} does not exist. data/README.md says where to get it "
-                    "and where to put it."
-                )
     for name, model in profile.language_models.items():
         for dataset in profile.datasets_of(name) if model.fine_tuning else ():
             others = [other for other in model.training.others if other != dataset]

@@ -39,6 +39,8 @@ class DatasetSource(Settings):
     """Rules of the conversion as data/README.md writes them, `name=value` each or as a mapping."""
     other_crosswalks: bool = False
     """Whether crosswalks are accepted whose content is not that of the known versions."""
+    share: float = Field(1.0, gt=0, le=1)
+    """Share of its workers that is kept, drawn at random with the seed of the split."""
     simulated_workers: int = Field(0, ge=0)
     """Instead of `raw`: simulate so many workers of the survey `reader`."""
     simulation_seed: Seed = 1

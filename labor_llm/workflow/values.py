@@ -72,7 +72,7 @@ def _of_profile(profile: Profile, results: Results) -> Scope:
         "model": model,
         "language_model": model,
         "fine_tuned_label": entry.label,
-        "dtype": entry.dtype,
+        "dtype": profile.sizes.arithmetic or entry.dtype,
         "quantization": entry.quantization,
         "line_ends": entry.line_ends,
         "reported": _reported(profile),
@@ -119,6 +119,8 @@ def _of_dataset(profile: Profile, results: Results, dataset: str) -> Scope:
     scope, entry = _of_profile(profile, results), profile.datasets[dataset]
     known = [ORACLE] if entry.simulated_workers else []
     source = entry.source()
+    if not entry.simulated_workers:
+        source = source.model_copy(update={"share": source.share * profile.sizes.share})
     made = [results.predictions(dataset, name) for name in (*profile.baselines, *known)]
     made += [_last_refit(profile, results, dataset, name) for name in scope.values["refitted_baselines"]]
     made += [results.model(dataset, CAREER)] if CAREER in profile.baselines else []
@@ -182,11 +184,11 @@ def _each_language_model(profile: Profile, results: Results) -> list[Scope]:
                 "label": entry.label,
                 "base": entry.base,
                 "model": named_from_checkout(tuned) if tuned else entry.base,
-                "fine_tuning": entry.fine_tuning and entry.fine_tuning.model_dump(),
+                "fine_tuning": (trained := entry.trained(profile.sizes)) and trained.model_dump(),
                 "training": training,
                 "resumes": entry.resumes.model_dump(),
                 "prompt": entry.prompt.model_dump(),
-                "scoring": entry.scoring(profile.datasets[dataset]).model_dump(),
+                "scoring": entry.scoring(profile.datasets[dataset], profile.sizes).model_dump(),
                 "seed": profile.split_seed,
                 "refits": profile.refits if name in profile.refitted else 0,
             }

@@ -20,7 +20,7 @@ from labor_llm.workflow.parameters import GROUPS, checked_parameters, declared_p
 from labor_llm.workflow.profile import Profile, load_profile
 from labor_llm.workflow.runs import notebook_runs
 
-PACKAGED = ("demo", "nlsy79", "nlsy97", "own_careers", "paper", "psid81")
+PACKAGED = ("demo", "nlsy79", "nlsy97", "own_careers", "paper", "psid81", "rehearsal")
 GOOD: dict[str, Any] = {
     "description": "Invented",
     "split_seed": 1,
@@ -126,6 +126,80 @@ def test_every_run_passes_what_its_notebook_declares(profile: Profile) -> None:
     assert left_out <= {"10_titles", "11_pooled_data", "15_structural_change"}
     assert not left_out or profile.name != "demo", "the demo runs every notebook"
     assert len({run.name for run in runs}) == len(runs)
+
+
+def test_the_rehearsal_differs_from_the_paper_in_data_base_models_and_sizes_alone() -> None:
+    paper, rehearsal = (load_profile(name) for name in ("paper", "rehearsal"))
+    sizes = {"sizes", "career", "refits", "draws", "cores_per_run"}
+    differing = {name for name, value in paper if getattr(rehearsal, name) != value}
+    assert differing == {"name", "description", "results", "datasets", "language_models", *sizes}
+    assert list(rehearsal.datasets) == list(paper.datasets)
+    for name, entry in rehearsal.language_models.items():
+        assert entry.base.startswith("invented")
+        assert (
+            entry.model_copy(update={"base": paper.language_models[name].base}) == paper.language_models[name]
+        )
+    of_paper, of_rehearsal = (notebook_runs(profile) for profile in (paper, rehearsal))
+    assert [run.name for run in of_paper] == [run.name for run in of_rehearsal]
+    for one, other in zip(of_paper, of_rehearsal, strict=True):
+        assert one.parameters.keys() == other.parameters.keys(), one.name
+        # What is simulated has its true probabilities beside the models'.
+        makes = [path for path in other.makes if "oracle" not in path.parts]
+        assert [path.name for path in one.makes] == [path.name for path in makes]
+
+
+def test_profiles_of_surveys_run_every_chapter_that_one_survey_bears() -> None:
+    for name in ("psid81", "nlsy79", "nlsy97"):
+        notebooks = {run.notebook for run in notebook_runs(load_profile(name))}
+        assert len(notebooks) == 18 and "11_pooled_data" not in notebooks, name
+
+
+def test_sizes_scale_all_of_a_profile(tmp_path: Path) -> None:
+    told = {"sizes": {"share": 0.5, "steps": 3, "arithmetic": "float32", "all_titles_workers": 11},
+            "datasets.own.share": 0.4, f"{SMALL}.dtype": "bfloat16"}  # fmt: skip
+    runs = {
+        run.name: run.parameters for run in notebook_runs(load_profile(str(profile_file(tmp_path, told))))
+    }
+    shares = {
+        name: runs[f"01_data_conversion-{name}"]["source"].get("share", 1.0) for name in GOOD["datasets"]
+    }
+    assert shares == {"wage_panel": 0.5, "own": 0.2, "survey": 0.5, "simulated": 1.0}
+    trained = runs["04_fine_tuning-own-small-fine-tuned"]["fine_tuning"]
+    assert (trained["steps"], trained["precision"]) == (3, "float32")
+    for name in ("small", "small-fine-tuned"):
+        scoring = runs[f"05_next_job_scoring-wage_panel-{name}"]["scoring"]
+        assert (scoring["all_titles_workers"], scoring["dtype"]) == (11, "float32")
+
+
+def test_a_profile_like_another_has_its_fields_but_for_its_own(tmp_path: Path) -> None:
+    (tmp_path / "tenth.yaml").write_text(
+        "like: nlsy79\nsizes: {share: 0.1}\nbases: {smollm2-135m-instruct: a/b}\n"
+    )
+    with pytest.raises(InputError, match="like is 'nlsy79', which is itself like another"):
+        load_profile(str(tmp_path / "tenth.yaml"))
+    (tmp_path / "tenth.yaml").write_text(
+        "like: psid81\nsizes: {share: 0.1}\nbases: {smollm2-135m-instruct: a/b}\n"
+    )
+    got, whole = load_profile(str(tmp_path / "tenth.yaml")), load_profile("psid81")
+    assert (got.name, got.results, got.sizes.share) == ("tenth", "results/tenth", 0.1)
+    assert got.datasets == whole.datasets
+    assert {entry.base for entry in got.language_models.values()} == {"a/b"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("like: nothing\n", "like is 'nothing', which is no packaged profile"),
+        ("like: psid81\nbases: {gpt2: a/b}\n", "bases: 'gpt2' is the base of no model there"),
+        ("like: psid81\nbases: a/b\n", "bases: give one for another"),
+        ("like: psid81\nsizes: {shares: 0.1}\n", "sizes.shares: no such field; did you mean 'share'"),
+        ("like: psid81\nsizes: {share: 0}\n", "sizes.share: 0 should be greater than 0"),
+        ("bases: {gpt2: a/b}\n", "bases stands for base models of the profile that it is `like`"),
+    ],
+)
+def test_what_a_profile_cannot_be_like_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    assert message in refusal(tmp_path / "mine.yaml")
 
 
 def test_parameters_are_of_a_notebook_or_a_run_and_do_not_stand_for_other_fields() -> None:

@@ -103,10 +103,12 @@ def small_profile(
             "last_year": 1982,
             "until_last_year": {"tiny-early": "tiny-fine-tuned"},
         },
+        "sizes": {
+            "history_lengths": [1, 2], "horizon_questions": 40, "horizon_paths": 5, "language_model_questions": 12,
+            "language_model_paths": 2, "permuted_workers": 24, "permutations": 1,
+        },
         "parameters": {
-            "12_history_length": {"lengths": [1, 2], "workers": -1},
-            "13_horizons": {"horizons": [2], "questions": 40, "paths": 5},
-            "14_demographics": {"workers": 24, "permutation_seeds": [1]},
+            "13_horizons": {"horizons": [2]},
             "15_structural_change-own": {"baselines": ["empirical-transitions"]},
         },
         "baselines": ["empirical-transitions", "multinomial-logit"],

@@ -206,10 +206,11 @@ def written_profile(folder: Path, panel: CareerPanel, base: Path, **fields: Any)
         "off_the_shelf": "plain", "draws": 100, "bootstrap_seed": 1, "leave_out": ["16_embeddings"],
         "parameters": {
             "12_history_length-own": {"baselines": ["second-order-transitions"]},
-            "13_horizons-own": {
-                "baselines": ["empirical-transitions"], "questions": 24, "paths": 3, "language_model_questions": 12,
-                "language_model_paths": 2,
-            },
+            "13_horizons-own": {"baselines": ["empirical-transitions"]},
+        },
+        "sizes": {
+            "history_lengths": [1, 2, 4], "history_workers": 40, "horizon_questions": 24, "horizon_paths": 3,
+            "language_model_questions": 12, "language_model_paths": 2, "permuted_workers": 48, "permutations": 2,
         },
     } | fields  # fmt: skip
     (folder / "shape.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
