@@ -45,8 +45,10 @@ from labor_llm.baselines.settings import BASELINES, ORACLE
 from labor_llm.careers.predictions import model_labels, read_all_predictions
 from labor_llm.evaluation import perplexity
 from labor_llm.exhibits import figures, formatting, publishing, report, tables
+from labor_llm.workflow.datasets import open_datasets
 
 folders, show = publishing.open_chapter(results, **bootstrap)
+panels, _ = open_datasets(folders, datasets)
 predictions = read_all_predictions(folders, datasets, models, optional=[ORACLE, *partial])
 labels = model_labels(folders, datasets, models)
 
@@ -81,14 +83,16 @@ numbers = report.comparison_numbers(scores, differences, labels[fine_tuned], lab
 show(report.comparison_sentence(numbers))
 
 # %% [markdown]
-# ## Families
+# ## Households
 #
-# The PSID follows families, and members of one family are not independent of each other. Where whole families are resampled
-# instead of workers, the standard error allows for that; the two are close where few families have several members in
-# the test split.
+# The PSID follows families and the NLSY79 and NLSY97 sampled households, often with several brothers and sisters: the careers of one
+# household are not independent of each other. Where whole households are resampled instead of workers, the standard error allows
+# for that; the two are close where few households have several members in the test split. A data set can also be split by
+# household (`whole_households`), so that nobody is tested whose sister the models were trained on.
 
 # %%
-show(tables.family_errors(by_worker, perplexity.bootstrap_families(folders, predictions, **bootstrap), names))
+by_household = perplexity.bootstrap_households(panels, predictions, references, **bootstrap)
+show(tables.household_errors(by_household, by_worker, paired, names))
 
 # %% [markdown]
 # ## By type of transition

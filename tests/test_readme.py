@@ -149,11 +149,13 @@ def test_the_example_careers_and_the_example_profile_are_valid(tmp_path):
         (tmp_path / f"{name}.csv").write_text(text, encoding="utf-8")
     assert len(read_careers(tmp_path / "careers.csv", tmp_path / "titles.csv", dataset="example").frame) == 4
     own = yaml.safe_load(next(ROOT.glob("labor_llm/**/own_careers.yaml")).read_text(encoding="utf-8"))
-    datasets, models = map(yaml.safe_load, blocks(REPRODUCE, "yaml"))
+    tenth, datasets, models = map(yaml.safe_load, blocks(REPRODUCE, "yaml"))
     own["language_models"] |= models["language_models"]
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(own | datasets), encoding="utf-8")
     profile = load_profile(str(tmp_path / "mine.yaml"))
     assert (profile.results, list(profile.datasets)) == ("results/mine", ["my_careers"])
+    (tmp_path / "tenth.yaml").write_text(yaml.safe_dump(tenth), encoding="utf-8")
+    assert load_profile(str(tmp_path / "tenth.yaml")).sizes.share == 0.1
 
 
 def test_the_data_dictionary_has_every_column_and_every_size():

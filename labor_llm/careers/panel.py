@@ -29,11 +29,14 @@ from labor_llm.plain_text import comparable
 from labor_llm.store.artefacts import verify, writing
 
 COLUMNS = ("worker_id", "year", "occupation", "education", *STATIC)
+# May stand beside them: whose members depend on each other, such as a family that a survey follows.
+HOUSEHOLD = "household_id"
 FIRST_YEAR, LAST_YEAR = 1900, 2100
 SPLITS = ("train", "validation", "test")
 _SHARES = (0.7, 0.1, 0.2)
 # As R, pandas and others write what is missing.
 _MISSING = ["NA", "N/A", "#N/A", "NaN", "nan", "<NA>", "None", "NULL", "null", "."]
+_HOUSEHOLDS_FILE = "households.csv"
 TRANSITION_TYPES = ("first", "moving", "staying")
 # A column, in which rows the rule holds, and what is said of a cell where it does not.
 Rule = tuple[str, pd.Series, str]
@@ -49,11 +52,13 @@ class CareerPanel:
             worker-year.
         outcomes: the occupations that a record can have.
         survey: the survey's name as the resume states it ("A worker from the NLSY79 dataset").
+        households: the household or family of each worker, at least, where the data tell; it is no covariate.
     """
 
     frame: pd.DataFrame
     outcomes: OutcomeSpace
     survey: str
+    households: Mapping[str, str] | None = None
 
     @property
     def dataset(self) -> str:
@@ -68,7 +73,7 @@ class CareerPanel:
     def restrict(self, workers: Collection[str]) -> CareerPanel:
         """Return the panel of some of the workers, in the same order."""
         kept = self.frame[self.frame["worker_id"].isin(set(workers))].reset_index(drop=True)
-        return CareerPanel(kept, self.outcomes, self.survey)
+        return CareerPanel(kept, self.outcomes, self.survey, self.households)
 
     def split(self, splits: Mapping[str, str], name: str) -> CareerPanel:
         """Return the panel of the workers of one split ('train', 'validation' or 'test')."""
@@ -91,7 +96,7 @@ def career_panel(
     """Validate career records and return them as a panel.
 
     Args:
-        frame: at least `COLUMNS`; years may be text.
+        frame: at least `COLUMNS`; years may be text. With `HOUSEHOLD`, one value a worker, the panel has households.
         outcomes: the occupations that are allowed.
         dataset: short name of the data set, used in file names and tables.
         survey: name used in the resume's first line; the data set's name if not given.
@@ -119,8 +124,22 @@ def career_panel(
     typed["birth_year"] = pd.to_numeric(text["birth_year"].replace("", None)).astype("Int64")
     _check(typed, _career_rules(typed), source)
     _check_names(typed, source)
+    households = _households(typed["worker_id"], frame, source) if HOUSEHOLD in frame else None
     typed.insert(0, "dataset", dataset)
-    return CareerPanel(typed, outcomes, survey or dataset)
+    return CareerPanel(typed, outcomes, survey or dataset, households)
+
+
+def _households(workers: pd.Series, frame: pd.DataFrame, source: str) -> dict[str, str]:
+    """Return each worker's household, which must be known and the same in all records."""
+    values = frame[HOUSEHOLD].astype(object).reset_index(drop=True)
+    text = values.where(values.notna(), "").astype(str).map(lambda value: WHOLE_FLOAT.sub(r"\1", value))
+    table = pd.DataFrame({HOUSEHOLD: text})
+    empty = "is empty; give each worker one, the worker's own id if there is no other"
+    varies = "differs from the worker's first record; it is one value a worker"
+    first = text.groupby(workers).transform("first")
+    filled = (text.str.strip() != "") & ~text.isin(_MISSING)
+    _check(table, [(HOUSEHOLD, filled, empty), (HOUSEHOLD, text == first, varies)], source)
+    return dict(zip(workers, text, strict=True))
 
 
 def _cell_rules(text: pd.DataFrame, occupations: Collection[str]) -> Iterator[Rule]:
@@ -193,19 +212,36 @@ def read_careers(panel: Path, titles: Path, dataset: str, survey: str | None = N
         InputError: as `career_panel` and `read_titles`, naming file, row and column.
     """
     outcomes = read_titles(titles)
-    return career_panel(read_table(panel, COLUMNS), outcomes, dataset, survey, source=str(panel))
+    return career_panel(read_table(panel, COLUMNS, [HOUSEHOLD]), outcomes, dataset, survey, source=str(panel))
 
 
-def split_workers(panel: CareerPanel, seed: int) -> dict[str, str]:
+def split_workers(panel: CareerPanel, seed: int, whole_households: bool = False) -> dict[str, str]:
     """Assign every worker, with all records, to a split at random (paper: 70, 10 and 20 percent).
 
-    The assignment depends on the seed and the set of worker ids alone, not on the order of the rows.
+    The assignment depends on the seed and the set of worker ids (and their households) alone, not on the order of the
+    rows.
+
+    Args:
+        panel: the careers.
+        seed: of the draw.
+        whole_households: whether members of a household go to one split, that of the place of its first worker.
 
     Raises:
-        InputError: if a split would be empty.
+        InputError: if a split would be empty, or whole households are asked for and the data do not tell them.
     """
     workers = sorted(panel.workers)
-    order = np.random.default_rng(seed).permutation(len(workers))
+    if whole_households:
+        if panel.households is None:
+            raise InputError(
+                f"{panel.dataset}: its careers do not tell households, so they cannot be kept whole. Add the column "
+                f"{HOUSEHOLD} (of the NLS: the household's variable to the extract), or split by worker."
+            )
+        # Households in random order, their members together: the shares are of workers all the same.
+        number = pd.factorize(pd.Series([panel.households[worker] for worker in workers]), sort=True)[0]
+        rank = np.random.default_rng(seed).permutation(number.max() + 1)
+        order = np.argsort(rank[number], kind="stable")
+    else:
+        order = np.random.default_rng(seed).permutation(len(workers))
     bounds = np.rint(np.cumsum(_SHARES) * len(workers)).astype(int)
     counts = np.diff(bounds, prepend=0)
     if (counts < 1).any():
@@ -214,6 +250,10 @@ def split_workers(panel: CareerPanel, seed: int) -> dict[str, str]:
             f"({', '.join(map(str, counts))}). Give at least ten workers."
         )
     positions = np.searchsorted(bounds, np.arange(len(workers)), side="right")
+    if whole_households:
+        ordered = number[order]
+        first = np.flatnonzero(np.diff(ordered, prepend=-1))
+        positions = np.repeat(positions[first], np.diff(first, append=len(ordered)))
     return {workers[worker]: SPLITS[position] for worker, position in zip(order, positions, strict=True)}
 
 
@@ -255,6 +295,9 @@ def write_panel(
         panel.outcomes.frame().to_csv(aside / "titles.csv", index=False)
         assigned = pd.DataFrame(sorted(splits.items()), columns=["worker_id", "split"])
         assigned.to_csv(aside / "splits.csv", index=False)
+        if panel.households is not None:
+            rows = [(worker, panel.households[worker]) for worker in panel.workers]
+            pd.DataFrame(rows, columns=["worker_id", HOUSEHOLD]).to_csv(aside / _HOUSEHOLDS_FILE, index=False)
         for name, text in (texts or {}).items():
             (aside / name).write_text(text, encoding="utf-8")
 
@@ -273,4 +316,8 @@ def read_panel(folder: Path) -> tuple[CareerPanel, dict[str, str]]:
         raise ArtefactError(
             f"{folder}: splits.csv and panel.parquet name different workers. Make the panel again."
         )
-    return CareerPanel(frame, read_titles(folder / "titles.csv"), survey), assigned
+    households = None
+    if (folder / _HOUSEHOLDS_FILE).is_file():
+        of_worker = read_text_csv(folder / _HOUSEHOLDS_FILE, ["worker_id", HOUSEHOLD])
+        households = dict(zip(of_worker["worker_id"], of_worker[HOUSEHOLD], strict=True))
+    return CareerPanel(frame, read_titles(folder / "titles.csv"), survey, households), assigned

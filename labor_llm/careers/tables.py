@@ -28,8 +28,10 @@ _MOST_COLUMNS, _SHOWN_COLUMNS = 10_000, 20
 _BYTES_A_ROW = 64
 
 
-def read_table(path: Path, required: Sequence[str]) -> pd.DataFrame:
-    """Read a CSV, or the required columns of a parquet file (which its ending or its first bytes tell), as text.
+def read_table(path: Path, required: Sequence[str], beside: Sequence[str] = ()) -> pd.DataFrame:
+    """Read a CSV or parquet file (which its ending or its first bytes tell), the required columns of it as text.
+
+    And those `beside` them that the file has.
 
     Numbers of a parquet file that are whole are written so (1951 where 1951.0 is stored); what is missing is empty.
 
@@ -38,12 +40,14 @@ def read_table(path: Path, required: Sequence[str]) -> pd.DataFrame:
     """
     path = Path(path)
     if path.is_file() and (path.suffix.lower() == ".parquet" or _start(path) == b"PAR1"):
-        return _read_parquet(path, required)
-    return read_text_csv(path, required)
+        return _read_parquet(path, required, beside)
+    return read_text_csv(path, required, beside)
 
 
-def read_text_csv(path: Path, required: Sequence[str]) -> pd.DataFrame:
+def read_text_csv(path: Path, required: Sequence[str], beside: Sequence[str] = ()) -> pd.DataFrame:
     """Read the required columns of a CSV, all if none is; every cell is text. It may be packed, alone in its file.
+
+    And those `beside` them that the file has.
 
     Raises:
         InputError: if the file is missing, empty, not UTF-8 text (nor UTF-16 with its mark), lacks a required column,
@@ -92,7 +96,8 @@ def read_text_csv(path: Path, required: Sequence[str]) -> pd.DataFrame:
     end = np.flatnonzero((cells != "").any(axis=1))[-1] + 1
     if end == 1:
         raise InputError(f"{path}: a header but no rows. It needs at least one row.")
-    return cells[1:end].set_axis(header, axis=1)[list(required or header)].reset_index(drop=True)
+    wanted = [*required, *(name for name in beside if name in header)] if required else header
+    return cells[1:end].set_axis(header, axis=1)[wanted].reset_index(drop=True)
 
 
 def _parsed(content: bytes) -> pd.DataFrame:
@@ -163,7 +168,7 @@ def _only_member(path: Path) -> str:
     return names[0]
 
 
-def _read_parquet(path: Path, required: Sequence[str]) -> pd.DataFrame:
+def _read_parquet(path: Path, required: Sequence[str], beside: Sequence[str]) -> pd.DataFrame:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -172,13 +177,14 @@ def _read_parquet(path: Path, required: Sequence[str]) -> pd.DataFrame:
             rows = file.metadata.num_rows
             check_unpacked(path, path.stat().st_size, rows * _BYTES_A_ROW)
             check_header(path, file.schema_arrow.names, required)
-            table = file.read(columns=list(required))
+            wanted = [*required, *(name for name in beside if name in file.schema_arrow.names)]
+            table = file.read(columns=wanted)
     except InputError:
         raise
     except (ValueError, OSError, pa.ArrowException) as error:
         raise InputError(f"{path}: not readable as parquet ({' '.join(str(error).split())}).") from error
     check_rows(path, rows, table.num_rows)
-    return pd.DataFrame({name: _texts(path, name, table[name]) for name in required}, dtype=object)
+    return pd.DataFrame({name: _texts(path, name, table[name]) for name in wanted}, dtype=object)
 
 
 def _texts(path: Path, name: str, column: Any) -> list[str]:

@@ -10,10 +10,10 @@ unnormalised (mass that a language model puts on text that is no valid title cou
 normalised perplexity conditions on the title being valid. An outcome of probability zero makes
 perplexity infinite; it is never clipped.
 
-TestSE ("test-set-bootstrap") is how much a perplexity would vary with another sample of test workers, the fitted model
-held fixed. Where workers depend on each other (the members of a PSID family), `unit` names the column of what is
-resampled instead. With few workers (say below 40) cluster methods, this one too, tend to give standard errors that are
-too small. Those that cannot be computed (one worker, or a probability of zero) are NaN, never zero.
+TestSE ("test-set-bootstrap") is how much a perplexity would vary with another sample of test workers, the fitted
+model held fixed. Where workers depend on each other (the members of a household or family), `unit` names the column
+of what is resampled instead. With few workers (say below 40) cluster methods, this one too, tend to give standard
+errors that are too small. Those that cannot be computed (one worker, or a probability of zero) are NaN, never zero.
 
 TrainSE ("training-set-bootstrap") is how much it would vary with another sample of training workers. They are resampled
 with replacement and the model is fitted again, all of it: smoothing, early stopping and whatever else it chooses on the
@@ -36,20 +36,18 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import MASS_TOLERANCE, Predictions
 from labor_llm.careers.refits import stored_refits
 from labor_llm.errors import InputError, MismatchError, NumericalError
 from labor_llm.evaluation.comparison import compare, keys_of, realised
 from labor_llm.evaluation.resampling import Sample, differences, estimates, resampled_means
 from labor_llm.store.results import Results
-from labor_llm.surveys.report import read_conversion
 
 # The realised title and the sum over all titles may come from different forward passes, whose
 # float32 sums differ by rounding; a normalised probability may exceed one by that much.
 NORMALISED_TOLERANCE = 1e-3
 WORKER = "worker_id"
-# Of the surveys that are converted, the only one that follows families.
-_FOLLOWS_FAMILIES = "PSID"
 
 
 def perplexity(log_probs: np.ndarray | pd.Series) -> float:
@@ -118,14 +116,19 @@ def bootstrap_perplexity(
 
 
 def bootstrap_differences(
-    predictions: Sequence[Predictions], reference: str | Mapping[str, str], draws: int = 1000, seed: int = 0
+    predictions: Sequence[Predictions],
+    reference: str | Mapping[str, str],
+    draws: int = 1000,
+    seed: int = 0,
+    unit: str = WORKER,
 ) -> pd.DataFrame:
     """Return how every other model differs from a reference model, paired on the same draws.
 
     Differences are model minus reference: a better model has a negative difference in perplexity and
     a positive one in log-probability.
 
-    The `reference` is a model's name, or one for each data set; its predictions are among those given.
+    The `reference` is a model's name, or one for each data set; its predictions are among those given. `unit` is the
+    column of what is resampled.
 
     Returns:
         Columns `dataset`, `model`, `reference`; `difference` in perplexity with `test_se`,
@@ -136,7 +139,7 @@ def bootstrap_differences(
     Raises:
         InputError: if a data set lacks the reference; and as `bootstrap_perplexity`.
     """
-    samples = _samples(predictions, draws, seed)
+    samples = _samples(predictions, draws, seed, unit=unit)
     return differences(samples, reference, {"": _perplexity, "log_prob_": np.positive})
 
 
@@ -182,43 +185,43 @@ def _samples(
     return samples
 
 
-def bootstrap_families(
-    results: Results, predictions: Sequence[Predictions], draws: int = 1000, seed: int = 0
+def bootstrap_households(
+    panels: Sequence[CareerPanel],
+    predictions: Sequence[Predictions],
+    reference: Mapping[str, str],
+    draws: int = 1000,
+    seed: int = 0,
 ) -> pd.DataFrame:
-    """Return the perplexities on those data sets of a run that were converted from the PSID, families resampled.
+    """Return the standard errors on those data sets that tell households, whole households resampled.
+
+    Args:
+        panels: of the data sets.
+        predictions: as for `bootstrap_perplexity`.
+        reference: a model for each data set, from which the others differ.
+        draws: bootstrap samples.
+        seed: of the samples.
 
     Returns:
-        As `bootstrap_perplexity`, with the column `families`; without rows where no data set has families.
-
-    Raises:
-        InputError: if a worker's id is none of the PSID; and as `bootstrap_perplexity`.
+        Columns `dataset`, `model`, `perplexity`, `test_se`, `difference_se` (of the difference to the reference; NaN
+        for itself) and `households`; without rows where no data set tells them.
     """
-    of_families, families = [], {}
+    of_panels, known, count = {panel.dataset: panel.households for panel in panels}, [], {}
     for each in predictions:
-        conversion = read_conversion(results.panel(each.dataset))
-        if conversion is not None and conversion.survey == _FOLLOWS_FAMILIES:
-            family = psid_families(each.table[WORKER])
-            families[each.dataset] = family.nunique()
-            of_families.append(replace(each, table=each.table.assign(family=family)))
-    if not of_families:
-        return pd.DataFrame(columns=["dataset", "model", "perplexity", "test_se", "families"])
-    table = bootstrap_perplexity(of_families, draws, seed, unit="family")
-    return table.assign(families=table["dataset"].map(families))
-
-
-def psid_families(workers: pd.Series) -> pd.Series:
-    """Return the sampled family of 1968 (ER30001) of each of the PSID's workers, read off the id.
-
-    Raises:
-        InputError: if an id is not ER30001 * 1000 + ER30002.
-    """
-    if len(others := workers[~workers.str.fullmatch(r"0*[1-9][0-9]{3,}")]):
-        raise InputError(
-            f"worker {others.iloc[0]!r}: no PSID id (ER30001 * 1000 + ER30002). "
-            "Give the families of other data yourself."
+        if (households := of_panels.get(each.dataset)) is not None:
+            household = each.table[WORKER].map(households)
+            count[each.dataset] = household.nunique()
+            known.append(replace(each, table=each.table.assign(household=household)))
+    if not known:
+        return pd.DataFrame(
+            columns=["dataset", "model", "perplexity", "test_se", "difference_se", "households"]
         )
-    # As text, since draws depend on the order of the families.
-    return (workers.astype(int) // 1000).astype(str)
+    table = bootstrap_perplexity(known, draws, seed, unit="household")[
+        ["dataset", "model", "perplexity", "test_se"]
+    ]
+    paired = bootstrap_differences(known, reference, draws, seed, unit="household")
+    paired = paired[["dataset", "model", "test_se"]].rename(columns={"test_se": "difference_se"})
+    table = table.merge(paired, on=["dataset", "model"], how="left")
+    return table.assign(households=table["dataset"].map(count))
 
 
 def stored_refits_of(

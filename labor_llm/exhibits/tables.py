@@ -18,7 +18,16 @@ from labor_llm.errors import InputError
 from labor_llm.evaluation.binary_tasks import BinaryEvents
 from labor_llm.evaluation.calibration import BINS
 from labor_llm.evaluation.comparison import LeftOut
-from labor_llm.exhibits.formatting import MINUS, DisplayTable, DisplayText, Labels, blank, signed, table
+from labor_llm.exhibits.formatting import (
+    MINUS,
+    DisplayTable,
+    DisplayText,
+    Labels,
+    blank,
+    of_rows,
+    signed,
+    table,
+)
 
 NOT_COMPARABLE = "not comparable with"
 _KEYS = ["dataset", "model"]
@@ -54,17 +63,22 @@ def difference_labels(differences: pd.DataFrame, labels: Labels = None) -> pd.Da
     return named.replace({"dataset": labels or {}})
 
 
-def family_errors(by_worker: pd.DataFrame, by_family: pd.DataFrame, labels: Labels = None) -> DisplayTable:
-    """Put the test-set bootstrap errors of resampled workers beside those of resampled families.
+@of_rows("tab-household-errors")
+def household_errors(
+    by_household: pd.DataFrame, by_worker: pd.DataFrame, paired: pd.DataFrame, labels: Labels = None
+) -> DisplayTable:
+    """Put the test-set bootstrap errors of resampled workers beside those of resampled households.
 
-    From `evaluation.perplexity.bootstrap_perplexity` and `bootstrap_families` there; models of data sets
-    without families are not in the second and have empty cells.
+    From `bootstrap_households`, `bootstrap_perplexity` and `bootstrap_differences` of `evaluation.perplexity`, the
+    first and the last from the same reference models; data sets that do not tell households are left out.
     """
-    wanted = by_family[[*_KEYS, "test_se", "families"]]
-    rows = by_worker.merge(wanted, on=_KEYS, how="left", suffixes=("", "_families"))
-    # As numbers: an error may be zero.
-    rows["ratio"] = rows["test_se_families"].astype(float) / rows["test_se"]
-    return table("tab-family-errors", rows.astype({"families": "Int64"}), labels)
+    differing = paired[[*_KEYS, "test_se"]].rename(columns={"test_se": "difference_se"})
+    workers = by_worker[[*_KEYS, "perplexity", "test_se", "workers"]].merge(differing, on=_KEYS, how="left")
+    wanted = by_household[[*_KEYS, "test_se", "difference_se", "households"]]
+    rows = workers.merge(wanted, on=_KEYS, suffixes=("", "_households"))
+    for name in ("difference_se", "difference_se_households"):
+        rows[name] = blank(rows[name].astype(float))
+    return table("tab-household-errors", rows, labels)
 
 
 def transition_types(bootstrap: pd.DataFrame, labels: Labels = None) -> DisplayTable:

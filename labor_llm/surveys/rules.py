@@ -18,6 +18,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from labor_llm.careers.panel import HOUSEHOLD
 from labor_llm.crosswalks.mapping import Crosswalks
 from labor_llm.errors import InputError
 
@@ -32,8 +33,8 @@ class SurveyInterviews:
     Attributes:
         survey: the survey's name as the resume states it: PSID, NLSY79 or NLSY97.
         persons: index `person` (int64, unique, ascending); columns `gender`, `ethnicity`, `region` (text, 'unknown'
-            where the survey does not say) and `birth_year` (Int64, NA where not known); optionally
-            `family` (int64), the sampling unit above the person.
+            where the survey does not say) and `birth_year` (Int64, NA where not known); where the files tell it
+            `household` (text), the sampling unit above the person.
         interviews: one row a person and survey year in which the person was interviewed, sorted by both: `person`
             (int64), `year` (int64), `employment` ('working', 'unemployed', 'out of the labor force', 'military',
             'unknown', or 'not working': unemployed or not, which the files at hand cannot tell), `enrolled` (boolean,
@@ -153,7 +154,7 @@ def records_at(coded: pd.DataFrame, step: str) -> pd.DataFrame:
 
 
 def career_frame(coded: pd.DataFrame, persons: pd.DataFrame) -> pd.DataFrame:
-    """Return the kept records with the columns of a career panel, sorted by worker and year.
+    """Return the kept records with the columns of a career panel, sorted by worker and year, and `HOUSEHOLD` if known.
 
     Years of schooling become the template's levels; a year without an answer takes the worker's last earlier one.
     """
@@ -170,6 +171,8 @@ def career_frame(coded: pd.DataFrame, persons: pd.DataFrame) -> pd.DataFrame:
     )
     static = persons.loc[kept["person"], ["gender", "ethnicity", "region", "birth_year"]]
     frame[static.columns] = static.to_numpy()
+    if "household" in persons:
+        frame[HOUSEHOLD] = persons.loc[kept["person"], "household"].to_numpy()
     return frame.sort_values(["worker_id", "year"], ignore_index=True)
 
 

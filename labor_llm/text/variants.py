@@ -72,7 +72,7 @@ def variant_of(panel: CareerPanel, settings: ResumeSettings) -> CareerPanel:
         outcomes = OutcomeSpace(outcomes.codes, tuple(title_of[code] for code in outcomes.codes), source)
     if not settings.birth_year:
         frame = frame.assign(birth_year=pd.array([pd.NA] * len(frame), dtype="Int64"))
-    return CareerPanel(frame, outcomes, panel.survey)
+    return CareerPanel(frame, outcomes, panel.survey, panel.households)
 
 
 def variants_of(panels: Sequence[CareerPanel], settings: ResumeSettings) -> list[CareerPanel]:

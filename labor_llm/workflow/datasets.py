@@ -64,9 +64,7 @@ def convert_dataset(
         )  # fmt: skip
         texts = {CONVERSION: conversion.to_json()}
         persons = SURVEYS[source.reader].name
-        return store_careers(
-            results.panel(dataset), careers, label, split_seed, None, texts, persons, source.share
-        )
+        return store_careers(results.panel(dataset), careers, label, split_seed, None, texts, persons, source)
     inputs: dict[str, Path] = {}
     if kind == "own":
         inputs = {"panel": project_root() / source.panel, "titles": project_root() / source.titles}
@@ -74,9 +72,7 @@ def convert_dataset(
     else:
         careers = packaged_careers(dataset, source.survey)
     persons = packaged_careers(dataset).survey if kind == "packaged" else ""
-    return store_careers(
-        results.panel(dataset), careers, label, split_seed, inputs, None, persons, source.share
-    )
+    return store_careers(results.panel(dataset), careers, label, split_seed, inputs, None, persons, source)
 
 
 def _convert_simulated(results: Results, dataset: str, source: DatasetSource, split_seed: int) -> Path:
@@ -100,7 +96,9 @@ def _convert_simulated(results: Results, dataset: str, source: DatasetSource, sp
     # Another seed makes other persons.
     persons = f"simulated {SURVEYS[source.reader].name}, seed {source.simulation_seed}"
     inputs = {"simulation": folder}
-    return store_careers(results.panel(dataset), careers, label, split_seed, inputs, texts, persons)
+    # There are as many as were asked for.
+    whole = source.model_copy(update={"share": 1.0})
+    return store_careers(results.panel(dataset), careers, label, split_seed, inputs, texts, persons, whole)
 
 
 def store_careers(
@@ -111,7 +109,7 @@ def store_careers(
     inputs: Mapping[str, Path] | None = None,
     texts: Mapping[str, str] | None = None,
     persons: str = "",
-    share: float = 1.0,
+    source: DatasetSource | None = None,
 ) -> Path:
     """Split the workers of a panel, or of a share of it, and store it as an artefact.
 
@@ -123,15 +121,16 @@ def store_careers(
         inputs: files that it was made from, by name; their checksums are stored.
         texts: further files, content by name.
         persons: the survey that the careers are from, whatever name of it their resumes state; empty if not known.
-        share: of the workers, drawn with the same seed.
+        source: what share of the workers is kept, drawn with the same seed, and whether households stay whole.
 
     Raises:
         As `checked_splits`.
     """
-    careers = share_of_workers(careers, share, split_seed)
-    splits = checked_splits(careers, split_seed)
+    source = source or DatasetSource()
+    careers = share_of_workers(careers, source.share, split_seed)
+    splits = checked_splits(careers, split_seed, source.whole_households)
     described = {"label": label, "split_seed": split_seed} | ({_PERSONS: persons} if persons else {})
-    described |= {"share": share} if share < 1.0 else {}
+    described |= source.model_dump(include={"share", "whole_households"}, exclude_defaults=True)
     write_panel(folder, careers, splits, described, inputs, texts)
     return folder
 
@@ -141,7 +140,7 @@ def share_of_workers(careers: CareerPanel, share: float, seed: int) -> CareerPan
     return careers if share == 1.0 else sampled(careers, round(share * len(careers.workers)), seed)
 
 
-def checked_splits(careers: CareerPanel, split_seed: int) -> dict[str, str]:
+def checked_splits(careers: CareerPanel, split_seed: int, whole_households: bool = False) -> dict[str, str]:
     """Return the split of each worker of a panel of which there will be something to show.
 
     What a single chapter asks of careers, and these do not bear, is said in that chapter instead.
@@ -150,7 +149,7 @@ def checked_splits(careers: CareerPanel, split_seed: int) -> dict[str, str]:
         InputError: if a split would have too few workers for any number to be shown, or nobody in training ever has
             another occupation than the others.
     """
-    dataset, splits = careers.dataset, split_workers(careers, split_seed)
+    dataset, splits = careers.dataset, split_workers(careers, split_seed, whole_households)
     fewest, split = min((list(splits.values()).count(split), split) for split in SPLITS)
     if fewest < MINIMUM_PERSONS:
         raise InputError(

@@ -130,7 +130,7 @@ def _check_own_careers(profile: Profile) -> None:
             careers = read_careers(panel, titles, name, entry.survey)
             share = entry.share * profile.sizes.share
             careers = share_of_workers(careers, share, profile.split_seed)
-            own[name] = careers, checked_splits(careers, profile.split_seed)
+            own[name] = careers, checked_splits(careers, profile.split_seed, entry.whole_households)
     for name, model in profile.language_models.items():
         for dataset in profile.datasets_of(name) if model.fine_tuning else ():
             others = [other for other in model.training.others if other != dataset]

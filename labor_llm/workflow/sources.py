@@ -41,6 +41,8 @@ class DatasetSource(Settings):
     """Whether crosswalks are accepted whose content is not that of the known versions."""
     share: float = Field(1.0, gt=0, le=1)
     """Share of its workers that is kept, drawn at random with the seed of the split."""
+    whole_households: bool = False
+    """Whether the workers of a household stay in one split; the data must tell households."""
     simulated_workers: int = Field(0, ge=0)
     """Instead of `raw`: simulate so many workers of the survey `reader`."""
     simulation_seed: Seed = 1

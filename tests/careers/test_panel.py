@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -263,3 +264,61 @@ def test_a_stored_panel_comes_back_unless_it_was_changed(tmp_path: Path, panel: 
     write_panel(tmp_path / "fewer", panel, splits)
     with pytest.raises(ArtefactError, match=r"splits\.csv and panel\.parquet name different workers"):
         read_panel(tmp_path / "fewer")
+
+
+@pytest.fixture
+def related(panel: CareerPanel) -> CareerPanel:
+    """Every household has three workers, but the last, which has one."""
+    of_three = {worker: f"h{number // 3:02d}" for number, worker in enumerate(panel.workers)}
+    return dataclasses.replace(panel, households=of_three)
+
+
+def test_households_stay_whole_where_they_are_asked_to(related: CareerPanel) -> None:
+    splits = split_workers(related, seed=4, whole_households=True)
+    by_household = pd.DataFrame({"household": related.households, "split": splits})
+    assert by_household.groupby("household")["split"].nunique().max() == 1
+    counts = pd.Series(splits).value_counts()
+    # 160 workers: shares to within a household.
+    for name, share in zip(SPLITS, (0.7, 0.1, 0.2), strict=True):
+        assert abs(counts[name] - share * 160) <= 3
+    assert splits != split_workers(related, seed=5, whole_households=True)
+    shuffled = related.frame.sample(frac=1.0, random_state=1)
+    assert split_workers(dataclasses.replace(related, frame=shuffled), 4, whole_households=True) == splits
+    with pytest.raises(InputError, match="do not tell households, so they cannot be kept whole"):
+        split_workers(dataclasses.replace(related, households=None), 4, whole_households=True)
+
+
+def test_households_are_read_stored_and_no_part_of_what_models_see(
+    related: CareerPanel, tmp_path: Path
+) -> None:
+    frame = related.frame.drop(columns="dataset").assign(
+        household_id=lambda rows: rows["worker_id"].map(related.households)
+    )
+    frame.to_csv(tmp_path / "careers.csv", index=False)
+    frame.to_parquet(tmp_path / "careers.parquet", index=False)
+    related.outcomes.frame().to_csv(tmp_path / "titles.csv", index=False)
+    for name in ("careers.csv", "careers.parquet"):
+        got = read_careers(tmp_path / name, tmp_path / "titles.csv", "invented")
+        assert got.households == related.households
+        assert list(got.frame.columns) == list(related.frame.columns)
+    write_panel(tmp_path / "panel", got, split_workers(got, 1))
+    stored, _ = read_panel(tmp_path / "panel")
+    assert stored.households == related.households
+    assert stored.restrict(stored.workers[:5]).households == related.households
+    assert stored.checksum() == dataclasses.replace(stored, households=None).checksum()
+
+
+@pytest.mark.parametrize(
+    ("row", "value", "message"),
+    [
+        (1, "", "row 3, column household_id: '' is empty"),
+        (1, "h99", "row 3, column household_id: 'h99' differs from"),
+    ],
+)
+def test_a_household_that_is_missing_or_changes_is_named(
+    related: CareerPanel, row: int, value: str, message: str
+) -> None:
+    frame = related.frame.assign(household_id=lambda rows: rows["worker_id"].map(related.households))
+    frame.loc[row, "household_id"] = value
+    with pytest.raises(InputError, match=message):
+        career_panel(frame, related.outcomes, "d")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -23,17 +24,16 @@ from labor_llm.careers.refits import training_refits
 from labor_llm.errors import InputError, MismatchError, NumericalError
 from labor_llm.evaluation.perplexity import (
     bootstrap_differences,
-    bootstrap_families,
+    bootstrap_households,
     bootstrap_perplexity,
     perplexity,
     perplexity_beside_reference,
-    psid_families,
     refits_in_words,
     stored_refits_of,
     with_train_errors,
 )
 from labor_llm.evaluation.resampling import weight_blocks
-from labor_llm.exhibits.tables import family_errors
+from labor_llm.exhibits.tables import household_errors
 from labor_llm.store.results import Results
 from labor_llm.workflow.datasets import DatasetSource, convert_dataset, open_dataset
 
@@ -232,37 +232,40 @@ def test_families_are_resampled_where_the_tables_have_them_and_refused_where_not
         bootstrap_perplexity([lacking], 10, unit="family")
 
 
-def test_families_of_a_converted_psid_are_resampled_and_no_others(tmp_path: Path) -> None:
+def test_households_are_resampled_where_the_data_tell_them_and_nowhere_else(tmp_path: Path) -> None:
     results = Results(tmp_path)
     convert_dataset(results, "psid", DatasetSource(reader="psid", simulated_workers=110))
     convert_dataset(results, "wage_panel")
-    predictions = []
+    predictions, panels = [], []
     for dataset in ("psid", "wage_panel"):
         panel, splits = open_dataset(results, dataset)
-        fitted = fit_baselines(["empirical-transitions"], panel, splits)["empirical-transitions"]
-        predictions.append(fitted.predict(panel.split(splits, "test")))
+        fitted = fit_baselines(["empirical-transitions", "second-order-transitions"], panel, splits).values()
+        predictions += [model.predict(panel.split(splits, "test")) for model in fitted]
+        panels.append(panel)
+    first, second = (prediction.model for prediction in predictions[:2])
+    reference = {"psid": first, "wage_panel": first}
 
-    table = bootstrap_families(results, predictions, draws=100, seed=1)
-    assert table["dataset"].tolist() == ["psid"]
+    table = bootstrap_households(panels, predictions, reference, draws=100, seed=1)
+    assert table[["dataset", "model"]].to_numpy().tolist() == [["psid", first], ["psid", second]]
     # The family of 1968 is the number of the person without its last three digits.
-    families = {int(worker) // 1000 for worker in predictions[0].table["worker_id"]}
-    assert table["families"].tolist() == [len(families)]
-    assert len(families) < predictions[0].table["worker_id"].nunique()
+    families = predictions[0].table["worker_id"].astype(int) // 1000
+    assert table["households"].tolist() == [families.nunique()] * 2
+    assert families.nunique() < predictions[0].table["worker_id"].nunique()
+    by_hand = [replace(each, table=each.table.assign(family=families)) for each in predictions[:2]]
+    expected = bootstrap_differences(by_hand, first, 100, 1, unit="family")["test_se"]
+    # Draws depend on the order of the units' names: 10 comes before 9 as text.
+    assert table["difference_se"].iloc[1] == pytest.approx(expected.iloc[0], rel=0.3)
+    assert np.isnan(table["difference_se"].iloc[0])
 
     by_worker = bootstrap_perplexity(predictions, 100, 1)
-    shown = family_errors(by_worker, table).frame
-    assert shown["TestSE, workers"].tolist() == by_worker["test_se"].tolist()
-    assert shown["TestSE, families"].iloc[0] == table["test_se"].iloc[0]
-    assert np.isnan(shown["TestSE, families"].iloc[1])
-    assert shown["Perplexity"].iloc[0] == pytest.approx(table["perplexity"].iloc[0])
-
-    none = bootstrap_families(results, predictions[1:], 100)
-    assert none.empty
-    assert family_errors(by_worker[1:], none).frame["Ratio"].isna().all()
-    assert psid_families(pd.Series(["4003", "4170", "2930001"])).tolist() == ["4", "4", "2930"]
-    for other in ("w12", "999"):
-        with pytest.raises(InputError, match=f"'{other}': no PSID id"):
-            psid_families(pd.Series(["4003", other]))
+    paired = bootstrap_differences(predictions, first, 100, 1)
+    shown = household_errors(table, by_worker, paired).frame
+    assert shown["TestSE, workers"].tolist() == by_worker["test_se"].tolist()[:2]
+    assert shown["TestSE, households"].tolist() == table["test_se"].tolist()
+    assert shown["Difference, households"].tolist() == ["", table["difference_se"].iloc[1]]
+    assert shown["Difference, workers"].tolist() == ["", paired["test_se"].iloc[0]]
+    none = bootstrap_households(panels[1:], predictions[2:], reference, 100)
+    assert none.empty and household_errors(none, by_worker, paired).frame.empty
 
 
 @pytest.fixture(scope="module")

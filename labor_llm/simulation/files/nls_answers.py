@@ -68,6 +68,7 @@ def nlsy79_answers(careers: pd.DataFrame, occupation_codes: Codes, seed: int) ->
     answers: dict[Key, np.ndarray] = {
         ("sex", "", CROSS_ROUND): coded(first["gender"], nlsy79.GENDERS),
         ("race", "", CROSS_ROUND): coded(first["ethnicity"], nlsy79.ETHNICITIES),
+        ("household", "", 1979): _households(len(workers)),
         ("birth_year", "", 1979): birth,
         ("birth_year", "", 1981): birth,
     }
@@ -79,6 +80,12 @@ def nlsy79_answers(careers: pd.DataFrame, occupation_codes: Codes, seed: int) ->
                 absent = _ABSENT.get(concept, NON_INTERVIEW)
                 answers[concept, "", number] = _spread(codes, of_year["worker"], len(workers), absent)
     return _given(answers, workers)
+
+
+def _households(workers: int) -> np.ndarray:
+    """Return numbers of households: of two for every fifth worker and the one before, of one for the others."""
+    number = np.arange(1, workers + 1)
+    return number - (number % 5 == 0)
 
 
 def _of_1979(
@@ -152,6 +159,7 @@ def nlsy97_answers(careers: pd.DataFrame, occupation_codes: Codes, seed: int) ->
     first = records.drop_duplicates("worker")
     answers: dict[Key, np.ndarray] = {
         ("sex", "", CROSS_ROUND): coded(first["gender"], nlsy97.GENDERS),
+        ("household", "", 1997): _households(size),
         ("birth_month", "", CROSS_ROUND): rng.integers(1, 13, size),
         ("birth_year", "", CROSS_ROUND): first["birth_year"].to_numpy(np.int64),
         ("race", "", CROSS_ROUND): coded(first["ethnicity"], nlsy97.ETHNICITIES),

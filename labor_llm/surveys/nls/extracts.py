@@ -58,7 +58,7 @@ _QUESTIONS = {cohort: question for question, cohort in RESPONDENT_QUESTIONS.item
 # Respondents on whom two variables of a year may disagree, as a share of those that both have. Genuine files: none.
 _TOLERATED = 0.01
 # Answered of those who were not interviewed; and a question on the person, whose answer may be given to all.
-_NOT_OF_A_ROUND = ("reason_noninterview", "birth_year")
+_NOT_OF_A_ROUND = ("reason_noninterview", "birth_year", "household")
 # The variable that tells the release of the data; its question name has the round: VERSION_R26.
 _RELEASE_NUMBER = "A0002600"
 

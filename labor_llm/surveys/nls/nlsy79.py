@@ -160,11 +160,14 @@ def _persons(raw: RawSurvey) -> pd.DataFrame:
 
 
 def described(raw: RawSurvey, birth_year: pd.Series, ethnicities: dict[int, str]) -> pd.DataFrame:
-    """Return `SurveyInterviews.persons` of a cohort; the region is that of the first year that knows it."""
+    """Return `SurveyInterviews.persons` of a cohort; the region is that of the first year that knows it.
+
+    The household is the one of the first interview, from which brothers and sisters were sampled too.
+    """
     years = sorted(year for concept, _, year in raw.values.columns if concept == "region")
     regions = pd.DataFrame({year: raw.get("region", year) for year in years or YEARS[:1]})
     region = regions.where(regions.isin(list(REGIONS))).bfill(axis=1).iloc[:, 0]
-    return pd.DataFrame(
+    persons = pd.DataFrame(
         {
             "gender": worded(raw.get("sex"), GENDERS),
             "ethnicity": worded(raw.get("race"), ethnicities),
@@ -172,6 +175,11 @@ def described(raw: RawSurvey, birth_year: pd.Series, ethnicities: dict[int, str]
             "birth_year": birth_year,
         }
     )
+    if years := raw.years("household"):
+        number = raw.get("household", years[0])
+        alone = "person " + persons.index.astype(str).to_series(persons.index)
+        persons["household"] = number.astype(object).astype(str).where((number > 0).fillna(False), alone)
+    return persons
 
 
 def _interviews_of(raw: RawSurvey, year: int, options: Nlsy79Options) -> pd.DataFrame:

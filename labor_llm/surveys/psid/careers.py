@@ -90,7 +90,7 @@ def psid_persons(raw: RawSurvey, records: pd.DataFrame) -> pd.DataFrame:
     * `region`: that of the family at the first record whose region is known.
     * `birth_year`: the most frequent one in the individual file (waves since 1983, all that the person was in);
       otherwise year minus age of the earliest wave.
-    * `family`: the interview number of 1968 (ER30001), the sampled family from which the person's family stems.
+    * `household`: the interview number of 1968 (ER30001), the sampled family from which the person's family stems.
 
     Args:
         raw: what was read from the files.
@@ -108,7 +108,7 @@ def psid_persons(raw: RawSurvey, records: pd.DataFrame) -> pd.DataFrame:
     for name, words in known.items():
         persons[name] = words.reindex(persons.index).astype(object).fillna("unknown")
     persons["birth_year"] = _birth_years(raw, rows)
-    persons["family"] = persons.index.to_numpy() // 1000
+    persons["household"] = (persons.index.to_numpy() // 1000).astype(str)
     return persons
 
 

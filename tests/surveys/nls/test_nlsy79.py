@@ -192,3 +192,11 @@ def test_codes_of_another_variable_or_cohort_are_refused_without_showing_them(an
     with pytest.raises(InputError, match=message) as error:
         interviews({JOB85: [245] * 3, **answer})
     assert "77" not in str(error.value)
+
+
+def test_the_household_of_the_first_interview_is_told_where_the_files_have_it() -> None:
+    occupation = {("occupation_1970_cps", 1979): [10, 20, 30], ("schooling", 1979): [12, 12, 12]}
+    told = nlsy79_interviews(raw_survey({**occupation, ("household", 1979): [7, 7, -3]})).persons
+    # Who has none is a household alone.
+    assert told["household"].tolist() == ["7", "7", "person 3"]
+    assert "household" not in nlsy79_interviews(raw_survey(occupation)).persons

@@ -116,8 +116,8 @@ def test_a_couple_worked_by_hand() -> None:
         "person": "int64", "year": "int64", "enrolled": "boolean", "code": "Int64", "schooling": "Int64"
     }  # fmt: skip
     assert got.persons.reset_index().to_numpy().tolist() == [
-        [4003, "male", "white", "unknown", 1950, 4],
-        [4170, "male", "black or african american", "south", 1954, 4],
+        [4003, "male", "white", "unknown", 1950, "4"],
+        [4170, "male", "black or african american", "south", 1954, "4"],
     ]
 
 
