@@ -45,7 +45,7 @@ from labor_llm.store.artefacts import (
     verify,
     writing,
 )
-from labor_llm.store.checkpoints import newest_state, save_state
+from labor_llm.store.checkpoints import TrainingState, newest_state, save_state
 from labor_llm.store.places import check_replaceable
 from labor_llm.store.results import work_into
 from labor_llm.store.staleness import code_checksum, is_current
@@ -331,7 +331,7 @@ class _Training:
         weights = self.model.state_dict() | {_BEST + name: w for name, w in self.best_weights.items()}
         # The best weights are in every state, so no earlier state is needed.
         notes = {"best": self.best, "without_gain": self.without_gain, "curve": self.curve, "best_step": None}
-        save_state(self.folder, self.step, weights, self.optimizer.state_dict(), notes)
+        save_state(self.folder, TrainingState(self.step, weights, self.optimizer.state_dict(), notes))
 
     def _resume(self) -> None:
         """Go to the newest sound state, if there is one."""

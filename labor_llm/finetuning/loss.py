@@ -28,12 +28,10 @@ _ROWS = 256  # of a block of attention
 _LOGIT_BYTES = 2**28
 _LOGIT_ROWS = 64  # on a CPU, few enough to stay in its cache
 _AGREEMENT = 1e-4  # of float32 sums, which agree to 1e-6
-_ROUNDED_AGREEMENT = (
-    1e-2  # quantised weights in bfloat16 agree to 1e-3; capped or scaled logits are off by far more
-)
-_INT8_STATES = (
-    0.1  # 8-bit products round by what else is in the row; another career changes the states far more
-)
+# Quantised weights in bfloat16 agree to 1e-3; capped or scaled logits are off by far more.
+_ROUNDED_AGREEMENT = 1e-2
+# 8-bit products round by what else is in the row; another career changes the states far more.
+_INT8_STATES = 0.1
 _OPENING = 4  # tokens at the beginning of a career: a short convolution looks no further back
 
 

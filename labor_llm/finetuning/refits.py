@@ -29,9 +29,9 @@ def refit_language_model(
     splits: Mapping[str, str],
     refits: int,
     folder: Path,
-    scoring: ScoringSettings | None = None,
-    seed: int = 1,
-    test: CareerPanel | None = None,
+    scoring: ScoringSettings,
+    seed: int,
+    test: CareerPanel,
 ) -> list[Predictions]:
     """Fine-tune a model again on resampled training workers, and store what every refit says of the realised titles.
 
@@ -47,7 +47,7 @@ def refit_language_model(
         folder: where the refits stand; others than of these careers, settings, weights and code are replaced.
         scoring: arithmetic and line ends, as the model itself was scored.
         seed: of the samples; the same seed and workers give the samples of the baselines.
-        test: the test workers that the model itself was scored on, if not all.
+        test: the test workers that the model itself was scored on.
 
     Raises:
         InputError: if one refit is asked for, or the model was not fine-tuned by this package, or on other careers
@@ -66,7 +66,6 @@ def refit_language_model(
             "for refits of a model without `training`."
         )
     settings = FineTuningSettings(**{name: parameters[name] for name in FineTuningSettings.model_fields})
-    scoring = scoring or ScoringSettings()
     realised = ScoringSettings(titles="realised", too_long=scoring.too_long, line_ends=scoring.line_ends)
     base, working = parameters["base"], Path(folder).with_name(f".{Path(folder).name}.refit")
 
@@ -89,5 +88,4 @@ def refit_language_model(
         "scoring": [scoring.dtype, scoring.quantization, scoring.too_long, scoring.line_ends],
         "code": code_checksum(__file__), **environment()["versions"],
     }  # fmt: skip
-    test = panel.split(splits, "test") if test is None else test
     return training_refits(fit, train, validation, test, refits, folder, seed, made_by)

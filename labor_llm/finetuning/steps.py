@@ -204,7 +204,7 @@ class FineTuningRun:
         optimizer["state"] = {number: whole(values) for number, values in optimizer["state"].items()}
         with self.processes.together():
             if self.processes.is_main:
-                save_state(self.folder, self.step, weights, optimizer, notes)
+                save_state(self.folder, TrainingState(self.step, weights, optimizer, notes))
         self._stored = time.monotonic()
 
     def _stored_state(self, step: int | None = None) -> TrainingState | None:

@@ -126,12 +126,7 @@ class _Search:
     """What is known of the tree for every record of a career."""
 
     def __init__(self, root: np.ndarray, trie: TitleTrie) -> None:
-        """Begin at the root.
-
-        Args:
-            root: log-probabilities of the edges at the root, float64 [records, edges at the root].
-            trie: the tree.
-        """
+        """Begin with the log-probabilities of the edges at the root, float64 [records, edges at the root]."""
         self.trie = trie
         self.edges = np.full((len(root), len(trie.edge_nodes)), np.nan)
         self.nodes = np.zeros(len(root), dtype=np.int64)

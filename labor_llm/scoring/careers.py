@@ -32,7 +32,6 @@ from labor_llm.careers.predictions import (
 from labor_llm.errors import InputError
 from labor_llm.models.folders import weights_checksum
 from labor_llm.models.loading import LanguageModel, load_language_model
-from labor_llm.progress import progress
 from labor_llm.scoring.all_titles import all_title_log_probs
 from labor_llm.scoring.bounded import bounded_title_log_probs, concatenated, rounded_up
 from labor_llm.scoring.passes import PreparedCareers, prepare_careers, realised_log_probs
@@ -40,25 +39,18 @@ from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.scoring.title_trie import TitleTrie, build_title_trie
 from labor_llm.scoring.trials import try_scorers
 from labor_llm.store.artefacts import environment
-from labor_llm.store.results import Arrays, collect_shards, stored
+from labor_llm.store.results import Arrays, in_shards, stored
 from labor_llm.store.staleness import code_checksum
-from labor_llm.text.prompts import Preamble
+from labor_llm.text.settings import Preamble
 from labor_llm.text.tokenization import EncodedResume
 
-_A_SHARD = 20
 _MIB = 2**20
 _NONE = -1
 _log = logging.getLogger(__name__)
 
 
 def score_careers(
-    language_model: LanguageModel,
-    panel: CareerPanel,
-    name: str,
-    settings: ScoringSettings,
-    *,
-    seed: int = 1,
-    preamble: str = "",
+    language_model: LanguageModel, panel: CareerPanel, name: str, settings: ScoringSettings
 ) -> Predictions:
     """Return the language model's predictions for every record of a panel.
 
@@ -67,8 +59,6 @@ def score_careers(
         panel: the workers to be scored.
         name: the short name of the model in tables.
         settings: what is scored, and how.
-        seed: of the draw of those for whom every title is scored.
-        preamble: text before each resume (`labor_llm.text.prompts`).
 
     Returns:
         Predictions with `log_prob` for every record. With titles 'all', the valid mass and the matrix for the workers
@@ -83,9 +73,8 @@ def score_careers(
             this model what one plain pass for each prompt and title gives.
         NumericalError: if the model gives something that is no probability.
     """
-    question = _asked(panel, settings, seed)
-    prepared = prepare_careers(language_model, panel, settings, preamble)
-    return _score(prepared, name, settings, question, None)
+    question = _asked(panel, settings, seed=1)
+    return _score(prepare_careers(language_model, panel, settings), name, settings, question, None)
 
 
 def score_panel(
@@ -116,7 +105,7 @@ def score_panel(
         settings: what is scored, and how; how many careers were shortened is in the manifest.
         seed: of the draw of those for whom every title is scored.
         inputs: artefacts for the manifest.
-        preamble: what stands before each resume (`labor_llm.text.prompts`), nothing if not given; it is not stored.
+        preamble: what stands before each resume, nothing if not given; it is not stored.
         replace: whether a finished result of other options, careers or weights at `folder` may be replaced.
         load: loads the model, if it is needed; `functools.cache(load_language_model)` spares who needs it again a
             second time.
@@ -166,39 +155,6 @@ def result_identity(
     digest = hashlib.sha256(json.dumps(described).encode())
     digest.update(panel.frame.to_csv(index=False).encode())
     return digest.hexdigest()
-
-
-def in_shards(
-    name: str, number: int, unit: str, shards: Path | None, score: Callable[[int], Arrays]
-) -> dict[str, np.ndarray]:
-    """Return the scores of all careers or workers, one after the other, each array under its name.
-
-    Args:
-        name: of the work, for the progress.
-        number: of careers or workers.
-        unit: which of the two.
-        shards: folder in which they are stored, twenty a shard; None to store nothing.
-        score: returns the scores of one of them.
-    """
-    with progress(name, number, unit) as advance:
-
-        def compute(start: int) -> Arrays:
-            parts = []
-            for row in range(start, min(start + _A_SHARD, number)):
-                parts.append(score(row))
-                advance(1, "")
-            return _joined(parts)
-
-        def found(start: int) -> None:
-            advance(min(_A_SHARD, number - start), "")
-
-        return _joined(collect_shards(shards, range(0, number, _A_SHARD), compute, found))
-
-
-def _joined(parts: Sequence[Arrays]) -> dict[str, np.ndarray]:
-    """Return each array over the parts that have it."""
-    kinds = dict.fromkeys(kind for part in parts for kind in part)
-    return {kind: np.concatenate([part[kind] for part in parts if kind in part]) for kind in kinds}
 
 
 def _asked(panel: CareerPanel, settings: ScoringSettings, seed: int) -> dict[str, Any]:
@@ -252,7 +208,7 @@ def _score(
         wanted = trie if prepared.careers[row].worker_id in in_full else None
         return _career_scores(prepared, row, settings, question["named"], wanted)
 
-    arrays = in_shards(f"scoring {name}", len(prepared.careers), "career", shards, score)
+    arrays = in_shards(shards, len(prepared.careers), score, f"scoring {name}", "career")
     table = prepared.table[list(TRANSITION_COLUMNS)].assign(
         log_prob=arrays["realised"], log_valid_mass=np.nan
     )
@@ -286,18 +242,15 @@ def _career_scores(
     memory = settings.memory_mib * _MIB
     happened = np.concatenate([realised_log_probs(language_model, part) for part in parts])
     scores = {"realised": happened, "named": _named_log_probs(prepared, row, named, happened, memory)}
-    if trie is not None and not settings.tolerance:
+    if trie is None:
+        return scores
+    tolerance = settings.tolerance
+    if not tolerance:
         exact = [all_title_log_probs(language_model, part, trie, memory) for part in parts]
-        scores["matrix"] = np.concatenate(exact)
-    elif trie is not None:
-        bounds = concatenated(
-            [
-                bounded_title_log_probs(language_model, part, trie, settings.tolerance, memory)
-                for part in parts
-            ]
-        ).with_known(np.asarray(prepared.occupations[row]), happened)
-        scores |= {"matrix": bounds.lower, "upper": bounds.upper, "unresolved": bounds.unresolved}
-    return scores
+        return scores | {"matrix": np.concatenate(exact)}
+    found = [bounded_title_log_probs(language_model, part, trie, tolerance, memory) for part in parts]
+    bounds = concatenated(found).with_known(np.asarray(prepared.occupations[row]), happened)
+    return scores | {"matrix": bounds.lower, "upper": bounds.upper, "unresolved": bounds.unresolved}
 
 
 def _named_log_probs(

@@ -31,12 +31,12 @@ from labor_llm.careers.predictions import TRANSITION_COLUMNS, Predictions, read_
 from labor_llm.models.loading import LanguageModel, causal_model, load_language_model
 from labor_llm.progress import progress
 from labor_llm.scoring.all_titles import all_title_log_probs
-from labor_llm.scoring.careers import in_shards, result_identity, score_panel
+from labor_llm.scoring.careers import result_identity, score_panel
 from labor_llm.scoring.passes import PreparedCareers, prepare_careers
 from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.scoring.title_trie import build_title_trie
 from labor_llm.scoring.trials import try_scorers
-from labor_llm.store.results import Arrays, stored
+from labor_llm.store.results import Arrays, in_shards, stored
 from labor_llm.text.tokenization import EncodedResume
 
 
@@ -129,15 +129,14 @@ def _window_predictions(
     prepared: PreparedCareers, windows: HistoryWindows, label: str, shards: Path | None
 ) -> Predictions:
     # A worker's windows stand together, in the order of the panel.
-    workers = windows.targets["worker_id"].to_numpy()
-    bounds = np.r_[0, np.flatnonzero(workers[1:] != workers[:-1]) + 1, len(workers)]
+    of_workers = list(windows.targets.groupby("worker_id", sort=False).indices.values())
 
     def score(worker: int) -> Arrays:
-        careers = prepared.careers[bounds[worker] : bounds[worker + 1]]
-        return {"last": last_log_probs(prepared.language_model, [career.parts[-1] for career in careers])}
+        texts = [prepared.careers[window].parts[-1] for window in of_workers[worker]]
+        return {"last": last_log_probs(prepared.language_model, texts)}
 
     name = f"scoring {label}, last {windows.records}"
-    arrays = in_shards(name, len(bounds) - 1, "worker", shards, score)
+    arrays = in_shards(shards, len(of_workers), score, name, "worker")
     table = _last_records(prepared).assign(log_prob=arrays["last"], log_valid_mass=np.nan)
     return windows.of_targets(Predictions(label, table, prepared.outcomes))
 

@@ -26,9 +26,7 @@ class TitleTrie:
 
     tokens: np.ndarray  # of each inner node [nodes]
     depths: np.ndarray  # tokens from the root to the node, 1 for a title's first token [nodes]
-    ancestors: (
-        np.ndarray
-    )  # bool [nodes, nodes], true where the column is the row's ancestor or the row itself
+    ancestors: np.ndarray  # bool [nodes, nodes]: is the column the row's ancestor or the row itself
     edge_nodes: np.ndarray  # where each edge starts: 0 for the root, n + 1 for inner node n [edges]
     edge_tokens: np.ndarray  # that each edge leads to [edges]
     title_edges: np.ndarray  # of each title, filled up with `len(edge_nodes)` [titles, longest]
@@ -72,9 +70,7 @@ class TrieBins:
     """
 
     nodes: np.ndarray  # in each slot, int64 [bins, size]; a filler slot repeats node 0
-    seen: (
-        np.ndarray
-    )  # bool [bins, size, size], true where the row's slot sees the column's: ancestors and itself
+    seen: np.ndarray  # bool [bins, size, size]: does the row's slot see the column's, an ancestor or itself
     slots: np.ndarray  # where each inner node's result is read off, a flat index into `nodes`, int64 [nodes]
 
 

@@ -99,13 +99,11 @@ def error_sentence(language_model: LanguageModel, panel: CareerPanel) -> str:
 
 def _log_probs(language_model: LanguageModel, panel: CareerPanel) -> tuple[np.ndarray, float]:
     """Return the log-probabilities [records, titles] of the invented worker and the seconds a record."""
-    tokenizer = language_model.tokenizer
-    trie = build_title_trie(encode_titles(tokenizer, panel.outcomes))
-    resume = encode_resume(tokenizer, invented_resume(panel))
+    titles = encode_titles(language_model.tokenizer, panel.outcomes)
+    trie = build_title_trie(titles)
+    resume = encode_resume(language_model.tokenizer, invented_resume(panel))
     # What is done once, at the first call, is not counted: by libraries, and the trial of the scorer.
-    all_title_log_probs(
-        language_model, resume, build_title_trie(encode_titles(tokenizer, panel.outcomes)[:2])
-    )
+    all_title_log_probs(language_model, resume, build_title_trie(titles[:2]))
     start = time.perf_counter()
     found = all_title_log_probs(language_model, resume, trie)
     return found, (time.perf_counter() - start) / len(found)

@@ -42,34 +42,28 @@ class TrainingState:
     notes: dict[str, Any]
 
 
-def save_state(
-    folder: Path,
-    step: int,
-    weights: dict[str, torch.Tensor],
-    optimizer: dict[str, Any],
-    notes: dict[str, Any],
-) -> None:
-    """Store the state after `step`, and drop states that are neither the best nor among the two newest.
+def save_state(folder: Path, state: TrainingState) -> None:
+    """Store a state, and drop states that are neither the best nor among the two newest.
 
     States of later steps go too: a run goes on from the newest sound one, so they are damaged.
     """
     tensors = {
         f"{parameter}.{name}": value.contiguous()
-        for parameter, values in optimizer["state"].items()
+        for parameter, values in state.optimizer["state"].items()
         for name, value in values.items()
     }
-    described = {"step": step, "groups": optimizer["param_groups"], "notes": notes}
-    whole = {name: weight.contiguous() for name, weight in weights.items()}
+    described = {"step": state.step, "groups": state.optimizer["param_groups"], "notes": state.notes}
+    whole = {name: weight.contiguous() for name, weight in state.weights.items()}
+    place = _place(folder, state.step)
     # A damaged state may stand there, which the run has left out and now comes to again.
-    shutil.rmtree(_place(folder, step), ignore_errors=True)
-    with writing(_place(folder, step)) as aside:
+    shutil.rmtree(place, ignore_errors=True)
+    with writing(place) as aside:
         save_file(whole, aside / "weights.safetensors")
         save_file(tensors, aside / "optimizer.safetensors")
         (aside / "state.json").write_text(json.dumps(described), encoding="utf-8")
-    best = notes["best_step"]
-    upto = [path for path in _states(folder) if path <= _place(folder, step)]
-    kept = {*upto[-_KEPT:], *([] if best is None else [_place(folder, best)])}
-    for path in set(_states(folder)) - kept:
+    best, states = state.notes["best_step"], _states(folder)
+    kept = [path for path in states if path <= place][-_KEPT:]
+    for path in {*states} - {*kept, *([] if best is None else [_place(folder, best)])}:
         # Renamed first, so that a kill leaves no half of a state.
         shutil.rmtree(path.rename(path.with_name(f".{path.name}.old")))
 

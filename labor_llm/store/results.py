@@ -7,7 +7,7 @@ A results folder has one folder a data set. Beside a result that is not finished
     .NAME.unfinished/identity.txt  what work this is
     .NAME.unfinished/...           what they have done so far
 
-Work in shards several processes and machines share (`collect_shards`):
+Work in shards several processes and machines share (`in_shards`):
 
     KEY/careers-00000020/          a shard that is done: an artefact of its own
     KEY/careers-00000040.lock      held by the process that computes that shard
@@ -20,9 +20,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -30,6 +31,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from filelock import FileLock, Timeout
 
 from labor_llm.errors import BusyError, MismatchError, disk_space_named
+from labor_llm.progress import progress
 from labor_llm.store.artefacts import sound, verify, writing
 from labor_llm.store.places import check_replaceable, taken
 from labor_llm.store.staleness import is_current
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Arrays = Mapping[str, "np.ndarray"]
 _LOCK, _IDENTITY, _RESULT_LOCK = ".lock", "identity.txt", "result.lock"
+_A_SHARD = 20
 
 
 def project_root() -> Path:
@@ -122,7 +125,7 @@ def stored(
     """Return the result of this identity that stands at `folder`, or make it and store it there.
 
     Runs of the same identity may work on it at once: each is given the same hidden folder for the shards of its work
-    (`collect_shards`), all come to the same result, and the first of them stores it.
+    (`in_shards`), all come to the same result, and the first of them stores it.
 
     Args:
         folder: where the result stands or will stand.
@@ -284,19 +287,20 @@ def _remove(working: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def collect_shards(
-    folder: Path | None, starts: Sequence[int], compute: Callable[[int], Arrays], found: Callable[[int], None]
-) -> list[Arrays]:
-    """Return all shards of a piece of work in order, each a few named arrays: computed here or by others, or stored.
+def in_shards(
+    folder: Path | None, number: int, compute: Callable[[int], Arrays], what: str, unit: str
+) -> dict[str, np.ndarray]:
+    """Return the arrays of all items of a piece of work, one after the other: computed, here or by others, or stored.
 
     Every process that runs this takes the shards that nobody holds, waits for those that others hold, and ends with
     all of them. The lock of a killed process is free at once, and its shard is taken over.
 
     Args:
-        folder: where they are stored, named by what they depend on; None to store nothing.
-        starts: what each shard begins with; its name.
-        compute: computes the shard of a start.
-        found: told the start of each shard that was not computed here.
+        folder: where shards of twenty items are stored, named by what they depend on; None to store nothing.
+        number: of items, such as careers.
+        compute: computes an item: a few arrays by name, which are joined along their first axis.
+        what: the name of the work, for the progress.
+        unit: what an item is.
 
     Raises:
         ResourceError: if there is no space left.
@@ -304,25 +308,40 @@ def collect_shards(
     # Half a second, which who looks for a folder of results need not wait.
     import numpy as np
 
-    if folder is None:
-        return [compute(start) for start in starts]
-    with disk_space_named(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    done: dict[int, Arrays] = {}
-    # First what nobody is at, then what others hold: their locks come free when they are done or dead.
-    for seconds in (0, -1):
-        for start in [start for start in starts if start not in done]:
+    def joined(parts: Iterable[Arrays]) -> dict[str, np.ndarray]:
+        by_name: dict[str, list[np.ndarray]] = {}
+        for part in parts:
+            for name, array in part.items():
+                by_name.setdefault(name, []).append(array)
+        return {name: np.concatenate(arrays) for name, arrays in by_name.items()}
+
+    with progress(what, number, unit) as advance:
+
+        def computed(item: int) -> Arrays:
+            arrays = compute(item)
+            advance(1, "")
+            return arrays
+
+        if folder is None:
+            return joined(map(computed, range(number)))
+        with disk_space_named(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        done: dict[int, Arrays] = {}
+        # First what nobody is at, then what others hold: their locks come free when they are done or dead.
+        for seconds, start in itertools.product((0, -1), range(0, number, _A_SHARD)):
             shard = folder / f"careers-{start:08d}"
+            items = range(start, min(start + _A_SHARD, number))
+            if start in done:
+                continue
             with contextlib.suppress(Timeout), FileLock(shard.with_suffix(".lock"), timeout=seconds):
                 # One that is damaged is computed again.
                 if manifest := sound(shard):
                     files = [shard / name for name in manifest["files"]]
                     done[start] = {path.stem: np.load(path, allow_pickle=False) for path in files}
-                    found(start)
+                    advance(len(items), "")
                     continue
-                arrays = compute(start)
+                done[start] = joined(map(computed, items))
                 with writing(shard) as aside:
-                    for name, array in arrays.items():
+                    for name, array in done[start].items():
                         np.save(aside / f"{name}.npy", array, allow_pickle=False)
-                done[start] = arrays
-    return [done[start] for start in starts]
+    return joined(done[start] for start in sorted(done))

@@ -71,7 +71,7 @@ def career_resume(survey: str, career: pd.DataFrame, titles: Iterable[str], prea
         survey: the survey's name.
         career: the worker's records in order (columns of a career panel).
         titles: the title of each record.
-        preamble: whole lines that stand before the header (`labor_llm.text.prompts`); a part of every prompt.
+        preamble: whole lines that stand before the header (`labor_llm.text.settings.Preamble`); a part of every prompt.
 
     Raises:
         InputError: if the career has no record, or the preamble does not end with the end of a line.

@@ -116,7 +116,11 @@ def perturbed_titles(titles: list[str], seed: int) -> list[str]:
 
 def _ways_to_put(title: str) -> list[str]:
     """Return what the changes, alone and together, make of a title; the title itself is not among them."""
-    changes = (_reordered, _with_synonyms, _abbreviated)
+    changes = (
+        _reordered,
+        functools.partial(_replaced, words=_SYNONYMS),
+        functools.partial(_replaced, words=_ABBREVIATIONS),
+    )
     chosen = (some for number in (1, 2, 3) for some in itertools.combinations(changes, number))
     ways = [functools.reduce(lambda text, change: change(text), some, title) for some in chosen]
     return [way for way in dict.fromkeys(ways) if way != title]
@@ -128,15 +132,6 @@ def _reordered(title: str) -> str:
         if parts := re.fullmatch(pattern, title):
             return _capital(order.format(*map(_small, parts.groups())))
     return title
-
-
-def _with_synonyms(title: str) -> str:
-    whole = _SYNONYMS.get(title.lower())
-    return _capital(whole) if whole else _replaced(title, _SYNONYMS)
-
-
-def _abbreviated(title: str) -> str:
-    return _replaced(title, _ABBREVIATIONS)
 
 
 def _replaced(title: str, words: dict[str, str]) -> str:

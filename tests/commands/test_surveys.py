@@ -48,13 +48,6 @@ def test_convert_never_writes_over_its_input(simulated, out):
     assert sorted(simulated.rglob("*")) == before
 
 
-def test_a_folder_of_other_files_is_refused_before_anything_is_read(tmp_path):
-    (tmp_path / "thesis").mkdir()
-    (tmp_path / "thesis" / "chapter1.tex").write_text("precious")
-    refused = RUNNER.invoke(app, arguments(tmp_path / "absent", tmp_path / "thesis"))
-    assert "holds chapter1.tex" in str(refused.exception)
-
-
 def test_variables_are_printed_or_written(tmp_path):
     printed = RUNNER.invoke(app, ["variables", "nlsy79"])
     assert "R0214800" in printed.output

@@ -1,7 +1,5 @@
 """Few careers for fine-tunings, and fine-tunings in processes of their own, forked from one that has the libraries."""
 
-from __future__ import annotations
-
 import json
 import multiprocessing
 import socket

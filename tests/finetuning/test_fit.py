@@ -1,7 +1,5 @@
 """Fine-tuning: it learns, keeps the best checkpoint, and is not done twice; and it is refused before the work."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable
@@ -15,7 +13,7 @@ import torch
 from labor_llm.careers.panel import CareerPanel, split_workers
 from labor_llm.careers.samples import TrainingCareers, training_careers
 from labor_llm.careers.settings import TrainingData
-from labor_llm.errors import InputError, MismatchError, ResourceError
+from labor_llm.errors import InputError, ResourceError
 from labor_llm.finetuning.fit import _identity, check_space, fine_tune, read_learning_curve
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.models.loading import LanguageModel, load_language_model, load_tokenizer
@@ -43,17 +41,15 @@ def fine_tune_few(tiny_model_folder: Path, few: CareerPanel, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("method", ["full", "lora"])
 def test_fine_tuning_improves_held_out_workers_and_is_read_back(
-    fine_tune_few: FineTune, tiny_model_folder: Path, few: CareerPanel, tmp_path: Path, method: str
-) -> None:
+    fine_tune_few, tiny_model_folder, few, tmp_path, method
+):
     folder = fine_tune_few(method, QUICK.model_copy(update={"method": method}))
     test = few.split(split_workers(few, seed=1), "test")
     before, after = (
-        score_careers(load_language_model(one), test, "m", ScoringSettings(titles="realised"))
-        .table["log_prob"]
-        .mean()
+        score_careers(load_language_model(one), test, "m", ScoringSettings(titles="realised")).table
         for one in (tiny_model_folder, folder)
     )
-    assert after > before + 10
+    assert after["log_prob"].mean() > before["log_prob"].mean() + 10
     curve = read_learning_curve(folder)
     validation = curve[curve["split"] == "validation"]
     assert validation.loc[validation["kept"], "loss"].item() == validation["loss"].min()
@@ -65,9 +61,7 @@ def test_fine_tuning_improves_held_out_workers_and_is_read_back(
     assert not list(tmp_path.glob(".*")), "the state of the finished run is removed"
 
 
-def test_layouts_and_passes_give_the_same_losses_and_what_counts_gives_others(
-    fine_tune_few: FineTune,
-) -> None:
+def test_layouts_and_passes_give_the_same_losses_and_what_counts_gives_others(fine_tune_few):
     """A second run in the same process may ask for another precision, which comes near."""
 
     def curve(name: str, **changes: object) -> np.ndarray:
@@ -82,7 +76,7 @@ def test_layouts_and_passes_give_the_same_losses_and_what_counts_gives_others(
     assert rounded == pytest.approx(usual, rel=0.05)
 
 
-def test_the_same_fine_tuning_is_not_done_twice_and_another_is(fine_tune_few: FineTune) -> None:
+def test_the_same_fine_tuning_is_not_done_twice_and_another_is(fine_tune_few):
     def stored(settings: FineTuningSettings, replace: bool = True) -> int:
         return (fine_tune_few("m", settings, replace=replace) / "model.safetensors").stat().st_mtime_ns
 
@@ -96,7 +90,7 @@ def test_the_same_fine_tuning_is_not_done_twice_and_another_is(fine_tune_few: Fi
     assert stored(quick.model_copy(update={"seed": 2})) > first
 
 
-def test_a_result_on_another_kind_of_device_is_another(tiny_model_folder: Path) -> None:
+def test_a_result_on_another_kind_of_device_is_another(tiny_model_folder):
     def identity(kind: str) -> str:
         processes = SimpleNamespace(kind="one", count=1, device=torch.device(kind))
         return _identity(str(tiny_model_folder), QUICK, [SHORT], [SHORT], processes)
@@ -104,16 +98,7 @@ def test_a_result_on_another_kind_of_device_is_another(tiny_model_folder: Path) 
     assert identity("cpu") == identity("cpu") != identity("cuda")
 
 
-def test_an_unfinished_run_with_other_settings_is_refused(fine_tune_few: FineTune, tmp_path: Path) -> None:
-    unfinished = tmp_path / ".m.unfinished"
-    (unfinished / "state-00000003").mkdir(parents=True)
-    for file in ("identity.txt", "state-00000003/state.json"):
-        (unfinished / file).write_text("another", encoding="utf-8")
-    with pytest.raises(MismatchError, match=r"other settings, careers, .*remove that folder to start anew"):
-        fine_tune_few("m", QUICK)
-
-
-def test_too_little_space_is_said_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_space_is_said_before_the_work(tmp_path, monkeypatch):
     model = torch.nn.Linear(1000, 1000, bias=False)
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=52_000_000))
@@ -124,8 +109,8 @@ def test_too_little_space_is_said_before_the_work(tmp_path: Path, monkeypatch: p
 
 
 def test_an_empty_split_and_a_career_beyond_the_context_are_refused(
-    tiny_model_folder: Path, few: CareerPanel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    tiny_model_folder, few, tmp_path, monkeypatch
+):
     base, three = str(tiny_model_folder), few.restrict(set(few.workers[:3]))
     nobody = few.restrict(set())
     with pytest.raises(InputError, match="the validation split has no worker"):
@@ -135,7 +120,6 @@ def test_an_empty_split_and_a_career_beyond_the_context_are_refused(
     monkeypatch.setattr(LanguageModel, "context", lengths[0])
     said = (
         rf"2 of 3 training careers are longer than the {lengths[0]} tokens.*longest has {lengths[2]} tokens"
-        ".*longer context.*out of the"
     )
     with pytest.raises(InputError, match=said):
         fine_tune(base, careers, QUICK, tmp_path / "m")

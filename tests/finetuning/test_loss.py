@@ -1,7 +1,5 @@
 """The loss and its gradient equal those of the plain form, and no career has a part in another's."""
 
-from __future__ import annotations
-
 import copy
 import itertools
 
@@ -61,9 +59,7 @@ def gradients(model: torch.nn.Module, loss: torch.Tensor) -> dict[str, torch.Ten
 
 
 @pytest.mark.parametrize("layout", [packed, padded])
-def test_loss_and_gradient_are_those_of_the_plain_form(
-    language_model: torch.nn.Module, careers: list[TrainingCareer], layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_loss_and_gradient_are_those_of_the_plain_form(language_model, careers, layout, monkeypatch):
     # Many blocks of attention a career, and many of logits.
     for name, value in (("_ROWS", 16), ("_LOGIT_BYTES", 100_000), ("_LOGIT_ROWS", 7)):
         monkeypatch.setattr(module, name, value)
@@ -78,22 +74,7 @@ def test_loss_and_gradient_are_those_of_the_plain_form(
         assert difference <= 1e-5 * expected_gradients[name].norm(), name
 
 
-@pytest.mark.parametrize("layout", [packed, padded])
-def test_a_career_has_no_part_in_the_loss_of_another(
-    language_model: torch.nn.Module, careers: list[TrainingCareer], layout
-) -> None:
-    """Its own loss is the same alone, first, last, and beside any others."""
-    if layout is packed:
-        pack_careers(language_model, careers[0])
-    loss = NextTokenLoss(language_model)
-    silent = [TrainingCareer(career.ids, torch.full_like(career.targets, -100)) for career in careers]
-    with torch.no_grad():
-        alone = loss(**layout([careers[2]], CPU)).item()
-        for others in ([careers[2], *silent], [*silent, careers[2]], [silent[0], careers[2], silent[4]]):
-            assert loss(**layout(others, CPU)).item() == pytest.approx(alone, rel=1e-6)
-
-
-def test_bfloat16_is_near_float32(language_model: torch.nn.Module, careers: list[TrainingCareer]) -> None:
+def test_bfloat16_is_near_float32(language_model, careers):
     pack_careers(language_model, careers[0])
     loss, batch = NextTokenLoss(language_model), packed(careers, CPU)
     exact = gradients(language_model, loss(**batch))
@@ -106,27 +87,25 @@ def test_bfloat16_is_near_float32(language_model: torch.nn.Module, careers: list
         assert functional.cosine_similarity(gradient.flatten(), exact[name].flatten(), 0) > 0.98, name
 
 
-def test_a_frozen_head_gets_no_gradient_and_the_loss_of_a_certain_token_is_zero() -> None:
-    """Two tokens, three words: logits (20, 0, 0) and (0, 0, 0)."""
-    hidden = torch.tensor([[20.0], [0.0]], requires_grad=True)
-    weight = torch.tensor([[1.0], [0.0], [0.0]])
-    loss = linear_cross_entropy(hidden, weight, torch.tensor([0, 1]))
-    assert loss.item() == pytest.approx(np.log(3), rel=1e-6)
-    loss.backward()
-    # The gradient by hidden is the expected weight less that of the target.
-    assert hidden.grad.flatten().tolist() == pytest.approx([0.0, 1 / 3], abs=1e-6)
-    assert weight.grad is None
+@pytest.mark.parametrize(
+    ("hidden", "weight", "targets", "loss", "gradient"),
+    [
+        # Logits (20, 0, 0) and (0, 0, 0): the gradient by hidden is the expected weight less that of the target.
+        ([20.0, 0.0], [1.0, 0.0, 0.0], [0, 1], np.log(3), [0.0, 1 / 3]),
+        # Extreme logits give finite losses.
+        ([1e4, -1e4], [1.0, 0.0], [1, 0], 2e4, [1.0, -1.0]),
+    ],
+)
+def test_losses_and_gradients_by_hand(hidden, weight, targets, loss, gradient):
+    states, frozen = torch.tensor(hidden, requires_grad=True), torch.tensor(weight)
+    got = linear_cross_entropy(states[:, None], frozen[:, None], torch.tensor(targets))
+    assert got.item() == pytest.approx(loss, rel=1e-6)
+    got.backward()
+    assert states.grad.tolist() == pytest.approx(gradient, abs=1e-6)
+    assert frozen.grad is None
 
 
-def test_extreme_logits_give_finite_losses() -> None:
-    hidden = torch.tensor([[1e4], [-1e4]], requires_grad=True)
-    loss = linear_cross_entropy(hidden, torch.tensor([[1.0], [0.0]]), torch.tensor([1, 0]))
-    assert loss.item() == 2e4
-    loss.backward()
-    assert hidden.grad.flatten().tolist() == [1.0, -1.0]
-
-
-def test_a_validation_costs_one_product_and_a_step_three() -> None:
+def test_a_validation_costs_one_product_and_a_step_three():
     hidden, targets = torch.ones(5, 3), torch.arange(5)
     weight = torch.ones(7, 3, requires_grad=True)
     products = {}
@@ -147,8 +126,8 @@ def test_a_validation_costs_one_product_and_a_step_three() -> None:
     ],
 )
 def test_a_model_that_does_more_after_its_last_layer_cannot_be_packed(
-    language_model: torch.nn.Module, careers: list[TrainingCareer], scale: float, bias: bool, message: str
-) -> None:
+    language_model, careers, scale, bias, message
+):
     head = language_model.lm_head
     head.register_forward_hook(lambda head, inputs, logits: scale * logits)
     head.bias = torch.nn.Parameter(torch.zeros(head.out_features)) if bias else None
@@ -158,9 +137,7 @@ def test_a_model_that_does_more_after_its_last_layer_cannot_be_packed(
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("layers", [["conv", "full_attention"], ["full_attention", "full_attention"]])
-def test_a_model_that_carries_one_career_into_the_next_cannot_be_packed(
-    layers: list[str], dtype: torch.dtype
-) -> None:
+def test_a_model_that_carries_one_career_into_the_next_cannot_be_packed(layers, dtype):
     torch.manual_seed(1)
     config = Lfm2Config(
         vocab_size=50, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
@@ -177,7 +154,7 @@ def test_a_model_that_carries_one_career_into_the_next_cannot_be_packed(
 
 
 @pytest.mark.parametrize("special", [{"softcap": 50.0}, {"sliding_window": 3}, {"dropout": 0.1}])
-def test_attention_of_another_kind_cannot_be_packed(special: dict[str, float]) -> None:
+def test_attention_of_another_kind_cannot_be_packed(special):
     states, ends = torch.zeros(1, 2, 4, 8), torch.tensor([0, 4], dtype=torch.int32)
     with pytest.raises(MismatchError, match="not plain causal attention"):
         packed_attention(
@@ -185,9 +162,7 @@ def test_attention_of_another_kind_cannot_be_packed(special: dict[str, float]) -
         )
 
 
-def test_the_name_of_the_attention_is_not_stored_with_a_model(
-    language_model: torch.nn.Module, careers: list[TrainingCareer], tmp_path
-) -> None:
+def test_the_name_of_the_attention_is_not_stored_with_a_model(language_model, careers, tmp_path):
     pack_careers(language_model, careers[0])
     language_model.save_pretrained(tmp_path)
     assert PACKED_ATTENTION not in (tmp_path / "config.json").read_text()

@@ -1,7 +1,5 @@
 """Fine-tuning in two processes, DDP and FSDP: the losses and weights of one process, a kill, and a stop of both."""
 
-from __future__ import annotations
-
 import signal
 import subprocess
 import sys
@@ -77,18 +75,14 @@ def compared(one: Path, two: Path, name: str) -> float:
     return float((curve_of_two["loss"] / curve["loss"] - 1).abs().max())
 
 
-def test_two_processes_give_the_losses_and_weights_of_one(
-    folder: Path, whole: tuple[str, Path], alone: Path
-) -> None:
+def test_two_processes_give_the_losses_and_weights_of_one(folder, whole, alone):
     kind, of_two = whole
     assert compared(alone, of_two, "model.safetensors") < TOLERANCE
     assert compared(folder / "lora", folder / f"lora {kind}", "adapter_model.safetensors") < TOLERANCE
 
 
 @pytest.mark.usefixtures("alone")
-def test_two_killed_processes_go_on_to_the_same_weights(
-    launch, folder: Path, whole: tuple[str, Path]
-) -> None:
+def test_two_killed_processes_go_on_to_the_same_weights(launch, folder, whole):
     kind, unstopped = whole
     killed, unfinished = folder / f"killed {kind}", folder / f".killed {kind}.unfinished"
     assert launch({killed: SETTINGS}, kind, KILL) == [-signal.SIGKILL] * 2
@@ -110,7 +104,7 @@ def test_two_killed_processes_go_on_to_the_same_weights(
     assert (killed / "model.safetensors").stat().st_mtime_ns == stored
 
 
-def test_a_loss_that_is_not_finite_in_one_process_stops_both(launch, said, folder: Path) -> None:
+def test_a_loss_that_is_not_finite_in_one_process_stops_both(launch, said, folder):
     spoilt, unfinished = folder / "spoilt", folder / ".spoilt.unfinished"
     assert launch({spoilt: SETTINGS}, "DDP", SPOIL) == [7, 7]
     (message, elsewhere), (again, elsewhere_too) = said(spoilt)
@@ -127,7 +121,7 @@ def test_a_loss_that_is_not_finite_in_one_process_stops_both(launch, said, folde
 
 
 @given(st.lists(st.integers(2, 500), max_size=40), st.integers(1, 5))
-def test_careers_are_divided_by_tokens(lengths: list[int], count: int) -> None:
+def test_careers_are_divided_by_tokens(lengths, count):
     divided = shares(lengths, count)
     assert sorted(place for share in divided for place in share) == list(range(len(lengths)))
     tokens = [sum(lengths[place] for place in share) for share in divided]
@@ -136,9 +130,7 @@ def test_careers_are_divided_by_tokens(lengths: list[int], count: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_command_is_launched_by_accelerate(
-    few_stored: Path, tiny_model_folder: Path, kind: str, tmp_path: Path
-) -> None:
+def test_the_command_is_launched_by_accelerate(few_stored, tiny_model_folder, kind, tmp_path):
     command = [
         sys.executable, "-m", "accelerate.commands.launch", "--config_file", LAUNCH / f"{kind.lower()}.yaml",
         "--num_processes", "2", "--main_process_port", "0", "-m", "labor_llm.commands.main", "finetune",

@@ -1,7 +1,5 @@
 """A run of fine-tuning: killed or with damaged checkpoints it ends with the same weights, or says why not."""
 
-from __future__ import annotations
-
 import shutil
 import signal
 from collections.abc import Callable
@@ -78,9 +76,7 @@ def same_weights(one: Path, two: Path) -> bool:
     ],
     ids=["between checkpoints", "within a checkpoint", "after a checkpoint"],
 )
-def test_a_killed_run_ends_with_the_same_weights(
-    launch, tmp_path: Path, fine_tune: FineTune, whole: Path, place: str, settings: FineTuningSettings, left: list[str]
-) -> None:  # fmt: skip
+def test_a_killed_run_ends_with_the_same_weights(launch, tmp_path, fine_tune, whole, place, settings, left):
     expected = whole if settings is QUICK else fine_tune(tmp_path / "whole", settings)
     assert launch({tmp_path / "killed": settings}, spoil=place) == [-signal.SIGKILL]
     assert not (tmp_path / "killed").exists()
@@ -110,9 +106,7 @@ def stopped_at(step: int, fine_tune: FineTune, *arguments: object) -> None:
         fine_tune(*arguments)
 
 
-def test_checkpoints_by_the_clock_change_nothing(
-    fine_tune: FineTune, tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_checkpoints_by_the_clock_change_nothing(fine_tune, tmp_path, whole, monkeypatch):
     """One after every step, so that the run goes on in the middle of an average of the learning curve."""
     monkeypatch.setattr("labor_llm.finetuning.steps._SECONDS_BETWEEN_STATES", 0.0)
     monkeypatch.setattr("labor_llm.finetuning.steps._TRAIN_LOSSES", 4)
@@ -129,9 +123,7 @@ def test_checkpoints_by_the_clock_change_nothing(
     assert curve["loss"].to_numpy() == pytest.approx(means, rel=1e-12)
 
 
-def test_a_best_checkpoint_that_is_damaged_at_the_end_is_made_again(
-    fine_tune: FineTune, tmp_path: Path, whole: Path
-) -> None:
+def test_a_best_checkpoint_that_is_damaged_at_the_end_is_made_again(fine_tune, tmp_path, whole):
     restore = FineTuningRun.restore_best
 
     def damaged(run: FineTuningRun) -> None:
@@ -145,9 +137,7 @@ def test_a_best_checkpoint_that_is_damaged_at_the_end_is_made_again(
     assert same_weights(whole, fine_tune(tmp_path / "m"))
 
 
-def test_checkpoints_that_a_kill_left_beside_their_result_are_removed(
-    fine_tune: FineTune, tmp_path: Path
-) -> None:
+def test_checkpoints_that_a_kill_left_beside_their_result_are_removed(fine_tune, tmp_path):
     settings = QUICK.model_copy(update={"epochs": 1, "batch_size": 32})
     folder, unfinished, kept = tmp_path / "m", tmp_path / ".m.unfinished", tmp_path / "kept"
     stopped_at(1, fine_tune, folder, settings)
@@ -166,9 +156,7 @@ def test_checkpoints_that_a_kill_left_beside_their_result_are_removed(
     assert not unfinished.exists()
 
 
-def test_a_loss_or_gradient_that_is_not_finite_stops_with_the_step(
-    fine_tune: FineTune, few: CareerPanel, tmp_path: Path
-) -> None:
+def test_a_loss_or_gradient_that_is_not_finite_stops_with_the_step(fine_tune, few, tmp_path):
     # The decay makes every weight infinite in the first step.
     diverging = QUICK.model_copy(update={"epochs": 1, "learning_rate": 0.99, "weight_decay": 1e38})
     where = (
@@ -180,7 +168,7 @@ def test_a_loss_or_gradient_that_is_not_finite_stops_with_the_step(
     assert not (tmp_path / "m").exists()
 
 
-def test_validation_is_evenly_spaced_and_at_the_end() -> None:
+def test_validation_is_evenly_spaced_and_at_the_end():
     assert evaluation_steps(FineTuningSettings(epochs=2, evaluations_per_epoch=2), 10) == [5, 10, 15, 20]
     assert evaluation_steps(FineTuningSettings(epochs=1, evaluations_per_epoch=9), 4) == [1, 2, 3, 4]
     assert evaluation_steps(FineTuningSettings(epochs=1, evaluations_per_epoch=2, steps=7), 10) == [4, 7]

@@ -1,12 +1,13 @@
 """Models that a test may spoil."""
 
-from __future__ import annotations
-
-import json
 import shutil
 from pathlib import Path
 
 import pytest
+from peft import LoraConfig, get_peft_model
+
+from labor_llm.models.folders import write_base
+from labor_llm.models.loading import load_language_model
 
 
 @pytest.fixture
@@ -17,16 +18,10 @@ def copied(tiny_model_folder: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def whole_adapter(tiny_model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An adapter without a manifest, as somebody may hand it on."""
-    from peft import LoraConfig, get_peft_model
-
-    from labor_llm.models.folders import weights_checksum
-    from labor_llm.models.loading import load_language_model
-
     folder = tmp_path_factory.mktemp("adapters") / "adapter"
     config = LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False, task_type="CAUSAL_LM")
     get_peft_model(load_language_model(tiny_model_folder).model, config).save_pretrained(folder)
-    made_on = {"name": str(tiny_model_folder), "checksum": weights_checksum(tiny_model_folder)}
-    (folder / "base_model.json").write_text(json.dumps(made_on), encoding="utf-8")
+    write_base(folder, str(tiny_model_folder), folder)
     return folder
 
 

@@ -1,9 +1,5 @@
 """The memory of a recipe: counts that are published, and the measured peak of scaled-down models."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
@@ -39,7 +35,7 @@ def peak(recorded: profile) -> int:
 
 @pytest.mark.parametrize("vocabulary", [1024, 4096])
 @pytest.mark.parametrize("adapter", [False, True])
-def test_a_step_of_a_scaled_down_model_takes_what_the_formula_says(adapter: bool, vocabulary: int) -> None:
+def test_a_step_of_a_scaled_down_model_takes_what_the_formula_says(adapter, vocabulary):
     """Weights, gradients and moments are there; the peak is of what comes and goes."""
     sizes, model = scaled_down(vocabulary)
     ids = torch.randint(0, vocabulary, (2, 192))
@@ -59,7 +55,7 @@ def test_a_step_of_a_scaled_down_model_takes_what_the_formula_says(adapter: bool
     assert held + need["activations"] + need["logits"] == expected
 
 
-def test_a_pass_over_a_career_takes_no_more_than_the_formula_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pass_over_a_career_takes_no_more_than_the_formula_says(monkeypatch):
     monkeypatch.setattr(memory, "_WORKING", 0)
     sizes, model = scaled_down(4096)
     ids = torch.randint(0, 4096, (1, sizes.context))
@@ -73,9 +69,7 @@ def test_a_pass_over_a_career_takes_no_more_than_the_formula_says(monkeypatch: p
 
 
 @pytest.mark.parametrize("quantization", ["8bit", "4bit"])
-def test_quantised_weights_take_what_bitsandbytes_stores(
-    quantization: str, tiny_model_folder: Path, tmp_path: Path
-) -> None:
+def test_quantised_weights_take_what_bitsandbytes_stores(quantization, tiny_model_folder, tmp_path):
     sizes, model = scaled_down(1024)
     model.save_pretrained(tmp_path)
     for path in tiny_model_folder.glob("token*"):
@@ -87,7 +81,7 @@ def test_quantised_weights_take_what_bitsandbytes_stores(
     assert need <= stored <= need + tables
 
 
-def test_fsdp_divides_what_is_stored_and_not_what_is_at_work() -> None:
+def test_fsdp_divides_what_is_stored_and_not_what_is_at_work():
     two, eight = (fine_tuning_need(LLAMA_2["7b"], 4096, gpus=gpus) for gpus in (2, 8))
     assert two["optimizer"] == 4 * eight["optimizer"] == 8 * 6_738_415_616 / 2
     assert two["activations"] == eight["activations"]
@@ -97,7 +91,7 @@ def test_fsdp_divides_what_is_stored_and_not_what_is_at_work() -> None:
 @pytest.mark.parametrize(
     ("size", "published", "gpus"), [("7b", 6_738_415_616, 2), ("13b", 13_015_864_320, 4)]
 )
-def test_the_recipes_for_an_80_gb_gpu(size: str, published: int, gpus: int) -> None:
+def test_the_recipes_for_an_80_gb_gpu(size, published, gpus):
     assert LLAMA_2[size].weights == published
     table = recipe_table(size, 2048).set_index("recipe")
     assert table["weights"].iloc[0] == pytest.approx(2 * published / 1024**3)
@@ -105,8 +99,5 @@ def test_the_recipes_for_an_80_gb_gpu(size: str, published: int, gpus: int) -> N
     assert table.index[~table["fits"]].tolist() == ["full, one GPU"]
     parts = table.drop(columns=["gpus", "total", "fits"]).sum(axis=1)
     assert parts.to_numpy() == pytest.approx(table["total"])
-
-
-def test_an_unknown_size_is_refused() -> None:
     with pytest.raises(InputError, match="choose one of 7b, 13b"):
         recipe_table("70b", 2048)

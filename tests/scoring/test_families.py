@@ -3,8 +3,6 @@
 The list says which, so that a family that is refused after a change, or no longer, is seen.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
@@ -14,12 +12,14 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from labor_llm.errors import MismatchError
 from labor_llm.models.loading import LanguageModel
-from labor_llm.scoring.all_titles import all_title_log_probs
+from labor_llm.scoring import all_titles
+from labor_llm.scoring.all_titles import all_title_log_probs, run_tree_attention
 from labor_llm.scoring.bounded import bounded_title_log_probs
 from labor_llm.scoring.last_records import last_log_probs
-from labor_llm.scoring.passes import realised_log_probs
+from labor_llm.scoring.passes import read_career, realised_log_probs
 from labor_llm.scoring.reference import plain_log_prob
 from labor_llm.scoring.title_trie import build_title_trie
+from labor_llm.scoring.tree_attention import DoesNotFitError, run_tree
 from labor_llm.text.tokenization import EncodedResume
 
 VOCABULARY, END = 60, 7
@@ -95,28 +95,35 @@ def career() -> EncodedResume:
     return EncodedResume("invented", np.array(ids), tuple(spans))
 
 
+def random_model(name: str, changed: dict) -> LanguageModel:
+    torch.manual_seed(1)
+    config = AutoConfig.for_model(name, **(SIZES | changed))
+    return LanguageModel(name, AutoModelForCausalLM.from_config(config).eval(), None)
+
+
+def by_plain_passes(model: LanguageModel, career: EncodedResume) -> np.ndarray:
+    """The log-probability of every title after every prompt, by a pass for each."""
+    starts = [start for start, _ in career.spans]
+    titles = [
+        [plain_log_prob(model, np.array([*career.ids[:start], *title]), start) for title in TITLES]
+        for start in starts
+    ]
+    return np.array(titles)
+
+
 @pytest.mark.parametrize(
     ("name", "changed", "shared"),
     [
         pytest.param(
-            name, changed, families is RIGHT, marks=[] if name in FAST else pytest.mark.slow, id=f"{name}"
+            name, changed, families is RIGHT, id=name, marks=[] if name in FAST else pytest.mark.slow
         )
         for families in (RIGHT, NAMED)
         for name, changed in families.items()
     ],
 )
-def test_a_family_is_scored_as_by_plain_passes_or_realised_titles_alone_are(
-    name: str, changed: dict, shared: bool, career: EncodedResume
-) -> None:
-    torch.manual_seed(1)
-    config = AutoConfig.for_model(name, **(SIZES | changed))
-    model = LanguageModel(name, AutoModelForCausalLM.from_config(config).eval(), None)
-    expected = np.array(
-        [
-            [plain_log_prob(model, np.array([*career.ids[:start], *title]), start) for title in TITLES]
-            for start, _ in career.spans
-        ]
-    )
+def test_a_family_is_scored_as_by_plain_passes_or_realised_titles_alone_are(name, changed, shared, career):
+    model = random_model(name, changed)
+    expected = by_plain_passes(model, career)
     # Random weights of this size tell titles and prompts apart, so that a mistake cannot hide.
     assert expected.std(axis=0).max() > 0.1 and expected.std(axis=1).max() > 0.1
     realised, trie = expected[range(len(REALISED)), REALISED], build_title_trie(TITLES)
@@ -133,15 +140,55 @@ def test_a_family_is_scored_as_by_plain_passes_or_realised_titles_alone_are(
             score(model, career, trie)
 
 
-def test_texts_end_where_positions_become_those_of_long_texts() -> None:
-    rope = {
-        "rope_type": "longrope",
-        "rope_theta": 10000.0,
-        "short_factor": [1.0] * 4,
-        "long_factor": [9.0] * 4,
-    }
-    config = AutoConfig.for_model("phi3", **SIZES, original_max_position_embeddings=20, rope_parameters=rope)
-    model = LanguageModel("phi3", AutoModelForCausalLM.from_config(config).eval(), None)
+WAYS = (run_tree_attention, all_titles._run_dense_mask)
+CAPPED = HEAD | {"attn_logit_softcapping": 5.0, "final_logit_softcapping": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "right"),
+    [
+        *((name, {}, (True, True)) for name in ("llama", "qwen2", "gpt2")),
+        # A dense mask hides nothing of the prompt from a layer with a window.
+        ("gemma3_text", HEAD | WINDOW, (True, False)), ("mistral", WINDOW, (True, False)),
+        ("gemma2", CAPPED, (False, True)),
+    ],
+)  # fmt: skip
+def test_the_first_way_that_is_right_is_taken(name, changed, right, career):
+    model, trie = random_model(name, changed), build_title_trie(TITLES)
+    expected, found = by_plain_passes(model, career), []
+    for run in WAYS:
+        try:
+            with torch.inference_mode():
+                edges = all_titles.edge_log_probs(
+                    read_career(model, career, trie), trie, all_titles.MEMORY, run
+                )
+            found.append(np.abs(all_titles.title_log_probs(edges, trie) - expected).max())
+        except DoesNotFitError:
+            found.append(np.inf)
+    assert [off < TOLERANCE for off in found] == list(right)
+    assert all(off < TOLERANCE or off > 1e-2 for off in found)
+    assert all_titles.way_to_run(model, career, trie) is WAYS[right.index(True)]
+
+
+def test_the_model_is_left_as_it_was_after_an_error_and_refused_in_training():
+    def fails(*arguments: object) -> torch.Tensor:
+        raise ArithmeticError
+
+    model = random_model("llama", {}).model
+    for implementation in ("sdpa", "eager"):
+        model.set_attn_implementation(implementation)
+        with pytest.raises(ArithmeticError):
+            run_tree(model, torch.tensor([1]), torch.tensor([0]), fails)
+        assert model.config._attn_implementation == implementation
+    with pytest.raises(DoesNotFitError):
+        run_tree(model.train(), torch.tensor([1]), torch.tensor([0]), fails)
+
+
+def test_texts_end_where_positions_become_those_of_long_texts():
+    factors = {"short_factor": [1.0] * 4, "long_factor": [9.0] * 4}
+    rope = {"rope_type": "longrope", "rope_theta": 10000.0, **factors}
+    model = random_model("phi3", {"original_max_position_embeddings": 20, "rope_parameters": rope})
+    config = model.model.config
     ids = np.random.default_rng(1).integers(8, VOCABULARY, 22)
     expected = plain_log_prob(model, ids[:20], 5)
     texts = [EncodedResume("invented", ids, spans) for spans in (((5, 20),), ((5, 20), (20, 22)))]

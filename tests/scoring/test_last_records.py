@@ -1,16 +1,11 @@
 """The last record of each career: windows against prompts, the adapter against whole careers, what is stored."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from labor_llm.careers.histories import predict_windows
 from labor_llm.careers.horizons import horizon_questions
 from labor_llm.careers.panel import CareerPanel
-from labor_llm.models.loading import LanguageModel
 from labor_llm.scoring.careers import score_careers
 from labor_llm.scoring.last_records import (
     LastRecordScorer,
@@ -18,19 +13,21 @@ from labor_llm.scoring.last_records import (
     last_log_probs,
     score_windows,
 )
+from labor_llm.scoring.passes import prepare_careers
 from labor_llm.scoring.reference import reference_log_prob
 from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.text.templates import career_resume
-from labor_llm.text.tokenization import encode_resume
 
 REALISED = ScoringSettings(titles="realised")
 
 
-def test_windows_score_as_prompts_of_the_last_records(
-    panel: CareerPanel, tiny_model: LanguageModel, tiny_model_folder: Path, tmp_path: Path
-) -> None:
+def test_windows_score_as_prompts_of_the_last_records(panel, tiny_model, tiny_model_folder, tmp_path):
     some = panel.restrict(panel.workers[3:5])
+    score_windows(some, [1], str(tiny_model_folder), "tiny", tmp_path, REALISED)
+    made = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("manifest.json")}
+    assert sorted(path.parent.name for path in made) == ["all", "last-1"]
     got = score_windows(some, [2, 1], str(tiny_model_folder), "tiny", tmp_path, REALISED)
+    assert {path: path.stat().st_mtime_ns for path in made} == made, "what is stored is read"
     expected = predict_windows(
         lambda careers: score_careers(tiny_model, careers, "tiny", REALISED), some, [1, 2]
     )
@@ -45,27 +42,7 @@ def test_windows_score_as_prompts_of_the_last_records(
     assert got[2].table["log_prob"].iloc[-1] == pytest.approx(reference, abs=1e-4)
 
 
-def test_what_is_stored_is_read(panel: CareerPanel, tiny_model_folder: Path, tmp_path: Path) -> None:
-    some = panel.restrict(panel.workers[3:5])
-    first = score_windows(some, [1], str(tiny_model_folder), "tiny", tmp_path, REALISED)
-    made = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("manifest.json")}
-    assert sorted(path.parent.name for path in made) == ["all", "last-1"]
-    again = score_windows(some, [1, 2], str(tiny_model_folder), "tiny", tmp_path, REALISED)
-    assert {path: path.stat().st_mtime_ns for path in made} == made
-    assert again[1].table.equals(first[1].table)
-    assert (tmp_path / "last-2" / "manifest.json").is_file()
-
-
-def test_one_text_alone_needs_no_other_to_share_with(panel: CareerPanel, tiny_model: LanguageModel) -> None:
-    some = panel.restrict(panel.workers[4:5])
-    titles = dict(zip(some.outcomes.codes, some.outcomes.titles, strict=True))
-    resume = career_resume(some.survey, some.frame, some.frame["occupation"].map(titles))
-    text = encode_resume(tiny_model.tokenizer, resume)
-    expected = score_careers(tiny_model, some, "tiny", REALISED).table["log_prob"].iloc[-1]
-    assert last_log_probs(tiny_model, [text])[0] == pytest.approx(expected, abs=1e-4)
-
-
-def test_the_last_records_score_as_in_whole_careers(panel: CareerPanel, tiny_model: LanguageModel) -> None:
+def test_the_last_records_score_as_in_whole_careers(panel, tiny_model):
     some = panel.restrict(panel.workers[:5])
     scorer = LastRecordScorer(tiny_model, "tiny")
     got = scorer.predict(some)
@@ -74,6 +51,10 @@ def test_the_last_records_score_as_in_whole_careers(panel: CareerPanel, tiny_mod
     np.testing.assert_allclose(got.log_probs, whole.log_probs[last], atol=1e-4)
     np.testing.assert_allclose(got.table["log_prob"], whole.table["log_prob"][last], atol=1e-4)
     assert scorer.prompts == 5
+    # One text alone has no other to share with.
+    texts = [career.parts[-1] for career in prepare_careers(tiny_model, some, REALISED).careers]
+    alone = [last_log_probs(tiny_model, [text])[0] for text in texts]
+    np.testing.assert_allclose(alone, got.table["log_prob"], atol=1e-4)
     # The realised title of the last record is no part of its prompt.
     changed = some.frame.copy()
     ends = ~changed["worker_id"].duplicated(keep="last")
@@ -83,7 +64,7 @@ def test_the_last_records_score_as_in_whole_careers(panel: CareerPanel, tiny_mod
     assert scorer.prompts == 5
 
 
-def test_a_horizon_is_stored_and_read(panel: CareerPanel, tiny_model_folder: Path, tmp_path: Path) -> None:
+def test_a_horizon_is_stored_and_read(panel, tiny_model_folder, tmp_path):
     some = panel.restrict(panel.workers[:40])
     arguments = (some, {3: horizon_questions(some, 3)}, 30, str(tiny_model_folder), "tiny", tmp_path)
     (pair,) = language_model_pair(*arguments, ScoringSettings(), paths=2, seed=1)

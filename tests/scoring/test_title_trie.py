@@ -7,7 +7,7 @@ from labor_llm.scoring.title_trie import TitleTrie, build_title_trie
 END = 9
 
 
-def test_shared_beginnings_are_one_node_and_last_tokens_are_none() -> None:
+def test_shared_beginnings_are_one_node_and_last_tokens_are_none():
     trie = build_title_trie([(5, 6, 9), (5, 7, 9), (8, 9)])
     # Inner nodes in sorted order: (5), (5,6), (5,7), (8).
     assert trie.tokens.tolist() == [5, 6, 7, 8]
@@ -28,7 +28,7 @@ bodies_of_titles = st.lists(
 
 
 @given(bodies_of_titles)
-def test_every_title_can_be_read_off_its_edges(bodies: list[list[int]]) -> None:
+def test_every_title_can_be_read_off_its_edges(bodies):
     titles = [(*body, END) for body in bodies]
     trie = build_title_trie(titles)
     assert trie.titles == tuple(titles)
@@ -41,11 +41,11 @@ def test_every_title_can_be_read_off_its_edges(bodies: list[list[int]]) -> None:
 
 
 @given(bodies_of_titles)
-def test_every_node_meets_its_ancestors_once_in_its_bin(bodies: list[list[int]]) -> None:
+def test_every_node_meets_its_ancestors_once_in_its_bin(bodies):
     _check_bins(build_title_trie([(*body, END) for body in bodies]))
 
 
-def test_a_subtree_larger_than_a_bin_is_cut_below_its_ancestors() -> None:
+def test_a_subtree_larger_than_a_bin_is_cut_below_its_ancestors():
     # As with SentencePiece, where all titles begin with the token of a blank.
     generator = np.random.default_rng(1)
     bodies = {tuple(generator.integers(0, 4, generator.integers(2, 8)).tolist()) for _ in range(150)}

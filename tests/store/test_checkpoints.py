@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from labor_llm.errors import ArtefactError
-from labor_llm.store.checkpoints import newest_state, save_state, state_after
+from labor_llm.store.checkpoints import TrainingState, newest_state, save_state, state_after
 
 GROUPS = [{"lr": 0.1, "betas": [0.9, 0.999], "params": [0]}]
 
@@ -15,10 +15,10 @@ def save(folder: Path, step: int, best: int | None) -> None:
     weight = torch.full((2, 3), float(step))
     moments = {0: {"exp_avg": weight / 2, "step": torch.tensor(float(step))}}
     optimizer = {"state": moments, "param_groups": GROUPS}
-    save_state(folder, step, {"weight": weight}, optimizer, {"best_step": best})
+    save_state(folder, TrainingState(step, {"weight": weight}, optimizer, {"best_step": best}))
 
 
-def test_the_two_newest_and_the_best_are_kept_and_read_back_as_they_were(tmp_path: Path) -> None:
+def test_the_two_newest_and_the_best_are_kept_and_read_back_as_they_were(tmp_path):
     for step, best in ((1, 1), (2, 2), (3, 2), (4, 2), (5, 2)):
         save(tmp_path, step, best)
     # What a kill left of a state that was being written.
@@ -36,9 +36,7 @@ def test_the_two_newest_and_the_best_are_kept_and_read_back_as_they_were(tmp_pat
     "file", ["weights.safetensors", "optimizer.safetensors", "state.json", "manifest.json"]
 )
 @pytest.mark.parametrize("damage", ["cut", "flipped", "missing"])
-def test_a_damaged_newest_state_is_named_and_the_one_before_used(
-    tmp_path: Path, file: str, damage: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_damaged_newest_state_is_named_and_the_one_before_used(tmp_path, file, damage, caplog):
     save(tmp_path, 1, best=1)
     save(tmp_path, 2, best=2)
     path = tmp_path / "state-00000002" / file
@@ -58,19 +56,13 @@ def test_a_damaged_newest_state_is_named_and_the_one_before_used(
 @pytest.mark.parametrize(
     ("bests", "step", "then"),
     [
-        ((1,), None, "starts anew"),
-        ((1, 1, 1), None, "starts anew"),
-        ((1, None, 1), 2, "goes on from step 2"),
-        ((1, 2, 2), 3, None),
+        ([1], None, "starts anew"),
+        ([1] * 3, None, "starts anew"),
+        ([1, None, 1], 2, "goes on from step 2"),
+        ([1, 2, 2], 3, ""),
     ],
 )
-def test_a_state_whose_best_is_damaged_is_left_out(
-    tmp_path: Path,
-    bests: tuple[int | None, ...],
-    step: int | None,
-    then: str | None,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_a_state_whose_best_is_damaged_is_left_out(tmp_path, bests, step, then, caplog):
     """The newest goes on only where its own best, the first state or the second, is sound."""
     assert newest_state(tmp_path) is None
     for number, best in enumerate(bests, start=1):
@@ -86,7 +78,7 @@ def test_a_state_whose_best_is_damaged_is_left_out(
 
 
 @pytest.mark.parametrize("damaged", [1, 2, 3])
-def test_a_damaged_state_is_in_nobodys_way(tmp_path: Path, damaged: int) -> None:
+def test_a_damaged_state_is_in_nobodys_way(tmp_path, damaged):
     """The run went on from state 1 and comes to state 2; whichever is damaged, the newest remains."""
     for step in (1, 2, 3):
         save(tmp_path, step, best=1)

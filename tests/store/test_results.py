@@ -1,12 +1,10 @@
 """Who may work on a result, what becomes of unfinished work, and that what is current is not made again."""
 
-from __future__ import annotations
-
-import contextlib
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +14,8 @@ from labor_llm.errors import BusyError, InputError, MismatchError
 from labor_llm.store.artefacts import verify, writing
 from labor_llm.store.results import (
     Results,
-    collect_shards,
     discard_finished,
+    in_shards,
     only_run,
     open_results,
     project_root,
@@ -27,24 +25,6 @@ from labor_llm.store.results import (
 )
 
 ALONE = "other careers"
-HEAD = """
-import json, sys
-from pathlib import Path
-import numpy as np
-from filelock import FileLock
-from labor_llm.store.artefacts import writing
-from labor_llm.store.results import collect_shards, stored, work_into
-folder = Path(sys.argv[1])
-"""
-
-
-@contextlib.contextmanager
-def process(program: str, folder: Path):
-    """A Python process that has said that it is ready."""
-    command = [sys.executable, "-c", HEAD + program, str(folder)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
-        assert run.stdout.readline() == "ready\n"
-        yield run
 
 
 def busy(folder: Path, identity: str, alone: str = "") -> str:
@@ -53,7 +33,7 @@ def busy(folder: Path, identity: str, alone: str = "") -> str:
     return str(refused.value)
 
 
-def test_results_lie_where_they_are_said_to() -> None:
+def test_results_lie_where_they_are_said_to():
     folders = open_results("results/x")
     assert folders == Results(project_root() / "results/x")
     assert (project_root() / "pyproject.toml").is_file()
@@ -84,7 +64,7 @@ class Work:
         return stored(self.folder, identity, self.make, read, self.write, **options)
 
 
-def test_what_is_current_is_read_and_anything_else_made_again(tmp_path: Path) -> None:
+def test_what_is_current_is_read_and_anything_else_made_again(tmp_path):
     work, panel = Work(tmp_path / "result"), tmp_path / "panel.csv"
     panel.write_text("a")
     assert [work.result(inputs={"panel": panel}), work.result(), work.made] == [1, 1, 1]
@@ -102,7 +82,7 @@ def test_what_is_current_is_read_and_anything_else_made_again(tmp_path: Path) ->
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["result"]
 
 
-def test_a_result_that_another_run_has_stored_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+def test_a_result_that_another_run_has_stored_meanwhile_is_not_overwritten(tmp_path):
     first, second = Work(tmp_path / "result"), Work(tmp_path / "result", 2)
 
     def make(working: Path) -> tuple[int, dict[str, int]]:
@@ -116,7 +96,7 @@ def test_a_result_that_another_run_has_stored_meanwhile_is_not_overwritten(tmp_p
     assert Work(tmp_path / "result").result() == 1
 
 
-def test_work_that_failed_stays_and_nothing_else_is_taken_for_it(tmp_path: Path) -> None:
+def test_work_that_failed_stays_and_nothing_else_is_taken_for_it(tmp_path):
     folder = tmp_path / "model"
 
     def interrupted(identity: str, content: str, alone: str = ALONE) -> None:
@@ -148,7 +128,7 @@ def test_work_that_failed_stays_and_nothing_else_is_taken_for_it(tmp_path: Path)
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-def test_a_second_run_is_refused_also_by_a_child_that_outlives_the_first(tmp_path: Path) -> None:
+def test_a_second_run_is_refused_also_by_a_child_that_outlives_the_first(tmp_path):
     with only_run(tmp_path / ".lock") as descriptor:
         with pytest.raises(BusyError, match="another run works there"), only_run(tmp_path / ".lock"):
             pass
@@ -163,9 +143,7 @@ def test_a_second_run_is_refused_also_by_a_child_that_outlives_the_first(tmp_pat
         pass
 
 
-def test_the_same_work_is_shared_and_other_work_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_same_work_is_shared_and_other_work_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = Path("result")
     with pytest.raises(KeyboardInterrupt), work_into(result, "one") as first:
@@ -174,7 +152,7 @@ def test_the_same_work_is_shared_and_other_work_refused(
             assert busy(result, "two").startswith(
                 "result: a run with another model, other careers or other options works on it now."
             )
-            collect_shards(second / "one", [0], numbered, nothing)
+            collected(second / "one")
             raise KeyboardInterrupt
         assert first.is_dir()  # the first run still works there
         raise KeyboardInterrupt
@@ -188,23 +166,23 @@ def test_the_same_work_is_shared_and_other_work_refused(
 # Shards.
 
 
-def numbered(start: int) -> dict[str, np.ndarray]:
-    return {"numbers": np.array([start])}
+def numbered(item: int) -> dict[str, np.ndarray]:
+    return {"numbers": np.array([item])}
 
 
-def nothing(start: int) -> None:
-    pass
+def collected(folder: Path, compute: Callable = numbered, number: int = 50) -> list[int]:
+    """What is found of so many items, in shards that begin with 0, 20, 40, ..."""
+    return in_shards(folder, number, compute, "counting", "item")["numbers"].tolist()
 
 
 DIVIDED = """
 mine = []
-def compute(start):
-    mine.append(start)
-    return {"n": np.array([start])}
+def compute(item):
+    mine.append(item)
+    return {"n": np.array([item])}
 def make(working):
-    print("ready", flush=True)
-    input()
-    return [int(part["n"][0]) for part in collect_shards(working / "key", range(40), compute, print)], {}
+    wait()
+    return in_shards(working / "key", 790, compute, "counting", "item")["n"].tolist(), {}
 def write(folder, result, parameters, inputs):
     with writing(folder, parameters, inputs) as aside:
         (aside / "result.json").write_text(json.dumps(result))
@@ -213,17 +191,16 @@ print(json.dumps([mine, result]))
 """
 
 
-def test_two_processes_divide_the_work_and_end_with_the_whole(tmp_path: Path) -> None:
+def test_two_processes_divide_the_work_and_end_with_the_whole(process, tmp_path):
     with process(DIVIDED, tmp_path / "result") as one, process(DIVIDED, tmp_path / "result") as other:
         for run in (one, other):
             run.stdin.write("\n")
             run.stdin.flush()
-        computed, results = zip(
-            *(json.loads(run.communicate()[0].splitlines()[-1]) for run in (one, other)), strict=True
-        )
-    assert sorted(computed[0] + computed[1]) == list(range(40))
-    assert results == (list(range(40)),) * 2
-    assert [path.name for path in tmp_path.iterdir()] == ["result"]
+        said = [json.loads(run.communicate()[0].splitlines()[-1]) for run in (one, other)]
+    computed, results = zip(*said, strict=True)
+    assert sorted(computed[0] + computed[1]) == list(range(790))
+    assert results == (list(range(790)),) * 2
+    assert os.listdir(tmp_path) == ["result"]
 
 
 HOLDING = """
@@ -231,45 +208,35 @@ with work_into(folder, "one") as working:
     shard = working / "key" / "careers-00000020.lock"
     shard.parent.mkdir()
     with FileLock(shard):
-        print("ready", flush=True)
-        input()
+        wait()
 """
 
 
-def test_a_killed_process_holds_neither_the_folder_nor_its_shard(tmp_path: Path) -> None:
+def test_a_killed_process_holds_neither_the_folder_nor_its_shard(process, tmp_path):
     order: list[int] = []
     with process(HOLDING, tmp_path / "result") as holder:
         busy(tmp_path / "result", "two")
 
-        def compute(start: int) -> dict[str, np.ndarray]:
-            order.append(start)
-            if start == 40:  # everything that is free is done; now the holder dies
+        def compute(item: int) -> dict[str, np.ndarray]:
+            order.append(item)
+            if item == 40:  # everything that is free is done; now the holder dies
                 holder.kill()
-            return numbered(start)
+            return numbered(item)
 
         with work_into(tmp_path / "result", "one") as working:
-            parts = collect_shards(working / "key", [0, 20, 40], compute, nothing)
+            assert collected(working / "key", compute) == list(range(50))
         holder.wait()
-    assert order == [0, 40, 20]
-    assert [int(part["numbers"][0]) for part in parts] == [0, 20, 40]
+    assert order == [*range(20), *range(40, 50), *range(20, 40)]
     with work_into(tmp_path / "result", "two"):
         pass
 
 
-def test_what_another_has_stored_is_not_computed(tmp_path: Path) -> None:
-    def compute(start: int) -> dict[str, np.ndarray]:
+def test_what_another_has_stored_is_not_computed(tmp_path):
+    def compute(item: int) -> dict[str, np.ndarray]:
         return {"numbers": np.array([-1])}
 
-    def collected(key: str) -> list[int]:
-        return [
-            int(part["numbers"][0])
-            for part in collect_shards(tmp_path / key, [0, 20, 40], compute, found.append)
-        ]
-
-    found: list[int] = []
-    collect_shards(tmp_path / "key", [0, 20, 30], numbered, nothing)
-    assert collected("key") == [0, 20, -1]
-    assert found == [0, 20]
+    collected(tmp_path / "key", number=40)
+    assert collected(tmp_path / "key", compute) == [*range(40), *[-1] * 10]
     (tmp_path / "key" / "careers-00000020" / "numbers.npy").write_bytes(b"damaged")
-    assert collected("key") == [0, -1, -1]
-    assert collected("other key") == [-1, -1, -1]
+    assert collected(tmp_path / "key", compute) == [*range(20), *[-1] * 30]
+    assert collected(tmp_path / "other key", compute) == [-1] * 50

@@ -1,7 +1,5 @@
 """The bytes of people's files: one form whatever they come in, every line counted, and no end of a bomb awaited."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import zipfile
@@ -22,9 +20,7 @@ LETTERS = st.text("aé\n\r ", max_size=40)
 @given(LETTERS, st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]), st.sampled_from([1, 3, 1 << 16]))
 @example("a\r", "utf-8", 1)
 @example("\r\n\r\n", "utf-16", 1)
-def test_lines_are_counted_whatever_the_code_and_however_they_come(
-    text: str, encoding: str, chunk: int
-) -> None:
+def test_lines_are_counted_whatever_the_code_and_however_they_come(text, encoding, chunk):
     lines = io.StringIO(text, newline=None).read()
     with mock.patch.object(streams, "_CHUNK", chunk):
         counted = CountedText(io.BytesIO(text.encode(encoding)), Path("x.csv"))
@@ -44,7 +40,7 @@ def packed(path: Path, content: bytes, kind: str) -> str:
 
 
 @pytest.mark.parametrize("kind", ["plain", "gzip", "zip"])
-def test_packed_files_are_read_as_plain_ones_and_named_if_cut(tmp_path: Path, kind: str) -> None:
+def test_packed_files_are_read_as_plain_ones_and_named_if_cut(tmp_path, kind):
     path = tmp_path / "x"
     member = packed(path, b"\xef\xbb\xbfa\n" * 500, kind)
     with opened(path, member) as stream:
@@ -57,9 +53,7 @@ def test_packed_files_are_read_as_plain_ones_and_named_if_cut(tmp_path: Path, ki
 
 @pytest.mark.parametrize("kind", ["gzip", "zip"])
 @pytest.mark.parametrize("content", [b"\0", b"1,2\n"], ids=["one line", "rows"])
-def test_what_unpacks_without_end_is_refused_before_it_is_read(
-    tmp_path: Path, kind: str, content: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_unpacks_without_end_is_refused_before_it_is_read(tmp_path, kind, content, monkeypatch):
     monkeypatch.setattr(streams, "_ALWAYS_UNPACKED", 1 << 16)
     member = packed(tmp_path / "x", content * (1 << 20), kind)
     with (
@@ -70,9 +64,7 @@ def test_what_unpacks_without_end_is_refused_before_it_is_read(
 
 
 @pytest.mark.parametrize("before", [b"", b"a\n"])
-def test_a_line_without_end_is_refused(
-    tmp_path: Path, before: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_line_without_end_is_refused(tmp_path, before, monkeypatch):
     monkeypatch.setattr(streams, "LONGEST_LINE", 1 << 18)
     (tmp_path / "x").write_bytes(before + b"1" * (1 << 20))
     with pytest.raises(InputError, match=r"x: a line of more than"), opened(tmp_path / "x") as stream:
@@ -80,7 +72,7 @@ def test_a_line_without_end_is_refused(
         stream.readline()
 
 
-def test_a_count_that_differs_and_a_file_that_is_too_large_are_refused() -> None:
+def test_a_count_that_differs_and_a_file_that_is_too_large_are_refused():
     check_rows(Path("x"), 3, 3)
     with pytest.raises(InputError, match=r"x: it holds 3 rows, of which 2 can be read\. A line end within"):
         check_rows(Path("x"), 3, 2)

@@ -1,19 +1,20 @@
 """Long careers: whole old records go, as few as needed; the header and what stands before it stay."""
 
-from __future__ import annotations
-
 import dataclasses
+import itertools
 import logging
 
 import numpy as np
 import pytest
 
 from labor_llm.careers.panel import CareerPanel
+from labor_llm.careers.predictions import Predictions
 from labor_llm.errors import InputError
 from labor_llm.models.loading import LanguageModel
-from labor_llm.scoring.careers import score_careers
+from labor_llm.scoring.careers import score_panel
 from labor_llm.scoring.reference import reference_log_prob
 from labor_llm.scoring.settings import ScoringSettings
+from labor_llm.text.settings import Preamble
 from labor_llm.text.shortening import Shortened, readable_career
 from labor_llm.text.templates import Resume, career_resume, resumes
 from labor_llm.text.tokenization import encode_titles
@@ -38,17 +39,13 @@ def prompt_without(panel: CareerPanel, worker: str, first: int, last: int) -> st
     return career_resume(panel.survey, career, titles, PREAMBLE).prompt(last - first)
 
 
-def test_every_record_has_the_longest_history_that_fits(
-    tiny_model: LanguageModel, panel: CareerPanel, resume: Resume, longest: int
-) -> None:
+def test_every_record_has_the_longest_history_that_fits(tiny_model, panel, resume, longest):
     tokenizer = tiny_model.tokenizer
-    lengths = {
-        (first, last): len(tokenizer(prompt_without(panel, resume.worker_id, first, last))["input_ids"])
-        + longest
-        for last in range(6)
-        for first in range(last + 1)
-    }
     assert len(resume.spans) == 6
+    lengths = {}
+    for first, last in itertools.combinations_with_replacement(range(6), 2):
+        prompt = prompt_without(panel, resume.worker_id, first, last)
+        lengths[first, last] = len(tokenizer(prompt)["input_ids"]) + longest
     for context in range(max(lengths[last, last] for last in range(6)), lengths[0, 5] + 1, 7):
         got = readable_career(tokenizer, resume, context, longest)
         assert got.dropped == tuple(
@@ -57,32 +54,31 @@ def test_every_record_has_the_longest_history_that_fits(
         assert sum(len(part.spans) for part in got.parts) == 6
         assert all(len(part.ids) <= context for part in got.parts)
         assert all(tokenizer.decode(part.ids).startswith(f"{PREAMBLE}<A worker from") for part in got.parts)
-    with pytest.raises(
-        InputError,
-        match=r"the header, one record and the longest title do not fit, .* reads 60 .* or less text before",
-    ):
+    refused = r"the header, one record and the longest title do not fit, .* reads 60 .* or less text before"
+    with pytest.raises(InputError, match=refused):
         readable_career(tokenizer, resume, 60, longest)
 
 
 def test_the_scores_are_those_of_the_shortened_texts(
-    tiny_model: LanguageModel,
-    panel: CareerPanel,
-    resume: Resume,
-    longest: int,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+    tiny_model, tiny_model_folder, panel, resume, longest, tmp_path, monkeypatch, caplog
+):
     one = panel.restrict([resume.worker_id])
     whole = len(tiny_model.tokenizer(resume.prompt(5))["input_ids"]) + longest
     monkeypatch.setattr(tiny_model.model.config, "max_position_embeddings", whole - 30)
     dropped = readable_career(tiny_model.tokenizer, resume, tiny_model.context, longest).dropped
     assert dropped[0] == 0 < dropped[5] < 5
+
+    def scored(name: str, **settings: str) -> Predictions:
+        asked, before = ScoringSettings(**settings), Preamble(PREAMBLE)
+        load = {"load": lambda *_: tiny_model, "preamble": before}
+        return score_panel(one, str(tiny_model_folder), "tiny", tmp_path / name, asked, **load)
+
     with caplog.at_level(logging.WARNING):
-        got = score_careers(tiny_model, one, "tiny", ScoringSettings(), preamble=PREAMBLE)
+        got = scored("all")
     assert "tiny: 1 careers are longer than the model can read" in caplog.text
-    named = score_careers(tiny_model, one, "tiny", ScoringSettings(titles="named"), preamble=PREAMBLE)
+    named = scored("named", titles="named")
     with pytest.raises(InputError, match=rf"{resume.worker_id} .*has {whole} tokens, the model reads"):
-        score_careers(tiny_model, one, "tiny", ScoringSettings(too_long="refuse"), preamble=PREAMBLE)
+        scored("refused", too_long="refuse")
     assert got.log_probs is not None
     for last, first in enumerate(dropped):
         prompt = prompt_without(panel, resume.worker_id, first, last)
@@ -93,7 +89,7 @@ def test_the_scores_are_those_of_the_shortened_texts(
             assert abs(named.table["log_prob_stay"].iloc[last] - stay) < 1e-4
 
 
-def test_what_was_left_out_is_counted(tiny_model: LanguageModel, resume: Resume) -> None:
+def test_what_was_left_out_is_counted(tiny_model, resume):
     whole = readable_career(tiny_model.tokenizer, resume, 512, 10)
     assert len(whole.parts) == 1
     short = dataclasses.replace(whole, dropped=(0, 0, 0, 1, 1, 3))

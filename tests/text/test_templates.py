@@ -1,15 +1,12 @@
 """The resume of an invented worker, letter by letter."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import pandas as pd
 import pytest
 
-from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import InputError
-from labor_llm.text.templates import career_resume, continuation, invented_resume, resumes
+from labor_llm.text.templates import career_resume, invented_resume, resumes
 
 CAREER = pd.DataFrame(
     {
@@ -38,25 +35,23 @@ GOLDEN = (
 )
 
 
-def test_the_resume_is_the_golden_text_and_its_spans_are_the_titles() -> None:
+def test_the_resume_is_the_golden_text_and_its_spans_and_prompts_are_where_its_titles_are():
     got = career_resume("PSID", CAREER, JOBS)
     assert (got.worker_id, got.text) == ("invented", GOLDEN)
     assert [got.text[start:end] for start, end in got.spans] == [f" {job}\n" for job in JOBS]
-    assert [continuation(job) for job in JOBS] == [f" {job}\n" for job in JOBS]
+    # A prompt ends at the colon and does not depend on what comes later.
+    for records, job in enumerate(JOBS, start=1):
+        shorter = career_resume("PSID", CAREER.head(records), JOBS[:records])
+        assert shorter.prompt(records - 1) == got.prompt(records - 1) == GOLDEN[: GOLDEN.index(f" {job}\n")]
     unknown = CAREER.assign(birth_year=pd.array([None] * 3, dtype="Int64"))
     assert career_resume("PSID", unknown, JOBS).text == GOLDEN.replace(BORN, "")
 
 
-@pytest.mark.parametrize("records", [1, 2, 3])
-def test_a_prompt_ends_at_the_colon_and_does_not_depend_on_what_comes_later(records: int) -> None:
-    got = career_resume("PSID", CAREER.head(records), JOBS[:records])
-    assert got.prompt(records - 1) == GOLDEN[: GOLDEN.index(f" {JOBS[records - 1]}\n")]
-    assert GOLDEN.startswith(got.text.removesuffix("<END OF DATA>\n"))
-
-
-def test_a_panel_gives_one_resume_a_worker_in_its_order(panel: CareerPanel) -> None:
+def test_a_panel_gives_one_resume_a_worker_in_its_order(panel):
     got = list(resumes(panel))
     assert [resume.worker_id for resume in got] == panel.workers
+    example = invented_resume(panel)
+    assert len(example.spans) == 4 and example.text not in {resume.text for resume in got}
     realised = [resume.text[start + 1 : end - 1] for resume in got for start, end in resume.spans]
     assert realised == [panel.outcomes.title(code) for code in panel.frame["occupation"]]
     assert got[0].text.startswith("<A worker from the invented dataset>\n")
@@ -65,7 +60,7 @@ def test_a_panel_gives_one_resume_a_worker_in_its_order(panel: CareerPanel) -> N
     assert "The worker was born in 1951.\n" in got[1].text
 
 
-def test_what_makes_no_resume_is_refused(panel: CareerPanel) -> None:
+def test_what_makes_no_resume_is_refused(panel):
     with pytest.raises(InputError, match="A career without records has no resume"):
         career_resume("PSID", CAREER.head(0), [])
     with pytest.raises(InputError, match="must end with the end of a line"):
@@ -73,11 +68,3 @@ def test_what_makes_no_resume_is_refused(panel: CareerPanel) -> None:
     for survey in ("", " NLSY", "NLSY\n79", "NLSY <79>"):
         with pytest.raises(InputError, match=r"The survey's name .* give it as one line of plain text"):
             next(resumes(dataclasses.replace(panel, survey=survey)))
-
-
-def test_the_example_holds_no_career_of_the_panel(panel: CareerPanel) -> None:
-    example = invented_resume(panel)
-    assert example.worker_id == "invented"
-    assert example.text.startswith("<A worker from the invented dataset>\n")
-    assert len(example.spans) == 4
-    assert example.text not in {resume.text for resume in resumes(panel)}

@@ -1,19 +1,12 @@
 """Titles in their place: the tokens of a title are found in the line, or the tokenizer is refused."""
 
-from __future__ import annotations
-
-import itertools
-
-import numpy as np
 import pytest
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from labor_llm.careers.occupations import OutcomeSpace
-from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import InputError, MismatchError
-from labor_llm.models.loading import LanguageModel
-from labor_llm.text.templates import Resume, resumes
+from labor_llm.text.templates import Resume
 from labor_llm.text.tokenization import (
     check_split,
     check_vocabulary,
@@ -50,65 +43,30 @@ def words(vocabulary: list[str], split: pre_tokenizers.PreTokenizer | None = Non
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]")
 
 
-def normalising() -> PreTrainedTokenizerFast:
-    """A tokenizer that takes an apostrophe for a hyphen."""
-    tokenizer = merging()
-    tokenizer.backend_tokenizer.normalizer = normalizers.Replace("'", "-")
-    return tokenizer
-
-
-def test_a_resume_is_encoded_once_and_its_titles_have_the_tokens_that_they_have_anywhere(
-    tiny_model: LanguageModel, panel: CareerPanel
-) -> None:
-    tokenizer = tiny_model.tokenizer
-    titles, codes = encode_titles(tokenizer, panel.outcomes), iter(panel.frame["occupation"])
-    for resume in itertools.islice(resumes(panel), 40):
-        got = encode_resume(tokenizer, resume)
-        assert (got.worker_id, got.ids.dtype) == (resume.worker_id, np.int64)
-        assert got.ids.tolist() == tokenizer(resume.text)["input_ids"]
-        for record, (start, end) in enumerate(resume.spans):
-            assert got.continuation_ids(record) == titles[panel.outcomes.index(next(codes))]
-            assert tokenizer.decode(got.continuation_ids(record)) == resume.text[start:end]
-            assert tokenizer.decode(got.ids[: got.spans[record][0]]) == resume.prompt(record)
-
-
 ACROSS = "a token reaches across the beginning or the end of a job title .* keeps the colon and the end of the line"
 
 
-@pytest.mark.parametrize(
-    "tokenizer",
-    [
-        merging((":", "Ġ")),
-        merging(("Ċ", "1")),
-        merging(("Ċ", "<")),
-        words([], pre_tokenizers.WhitespaceSplit()),
-    ],
-    ids=["colon and blank", "line end and year", "line end and closing line", "no line ends"],
-)
-def test_a_token_across_an_end_of_a_title_is_refused(tokenizer: PreTrainedTokenizerFast) -> None:
-    with pytest.raises(MismatchError, match=ACROSS):
-        encode_resume(tokenizer, RESUME)
-
-
-@pytest.mark.parametrize("trimmed", [False, True])
-def test_titles_alone_show_a_token_across_the_colon(trimmed: bool) -> None:
-    """With trimmed offsets the joined token seems to end at the colon."""
-    with pytest.raises(MismatchError, match=ACROSS):
-        encode_titles(merging((":", "Ġ"), trimmed=trimmed), SPACE)
+def test_a_token_across_an_end_of_a_title_is_refused():
+    joined = [merging(pair) for pair in ((":", "Ġ"), ("Ċ", "1"), ("Ċ", "<"))]
+    for tokenizer in (*joined, words([], pre_tokenizers.WhitespaceSplit())):
+        with pytest.raises(MismatchError, match=ACROSS):
+            encode_resume(tokenizer, RESUME)
+    # Titles alone show it too, also where by trimmed offsets the joined token seems to end at the colon.
+    for trimmed in (False, True):
+        with pytest.raises(MismatchError, match=ACROSS):
+            encode_titles(merging((":", "Ġ"), trimmed=trimmed), SPACE)
 
 
 @pytest.mark.parametrize("trimmed", [False, True])
 @pytest.mark.parametrize("pairs", [[], [("Ġ", "C")], [("s", "Ċ")], [(")", ":")]], ids=str)
-def test_a_token_within_a_title_or_within_a_prompt_is_no_fault(
-    pairs: list[tuple[str, str]], trimmed: bool
-) -> None:
+def test_a_token_within_a_title_or_within_a_prompt_is_no_fault(pairs, trimmed):
     tokenizer = merging(*pairs, trimmed=trimmed)
     got, titles = encode_resume(tokenizer, RESUME), encode_titles(tokenizer, SPACE)
     assert tokenizer.decode(got.continuation_ids(0)) == " Cooks\n"
     assert [got.continuation_ids(record) for record in (0, 1)] == [titles[0], titles[2]]
 
 
-def test_the_whole_split_is_checked_after_a_prompt() -> None:
+def test_the_whole_split_is_checked_after_a_prompt():
     tokenizer = merging()
     titles = encode_titles(tokenizer, SPACE)
     check_split(tokenizer, RESUME, titles, SPACE.titles)
@@ -116,46 +74,35 @@ def test_the_whole_split_is_checked_after_a_prompt() -> None:
         check_split(tokenizer, RESUME, [(1, 2), *titles[1:]], SPACE.titles)
 
 
-@pytest.mark.parametrize(
-    ("tokenizer", "one", "two"),
-    [
+def test_titles_that_cannot_be_told_apart_or_hold_a_special_token_are_refused():
+    normalising, special = merging(), merging()
+    normalising.backend_tokenizer.normalizer = normalizers.Replace("'", "-")
+    special.add_special_tokens({"eos_token": "[END]"})
+    for tokenizer, one, two in (
         # Two unknown words are the same token.
         (words([" Cooks", "\n", ":"]), "Bakers", "Clerks"),
         # The line end is unknown, and so is the word that follows in the longer title.
         (words([" Cooks", " Bakers", ":"]), "Cooks", "Cooks afloat"),
-        (normalising(), "Cooks' helpers", "Cooks- helpers"),
-    ],
-    ids=["alike", "beginning", "normalised"],
-)
-def test_titles_that_cannot_be_told_apart_are_refused(
-    tokenizer: PreTrainedTokenizerFast, one: str, two: str
-) -> None:
-    with pytest.raises(InputError) as refused:
-        encode_titles(tokenizer, OutcomeSpace(("1", "2"), (one, two)))
-    assert str(refused.value).startswith(f"The titles {one!r} and {two!r} encode alike ")
+        (normalising, "Cooks' helpers", "Cooks- helpers"),
+    ):
+        with pytest.raises(InputError) as refused:
+            encode_titles(tokenizer, OutcomeSpace(("1", "2"), (one, two)))
+        assert str(refused.value).startswith(f"The titles {one!r} and {two!r} encode alike ")
+    said = r"^The title 'Clerks \[END\]' holds the tokenizer's special token '\[END\]'"
+    with pytest.raises(InputError, match=said):
+        encode_titles(special, OutcomeSpace(("1", "2"), ("Cooks", "Clerks [END]")))
 
 
-def test_a_special_token_in_a_title_is_refused() -> None:
-    tokenizer = merging()
-    tokenizer.add_special_tokens({"eos_token": "[END]"})
-    expected = r"^The title 'Clerks \[END\]' holds the tokenizer's special token '\[END\]'"
-    with pytest.raises(InputError, match=expected):
-        encode_titles(tokenizer, OutcomeSpace(("1", "2"), ("Cooks", "Clerks [END]")))
-
-
-def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(tiny_model: LanguageModel) -> None:
+def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(tiny_model):
     size = len(tiny_model.tokenizer)
     check_vocabulary(tiny_model.tokenizer, size, "x")
     check_vocabulary(tiny_model.tokenizer, size + 28, "x")  # padded embeddings are common
-    with pytest.raises(MismatchError) as refused:
+    said = f"^models/tiny: the tokenizer has {size} tokens, the model {size - 1} embeddings. They belong to different"
+    with pytest.raises(MismatchError, match=said):
         check_vocabulary(tiny_model.tokenizer, size - 1, "models/tiny")
-    assert str(refused.value) == (
-        f"models/tiny: the tokenizer has {size} tokens, the model {size - 1} embeddings. "
-        "They belong to different models: give the folder that holds both."
-    )
 
 
-def test_a_line_end_is_needed_where_a_title_begins_another_or_where_it_is_part_of_a_token() -> None:
+def test_a_line_end_is_needed_where_a_title_begins_another_or_where_it_is_part_of_a_token():
     """Without it "Cooks" would hold the probability of "Cooks, short order" too."""
     tokenizer = merging()
     cooks, short_order, physicians = encode_titles(tokenizer, SPACE)

@@ -1,7 +1,5 @@
 """Variants of careers as text: other words, the same codes."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import pandas as pd
@@ -11,26 +9,14 @@ from hypothesis import strategies as st
 
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel
-from labor_llm.errors import InputError, MismatchError
+from labor_llm.errors import MismatchError
 from labor_llm.plain_text import comparable
 from labor_llm.text.settings import ResumeSettings
 from labor_llm.text.templates import resumes
 from labor_llm.text.variants import TITLE_FORMS, perturbed_titles, variant_of, variants_of
 
 CHANGED = [form for form in TITLE_FORMS if form != "literal"]
-WORDS = [
-    "Cooks",
-    "Managers",
-    "Workers",
-    "and",
-    "clerks",
-    "trade",
-    "in",
-    "n.e.c.",
-    "Bus",
-    "Executives",
-    "(job)",
-]
+WORDS = ["Cooks", "Managers", "Workers", "and", "clerks", "trade", "in", "n.e.c.", "Bus", "Executives"]
 
 
 @pytest.mark.parametrize(
@@ -38,43 +24,37 @@ WORDS = [
     [
         (
             "Lawyers and cooks, n.e.c.",
-            {
-                "Attorneys and food preparers, n.e.c.",
-                "Lawyers & cooks, n.e.c.",
-                "Attorneys & food preparers, n.e.c.",
-            },
+            "Attorneys and food preparers, n.e.c.|Lawyers & cooks, n.e.c.|Attorneys & food preparers, n.e.c.",
         ),
-        ("Unemployed", {"Looking for work", "Unempl."}),
-        ("Dancers", {"Dancers (job)"}),
-        ("Dental assts.", {"Assts., dental"}),
-        ("Hosts, short order", {"Short order hosts"}),
-        ("Bakers in forestry", {"Forestry bakers"}),
-        ("Speech therapists", {"Therapists, speech"}),
-        ("HR clerk", {"Clerk, HR"}),
-        ("Judges and bakers", {"Bakers and judges", "Judges & bakers", "Bakers & judges"}),
+        ("Unemployed", "Looking for work|Unempl."),
+        ("Dancers", "Dancers (job)"),
+        ("Dental assts.", "Assts., dental"),
+        ("Hosts, short order", "Short order hosts"),
+        ("Bakers in forestry", "Forestry bakers"),
+        ("Speech therapists", "Therapists, speech"),
+        ("HR clerk", "Clerk, HR"),
+        ("Judges and bakers", "Bakers and judges|Judges & bakers|Bakers & judges"),
     ],
 )
-def test_titles_are_put_in_other_words(title: str, ways: set[str]) -> None:
-    assert {perturbed_titles([title], seed)[0] for seed in range(40)} == ways
+def test_titles_are_put_in_other_words(title, ways):
+    assert {perturbed_titles([title], seed)[0] for seed in range(40)} == set(ways.split("|"))
 
 
-def test_a_perturbed_title_is_not_that_of_another_occupation() -> None:
+def test_a_perturbed_title_is_not_that_of_another_occupation():
     assert perturbed_titles(["Managers", "Executives", "Mgrs."], 1)[0] == "Managers (job)"
     assert perturbed_titles(["Dancers", "Dancers (job)"], 1) == ["Dancers (job 2)", "(job), dancers"]
 
 
 @given(
     titles=st.lists(
-        st.lists(st.sampled_from(WORDS), min_size=1, max_size=4).map(" ".join),
+        st.lists(st.sampled_from([*WORDS, "(job)"]), min_size=1, max_size=4).map(" ".join),
         min_size=2,
         unique_by=str.casefold,
     ),
     seed=st.integers(0, 2**32 - 1),
     form=st.sampled_from(CHANGED),
 )
-def test_other_titles_are_one_to_one_seeded_and_do_not_depend_on_the_order(
-    titles: list[str], seed: int, form: str
-) -> None:
+def test_other_titles_are_one_to_one_seeded_and_do_not_depend_on_the_order(titles, seed, form):
     outcomes = OutcomeSpace(tuple(f"{number:03d}" for number in range(len(titles))), tuple(titles))
     frame = pd.DataFrame({"dataset": ["d"], "worker_id": ["w"], "occupation": ["000"]})
     settings = ResumeSettings(titles=form, seed=seed)
@@ -90,15 +70,15 @@ def test_other_titles_are_one_to_one_seeded_and_do_not_depend_on_the_order(
         assert sorted(got.titles) == [f"job_{number:03d}" for number in range(len(titles))]
 
 
-@pytest.mark.parametrize("form", CHANGED)
-def test_another_seed_gives_other_titles(panel: CareerPanel, form: str) -> None:
-    one, again, two = (
-        variant_of(panel, ResumeSettings(titles=form, seed=seed)).outcomes.titles for seed in (1, 1, 2)
-    )
-    assert one == again != two
+def test_another_seed_gives_other_titles(panel):
+    for form in CHANGED:
+        one, two = (
+            variant_of(panel, ResumeSettings(titles=form, seed=seed)).outcomes.titles for seed in (1, 2)
+        )
+        assert one != two
 
 
-def test_the_default_changes_nothing_and_the_year_of_birth_can_be_left_out(panel: CareerPanel) -> None:
+def test_the_default_changes_nothing_and_the_year_of_birth_can_be_left_out(panel):
     plain, unknown = (variant_of(panel, ResumeSettings(birth_year=known)) for known in (True, False))
     assert (plain.outcomes, unknown.outcomes) == (panel.outcomes, panel.outcomes)
     assert plain.frame is panel.frame
@@ -108,14 +88,9 @@ def test_the_default_changes_nothing_and_the_year_of_birth_can_be_left_out(panel
         assert two.text.splitlines() == kept
 
 
-def test_data_sets_of_other_occupations_share_literal_titles_alone(panel: CareerPanel) -> None:
+def test_data_sets_of_other_occupations_share_literal_titles_alone(panel):
     fewer = OutcomeSpace(panel.outcomes.codes[:-1], panel.outcomes.titles[:-1])
     both = [panel, dataclasses.replace(panel, outcomes=fewer)]
     assert variants_of(both, ResumeSettings(birth_year=False))[0].frame["birth_year"].isna().all()
     with pytest.raises(MismatchError, match="numeric titles are assigned over all of them"):
         variants_of(both, ResumeSettings(titles="numeric"))
-
-
-def test_what_is_not_known_is_refused() -> None:
-    with pytest.raises(InputError, match="titles: 'codes' should be 'literal'"):
-        ResumeSettings(titles="codes")
