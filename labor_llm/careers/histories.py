@@ -189,9 +189,8 @@ class Histories:
         worker = np.repeat(np.arange(len(lengths)), lengths)
         question, copy = np.divmod(worker, copies)
         place = np.arange(len(worker)) - (ends - lengths)[worker]
-        added = (
-            place - known[question]
-        )  # Number of the record among those after the known ones; negative before.
+        # Number of the record among those after the known ones; negative before.
+        added = place - known[question]
         # Whatever stands in the record to be predicted must not matter; the last known title is at hand.
         rows = np.minimum(self._start[block][question] + place, self._origin[block][question])
         frame = self.panel.frame.take(rows).reset_index(drop=True)
@@ -206,8 +205,6 @@ class Histories:
         education = np.where(later & asked, self._target[block][question], rows)
         frame["education"] = self.panel.frame["education"].take(education).array
         drawn = later & (added < between)
-        occupation = frame["occupation"].to_numpy(dtype=object, copy=True)
         codes = np.array(self.panel.outcomes.codes, dtype=object)
-        occupation[drawn] = codes[paths[question[drawn], copy[drawn], added[drawn]]]
-        frame["occupation"] = occupation
+        frame.loc[drawn, "occupation"] = codes[paths[question[drawn], copy[drawn], added[drawn]]]
         return frame, ends - 1

@@ -33,7 +33,7 @@ import pandas as pd
 
 from labor_llm.careers.histories import Histories, NextJobModel
 from labor_llm.careers.panel import CareerPanel
-from labor_llm.careers.predictions import Predictions, read_predictions
+from labor_llm.careers.predictions import Predictions, from_matrix, read_predictions
 from labor_llm.careers.samples import random_places
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError, NumericalError
@@ -294,9 +294,6 @@ def _predictions(
     if not np.isfinite(probabilities).all():
         raise NumericalError(f"{name}: the model gave probabilities that are not finite. Score it again.")
     log_probs = np.minimum(np.log(probabilities / probabilities.sum(axis=1, keepdims=True)), 0.0)
-    table = questions[_ASKED].reset_index(drop=True)
-    realised = panel.outcomes.indices(table["occupation"])
-    table["log_prob"] = log_probs[np.arange(len(table)), realised]
-    table["log_valid_mass"] = 0.0
-    table["origin_year"] = questions["origin_year"].to_numpy()
-    return Predictions(name, table, panel.outcomes, log_probs.astype(np.float32))
+    predictions = from_matrix(name, questions, panel.outcomes, log_probs)
+    predictions.table["origin_year"] = questions["origin_year"].to_numpy()
+    return predictions

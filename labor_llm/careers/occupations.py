@@ -14,7 +14,6 @@ the US Labor Market", American Economic Review 103(5), 1553-1597; files at https
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -27,7 +26,6 @@ from labor_llm.errors import InputError
 from labor_llm.plain_text import comparable, text_problem
 
 TITLE_COLUMNS = ("occupation", "title")
-_MARKUP = re.compile(r"[<>]")
 NAME = "occ1990dd"
 STATES = {"unemployed": "Unemployed", "out_of_labor_force": "Out of labor force", "education": "In education"}
 _TABLE = Path(__file__).with_name("occ1990dd.csv")
@@ -105,11 +103,7 @@ def read_titles(path: Path) -> OutcomeSpace:
 
 def title_problem(text: str) -> str | None:
     """Return what makes a text unfit for one resume line, or None if it is fit."""
-    if problem := text_problem(text):
-        return problem
-    if _MARKUP.search(text):
-        return "holds markup (< or >)"
-    return None
+    return text_problem(text) or ("holds markup (< or >)" if {"<", ">"} & {*text} else None)
 
 
 def check_distinct(

@@ -37,12 +37,10 @@ def resampled_training(train: CareerPanel, seed: int, refit: int) -> CareerPanel
         raise InputError("training bootstrap: the training panel holds no workers.")
     drawn = np.random.default_rng((seed, refit, 2)).integers(len(workers), size=len(workers))
     times = pd.Series(np.bincount(drawn, minlength=len(workers)), index=workers)
-    counts = train.frame["worker_id"].map(times).to_numpy()
-    parts = []
-    for copy in range(times.max()):
-        part = train.frame[counts > copy]
-        parts.append(part.assign(worker_id=part["worker_id"] + f"~{copy}") if copy else part)
-    frame = pd.concat(parts).sort_values(["worker_id", "year"], ignore_index=True)
+    frame = train.frame.loc[train.frame.index.repeat(train.frame["worker_id"].map(times))]
+    copy = frame.groupby(level=0).cumcount()
+    names = frame["worker_id"].mask(copy > 0, frame["worker_id"] + "~" + copy.astype(str))
+    frame = frame.assign(worker_id=names).sort_values(["worker_id", "year"], ignore_index=True)
     return CareerPanel(frame, train.outcomes, train.survey)
 
 

@@ -214,15 +214,13 @@ def fetch_crosswalks(out: Path, source: str | Path = SOURCE, other_versions: boo
     remote = str(source).lower().startswith(_SCHEMES)
     if not remote and ("://" in str(source) or not Path(source).is_dir()):
         raise InputError(f"{source}: neither an address (https://, http://) nor a folder.")
+    take, taken = (_download, "downloaded") if remote else (_copy, "copied")
     done = []
     for vintage in VINTAGES:
         target = out / f"{vintage}_{TARGET}.zip"
-        if present := _present(target, vintage, other_versions):
-            done.append(Fetched("kept", present))
-        elif remote:
-            done.append(Fetched("downloaded", _download(target, str(source), vintage, other_versions)))
-        else:
-            done.append(Fetched("copied", _copy(target, Path(source), vintage, other_versions)))
+        present = _present(target, vintage, other_versions)
+        file = present or take(target, str(source), vintage, other_versions)
+        done.append(Fetched("kept" if present else taken, file))
     return done
 
 
@@ -274,8 +272,8 @@ def _get(address: str) -> bytes:
     return content
 
 
-def _copy(target: Path, source: Path, vintage: str, other_versions: bool) -> CrosswalkFile:
-    found = find_files(source, vintage)
+def _copy(target: Path, source: str, vintage: str, other_versions: bool) -> CrosswalkFile:
+    found = find_files(Path(source), vintage)
     if not found:
         raise InputError(f"{source}: no {target.name} there (nor as .dta or .csv). Get it from {PAGE}.")
     read = read_crosswalk(found[0], vintage, other_versions=other_versions)

@@ -95,11 +95,6 @@ class Crosswalks:
         Raises:
             InputError: naming the files that are missing and how to get them.
         """
-        frames = list(frames)
-        if unknown := [frame for frame in frames if frame not in FRAME_FILES]:
-            raise InputError(
-                f"{unknown[0]!r} is no frame of occupation codes; known are {', '.join(FRAME_FILES)}."
-            )
         if missing := sorted({FRAME_FILES[frame][0] for frame in frames} - set(self.files)):
             names = ", ".join(f"{vintage}_{TARGET}.zip" for vintage in missing)
             raise InputError(

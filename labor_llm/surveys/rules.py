@@ -22,9 +22,6 @@ from labor_llm.careers.panel import HOUSEHOLD
 from labor_llm.crosswalks.mapping import Crosswalks
 from labor_llm.errors import InputError
 
-# Occupation codes by Census frame; those of 2002 on have four digits, of which Dorn's crosswalks use three.
-FRAMES = ("census1970", "census1980", "census1990", "census2000", "census2002", "census2010")
-
 
 @dataclass(frozen=True)
 class SurveyInterviews:
@@ -38,7 +35,7 @@ class SurveyInterviews:
         interviews: one row a person and survey year in which the person was interviewed, sorted by both: `person`
             (int64), `year` (int64), `employment` ('working', 'unemployed', 'out of the labor force', 'military',
             'unknown', or 'not working': unemployed or not, which the files at hand cannot tell), `enrolled` (boolean,
-            NA where not known), `frame` (one of `FRAMES`, NA where no occupation question applies), `code` (Int64,
+            NA where not known), `frame` (of `FRAME_FILES`, NA where no occupation question applies), `code` (Int64,
             occupation code of the main job as the file has it, NA where it is no occupation: missing, not reported),
             `schooling` (Int64, completed years of schooling, NA where not known).
 

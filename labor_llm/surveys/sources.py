@@ -134,9 +134,9 @@ def _files_in(path: Path) -> list[SourceFile]:
     ]
 
 
-def some(names: Sequence[str], most: int = 8) -> str:
+def some(names: Sequence[str], most: int = 8, separator: str = ", ") -> str:
     """Return names for a message, the first few where there are many."""
-    shown = ", ".join(names[:most])
+    shown = separator.join(names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
@@ -189,9 +189,9 @@ def text_header(source: SourceFile, is_name: Callable[[str], object]) -> tuple[l
     with source.open() as stream:
         lines = [stream.readline() for _ in range(_ROWS_ABOVE)]
     try:
-        texts = [line.decode("utf-8").rstrip("\r\n") for line in lines]
+        texts = [line.decode("utf-8").rstrip("\n") for line in lines]
     except UnicodeDecodeError:
-        texts = [line.decode("latin-1").rstrip("\r\n") for line in lines]
+        texts = [line.decode("latin-1").rstrip("\n") for line in lines]
     if stated := re.fullmatch(r'"?sep=([,;|\t])"?', texts[0], re.IGNORECASE):
         texts[0] = ""
     signs = [stated[1] if stated else max(",;\t", key=text.count) for text in texts]
@@ -230,7 +230,7 @@ def code_columns(
     codes: list[list[np.ndarray]] = [[np.empty(0, np.int32)] for _ in names]
     wrong: list[list[np.ndarray]] = [[np.empty(0, np.intp)] for _ in names]
     rows = 0
-    above = sum(bool(stream.readline().rstrip(b"\r\n")) for _ in range(skipped_lines))
+    above = sum(bool(stream.readline().rstrip(b"\n")) for _ in range(skipped_lines))
     try:
         batches = pa.csv.open_csv(
             stream,

@@ -20,9 +20,6 @@ from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel, career_panel
 from labor_llm.careers.predictions import Predictions
 from labor_llm.errors import InputError, MismatchError
-from labor_llm.models.loading import LanguageModel
-from labor_llm.scoring.careers import score_careers
-from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.simulation.careers import NLSY79, simulate_careers
 from labor_llm.simulation.market import Market
 
@@ -197,28 +194,3 @@ def test_what_cannot_be_compounded_is_refused(some: CareerPanel, chain_model: ty
 
     with pytest.raises(MismatchError, match="did not score every title"):
         direct_predictions(Partial(), some, three)
-
-
-class Scored:
-    """A language model as a next-job model."""
-
-    def __init__(self, language_model: LanguageModel) -> None:
-        self.language_model = language_model
-
-    def predict(self, panel: CareerPanel) -> Predictions:
-        return score_careers(self.language_model, panel, "tiny", ScoringSettings())
-
-
-def test_a_language_model_answers_directly_what_it_answers_in_careers(
-    panel: CareerPanel, tiny_model: LanguageModel
-) -> None:
-    few = panel.restrict(panel.workers[:6])
-    questions = horizon_questions(few, 2)
-    # These careers skip years: nothing lies between, and the question is the career's own next record.
-    own = Scored(tiny_model).predict(few).table.set_index(["worker_id", "year"])
-    expected = (own["log_prob"] - own["log_valid_mass"])[questions.set_index(["worker_id", "year"]).index]
-    direct = direct_predictions(Scored(tiny_model), few, questions)
-    np.testing.assert_allclose(direct.table["log_prob"], expected, atol=1e-3)
-    (compounded,) = compounded_predictions(Scored(tiny_model), few, questions.iloc[:2], paths=80)
-    np.testing.assert_allclose(np.exp(compounded.log_probs.astype(float)).sum(axis=1), 1.0, atol=1e-5)
-    assert not np.allclose(compounded.log_probs, direct.log_probs[:2], atol=1e-3)

@@ -160,11 +160,7 @@ def test_data_sets_that_do_not_go_together_are_refused(
         ({"workers": 113}, [], "113 training workers are asked for, it has 112"),
         (half, [], "Careers of no other data set are given, shares of other"),
         (half, [same], "invented and other are both of the survey invented"),
-        (
-            {"others": ["invented"]},
-            [(panel, splits)],
-            "invented and invented are both of the survey invented",
-        ),
+        ({"others": ["invented"]}, [(panel, splits)], "invented and invented are both of the survey"),
         ({**half, "share": 0.05}, [other], "the share 0.05 of its training workers is fewer than 11"),
         ({**half, "last_year": 1985}, [latest], r"share 0\.5 of .* with records up to 1985 is fewer than 11"),
     ):

@@ -69,21 +69,42 @@ def test_a_zip_is_the_one_file_that_it_holds(tmp_path: Path) -> None:
     assert refusal(tmp_path / "x.xlsx").startswith("x.xlsx: a workbook, where one CSV is wanted. Save the")
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (TEXT + "03,1980", ", row 4: not a regular CSV (2 cells in 1 lines, the header has 3 in"),
-        (TEXT.replace("x", '"x').replace(",y\n", ',y"\n'), ", row 2: not a regular CSV (3 cells in 2 lines, the"),
-        (TEXT.replace("x", '"x"y'), ", row 2: not a regular CSV ("),
-        (TEXT.replace(",", "\t"), ": column 'id' is missing; found id\tyear\tnote. Row 1 must be the header. Put"),
-        (TEXT.encode("utf-16-le"), ", row 1: no text, or UTF-16 without its mark. Save the file as"),
-        (TEXT.replace("x", "x\0"), ", row 2: no text"),
-        (gzip.compress(TEXT.encode(), mtime=0)[:-9], ": the archive is damaged or incomplete"),
-    ],
-)  # fmt: skip
+EMPTY = ": the file is empty, or its first row. It needs a header line and at least one row."
+NO_ROWS = ": a header but no rows. It needs at least one row."
+REFUSED = [
+    ("", EMPTY),
+    ("\n\n", EMPTY),
+    ("id,year\n", NO_ROWS),
+    ("id,year\n\n\n", NO_ROWS),
+    ("code,year\n1,1980\n", ": column 'id' is missing; found code, year."),
+    ("id,year,year\n1,1980,1980\n", ": column 'year' stands twice. Give each column its own"),
+    (TEXT.replace(",", "\t"), ": column 'id' is missing; found id\tyear\tnote. Row 1 must be the header. Put"),
+    ("sep=;\n" + TEXT.replace(",", ";"), ": column 'id' is missing; found sep=;. Row 1 must be the"),
+    ("My careers,\n\n" + TEXT, ": column 'id' is missing; found My careers, . Row 1 must be the header."),
+    (TEXT + "03,1980", ", row 4: not a regular CSV (2 cells in 1 lines, the header has 3 in"),
+    # A comma without quotation marks must not turn the ids into an index and the year into an id.
+    (TEXT.replace("x", "x,z").replace("y\n", "y,z\n"), ", row 2: not a regular CSV ("),
+    (TEXT.replace("x", "x,").replace(",y\n", ",y,\n"), ", row 2: not a regular CSV ("),
+    (TEXT.replace("x", '"x').replace(",y\n", ',y"\n'), ", row 2: not a regular CSV (3 cells in 2 lines, the"),
+    (TEXT.replace("x", '"x"y'), ", row 2: not a regular CSV ("),
+    (TEXT.replace("x", '"x'), ", row 2: not a regular CSV (unexpected end of data). A quotation mark"),
+    (TEXT.encode() + b"Caf\xe9,,\n", ": not UTF-8 text (byte "),
+    (TEXT.encode("utf-16") + b"x", ": text in UTF-16 that is cut or damaged. Save it as UTF-8"),
+    (TEXT.encode("utf-16-le"), ", row 1: no text, or UTF-16 without its mark. Save the file as"),
+    (TEXT.replace("x", "x\0"), ", row 2: no text"),
+    (gzip.compress(TEXT.encode(), mtime=0)[:-9], ": the archive is damaged or incomplete"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "message"), REFUSED)
 def test_a_csv_that_may_lose_a_row_is_refused(tmp_path: Path, text: str | bytes, message: str) -> None:
     (tmp_path / "x.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
     assert refusal(tmp_path / "x.csv").startswith(f"x.csv{message}")
+
+
+def test_a_missing_file_and_a_folder_are_no_file(tmp_path: Path) -> None:
+    for path in (tmp_path / "absent.csv", tmp_path):
+        assert refusal(path) == f"{path.name}: no such file. Give the path of a CSV file with a header line."
 
 
 def test_a_header_of_200000_columns_is_refused_at_once(tmp_path: Path) -> None:

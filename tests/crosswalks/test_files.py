@@ -103,9 +103,7 @@ def test_a_version_that_is_not_known_is_refused_unless_allowed(tmp_path: Path, k
     with pytest.raises(InputError, match=r"not a version of occ1990 that is known: 5 .*with other content"):
         read_crosswalk(path, "occ1990")
     path.write_bytes(zipped(SMALL))
-    with pytest.raises(
-        InputError, match=r"occ1980_occ1990dd\.zip: not a version .* 3 source codes found, 5 exp"
-    ):
+    with pytest.raises(InputError, match=r"occ1980_.*\.zip: not a version .* 3 source codes found, 5 exp"):
         load_crosswalks(tmp_path)
     assert load_crosswalks(tmp_path, other_versions=True).frames == ("census1980",)
 
@@ -205,7 +203,7 @@ def server(known: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNames
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     address = f"http://127.0.0.1:{http.server_port}/data/"
-    yield SimpleNamespace(address=address, pages=pages, asked=asked, http=http)
+    yield SimpleNamespace(address=address, pages=pages, asked=asked)
     http.shutdown()
     http.server_close()
 
@@ -228,16 +226,14 @@ def test_six_files_are_downloaded_verified_and_kept_but_for_a_damaged_one(
 
 
 SILENT = answer(None)
+CUT = answer(b"PK half a file", **{"Content-Length": "5000"})
 
 
 @pytest.mark.parametrize(
     ("page", "reason"),
     [
         (answer(b"", 404), "could not be downloaded .*404"),
-        (
-            answer(b"PK half a file", **{"Content-Length": "5000"}),
-            "could not be downloaded .*broke off after 14 of 5,000 bytes",
-        ),
+        (CUT, "could not be downloaded .*broke off after 14 of 5,000 bytes"),
         (answer(bytes(21 * 2**20)), "could not be downloaded .*far larger"),
         (SILENT, "could not be downloaded .*timed out"),
         (answer(b"", 302, Location="file:///etc/hostname"), "could not be downloaded .*file"),
@@ -252,11 +248,9 @@ def test_a_failed_download_names_address_and_remedy_and_leaves_nothing(
     server.pages["/data/occ1990_occ1990dd.zip"] = page
     with pytest.raises(InputError, match=reason) as error:
         fetch_crosswalks(tmp_path, server.address)
-    message = str(error.value)
-    assert message.startswith(f"{server.address}occ1990_occ1990dd.zip: ")
-    assert message.endswith(
-        f"Download {ALL[2]} by hand from https://www.ddorn.net/data.htm and put it into {tmp_path}."
-    )
+    assert str(error.value).startswith(f"{server.address}occ1990_occ1990dd.zip: ")
+    remedy = f"Download {ALL[2]} by hand from https://www.ddorn.net/data.htm and put it into {tmp_path}."
+    assert str(error.value).endswith(remedy)
     assert names(tmp_path) == ALL[:2]
 
 
@@ -267,15 +261,6 @@ def test_another_version_is_taken_where_allowed(tmp_path: Path, server: SimpleNa
     assert names(tmp_path) == ALL[:5]
     done = fetch_crosswalks(tmp_path, server.address, other_versions=True)
     assert [item.action for item in done] == ["kept"] * 5 + ["downloaded"]
-
-
-def test_no_server_is_one_clear_error(tmp_path: Path, server: SimpleNamespace) -> None:
-    address = server.address
-    server.http.shutdown()
-    server.http.server_close()
-    with pytest.raises(InputError, match=r"occ1970_occ1990dd\.zip: could not be downloaded"):
-        fetch_crosswalks(tmp_path, address)
-    assert names(tmp_path) == []
 
 
 def test_a_folder_serves_as_a_source(tmp_path: Path, known: None) -> None:

@@ -105,6 +105,17 @@ def test_options_that_are_none_are_named(survey, settings, message):
         survey_options(survey, settings)
 
 
+@pytest.mark.parametrize("survey", SURVEYS)
+def test_every_variable_has_one_key_and_one_name(survey: str) -> None:
+    variables = SURVEYS[survey].variables()
+    assert all(variable.name or variable.question for variable in variables)
+    for names in (
+        [variable.key for variable in variables],
+        [found.name for found in variables if found.name],
+    ):
+        assert len(set(names)) == len(names)
+
+
 @pytest.mark.parametrize("survey", ["nlsy79", "nlsy97"])
 def test_every_variable_stands_in_the_tagset_or_is_searched(tmp_path: Path, survey: str) -> None:
     written = write_variable_lists(survey, tmp_path / "lists")

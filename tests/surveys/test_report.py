@@ -16,8 +16,9 @@ from labor_llm.crosswalks.mapping import Crosswalks, load_crosswalks
 from labor_llm.errors import ArtefactError
 from labor_llm.store.artefacts import sha256, writing
 from labor_llm.surveys.report import CONVERSION, Conversion, count_conversion, read_conversion
-from labor_llm.surveys.rules import RecordOptions, SurveyInterviews, coded_records
+from labor_llm.surveys.rules import RecordOptions, coded_records
 from labor_llm.surveys.variables import RawSurvey, Variable
+from tests.surveys.test_rules import survey
 
 COUNTS: dict[str, Any] = {
     "survey": "NLSY79",
@@ -114,15 +115,8 @@ def crosswalks(tmp_path: Path) -> Crosswalks:
 
 def counted(crosswalks: Crosswalks, rows: list[tuple], missing=(), read=(), column_map=None):
     """Counts of interviews (person, year, employment, code) of people born in 1960."""
-    table = pd.DataFrame(
-        [(person, year, state, False, "census1970", code, 12) for person, year, state, code in rows],
-        columns=["person", "year", "employment", "enrolled", "frame", "code", "schooling"],
-    ).astype({"enrolled": "boolean", "code": "Int64", "schooling": "Int64"})
-    persons = pd.DataFrame(
-        {"gender": "male", "ethnicity": "unknown", "region": "south", "birth_year": 1960},
-        index=pd.Index(sorted(table["person"].unique()), name="person"),
-    ).astype({"birth_year": "Int64"})
-    coded = coded_records(SurveyInterviews("ACME", persons, table), crosswalks, RecordOptions())
+    interviews = survey(*((person, year, state, False, code, 12) for person, year, state, code in rows))
+    coded = coded_records(interviews, crosswalks, RecordOptions())
     raw = RawSurvey(pd.DataFrame(), {("sex", "", 0): Path("x.csv")}, tuple(missing), tuple(read))
     return count_conversion("ACME", {}, coded, raw, crosswalks, [], column_map=column_map)
 

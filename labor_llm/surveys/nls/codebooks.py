@@ -8,15 +8,14 @@ one. Files are read line by line, since the codebook of a full cohort has hundre
 
 from __future__ import annotations
 
-import csv
 import difflib
-import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from labor_llm.careers.tables import read_text_csv
 from labor_llm.errors import InputError
 from labor_llm.surveys.sources import SourceFile, some
 from labor_llm.surveys.variables import CROSS_ROUND, Variable
@@ -68,10 +67,8 @@ class MappedColumn:
 
 
 def text_lines(stream: BinaryIO) -> Iterator[str]:
-    """Yield the lines of a file without their ends; a byte order mark is dropped, other bytes read as Latin-1."""
-    for number, line in enumerate(stream):
-        start = line.removeprefix(b"\xef\xbb\xbf") if number == 0 else line
-        yield start.decode("latin-1").rstrip("\r\n")
+    """Yield the lines of a stream, as `SourceFile.open` yields it, without their ends; bytes read as Latin-1."""
+    return (line.decode("latin-1").rstrip("\n") for line in stream)
 
 
 def reference_number(text: str) -> str:
@@ -145,8 +142,7 @@ def parse_cdb(lines: Iterable[str]) -> dict[str, Entry]:
 def parse_dct(lines: Iterable[str]) -> tuple[list[str], int, bool]:
     """Return the columns of a Stata dictionary (.dct), the number of its lines up to `}`, and whether data follow.
 
-    Only the lines up to `}` are taken from `lines`, so that a stream then stands where its data begin. No data
-    follow where the dictionary names another file (`using`). The columns are empty if it is no dictionary.
+    None do where the dictionary names another file (`using`). The columns are empty if it is no dictionary.
     """
     columns: list[str] = []
     own_data, number = True, 0
@@ -192,36 +188,19 @@ def read_column_map(path: Path) -> list[MappedColumn]:
     the respondent; an empty year, or XRND, a variable of no single year.
 
     Raises:
-        InputError: if it is no such file, cannot be read, or a year is none.
+        InputError: as `labor_llm.careers.tables.read_text_csv`, or if a year is none or another cell is empty.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file. Give the CSV that says what the columns are.")
-    try:
-        text = path.read_bytes().decode("utf-8-sig", errors="replace")
-        rows = csv.DictReader(io.StringIO(text, newline=""), restval="")
-        rows.fieldnames = [name.strip() for name in rows.fieldnames or []]
-        cells = [{name: row.get(name, "").strip() for name in _MAP_COLUMNS} for row in rows]
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror}); allow reading it (chmod u+r)."
-        ) from None
-    except csv.Error as error:
-        raise InputError(f"{path}: no CSV ({error}); save it as a comma-separated text in UTF-8.") from None
-    if missing := [name for name in _MAP_COLUMNS if name not in rows.fieldnames]:
-        raise InputError(
-            f"{path}: column {missing[0]!r} is missing; a column map has the columns {', '.join(_MAP_COLUMNS)}."
-        )
+    cells = read_text_csv(path, _MAP_COLUMNS).map(str.strip)
     mapped = []
-    for number, row in enumerate(cells, start=2):
-        year = survey_year(row["year"] or "XRND")
+    for row in cells[(cells != "").any(axis=1)].itertuples():
+        number, year = row.Index + 2, survey_year(row.year or "XRND")
         if year is None:
             raise InputError(
                 f"{path}, row {number}, column year: not a survey year; write four digits, or XRND for none."
             )
-        if not (row["file"] and row["column"] and row["question"]):
+        if not (row.file and row.column and row.question):
             raise InputError(f"{path}, row {number}: file, column or question is empty; fill it in.")
-        mapped.append(MappedColumn(Path(row["file"]), row["column"], row["question"], year, number, path))
+        mapped.append(MappedColumn(Path(row.file), row.column, row.question, year, number, path))
     return mapped
 
 

@@ -38,7 +38,7 @@ from labor_llm.surveys.nls.columns import (
     find_columns,
     open_extract,
 )
-from labor_llm.surveys.sources import NotATableError, code_columns
+from labor_llm.surveys.sources import NotATableError, code_columns, some
 from labor_llm.surveys.variables import (
     NO_VALUE,
     JoinedColumns,
@@ -92,23 +92,23 @@ def read_nls(
             other cohort, a layout does not fit its data, a row of the column map fits no column or no wanted
             variable, two extracts contradict each other, or two variables of a year differ in who was interviewed.
     """
-    if cohort not in COHORT_SIZES:
-        raise InputError(
-            f"{cohort!r} is no cohort of the NLS read here; give one of {', '.join(COHORT_SIZES)}."
-        )
     groups = file_groups(raw)
     rows = read_column_map(column_map) if column_map else []
     check_column_map(rows, variables)
     extracts, reasons = _open_all(groups, raw, rows)
-    told = [_check_cohort(extract, cohort, variables) for extract in extracts]
+    evidence = [_evidence(extract, cohort, variables) for extract in extracts]
+    for extract, (found, reason) in zip(extracts, evidence, strict=True):
+        if found == _OTHER[cohort]:
+            raise _other_cohort(extract, cohort, reason)
     mapped, releases, read, everyone, contents = {}, [], [], [], []
-    for extract, is_told, positions in zip(extracts, told, find_columns(extracts, variables), strict=True):
+    columns_of = find_columns(extracts, variables)
+    for extract, (is_told, _), positions in zip(extracts, evidence, columns_of, strict=True):
         if not positions:
             reasons[extract.path] = extract.nothing_wanted()
             continue
         release = _release_column(extract)
         persons, columns = _read_values(extract, {*positions.values(), *release})
-        _check_respondents(extract, cohort, persons, is_told)
+        _check_respondents(extract, cohort, persons, is_told=bool(is_told))
         for position, question in release.items():
             codes = {*np.unique(columns[position]).tolist()} - {*_MISSING_VALUES, NO_VALUE}
             releases.append((extract.path, question, codes))
@@ -211,14 +211,6 @@ def _not_regular(extract: Extract, error: NotATableError) -> str:
         f"{cells}{layout} names {row.expected_columns:,} columns; the two are not of the same extract. Download them "
         "together, or give the .csv, which names its columns itself."
     )
-
-
-def _check_cohort(extract: Extract, cohort: str, variables: Iterable[Variable]) -> bool:
-    """Refuse an extract that is of the other cohort by what `_evidence` tells; say whether it tells anything."""
-    found, reason = _evidence(extract, cohort, variables)
-    if found == _OTHER[cohort]:
-        raise _other_cohort(extract, cohort, reason)
-    return bool(found)
 
 
 def _check_respondents(extract: Extract, cohort: str, persons: np.ndarray, is_told: bool) -> None:
@@ -332,9 +324,8 @@ def _named(variable: Variable, joined: JoinedColumns, mapped: Mapping[Key, Mappe
 
 def _nothing_found(raw: Path, cohort: str, reasons: dict[Path, str], variables: Sequence[Variable]) -> str:
     """Say that no file held a wanted variable, what was there, and what to download."""
-    listed = [f"{path} ({reason})" for path, reason in reasons.items()]
-    more = f" and {len(listed) - 10} more" if len(listed) > 10 else ""
-    there = f"found {'; '.join(listed[:10])}{more}" if listed else "found no .csv, .dat or .dct"
+    listed = some([f"{path} ({reason})" for path, reason in reasons.items()], 10, separator="; ")
+    there = f"found {listed or 'no .csv, .dat or .dct'}"
     examples = ", ".join(str(variable) for variable in variables[:3])
     return (
         f"{raw}: none of the {len(variables):,} wanted variables of the {cohort.upper()}, "

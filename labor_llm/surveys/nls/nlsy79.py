@@ -164,8 +164,8 @@ def described(raw: RawSurvey, birth_year: pd.Series, ethnicities: dict[int, str]
 
     The household is the one of the first interview, from which brothers and sisters were sampled too.
     """
-    years = sorted(year for concept, _, year in raw.values.columns if concept == "region")
-    regions = pd.DataFrame({year: raw.get("region", year) for year in years or YEARS[:1]})
+    years = raw.years("region") or YEARS[:1]
+    regions = pd.DataFrame({year: raw.get("region", year) for year in years})
     region = regions.where(regions.isin(list(REGIONS))).bfill(axis=1).iloc[:, 0]
     persons = pd.DataFrame(
         {
@@ -245,9 +245,8 @@ def _weekly_employment(raw: RawSurvey, year: int) -> np.ndarray:
     weeks = np.array(raw.years(WEEKLY), dtype=np.int64)
     ends = np.datetime64(_LAST_DAY_OF_WEEK_1, "D") + 7 * (weeks - 1)
     # Only the weeks that some interview of the round may need are looked at.
-    possible = np.append(
-        months[~np.isnat(months)], [np.datetime64(f"{year}-{month}") for month in ("01", "12")]
-    )
+    year_ends = np.array([f"{year}-01", f"{year}-12"], dtype="datetime64[M]")
+    possible = np.append(months[~np.isnat(months)], year_ends)
     first, last = np.array([possible.min(), possible.max() + 1]).astype("datetime64[D]")
     near = (ends >= first - _DAYS_BEFORE) & (ends < last)
     if not near.any():
@@ -257,9 +256,8 @@ def _weekly_employment(raw: RawSurvey, year: int) -> np.ndarray:
     counted = _counted_weeks(np.isin(status, list(WEEKLY_STATUS)), ends[near], months, year)
     # A later week weighs a little more, so that it decides a tie and nothing else.
     weights = 1 + np.arange(near.sum()) / (1000 * near.sum())
-    votes = np.stack(
-        [((status == code) & counted) @ weights for code in WEEKLY_STATUS], axis=1
-    )  # [persons, codes]
+    # [persons, codes]
+    votes = np.stack([((status == code) & counted) @ weights for code in WEEKLY_STATUS], axis=1)
     words = np.array(list(WEEKLY_STATUS.values()), dtype=object)[votes.argmax(axis=1)]
     return np.where(votes.any(axis=1), words, "unknown")
 

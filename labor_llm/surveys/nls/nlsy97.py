@@ -138,8 +138,7 @@ def nlsy97_interviews(raw: RawSurvey, options: Nlsy97Options | None = None) -> S
     """
     options = options or Nlsy97Options()
     rounds = _checked_rounds(raw)
-    weekly = _weekly_array(raw)
-    interviews = sorted_interviews(_interviews_of(raw, year, weekly, options) for year in rounds)
+    interviews = sorted_interviews(_interviews_of(raw, year, options) for year in rounds)
     birth = raw.get("birth_year").astype("Int64")
     persons = described(raw, birth.where(birth > 0), ETHNICITIES)
     return SurveyInterviews(SURVEY, persons, interviews)
@@ -190,9 +189,7 @@ def _checked_rounds(raw: RawSurvey) -> list[int]:
     return rounds
 
 
-def _interviews_of(
-    raw: RawSurvey, year: int, weekly: tuple[int, np.ndarray], options: Nlsy97Options
-) -> pd.DataFrame:
+def _interviews_of(raw: RawSurvey, year: int, options: Nlsy97Options) -> pd.DataFrame:
     interviewed = np.any([_coded(raw, concept, year) != NON_INTERVIEW for concept in _OF_ROUND], axis=0)
     answer = _main_job(raw, year, options)
     code, grade = pd.Series(answer, dtype="Int64"), pd.Series(_coded(raw, "schooling", year), dtype="Int64")
@@ -200,7 +197,7 @@ def _interviews_of(
         {
             "person": raw.values.index.to_numpy("int64"),
             "year": np.int64(year),
-            "employment": _employment(_latest(weekly, _interview_weeks(raw, year)), answer, options),
+            "employment": _employment(_latest_status(raw, _interview_weeks(raw, year)), answer, options),
             "enrolled": pd.Series(_coded(raw, "enrollment", year)).map(_ENROLLED).astype("boolean"),
             "frame": "census2002",
             "code": code.where(code.between(CIVILIAN_CODES[0], MILITARY_CODES[-1])),
@@ -246,23 +243,13 @@ def _employment(status: np.ndarray, answer: np.ndarray, options: Nlsy97Options) 
     return employment
 
 
-def _weekly_array(raw: RawSurvey) -> tuple[int, np.ndarray]:
-    """Return the running number of the first week and the status [persons, weeks] of each week since, 0 if none."""
-    index = {number: week_index_of(number) for number in raw.years(WEEKLY)}
-    first = min(index.values(), default=0)
-    status = np.zeros((len(raw.values), max(index.values(), default=0) - first + 1), dtype=np.int32)
-    for number, week in index.items():
-        status[:, week - first] = raw.codes(WEEKLY, number, blank=0)
-    return first, status
-
-
-def _latest(weekly: tuple[int, np.ndarray], weeks: np.ndarray) -> np.ndarray:
+def _latest_status(raw: RawSurvey, weeks: np.ndarray) -> np.ndarray:
     """Return the latest status that tells anything in each person's week or the 12 before it, 0 if there is none."""
-    first, status = weekly
     latest = np.zeros(len(weeks), dtype=np.int64)
-    for before in range(_WEEKS_BEFORE + 1):
-        column = weeks - before - first
-        inside = (column >= 0) & (column < status.shape[1])
-        found = status[np.arange(len(weeks)), np.where(inside, column, 0)]
-        latest = np.where((latest == 0) & inside & (found > 0), found, latest)
+    for number in raw.years(WEEKLY):
+        before = weeks - week_index_of(number)
+        counts = (before >= 0) & (before <= _WEEKS_BEFORE)
+        if counts.any():
+            status = raw.codes(WEEKLY, number, blank=0)
+            latest = np.where(counts & (status > 0), status, latest)
     return latest

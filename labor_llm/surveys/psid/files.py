@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from labor_llm.errors import InputError
 from labor_llm.store.streams import whole
@@ -30,7 +29,6 @@ from labor_llm.surveys.sources import (
     files_below,
     some,
     text_header,
-    whole_numbers,
 )
 from labor_llm.surveys.variables import NO_VALUE, JoinedColumns, RawSurvey, Variable
 
@@ -123,29 +121,24 @@ class _Table:
             raise InputError(
                 f"{path}: row {self._lines}: column {twice[0]} is there twice. Download it again."
             )
-        place = {name: position for position, name in enumerate(self._header)}
-        positions = [place[name] for name in names]
-        if self._workbook is not None:
-            texts, rows = self._workbook.columns(positions)
-            read = [whole_numbers(pa.chunked_array([text], pa.string())) for text in texts]
-            codes, wrong = [codes for codes, _ in read], [np.flatnonzero(none) for _, none in read]
-        else:
-            (codes, wrong), rows = self._csv(positions), None
-        for name, cells in zip(names, wrong, strict=True):
-            if len(cells):
-                row = rows[cells[0]] if rows else self._lines + 1 + cells[0]
+        positions = [self._header.index(name) for name in names]
+        codes, wrong = (self._workbook.columns if self._workbook else self._csv)(positions)
+        for name, rows in zip(names, wrong, strict=True):
+            if len(rows):
                 raise InputError(
-                    f"{path}: row {row}, {name}: not a code but something else, such as a value label. Order "
+                    f"{path}: row {rows[0]}, {name}: not a code but something else, such as a value label. Order "
                     "the job again with codes in place of labels, or as fixed-width text (ASCII) with its SAS, SPSS or "
                     "Stata statements."
                 )
         return dict(zip(names, codes, strict=True))
 
     def _csv(self, positions: list[int]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Return columns of delimited text as codes, and the rows (from 1) of cells that are none."""
         width = len(self._header)
         try:
             with self.source.open() as stream:
-                return code_columns(stream, width, positions, self._delimiter, self._lines)
+                codes, wrong = code_columns(stream, width, positions, self._delimiter, self._lines)
+            return codes, [self._lines + 1 + cells for cells in wrong]
         except NotATableError as error:
             if error.row is None:
                 raise self._no_table() from None

@@ -33,9 +33,9 @@ _INFIX = re.compile(
 _DICTIONARY = re.compile(r"^[ \t]*(?:infile\s+)?dictionary\b[^{]{0,500}\{", re.IGNORECASE | re.MULTILINE)
 _INPUT = re.compile(r"^[ \t]*INPUT\b", re.IGNORECASE | re.MULTILINE)
 _ENDS = {
-    _DATA_LIST: re.compile(r"\.[ \t\r]*$", re.MULTILINE),
-    _INFIX: re.compile(r"\busing\b|^[ \t\r]*\}", re.IGNORECASE | re.MULTILINE),
-    _DICTIONARY: re.compile(r"^[ \t\r]*\}", re.MULTILINE),  # a label may hold one too
+    _DATA_LIST: re.compile(r"\.[ \t]*$", re.MULTILINE),
+    _INFIX: re.compile(r"\busing\b|^[ \t]*\}", re.IGNORECASE | re.MULTILINE),
+    _DICTIONARY: re.compile(r"^[ \t]*\}", re.MULTILINE),  # a label may hold one too
     _INPUT: re.compile(r";"),
 }
 
@@ -80,7 +80,7 @@ def read_layout(source: str, shown: Path) -> Layout:
     """Return the layout that statements for SAS, SPSS or Stata describe.
 
     Args:
-        source: the text of the statements.
+        source: the text of the statements, its lines ending in LF.
         shown: the name by which messages call their file.
 
     Raises:
@@ -135,7 +135,6 @@ def _columns(
 
 def _without_comments(text: str) -> str:
     """Blank out /* comments */, keeping every line where it was."""
-    text = text.replace("\r\n", "\n")
     ended = text.rfind("*/") + 2  # beyond, a search from each opening sign would go on to the end
     comment = re.compile(r"/\*.*?\*/", re.DOTALL)
     return comment.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text[:ended]) + text[ended:]
@@ -169,8 +168,8 @@ def read_fixed_width(
             number; names file, line and variable, never the value.
     """
     held = stream.read(_LONGEST_LINE)
-    length, end = _line_form(held, layout, shown)
-    stride = length + len(end)
+    length = _line_length(held, layout, shown)
+    stride = length + 1
     widths = {name: last - first + 1 for name, (first, last) in layout.columns.items() if name in names}
     widest = max(widths, key=widths.__getitem__)
     if widths[widest] > _WIDEST:
@@ -184,22 +183,29 @@ def read_fixed_width(
         more = stream.read(max(1, _BLOCK_BYTES // stride) * stride)
         held += more
         if not more and len(held) % stride == length:
-            held += end  # the last line has no end of its own
+            held += b"\n"  # the last line has no end of its own
         whole = len(held) // stride
         block = np.frombuffer(held, np.uint8, whole * stride).reshape(whole, stride)
-        _check_lines(block, length, end, lines, shown)
+        ends = block == ord("\n")
+        # A line that is longer or shorter than the first shifts all that follow.
+        if not ends[:, length].all() or np.count_nonzero(ends) != whole:
+            odd = ~ends[:, length] | (np.count_nonzero(ends, axis=1) != 1)
+            raise InputError(
+                f"{shown}: line {lines + int(np.argmax(odd)) + 1} is longer or shorter than the {length} characters of "
+                "the lines before: the file was cut or edited. Download it again."
+            )
         for name in names:
             parts[name].append(_codes(block, name, lines, layout, shown))
         held = held[whole * stride :]
         lines += whole
-    rest = held.strip(b"\r\n\x1a")  # blank lines and the end-of-file sign of DOS are no records
+    rest = held.strip(b"\n\x1a")  # blank lines and the end-of-file sign of DOS are no records
     if rest:
         raise InputError(
             f"{shown}: cut off: its last line, {lines + 1}, has {len(rest)} characters, the others "
             f"{length}. Download it again."
         )
     # The end-of-file sign may stand in a line of its own.
-    check_rows(shown, stream.raw.filled - bool(held.strip(b"\r\n")), lines)
+    check_rows(shown, stream.raw.filled - bool(held.strip(b"\n")), lines)
     if layout.records is not None and layout.records != lines:
         raise InputError(
             f"{shown}: has {lines:,} lines, its layout states {layout.records:,} records: it is cut, or the "
@@ -208,34 +214,19 @@ def read_fixed_width(
     return {name: np.concatenate(codes) for name, codes in parts.items()}
 
 
-def _line_form(held: bytes, layout: Layout, shown: Path) -> tuple[int, bytes]:
-    """Return the length of a line and its end, after holding both against the layout."""
-    first, newline, _ = held.partition(b"\n")
+def _line_length(held: bytes, layout: Layout, shown: Path) -> int:
+    """Return the length of a line without its end, after holding it against the layout."""
+    first = held.partition(b"\n")[0]
     if not first.strip():
         raise InputError(f"{shown}: is empty. Download it again.")
-    end = b"\r\n" if first.endswith(b"\r") else newline or b"\n"
-    length = len(first.rstrip(b"\r"))
-    last = max(last for _, last in layout.columns.values())
+    last, length = max(last for _, last in layout.columns.values()), len(first)
     if last <= length and layout.record_length in (None, length):
-        return length, end
+        return length
     stated = f"states lines of {layout.record_length}"
     problem = f"reaches to column {last}" if layout.record_length in (None, length) else stated
     raise InputError(
         f"{shown}: its layout does not fit: it {problem}, line 1 has {length} characters. Download the file "
         "and its layout again, from the same release."
-    )
-
-
-def _check_lines(block: np.ndarray, length: int, end: bytes, lines: int, shown: Path) -> None:
-    ends = np.frombuffer(end, np.uint8)
-    in_line = block == ord("\n")
-    if (block[:, length:] == ends).all() and np.count_nonzero(in_line) == len(block):
-        return
-    # A line that is longer or shorter than the first shifts all that follow.
-    odd = (block[:, length:] != ends).any(axis=1) | (np.count_nonzero(in_line, axis=1) != 1)
-    raise InputError(
-        f"{shown}: line {lines + int(np.argmax(odd)) + 1} is longer or shorter than the {length} characters of the "
-        "lines before: the file was cut or edited. Download it again."
     )
 
 

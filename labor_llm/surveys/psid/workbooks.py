@@ -14,9 +14,12 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
 from labor_llm.errors import InputError
 from labor_llm.store.streams import check_rows, check_unpacked, whole
-from labor_llm.surveys.sources import SourceFile, find_header
+from labor_llm.surveys.sources import SourceFile, find_header, whole_numbers
 
 _LARGEST, _MOST_ROWS = 1 << 30, 1 << 20
 _REMEDY = "Open it in Excel and save it as .csv, or order it again as .csv or text"
@@ -62,8 +65,8 @@ class Workbook:
         if not self.names:
             check_rows(self._shown, self._cells, 0, _REMEDY, what="filled cells")
 
-    def columns(self, positions: Sequence[int]) -> tuple[list[list[str | None]], list[int]]:
-        """Return some columns as text, None where empty, and the number of the row of each entry; blank rows not.
+    def columns(self, positions: Sequence[int]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Return some columns as codes, without blank rows, and the rows (from 1) of cells that are none.
 
         Raises:
             InputError: if not every filled cell of the workbook can be read.
@@ -81,7 +84,8 @@ class Workbook:
                             cell = row[place] if place < len(row) else None
                             column.append(None if cell is None else str(cell))
         check_rows(self._shown, self._cells, cells, _REMEDY, what="filled cells")
-        return columns, numbers
+        read = [whole_numbers(pa.chunked_array([column], pa.string())) for column in columns]
+        return [codes for codes, _ in read], [np.array(numbers)[none] for _, none in read]
 
     def _held(self, content: io.BytesIO) -> int:
         """Return how many cells with a value its sheets have, by their XML alone."""

@@ -11,7 +11,6 @@ from labor_llm.surveys.nls.nlsy79 import (
     date_of_week,
     missing_years,
     nlsy79_interviews,
-    nlsy79_variables,
 )
 from labor_llm.surveys.variables import RawSurvey
 
@@ -44,10 +43,7 @@ def weeks(**statuses: list[int]) -> dict[tuple[str, int], list[int]]:
     return {("weekly_status", found[end]): codes for end, codes in ends.items()}
 
 
-def test_variables_have_one_key_and_one_name_each_and_weeks_their_dates():
-    for kind in ("key", "name"):
-        names = [getattr(variable, kind) for variable in nlsy79_variables() if getattr(variable, kind)]
-        assert len(set(names)) == len(names)
+def test_weeks_have_their_dates():
     assert [str(date_of_week(week)) for week in (1, 1879)] == ["1978-01-07", "2014-01-04"]
 
 
@@ -102,26 +98,13 @@ def test_the_weeks_of_the_interview_tell_employment(answers, expected):
     assert interviews(answers)["employment"].tolist() == expected
 
 
-@pytest.mark.parametrize("known", [[2013, 2013, 2013], None])
-def test_an_interview_in_the_next_calendar_year_is_told_by_its_weeks(known: list[int] | None) -> None:
-    """The round of 2012 is fielded from autumn on: without the year, February is that of 2013, October of 2012."""
-    got = interviews({
-        ("occupation_job1", 2012): [4020, 4020, 4020],
-        ("interview_month", 2012): [2, 8, 2],
-        **({("interview_year", 2012): known} if known else {}),
-        **weeks(d2012_02_11=[4, 4, 4], d2012_08_11=[4, 4, 4], d2013_02_09=[5, 4, 2], d2013_08_10=[4, 5, 4]),
-    })  # fmt: skip
-    assert got["year"].tolist() == [2012, 2012, 2012]
-    assert got["employment"].tolist() == ["out of the labor force", "out of the labor force", "not working"]
-
-
 @pytest.mark.parametrize(
     ("year", "month", "stated", "day"),
     [
         (2012, 9, None, "d2012_09_08"), (2012, 8, None, "d2013_08_10"), (2010, 1, None, "d2010_01_09"),
         (2010, 1, 2011, "d2011_01_08"), (2012, 8, 2012, "d2012_08_11"), (2012, 8, 1999, "d2013_08_10"),
-        (2012, 8, -3, "d2013_08_10"), (2016, 11, 2017, "d2017_11_11"), (1993, 6, 93, "d1993_06_12"),
-        (2010, 12, 2009, "d2009_12_12"),
+        (2012, 8, -3, "d2013_08_10"), (2012, 8, 2013, "d2013_08_10"), (2016, 11, 2017, "d2017_11_11"),
+        (1993, 6, 93, "d1993_06_12"), (2010, 12, 2009, "d2009_12_12"),
     ],
 )  # fmt: skip
 def test_the_calendar_year_of_the_interview(year: int, month: int, stated: int | None, day: str) -> None:

@@ -180,12 +180,8 @@ def test_a_date_lies_in_the_week_that_its_saturday_numbers(date: datetime.date) 
     assert week_index_of(number) == int(week_index(np.array(date, dtype="datetime64[D]")))
 
 
-def test_every_variable_has_one_key_and_name_and_every_week_is_there() -> None:
+def test_every_week_and_job_is_there() -> None:
     variables = nlsy97_variables()
-    for kind in ("key", "name"):
-        names = [getattr(variable, kind) for variable in variables if getattr(variable, kind)]
-        assert len(set(names)) == len(names)
-    assert all(variable.name or variable.question for variable in variables)
     job = [variable.year for variable in variables if variable.concept == "occupation_2002_job07"]
     assert sorted(job) == list(ROUNDS)
     weekly = [variable for variable in variables if variable.concept == "weekly_status"]

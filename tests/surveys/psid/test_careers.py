@@ -73,14 +73,13 @@ def raw_of(values: pd.DataFrame) -> RawSurvey:
     return RawSurvey(values.rename_axis("person"), {}, (), ())
 
 
-def records(raw: RawSurvey, **options: str) -> pd.DataFrame:
-    return psid_interviews(raw, PsidOptions(**options)).interviews
+def numbered(*people: list[Answers]) -> RawSurvey:
+    """Persons 1001, 2001, ... with these waves."""
+    return raw_survey({1000 * number + 1: waves for number, waves in enumerate(people, start=1)})
 
 
 def read(*people: list[Answers], **options: str) -> SurveyInterviews:
-    """What is said of persons 1001, 2001, ... with these waves."""
-    raw = raw_survey({1000 * number + 1: waves for number, waves in enumerate(people, start=1)})
-    return psid_interviews(raw, PsidOptions(**options))
+    return psid_interviews(numbered(*people), PsidOptions(**options))
 
 
 def cells(table: pd.DataFrame, *columns: str) -> list[tuple[object, ...]]:
@@ -158,10 +157,11 @@ def test_a_status_is_an_employment(
 def test_the_individual_file_stands_in_for_a_spouses_status() -> None:
     answers = [(0, 3), (35, 1), (3, 1)]
     people = [[at(1990, 20, 2, status=status, own_status=own, occupation=10)] for status, own in answers]
-    raw = raw_survey({1000 * number + 1: waves for number, waves in enumerate(people, start=1)})
-    assert records(raw)["employment"].tolist() == ["unemployed", "working", "unemployed"]
+    raw = numbered(*people)
+    expected = ["unemployed", "working", "unemployed"]
+    assert psid_interviews(raw).interviews["employment"].tolist() == expected
     del raw.values["employment_status", "spouse", 1990]
-    assert records(raw)["employment"].tolist() == ["unemployed", "working", "working"]
+    assert psid_interviews(raw).interviews["employment"].tolist() == ["unemployed", "working", "working"]
 
 
 def test_an_occupation_counts_in_its_frame_and_of_those_who_work() -> None:
@@ -198,9 +198,9 @@ def test_race_and_origin_are_read_by_the_list_of_their_wave() -> None:
         (2005, 6, 0, "unknown"), (2005, 7, 0, "other"), (2005, 1, 1, "hispanic"), (2005, 2, 7, "hispanic"),
         (2005, 9, 3, "hispanic"), (2005, 1, 9, "white"), (2005, 1, 8, "white"), (2005, 0, 0, "unknown"),
     ]  # fmt: skip
+    origins = [{} if hispanic is None else {"hispanic": hispanic} for _, _, hispanic, _ in cases]
     people = [
-        [at(year, race=race, **({} if hispanic is None else {"hispanic": hispanic}))]
-        for year, race, hispanic, _ in cases
+        [at(year, race=race, **origin)] for (year, race, *_), origin in zip(cases, origins, strict=True)
     ]
     assert read(*people).persons["ethnicity"].tolist() == [expected for *_, expected in cases]
 
@@ -233,14 +233,10 @@ def test_most_frequent_agrees_with_counting(answers: list[tuple[int, str]]) -> N
 
 
 def test_the_region_is_the_first_known() -> None:
-    cases = [
-        ([1], "northeast"), ([5], "alaska or hawaii"), ([6, 9, 0, 4, 1], "west"), ([6], "unknown"),
-        ([2, 3], "northcentral"),
-    ]  # fmt: skip
-    people = [
-        [at(1981 + number, region=region) for number, region in enumerate(regions)] for regions, _ in cases
-    ]
-    assert read(*people).persons["region"].tolist() == [expected for _, expected in cases]
+    regions = [[1], [5], [6, 9, 0, 4, 1], [6], [2, 3]]
+    people = [[at(year, region=region) for year, region in enumerate(asked, start=1981)] for asked in regions]
+    expected = ["northeast", "alaska or hawaii", "west", "unknown", "northcentral"]
+    assert read(*people).persons["region"].tolist() == expected
 
 
 def test_the_year_of_birth_is_the_most_frequent_or_follows_from_age() -> None:
@@ -259,14 +255,14 @@ def test_the_year_of_birth_is_the_most_frequent_or_follows_from_age() -> None:
 
 
 def test_gender_is_sex() -> None:
-    raw = raw_survey({person: [at(1981)] for person in (1001, 2001, 3001)})
+    raw = numbered(*[[at(1981)]] * 3)
     raw.values["sex", "person", 0] = pd.array([1, 2, 9], dtype="Int32")
     assert psid_interviews(raw).persons["gender"].tolist() == ["male", "female", "unknown"]
 
 
 def test_variables_that_one_wave_lacks_are_taken_from_the_others() -> None:
     described = {"race": 1, "region": 3, "own_schooling": 12, "birth_year": 1950}
-    raw = raw_survey({1001: [at(1985, status=1), at(1986, status=1, **described)]})
+    raw = numbered([at(1985, status=1), at(1986, status=1, **described)])
     gone = ("race", "hispanic", "region", "schooling", "birth_year", "age")
     kept = [key for key in raw.values if key[0] not in gone or key[2] == 1986]
     got = psid_interviews(raw_of(raw.values[kept]))
@@ -397,8 +393,8 @@ SWAPS = [
     [(("occupation_1970", "head", 1990), ("occupation_1970", "spouse", 1990))],
     [(("occupation_2000", "head", 2005), ("occupation_2000", "spouse", 2005))],
     [(("ind_interview_number", "person", 1990), ("ind_interview_number", "person", 1991))],
-    [(variable.key, other.key) for variable in variables_of("psid") for other in variables_of("psid")
-     if (variable.key[:2], variable.year, other.year) == (other.key[:2], 1990, 1991) and variable.role != "person"],
+    [(variable.key, (*variable.key[:2], 1991)) for variable in variables_of("psid")
+     if variable.year == 1990 and variable.role != "person"],
 ]  # fmt: skip
 
 
