@@ -26,12 +26,14 @@
 # %% [markdown]
 # # Baselines
 #
-# Models that know nothing of the words in a title. *Empirical transition frequencies* ask only for the previous occupation,
-# *second-order transitions* for the last two. The *multinomial logit* adds years in the occupation, gaps and number of earlier
-# records, schooling, gender, ethnicity, region, calendar year and age; the *two-stage logit* asks first whether a worker stays,
+# Models that know nothing of the words in a title. *No change* has one share of stayers for all. *Empirical transition
+# frequencies* ask only for the previous occupation, *second-order transitions* for the last two. The *multinomial logit* adds
+# years in the occupation, gaps and number of earlier records, schooling, gender, ethnicity, region, calendar year and age, and
+# *staying shared* a term of staying that all titles have in common; the *two-stage logit* asks first whether a worker stays,
 # and then where a mover goes, with the features of the regressions that CAREER was compared with; the *bag of jobs* sees the whole
-# history, but not its order. *CAREER* is a transformer over occupations with the same two stages. Smoothing, penalties and
-# stopping are chosen on the validation workers from wide grids, so that the baselines are as strong as they can be made.
+# history, but not its order, and *boosted trees* split what the two-stage logit weighs. *CAREER* is a transformer over
+# occupations with the same two stages. Smoothing, penalties, sizes and stopping are chosen on the validation workers from wide
+# grids, so that the baselines are as strong as they can be made.
 
 # %% tags=["parameters"]
 dataset: str = "wage_panel"  # data set

@@ -1,1 +1,1 @@
-"""Baselines: frequencies, logits, CAREER, a logit on a language model's embeddings, the oracle of simulated markets."""
+"""Baselines: frequencies, logits, boosted trees, CAREER, a logit on embeddings, the oracle of simulated markets."""

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from sklearn.preprocessing import StandardScaler
 
+from labor_llm.baselines.form import occupation_columns
 from labor_llm.baselines.logit import TunedLogit
 from labor_llm.baselines.settings import BESIDE_BASELINES
 from labor_llm.careers.panel import CareerPanel
@@ -59,7 +60,8 @@ class EmbeddingLogit(TunedLogit):
         self.chosen = f"C = {self.regularisation_:g}"
 
     def _log_probs(self, panel: CareerPanel, table: pd.DataFrame) -> np.ndarray:
-        return self._logs(self._logit, self._scaler.transform(self._embedded(panel)))
+        previous = occupation_columns(table, self.outcomes_, "previous")
+        return self._logs(self._logit, self._scaler.transform(self._embedded(panel)), previous)
 
     def _embedded(self, panel: CareerPanel) -> np.ndarray:
         return history_embeddings(self.language_model, panel).astype(np.float64)

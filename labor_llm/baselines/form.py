@@ -181,15 +181,13 @@ class LastKnownYear:
         return features.assign(calendar_year=self._years[np.maximum(before, 0)].astype(str).astype(object))
 
 
-def design(indicators: Sequence[list[str]], numbers: list[str], weights: Sequence[float]) -> Pipeline:
+def design(indicators: Sequence[list[str]], numbers: list[str]) -> Pipeline:
     """Return the transformer of `record_features` into a sparse design matrix.
 
     Args:
         indicators: groups of columns that become one indicator a level, all zero for a level that training lacks, but
             for a year (`LastKnownYear`).
         numbers: columns that are standardised, missing ones set to the mean.
-        weights: a factor of each group, the last one of the numbers too: under an L2 penalty, a column multiplied by m
-            is penalised 1/m^2 as much.
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
@@ -199,6 +197,12 @@ def design(indicators: Sequence[list[str]], numbers: list[str], weights: Sequenc
     one_hot = OneHotEncoder(handle_unknown="ignore")
     standardised = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler())
     steps = [(group[0], one_hot, group) for group in indicators] + [("numbers", standardised, numbers)]
-    factors = dict(zip((name for name, *_ in steps), (*weights, weights[-1]), strict=True))
-    columns = ColumnTransformer(steps, sparse_threshold=1.0, transformer_weights=factors)
+    columns = ColumnTransformer(steps, sparse_threshold=1.0)
     return Pipeline([("last known year", LastKnownYear()), ("columns", columns)])
+
+
+def column_groups(fitted: Pipeline, groups: int) -> np.ndarray:
+    """Return the place of the group of each column of a fitted `design`, int [columns]; numbers are in the last one."""
+    slices = list(fitted["columns"].output_indices_.values())[: groups + 1]
+    widths = [part.stop - part.start for part in slices]
+    return np.repeat([*range(groups), groups - 1], widths)

@@ -1,5 +1,7 @@
 """Empirical transition frequencies: the share of workers who went from one occupation to another, or from two.
 
+*No change* (`NoChange`) is the simplest of them: one share of stayers for all occupations.
+
 First order and without covariates, as in the paper's baseline, which "estimates the probability of transitioning from
 one occupation to another based on training data frequencies". A first record, which has no previous occupation, has a
 row of its own: the start distribution.
@@ -53,7 +55,7 @@ SMOOTHINGS: tuple[Smoothing, ...] = get_args(Smoothing)
 
 # Pseudo-transitions per cell (additive) and per row (the two back-offs), from nearly none to many.
 ALPHAS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-PSEUDO_COUNTS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
+PSEUDO_COUNTS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0)
 
 
 class EmpiricalTransitions(Baseline):
@@ -84,6 +86,30 @@ class EmpiricalTransitions(Baseline):
     def _log_probs(self, panel: CareerPanel, table: pd.DataFrame) -> np.ndarray:
         rows, _ = transition_cells(table, self.outcomes_)
         return np.log(self.probabilities_)[rows]
+
+
+class NoChange(EmpiricalTransitions):
+    """Everybody stays, but for one probability of moving: the forecast that there is no change.
+
+    The probability of staying is (stayers + 1) / (later records + 2) of training. One who moves goes to another
+    occupation in proportion to its training records, and a first record is drawn by the frequencies of first records,
+    one added to each occupation. Nothing is tuned.
+
+    Attributes:
+        stayed_: the probability of staying.
+        validation_perplexity_: one row, column `validation_perplexity`.
+    """
+
+    name = "no_change"
+
+    def _estimate(self, train: CareerPanel, validation: CareerPanel) -> None:
+        counts = transition_counts(train)
+        self.stayed_ = _share_of_stayers(counts)
+        rows = _staying_rows(self.stayed_, _add_one(counts.sum(axis=0)))
+        self.probabilities_ = np.vstack([rows, _add_one(counts[-1])])
+        chances = self.probabilities_[transition_cells(transitions(validation), self.outcomes_)]
+        self._best([(np.exp(-np.log(chances).mean()),)])
+        self.chosen = f"share of stayers {self.stayed_:.3f}"
 
 
 class SecondOrderTransitions(Baseline):
@@ -200,13 +226,20 @@ def _prior(counts: np.ndarray, smoothing: Smoothing) -> np.ndarray:
         return np.tile(marginal, (len(counts), 1))
     moves = counts[:-1].copy()
     np.fill_diagonal(moves, 0.0)
-    total, moved = counts[:-1].sum(), moves.sum()
-    stayed = (total - moved + 1.0) / (total + 2.0)
-    destinations = np.tile(_add_one(moves.sum(axis=0)), (len(moves), 1))
-    np.fill_diagonal(destinations, 0.0)
-    rows = (1.0 - stayed) * destinations / destinations.sum(axis=1, keepdims=True)
+    return np.vstack([_staying_rows(_share_of_stayers(counts), _add_one(moves.sum(axis=0))), marginal])
+
+
+def _share_of_stayers(counts: np.ndarray) -> float:
+    return float((np.trace(counts[:-1]) + 1.0) / (counts[:-1].sum() + 2.0))
+
+
+def _staying_rows(stayed: float, destinations: np.ndarray) -> np.ndarray:
+    """Return rows [K, K] with one probability of staying, and the rest by the frequencies of other destinations."""
+    rows = np.tile(destinations, (len(destinations), 1))
+    np.fill_diagonal(rows, 0.0)
+    rows *= (1.0 - stayed) / rows.sum(axis=1, keepdims=True)
     np.fill_diagonal(rows, stayed)
-    return np.vstack([rows, marginal])
+    return rows
 
 
 def _add_one(totals: np.ndarray) -> np.ndarray:

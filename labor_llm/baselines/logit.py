@@ -2,7 +2,8 @@
 
     P(j | x) = exp(a_j + b_j'x) / sum_k exp(a_k + b_k'x),
 
-estimated by penalised maximum likelihood in scikit-learn (L-BFGS, squared L2 penalty on b, none on a).
+estimated by penalised maximum likelihood (`labor_llm.baselines.penalised_logit`), once as it stands and once with a
+term of staying that all titles share.
 
 The features follow the regression baseline of CAREER (Vafa et al. 2024): the last occupation, the one before, the time
 spent in it, the number of records, the calendar year and the covariates (`labor_llm.baselines.form`).
@@ -10,20 +11,16 @@ spent in it, the number of records, the calendar year and the covariates (`labor
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import csr_matrix
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 
-from labor_llm.baselines.form import Baseline, design, record_features
-from labor_llm.careers.panel import CareerPanel
-from labor_llm.errors import InputError, NumericalError
+from labor_llm.baselines.form import Baseline, column_groups, design, occupation_columns, record_features
+from labor_llm.baselines.penalised_logit import Matrix, PenalisedLogit, penalty_path
+from labor_llm.careers.panel import CareerPanel, transitions
+from labor_llm.errors import InputError
 
-Matrix = csr_matrix | np.ndarray
 _INDICATORS = [
     ["previous"],
     ["before_previous"],
@@ -40,26 +37,28 @@ class TunedLogit(Baseline):
 
     Attributes:
         regularisations: the values of C to try, the weight of the log-likelihood (a sum over records) against half the
-            squared norm of b: larger is less shrinkage.
-        tolerance: L-BFGS stops when the largest component of the gradient is below it.
+            squared norm of b: larger is less shrinkage. Those beyond two that brought no gain are left out.
+        tolerance: L-BFGS stops when the largest component of the gradient is below it, in units of curvature.
         max_iterations: of L-BFGS; reaching them is an error, not a warning.
+        has_staying: whether the utility of the previous occupation holds a term that is the same for all.
         regularisation_: the C kept.
     """
 
     regularisations: Sequence[float]
     tolerance = 1e-4
     max_iterations = 5000
+    has_staying = False
 
     def _tried(
-        self, X: Matrix, held_X: Matrix, train: CareerPanel, validation: CareerPanel
-    ) -> Iterator[tuple[float, int, float, LogisticRegression]]:
+        self, X: Matrix, held_X: Matrix, train: CareerPanel, validation: CareerPanel,
+        weights: np.ndarray | float = 1.0, start: PenalisedLogit | None = None,
+    ) -> Iterator[tuple[float, int, float, PenalisedLogit]]:  # fmt: skip
         """Yield each C with its iterations, the perplexity of the validation workers, and the logit.
 
         Raises:
             InputError: if all training records have the same occupation.
             NumericalError: if L-BFGS does not converge.
         """
-        self._records = len(train.frame)
         realised, held = (
             np.asarray(self.outcomes_.indices(panel.frame["occupation"])) for panel in (train, validation)
         )
@@ -67,22 +66,25 @@ class TunedLogit(Baseline):
             raise InputError(
                 "multinomial logit: the training records show one occupation only; give more workers."
             )
-        for C in self.regularisations:
-            failure = (
-                f"multinomial logit, C = {C:g}: not converged in {self.max_iterations:,} iterations. "
-                "Raise max_iterations, or leave this C out of regularisations."
-            )
-            logit = fit_logit(X, realised, C, self.tolerance, self.max_iterations, failure)
-            log_probs = self._logs(logit, held_X)[np.arange(len(held)), held]
-            yield C, int(logit.n_iter_[0]), float(np.exp(-log_probs.mean())), logit
+        known_previous, held_previous = (
+            occupation_columns(transitions(panel), self.outcomes_, "previous")
+            for panel in (train, validation)
+        )
 
-    def _logs(self, logit: LogisticRegression, X: Matrix) -> np.ndarray:
-        """Return nats, [rows of X, occupations]."""
-        occupations = len(self.outcomes_)
-        chances = np.full((X.shape[0], occupations), 1.0 / (self._records + occupations))
-        chances[:, logit.classes_] = logit.predict_proba(X)
-        with np.errstate(divide="ignore"):
-            return np.log(chances / chances.sum(axis=1, keepdims=True))
+        def score(logit: PenalisedLogit) -> float:
+            return self._logs(logit, held_X, held_previous)[np.arange(len(held)), held].sum()
+
+        previous = known_previous if self.has_staying else None
+        options = {"tolerance": self.tolerance, "max_iterations": self.max_iterations}
+        path = penalty_path(
+            X, realised, self.regularisations, score, start, previous=previous, weights=weights, **options
+        )
+        for C, log_likelihood, logit in path:
+            yield C, logit.iterations, float(np.exp(-log_likelihood / len(held))), logit
+
+    def _logs(self, logit: PenalisedLogit, X: Matrix, previous: np.ndarray) -> np.ndarray:
+        """Return nats, [rows of X, occupations], given the columns of the previous occupation."""
+        return logit.log_probabilities(X, len(self.outcomes_), previous=previous)
 
 
 class MultinomialLogit(TunedLogit):
@@ -98,39 +100,39 @@ class MultinomialLogit(TunedLogit):
 
     name = "multinomial_logit"
     regularisations: Sequence[float] = (0.1, 0.3, 1.0, 3.0, 10.0)
-    feature_weights: Sequence[tuple[float, float, float]] = (
-        (1.0, 1.0, 1.0),
-        (1.0, 0.5, 0.25),
-        (1.0, 0.5, 0.1),
-    )
+    feature_weights: Sequence[tuple[float, float, float]] = ((1, 1, 1), (1, 0.5, 0.25), (1, 0.5, 0.1))
 
     def _estimate(self, train: CareerPanel, validation: CareerPanel) -> None:
         features, held_features = record_features(train), record_features(validation)
-        tried = []
+        self._transformer = design(_INDICATORS, _NUMBERS).fit(features)
+        X, held_X = self._transformer.transform(features), self._transformer.transform(held_features)
+        groups = column_groups(self._transformer, len(_INDICATORS))
+        tried, start = [], None
         for weights in self.feature_weights:
-            transformer = design(_INDICATORS, _NUMBERS, weights).fit(features)
-            X, held_X = transformer.transform(features), transformer.transform(held_features)
-            for C, *fitted in self._tried(X, held_X, train, validation):
-                tried.append((C, *weights, *fitted, transformer))
+            path = list(
+                self._tried(X, held_X, train, validation, np.asarray(weights, dtype=float)[groups], start)
+            )
+            tried += [(C, *weights, *fitted) for C, *fitted in path]
+            start = path[0][-1]
         columns = ("previous_weight", "before_previous_weight", "covariates_weight", "iterations")
         best = self._best(tried, "regularisation", *columns)
-        self.regularisation_, self.feature_weights_ = best[0], best[1:4]
-        self._logit, self._transformer = best[-2:]
+        self.regularisation_, self.feature_weights_, self._logit = best[0], best[1:4], best[-1]
         shown = " : ".join(f"{weight:g}" for weight in self.feature_weights_)
         self.chosen = f"C = {self.regularisation_:g}, weights {shown}"
 
     def _log_probs(self, panel: CareerPanel, table: pd.DataFrame) -> np.ndarray:
-        return self._logs(self._logit, self._transformer.transform(record_features(panel)))
+        X = self._transformer.transform(record_features(panel))
+        return self._logs(self._logit, X, occupation_columns(table, self.outcomes_, "previous"))
 
 
-def fit_logit(
-    X: Matrix, y: np.ndarray, C: float, tolerance: float, max_iterations: int, failure: str
-) -> LogisticRegression:
-    """Return scikit-learn's logit of y on X; NumericalError with the text `failure` if it does not converge."""
-    logit = LogisticRegression(C=C, tol=tolerance, max_iter=max_iterations)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", ConvergenceWarning)
-        try:
-            return logit.fit(X, y)
-        except ConvergenceWarning as warning:
-            raise NumericalError(failure) from warning
+class MultinomialLogitStaying(MultinomialLogit):
+    """Multinomial logit whose utility of the previous occupation has a term of staying, linear in the same features.
+
+    All titles share its coefficients. The plain one learns each title's share of stayers from that title's own records
+    alone, and few records of many titles say little of it.
+    """
+
+    name = "multinomial_logit_staying"
+    # Where the shared term tells nearly all, the slopes of each title want far more shrinkage.
+    regularisations = (0.03, *MultinomialLogit.regularisations)
+    has_staying = True

@@ -33,13 +33,15 @@ def new_baseline(name: str, **options: Any) -> Baseline:
     """
     check_names([name])
     # These rest on scikit-learn and PyTorch, which take seconds to import.
+    from labor_llm.baselines.boosted_trees import BoostedTrees
     from labor_llm.baselines.career import Career
-    from labor_llm.baselines.frequencies import EmpiricalTransitions, SecondOrderTransitions
-    from labor_llm.baselines.logit import MultinomialLogit
+    from labor_llm.baselines.frequencies import EmpiricalTransitions, NoChange, SecondOrderTransitions
+    from labor_llm.baselines.logit import MultinomialLogit, MultinomialLogitStaying
     from labor_llm.baselines.two_stage import BagOfJobs, TwoStageLogit
 
     kinds = (
-        EmpiricalTransitions, SecondOrderTransitions, MultinomialLogit, TwoStageLogit, BagOfJobs, Career,
+        NoChange, EmpiricalTransitions, SecondOrderTransitions, MultinomialLogit, MultinomialLogitStaying,
+        TwoStageLogit, BagOfJobs, BoostedTrees, Career,
     )  # fmt: skip
     kind: type[Baseline] = dict(zip(BASELINES, kinds, strict=True))[name]
     return kind(**{"name": BASELINES[name], **options})

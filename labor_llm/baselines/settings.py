@@ -11,11 +11,14 @@ from labor_llm.settings import Seed, Settings
 CAREER, ORACLE = "career", "oracle"
 # Short name in profiles and folders, and the name that tables show.
 BASELINES = {
+    "no-change": "No change",
     "empirical-transitions": "Empirical transitions",
     "second-order-transitions": "Second-order transitions",
     "multinomial-logit": "Multinomial logit",
+    "multinomial-logit-staying": "Multinomial logit, staying shared",
     "two-stage-logit": "Two-stage logit",
     "bag-of-jobs": "Bag of jobs",
+    "boosted-trees": "Boosted trees",
     CAREER: "CAREER",
 }
 # Likewise of models that no profile asks for by name.

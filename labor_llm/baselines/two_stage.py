@@ -12,21 +12,21 @@ are no occupations; the mass there is lost. Here all mass is on the outcome spac
 In the two-stage logit s and u are linear in features. Both stages are penalised (squared L2 norm of the slopes); as the
 log-likelihood is the sum of the two stages', each has its own C, chosen on the validation workers. First records enter
 the second stage alone, with no occupation closed. Staying is a logit of scikit-learn, which has none with closed
-alternatives: destinations are estimated by scipy's L-BFGS on the same penalised likelihood.
+alternatives: destinations are estimated on the same penalised likelihood by `labor_llm.baselines.penalised_logit`.
 """
 
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import torch
-from scipy.optimize import minimize
-from scipy.sparse import csr_matrix, hstack, vstack
-from scipy.special import log_softmax
+from scipy.sparse import csr_matrix, diags_array, hstack, vstack
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import OneHotEncoder
 from torch.nn.functional import logsigmoid
@@ -35,17 +35,17 @@ from labor_llm.baselines.form import (
     COVARIATES,
     FIRST,
     Baseline,
+    column_groups,
     design,
     occupation_columns,
     record_features,
 )
-from labor_llm.baselines.logit import fit_logit
+from labor_llm.baselines.logit import MultinomialLogit
+from labor_llm.baselines.penalised_logit import PenalisedLogit, penalty_path
 from labor_llm.careers.panel import CareerPanel, transitions
-from labor_llm.errors import InputError, NumericalError
+from labor_llm.errors import NumericalError
 
-_NUMBERS = ["records_in_occupation", "records_before", "year_skipped", "education_changed", "age"]
-# L-BFGS keeps so many of its last steps; more than the customary ten pay with hundreds of thousands of coefficients.
-_STEPS_KEPT = 20
+NUMBERS = ["records_in_occupation", "records_before", "year_skipped", "education_changed", "age"]
 
 
 def two_stage_log_probs(utilities: torch.Tensor, stay: torch.Tensor, previous: torch.Tensor) -> torch.Tensor:
@@ -64,107 +64,6 @@ def two_stage_log_probs(utilities: torch.Tensor, stay: torch.Tensor, previous: t
     stay = stay[..., None]
     leave = logsigmoid(-stay).masked_fill(first, 0.0)
     return torch.where(here, logsigmoid(stay), leave + moves)
-
-
-@dataclass(frozen=True)
-class MaskedLogit:
-    """A fitted logit.
-
-    Attributes:
-        parameters: b and in the last row the intercepts a, [features + 1, classes].
-        classes: columns of the outcome space that training rows chose, ascending; int [classes].
-        rows: number of training rows.
-    """
-
-    parameters: np.ndarray
-    classes: np.ndarray
-    rows: int
-
-    def log_probabilities(self, X: csr_matrix, closed: np.ndarray, alternatives: int) -> np.ndarray:
-        """Return the log-probability of every alternative, nats: [rows of X, alternatives], -inf at the closed one.
-
-        An alternative that no training row chose cannot be estimated. It gets Laplace's share 1/(n + K) of n training
-        rows and K alternatives, after which each row is scaled to add up to one. `closed`, int [rows], is the
-        alternative that is closed, or negative.
-        """
-        utilities = np.full((X.shape[0], alternatives), -np.inf)
-        utilities[:, self.classes] = X @ self.parameters[:-1] + self.parameters[-1]
-        _close(utilities, closed)
-        # Nothing is open yet where the one alternative that was ever chosen is closed.
-        with np.errstate(invalid="ignore"):
-            log_probs = log_softmax(utilities, axis=1)
-        absent = np.setdiff1d(np.arange(alternatives), self.classes)
-        log_probs[:, absent] = -np.log(self.rows + alternatives)
-        _close(log_probs, closed)
-        return log_softmax(log_probs, axis=1)
-
-
-def fit_masked_logit(
-    X: csr_matrix,
-    chosen: np.ndarray,
-    closed: np.ndarray,
-    regularisation: float,
-    start: MaskedLogit | None = None,
-    tolerance: float = 1e-5,
-    max_iterations: int = 5000,
-) -> MaskedLogit:
-    """Return the converged logit.
-
-    Args:
-        X: [rows, features], float64.
-        chosen: int [rows], the alternative that each row chose.
-        closed: int [rows], the alternative that was closed to it, or a negative number.
-        regularisation: C, the weight of the log-likelihood (a sum over rows) against half the squared norm of b.
-        start: fitted on the same rows with another C, to begin from.
-        tolerance: L-BFGS stops when the largest component of the gradient of the mean log-likelihood is below it.
-        max_iterations: of L-BFGS.
-
-    Raises:
-        InputError: if a row chose a closed alternative.
-        NumericalError: if L-BFGS does not converge.
-    """
-    classes, target = np.unique(chosen, return_inverse=True)
-    if (chosen == closed).any():
-        raise InputError("logit of destinations: a row chose the alternative that is closed to it.")
-    rows, features = X.shape
-    place = np.full(max(int(chosen.max()), int(closed.max())) + 1, -1)
-    place[classes] = np.arange(len(classes))
-    shut = np.where(closed >= 0, place[closed], -1)
-    transposed = X.T.tocsr()
-    each = np.arange(rows)
-
-    def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        parameters = flat.reshape(features + 1, len(classes))
-        utilities = X @ parameters[:-1]
-        utilities += parameters[-1]
-        _close(utilities, shut)
-        log_probs = log_softmax(utilities, axis=1)
-        loss = -log_probs[each, target].mean()
-        errors = np.exp(log_probs, out=log_probs)
-        errors[each, target] -= 1.0
-        errors /= rows
-        gradient = np.empty_like(parameters)
-        gradient[:-1] = transposed @ errors + parameters[:-1] / (regularisation * rows)
-        gradient[-1] = errors.sum(axis=0)
-        penalty = 0.5 * np.vdot(parameters[:-1], parameters[:-1]) / (regularisation * rows)
-        return loss + penalty, gradient.ravel()
-
-    begin = np.zeros((features + 1, len(classes))) if start is None else start.parameters
-    limits = {"maxiter": max_iterations, "maxfun": 2 * max_iterations, "gtol": tolerance, "ftol": 1e-12}
-    found = minimize(
-        objective, begin.ravel(), jac=True, method="L-BFGS-B", options={**limits, "maxcor": _STEPS_KEPT}
-    )
-    if not found.success:
-        raise NumericalError(
-            f"logit of destinations, C = {regularisation:g}: not converged in {found.nit:,} iterations "
-            f"({found.message}). Raise max_iterations, or leave this C out of regularisations."
-        )
-    return MaskedLogit(found.x.reshape(features + 1, len(classes)), classes, rows)
-
-
-def _close(utilities: np.ndarray, closed: np.ndarray) -> None:
-    rows = np.flatnonzero(closed >= 0)
-    utilities[rows, closed[rows]] = -np.inf
 
 
 @dataclass(frozen=True)
@@ -194,47 +93,57 @@ class TwoStageLogit(Baseline):
 
     Attributes:
         stay_regularisations: the values of C to try in the first stage (larger is less shrinkage).
-        destination_regularisations: those to try in the second, ascending: each fit begins where the one before ended.
-        feature_weights: factors of the last occupation, of earlier ones and of the covariates: a column multiplied by m
-            is penalised 1/m^2 as much.
-        tolerance: largest component of the gradient (per record) at which L-BFGS stops.
+        destination_regularisations: those to try in the second; those beyond two that brought no gain are left out.
+        feature_weights: factors of the last occupation, of earlier ones and of the covariates to try, the same in both
+            stages: a column multiplied by m is penalised 1/m^2 as much.
+        tolerance: largest component of the gradient (per record) at which L-BFGS stops, in units of curvature.
         max_iterations: of L-BFGS; reaching them is an error, not a warning.
         stay_: scikit-learn's binary logit of staying, class 1.
-        validation_perplexity_: columns `stay_regularisation`, `destination_regularisation`, `validation_perplexity`.
+        feature_weights_: the factors kept.
+        validation_perplexity_: columns `stay_regularisation`, `destination_regularisation`, `previous_weight`,
+            `before_previous_weight`, `covariates_weight`, `validation_perplexity`.
     """
 
     name = "two_stage_logit"
     stay_regularisations: Sequence[float] = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
     destination_regularisations: Sequence[float] = (0.1, 0.3, 1.0, 3.0, 10.0)
-    feature_weights = (1.0, 0.5, 0.25)
+    feature_weights: Sequence[tuple[float, float, float]] = MultinomialLogit.feature_weights
     tolerance = 1e-4
     max_iterations = 5000
 
     def _estimate(self, train: CareerPanel, validation: CareerPanel) -> None:
         self._prepare(train)
         known, held = self._stages(train), self._stages(validation)
-        stays, moves = self._fit_stay(known, held), self._fit_destination(known, held)
-        tried = [
-            (stay_C, move_C, np.exp(-(stay_log + move_log) / len(validation.frame)), stay, move)
-            for (stay_C, stay_log, stay), (move_C, move_log, move) in itertools.product(stays, moves)
-        ]
-        best = self._best(tried, "stay_regularisation", "destination_regularisation")
-        stay_C, move_C, _, self.stay_, self._destination = best
-        self.chosen = f"C = {stay_C:g} of staying, {move_C:g} of destinations"
+        tried, start = [], None
+        for weights in self.feature_weights:
+            columns = np.asarray(weights, dtype=float)[self._groups]
+            stays = self._fit_stay(known, held, columns)
+            moves = self._fit_destination(known, held, columns, start)
+            start = moves[0][-1]
+            tried += [
+                (stay_C, move_C, *weights, np.exp(-(stay_log + move_log) / len(held.realised)), stay, move)
+                for (stay_C, stay_log, stay), (move_C, move_log, move) in itertools.product(stays, moves)
+            ]
+        penalties = ("stay_regularisation", "destination_regularisation")
+        best = self._best(tried, *penalties, "previous_weight", "before_previous_weight", "covariates_weight")
+        stay_C, move_C, *self.feature_weights_, _, self.stay_, self._destination = best
+        shown = " : ".join(f"{weight:g}" for weight in self.feature_weights_)
+        self.chosen = f"C = {stay_C:g} of staying, {move_C:g} of destinations, weights {shown}"
 
     def _log_probs(self, panel: CareerPanel, table: pd.DataFrame) -> np.ndarray:
         previous, X = occupation_columns(table, self.outcomes_, "previous"), self._features(panel)
-        destinations = self._destination.log_probabilities(X, previous, len(self.outcomes_))
+        destinations = self._destination.log_probabilities(X, len(self.outcomes_), previous)
         stay = self.stay_.decision_function(X)
         return two_stage_log_probs(*map(torch.from_numpy, (destinations, stay, previous))).numpy()
 
     def _prepare(self, train: CareerPanel) -> None:
-        """Note the levels of categories and the scale of numbers that the training workers show."""
+        """Note the levels of categories, the scale of numbers and the group of each column."""
         indicators = [["previous"], ["before_previous"], COVARIATES]
-        self._design = design(indicators, _NUMBERS, self.feature_weights).fit(record_features(train))
+        self._design = design(indicators, NUMBERS).fit(record_features(train))
+        self._groups = column_groups(self._design, len(indicators))
 
     def _features(self, panel: CareerPanel) -> csr_matrix:
-        """Return the weighted features, [records, columns]."""
+        """Return the features, [records, columns]."""
         return csr_matrix(self._design.transform(record_features(panel)), dtype=np.float64)
 
     def _stages(self, panel: CareerPanel) -> _Records:
@@ -242,11 +151,13 @@ class TwoStageLogit(Baseline):
         columns = (occupation_columns(table, self.outcomes_, name) for name in ("occupation", "previous"))
         return _Records(self._features(panel), *columns)
 
-    def _fit_stay(self, known: _Records, held: _Records) -> list[tuple[float, float, LogisticRegression]]:
+    def _fit_stay(
+        self, known: _Records, held: _Records, weights: np.ndarray
+    ) -> list[tuple[float, float, LogisticRegression]]:
         """Return each C with the validation log-likelihood (nats) and the logit of staying."""
         later, held_later = known.of(known.previous != FIRST), held.of(held.previous != FIRST)
         stayed = later.stayed
-        X = later.X
+        X = later.X @ diags_array(weights)
         if lacking := [kind for kind in (True, False) if kind not in stayed]:
             # Where everybody stays, or nobody, a made-up record without features does otherwise, as a prior.
             X = vstack([X, csr_matrix((len(lacking), X.shape[1]))]).tocsr()
@@ -254,26 +165,41 @@ class TwoStageLogit(Baseline):
         sign = np.where(held_later.stayed, 1.0, -1.0)
         fits = []
         for regularisation in self.stay_regularisations:
-            failure = (
-                f"{self.name}, C = {regularisation:g}: the logit of staying has not converged in "
-                f"{self.max_iterations:,} iterations. Raise max_iterations, or leave this C out."
-            )
-            logit = fit_logit(X, stayed, regularisation, self.tolerance, self.max_iterations, failure)
+            logit = self._stay_logit(X, stayed, regularisation)
+            logit.coef_ = logit.coef_ * weights
             # scikit-learn refuses to predict for no rows at all.
             odds = logit.decision_function(held_later.X) if len(sign) else np.zeros(0)
             fits.append((regularisation, -np.logaddexp(0.0, -sign * odds).sum(), logit))
         return fits
 
-    def _fit_destination(self, known: _Records, held: _Records) -> list[tuple[float, float, MaskedLogit]]:
+    def _stay_logit(self, X: csr_matrix, stayed: np.ndarray, regularisation: float) -> LogisticRegression:
+        # Its gradient is in plain units, where that of a rare title is small throughout.
+        logit = LogisticRegression(C=regularisation, tol=self.tolerance / 100, max_iter=self.max_iterations)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", ConvergenceWarning)
+            try:
+                return logit.fit(X, stayed)
+            except ConvergenceWarning as warning:
+                raise NumericalError(
+                    f"{self.name}, C = {regularisation:g}: the logit of staying has not converged in "
+                    f"{self.max_iterations:,} iterations. Raise max_iterations, or leave this C out."
+                ) from warning
+
+    def _fit_destination(
+        self, known: _Records, held: _Records, weights: np.ndarray, start: PenalisedLogit | None
+    ) -> list[tuple[float, float, PenalisedLogit]]:
         """Return each C with the validation log-likelihood (nats) and the logit of destinations."""
         moves, held_moves = known.of(~known.stayed), held.of(~held.stayed)
-        limits, fits, logit = (self.tolerance, self.max_iterations), [], None
-        for regularisation in self.destination_regularisations:
-            logit = fit_masked_logit(moves.X, moves.realised, moves.previous, regularisation, logit, *limits)
-            log_probs = logit.log_probabilities(held_moves.X, held_moves.previous, len(self.outcomes_))
-            realised = log_probs[np.arange(len(log_probs)), held_moves.realised]
-            fits.append((regularisation, realised.sum(), logit))
-        return fits
+
+        def score(logit: PenalisedLogit) -> float:
+            logs = logit.log_probabilities(held_moves.X, len(self.outcomes_), held_moves.previous)
+            return logs[np.arange(len(logs)), held_moves.realised].sum()
+
+        options = {"tolerance": self.tolerance, "max_iterations": self.max_iterations}
+        return penalty_path(
+            moves.X, moves.realised, self.destination_regularisations, score, start,
+            closed=moves.previous, weights=weights, **options,
+        )  # fmt: skip
 
 
 class BagOfJobs(TwoStageLogit):
@@ -287,14 +213,19 @@ class BagOfJobs(TwoStageLogit):
 
     def _prepare(self, train: CareerPanel) -> None:
         features = record_features(train)
-        self._covariates = design([COVARIATES], ["age"], [1.0]).fit(features)
+        self._covariates = design([COVARIATES], ["age"]).fit(features)
         happened = features.assign(occupation=train.frame["occupation"].astype(object))
         self._levels = {
             column: OneHotEncoder(handle_unknown="ignore").fit(happened[[column]].to_numpy())
             for column in ("occupation", "education", "calendar_year")
         }
+        self._groups = np.repeat(range(3), [block.shape[1] for block in self._parts(train)])
 
     def _features(self, panel: CareerPanel) -> csr_matrix:
+        return hstack(self._parts(panel), format="csr", dtype=np.float64)
+
+    def _parts(self, panel: CareerPanel) -> tuple[csr_matrix, csr_matrix, csr_matrix]:
+        """Return the last occupation, the shares of earlier ones, and all else, each [records, columns]."""
         features = self._covariates["last known year"].transform(record_features(panel))
         happened = features.assign(occupation=panel.frame["occupation"].astype(object))
         levels = {
@@ -303,12 +234,9 @@ class BagOfJobs(TwoStageLogit):
         numbers = features["records_before"].to_numpy(dtype=int)
         before, earlier = _mean_before(numbers, 1), _mean_before(numbers, 2)
         shares = [before @ levels["education"], before @ levels["calendar_year"]]
-        covariates = hstack([self._covariates.transform(features), *shares], format="csr")
         last = self._levels["occupation"].transform(features[["previous"]].to_numpy())
-        blocks = zip((last, earlier @ levels["occupation"], covariates), self.feature_weights, strict=True)
-        return csr_matrix(
-            hstack([block * weight for block, weight in blocks], format="csr"), dtype=np.float64
-        )
+        covariates = hstack([self._covariates.transform(features), *shares], format="csr")
+        return last, earlier @ levels["occupation"], covariates
 
 
 def _mean_before(numbers: np.ndarray, least: int) -> csr_matrix:

@@ -31,11 +31,11 @@ def test_features_of_one_career(career):
 
 
 def test_shares_of_earlier_occupations(career):
-    model = BagOfJobs(feature_weights=(1.0, 0.5, 0.25))
+    model = BagOfJobs()
     model._prepare(career)
     got = model._features(career).toarray()
     np.testing.assert_allclose(got[:, :2], [[0, 0], [1, 0], [0, 1], [0, 1], [0, 1]])
-    np.testing.assert_allclose(got[:, 2:4] * 2, [[0, 0], [0, 0], [1, 0], [0.5, 0.5], [1 / 3, 2 / 3]])
+    np.testing.assert_allclose(got[:, 2:4], [[0, 0], [0, 0], [1, 0], [0.5, 0.5], [1 / 3, 2 / 3]])
 
 
 def test_a_year_that_training_lacks_counts_as_the_last_one_before_it_or_else_as_the_first(career):

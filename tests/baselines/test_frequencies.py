@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 from labor_llm.baselines.frequencies import (
     SMOOTHINGS,
     EmpiricalTransitions,
+    NoChange,
     SecondOrderTransitions,
     pair_counts,
     smoothed_probabilities,
@@ -50,6 +51,22 @@ def test_counts_by_hand_and_by_crosstab(lettered):
     previous = panel.frame.groupby("worker_id")["occupation"].shift().fillna("first record")
     expected = pd.crosstab(previous, panel.frame["occupation"]).to_numpy()
     assert (transition_counts(panel) == expected).all()
+
+
+def test_no_change_by_hand(lettered):
+    """Of workers a a b and a b: one of three later records stays; 3 a, 2 b, 0 c; both first records are a."""
+    model = NoChange().fit(lettered({"1": "aab", "2": "ab"}), lettered({"3": "ab"}))
+    # Staying (1 + 1) / (3 + 2). Movers: 3 + 1, 2 + 1, 0 + 1 without the own one; first records: 2 + 1, 0 + 1, 0 + 1.
+    expected = [
+        [2 / 5, 3 / 5 * 3 / 4, 3 / 5 * 1 / 4], [3 / 5 * 4 / 5, 2 / 5, 3 / 5 * 1 / 5],
+        [3 / 5 * 4 / 7, 3 / 5 * 3 / 7, 2 / 5], [3 / 5, 1 / 5, 1 / 5],
+    ]  # fmt: skip
+    np.testing.assert_allclose(model.probabilities_, expected)
+    got = np.exp(model.predict(lettered({"4": "cc"})).log_probs)
+    np.testing.assert_allclose(got, [expected[3], expected[2]], rtol=1e-6)
+    # The validation worker: a first with 3/5, then b with 3/5 x 3/4.
+    reported = model.validation_perplexity_["validation_perplexity"].item()
+    assert reported == pytest.approx((3 / 5 * 3 / 5 * 3 / 4) ** -0.5)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,9 @@ import statsmodels.api as sm
 from sklearn.linear_model import LogisticRegression
 
 from labor_llm.baselines.form import record_features
-from labor_llm.baselines.logit import MultinomialLogit
+from labor_llm.baselines.frequencies import EmpiricalTransitions
+from labor_llm.baselines.logit import MultinomialLogit, MultinomialLogitStaying
+from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import InputError, MismatchError, NumericalError
 
@@ -109,6 +111,36 @@ def test_keeps_the_best_of_the_grid_on_validation(panel):
     assert model.feature_weights_[2] == best["covariates_weight"]
     got = np.exp(-model.predict(validation).table["log_prob"].mean())
     assert got == pytest.approx(best["validation_perplexity"], rel=1e-9)
+
+
+def test_a_shared_term_of_staying_serves_where_titles_are_many_and_workers_few():
+    """Of 150 titles one stays with 0.8 whatever it is, and 120 workers show each of them a few times."""
+    titles = tuple(f"t{number:03d}" for number in range(150))
+    rng = np.random.default_rng(1)
+
+    def careers(prefix: str, workers: int) -> CareerPanel:
+        codes = rng.integers(150, size=(workers, 12))
+        for t in range(1, 12):
+            codes[:, t] = np.where(rng.random(workers) < 0.8, codes[:, t - 1], codes[:, t])
+        frame = pd.DataFrame(
+            {"worker_id": np.repeat([f"{prefix}{i:03d}" for i in range(workers)], 12),
+             "year": np.tile(range(1980, 1992), workers), "occupation": np.take(titles, codes.ravel())}
+        )  # fmt: skip
+        known = {"education": "college", "region": "west", "gender": "male", "ethnicity": "white"}
+        frame = frame.assign(dataset="toy", birth_year=pd.array([1960] * len(frame), dtype="Int64"), **known)
+        return CareerPanel(frame, OutcomeSpace(titles, titles), "toy")
+
+    train, validation, test = careers("a", 120), careers("b", 40), careers("c", 60)
+    frequencies, plain, staying = (
+        np.exp(-model.fit(train, validation).predict(test).table["log_prob"].mean())
+        for model in (
+            EmpiricalTransitions(),
+            MultinomialLogit(feature_weights=[(1.0, 0.5, 0.1)]),
+            MultinomialLogitStaying(feature_weights=[(1.0, 0.5, 0.1)]),
+        )
+    )
+    assert plain > 1.5 * frequencies
+    assert staying < 1.1 * frequencies
 
 
 def test_refuses_what_cannot_be_estimated_and_says_when_it_has_not_converged(panel):

@@ -9,7 +9,8 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from statsmodels.discrete.conditional_models import ConditionalLogit
 
-from labor_llm.baselines.two_stage import BagOfJobs, TwoStageLogit, fit_masked_logit
+from labor_llm.baselines.penalised_logit import fit_penalised_logit
+from labor_llm.baselines.two_stage import BagOfJobs, TwoStageLogit
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import InputError, NumericalError
 
@@ -54,7 +55,7 @@ def mover_rows(rows: int, seed: int) -> tuple[csr_matrix, np.ndarray, np.ndarray
 
 def test_destinations_agree_with_the_conditional_logit_of_statsmodels():
     X, chosen, closed = mover_rows(400, 1)
-    got = fit_masked_logit(X, chosen, closed, 1e9, tolerance=1e-8).parameters[[-1, 0, 1]]
+    got = fit_penalised_logit(X, chosen, 1e9, closed=closed, tolerance=1e-8).parameters[[-1, 0, 1]]
     # One row an open alternative; alternative a is the base, the others have an intercept and two slopes each.
     row, alternative = np.nonzero(np.arange(4) != closed[:, None])
     dummies = (alternative[:, None] == np.arange(1, 4)).astype(float)
@@ -67,11 +68,10 @@ def test_destinations_agree_with_the_conditional_logit_of_statsmodels():
 
 def test_without_closed_alternatives_it_is_the_penalised_logit_of_scikit_learn():
     X, chosen, _ = mover_rows(300, 2)
-    nothing = np.full(300, -1)
     plain = LogisticRegression(C=0.5, tol=1e-8, max_iter=1000).fit(X, chosen).predict_proba(X)
-    for start in (None, fit_masked_logit(X, chosen, nothing, 0.1)):
-        fitted = fit_masked_logit(X, chosen, nothing, 0.5, start, tolerance=1e-8)
-        np.testing.assert_allclose(np.exp(fitted.log_probabilities(X, nothing, 4)), plain, atol=1e-5)
+    for start in (None, fit_penalised_logit(X, chosen, 0.1)):
+        fitted = fit_penalised_logit(X, chosen, 0.5, start=start, tolerance=1e-8)
+        np.testing.assert_allclose(np.exp(fitted.log_probabilities(X, 4)), plain, atol=1e-5)
 
 
 def test_both_stages_recover_what_they_were_simulated_with(panel):
@@ -103,7 +103,9 @@ def test_never_moves_to_where_one_is_gives_absent_occupations_their_share_and_do
     kind, panel
 ):
     train, validation, test = panel(range(60), 4, 1), panel(range(60, 80), 4, 2), panel(range(80, 85), 4, 3)
-    model = two_stage([0.3, 1.0], [0.3, 1.0], kind=kind, tolerance=1e-6).fit(train, validation)
+    weights = [(1.0, 0.5, 0.25)]
+    model = two_stage([0.3, 1.0], [0.3, 1.0], kind=kind, feature_weights=weights, tolerance=1e-6)
+    model.fit(train, validation)
     got = np.exp(model.predict(test).log_probs).reshape(5, 4, 4)
     movers = (train.frame["occupation"] != train.frame["occupation"].shift()) | (train.frame["year"] == 1980)
     # d is nobody's destination: 1 / (n + 4) before the row is scaled to one, times the chance to move.
@@ -144,4 +146,4 @@ def test_refuses_what_cannot_be_estimated(panel):
     with pytest.raises(NumericalError, match="Raise max_iterations"):
         two_stage([1.0], [1.0], max_iterations=1).fit(train, validation)
     with pytest.raises(InputError, match="closed to it"):
-        fit_masked_logit(csr_matrix(np.ones((2, 1))), np.array([0, 1]), np.array([0, 2]), 1.0)
+        fit_penalised_logit(csr_matrix(np.ones((2, 1))), np.array([0, 1]), 1.0, closed=np.array([0, 2]))
