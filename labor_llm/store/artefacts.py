@@ -22,7 +22,7 @@ from labor_llm import __version__
 from labor_llm.errors import ArtefactError, BusyError, disk_space_named
 from labor_llm.store.places import MANIFEST, RETIRED, aside, check_file, check_replaceable, clear_up, unlisted
 
-_VERSIONS_OF = ("torch", "transformers", "peft", "numpy", "pandas", "scikit-learn")
+_VERSIONS_OF = ("torch", "transformers", "peft", "numpy", "pandas", "scikit-learn", "scipy", "lightgbm")
 
 
 def sha256(path: Path) -> str:

@@ -16,8 +16,8 @@ from labor_llm.store.results import Results, project_root
 from labor_llm.text.settings import PromptSettings, ResumeSettings
 from labor_llm.workflow.profile import Profile
 
-# Fitted again in the chapter on demographics, if the profile has it.
-_PLAIN = "multinomial-logit"
+# Fitted again in the chapter on demographics: the first of these that the profile has, as they know the covariates.
+_WITH_COVARIATES = ("multinomial-logit", "multinomial-logit-staying", "two-stage-logit", "boosted-trees", "bag-of-jobs")
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def _of_profile(profile: Profile, results: Results) -> Scope:
     simulated = any(source.simulated_workers for source in profile.datasets.values())
     tuned, plain = (set(profile.datasets_of(name)) for name in (profile.fine_tuned, profile.off_the_shelf))
     in_text = [name for name in profile.datasets if name in tuned & plain]
-    logit = next(name for name in (_PLAIN, *profile.baselines) if name in profile.baselines)
+    logit = next(name for name in (*_WITH_COVARIATES, *profile.baselines) if name in profile.baselines)
     compared, all_datasets = profile.compared_models, list(profile.datasets)
     model = named_from_checkout(results.model(first, profile.fine_tuned))
     values = {
