@@ -102,12 +102,13 @@ def test_a_person_who_is_alone_with_all_she_has_shows_nowhere(with_canary: Caree
     ]  # fmt: skip
     of_chain = [
         models.split_description(with_canary, splits), models.resume_lengths(lengths, [[1, 2]]),
-        models.scored_transitions(one), studies.before_and_after(periods),
+        models.scored_transitions(one), studies.before_and_after(periods), studies.group_perplexity(groups),
+        studies.group_tasks(groups),
         studies.structural_change_sentence(periods, 1983), figures.performance_by_year(by_year, 1983),
     ]  # fmt: skip
     shown = [
         data.data_description([with_canary], {"chain": splits}), data.attrition([with_canary], {"chain": None}),
-        studies.group_perplexity(groups), studies.group_tasks(groups), tables.task_events(events),
+        tables.task_events(events),
     ]  # fmt: skip
     displays = [*map(show, shown + drawn), *map(of_dataset, of_chain)]
     told = [display.plain + display.markdown for display in displays]

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from pydantic import Field
-from sklearn.metrics import roc_auc_score
 
 from labor_llm.baselines.settings import CAREER
 from labor_llm.careers.horizons import stored_pair
@@ -79,6 +78,9 @@ def reproduced_values(
     Raises:
         ArtefactError: if stored predictions were changed.
     """
+    # Only here, so that a chapter begins without it.
+    from sklearn.metrics import roc_auc_score
+
     labels, rows = results.labels(datasets), []
 
     def add(quantity: str, dataset: str, model: str, metric: str, value: float) -> None:

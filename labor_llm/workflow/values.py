@@ -17,7 +17,13 @@ from labor_llm.text.settings import PromptSettings, ResumeSettings
 from labor_llm.workflow.profile import Profile
 
 # Fitted again in the chapter on demographics: the first of these that the profile has, as they know the covariates.
-_WITH_COVARIATES = ("multinomial-logit", "multinomial-logit-staying", "two-stage-logit", "boosted-trees", "bag-of-jobs")
+_WITH_COVARIATES = (
+    "multinomial-logit",
+    "multinomial-logit-staying",
+    "two-stage-logit",
+    "boosted-trees",
+    "bag-of-jobs",
+)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,14 @@ def test_convert_stores_the_panel_and_says_what_each_step_leaves(simulated, tmp_
     done = RUNNER.invoke(app, arguments(simulated, tmp_path / "out"))
     assert done.exit_code == 0, done.output
     stored = {path.name for path in (tmp_path / "out").iterdir()}
-    assert {"panel.parquet", "titles.csv", "splits.csv", "conversion.json", "manifest.json"} == stored
+    assert {
+        "panel.parquet",
+        "titles.csv",
+        "splits.csv",
+        "households.csv",
+        "conversion.json",
+        "manifest.json",
+    } == stored
     lines = done.output.splitlines()
     assert lines[0] == "NLSY97: 130 respondents of 8,984 in the cohort."
     steps = [line.split(":")[0].strip() for line in lines[1:6]]

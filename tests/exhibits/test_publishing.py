@@ -159,7 +159,7 @@ def test_what_has_nothing_to_show_says_so_in_its_place(tmp_path: Path) -> None:
         table("tab-value-of-covariates", none), studies.history_lengths(none, longest=0),
         studies.history_available(none), figures.history_lengths(none), studies.horizon_perplexities(none),
         studies.horizon_agreement(none, none), figures.horizon_bins(none), studies.before_and_after(none),
-        figures.performance_by_year(none, 1980),
+        figures.performance_by_year(none, 1980), tables.household_errors(none, none, none),
     ]  # fmt: skip
     shown = {each.exhibit: show(each) for each in empty}
     shown["fig-value-of-covariates"] = show(figures.paired_differences(none), "fig-value-of-covariates")

@@ -286,7 +286,7 @@ def test_own_careers_are_checked_before_anything_runs(small_profile: Profile, tm
     broken = small_profile.model_copy(
         update={"datasets": {"own": entry}, "results": str(tmp_path / "results")}
     )
-    with pytest.raises(InputError, match=r"absent\.csv: no such file"):
+    with pytest.raises(InputError, match=r"absent\.csv does not exist"):
         replicate(broken, "demo", cores=1)
     assert not (tmp_path / "results").exists()
 

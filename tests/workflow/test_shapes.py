@@ -236,7 +236,11 @@ def executed_here(run: NotebookRun) -> dict[str, Any]:
 EXECUTED = ("01", "02", "03", "05", "06", "07", "08", "09", "12", "13", "14")
 # Tables of which nothing is left, by shape.
 NOTHING = {
-    "no covariate differs": {"tab-value-of-covariates", "tab-group-perplexity", "tab-group-tasks"},
+    "no covariate differs": {
+        "tab-value-of-covariates-own",
+        "tab-group-perplexity-own",
+        "tab-group-tasks-own",
+    },
     "two years": {"tab-horizon-perplexity-own", "tab-horizon-agreement-own", "tab-history-length-own"},
     "one year": {
         "tab-horizon-perplexity-own",
