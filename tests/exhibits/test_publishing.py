@@ -184,7 +184,7 @@ def test_what_has_nothing_to_show_says_so_in_its_place(tmp_path: Path) -> None:
         "\n| Group |\n| :--- |\n| No group is large enough: AUC and calibration error need 11 scored workers"
         in got
     )
-    file = folders.exhibits / "tab-group-tasks.csv"
+    file = folders.exhibits / "tab-group-tasks-d.csv"
     assert file.read_text("utf-8").startswith("Group,Model,AUC,TestSE,95 % from,95 % to,Calibration error,")
     assert pd.read_csv(file).empty
     assert "No group is large enough" in file.with_suffix(".tex").read_text("utf-8")
