@@ -143,7 +143,7 @@ def compare_with_paper(reproduced: pd.DataFrame) -> pd.DataFrame:
     known = set(zip(joined["quantity"], theirs, strict=True))
     of_known = [pair in known for pair in zip(joined["quantity"], own, strict=True)]
     joined.loc[np.array(of_known) & (own != theirs), ["our_dataset", "our_model", "our_value"]] = None
-    joined = joined.drop_duplicates()
+    joined = joined.drop_duplicates(ignore_index=True)
     names = ["our_dataset", "our_model"]
     joined[names] = joined[names].astype(object).fillna("")
     joined["verdict"] = [_verdict(*row) for row in joined[["dataset", "model", *names, "in_part"]].to_numpy()]

@@ -79,6 +79,22 @@ def test_published_values_keep_their_digits_beside_ours(panel: CareerPanel) -> N
     assert table.persons == 1280
 
 
+def test_each_value_stands_beside_its_own_where_rows_fall_together(panel: CareerPanel) -> None:
+    """Two data sets with Llama-2-7B, neither of which stands beside the paper's 13B."""
+    ours = [
+        ("fine_tuned", "PSID81", "Llama-2-7b-hf", "perplexity", 8.5, False),
+        ("fine_tuned", "NLSY79", "Llama-2-7b-hf", "perplexity", 7.5, False),
+        ("career", "PSID81", "CAREER", "perplexity", 9.5, False),
+        ("fine_tuned_pooled", "PSID81", "Llama-2-7b-hf", "perplexity", 6.5, False),
+    ]
+    shown = published.published_values(pd.DataFrame(ours, columns=COLUMNS), [panel], ["PSID81"]).frame
+    rows = shown[["Quantity", "Ours", "Ours: data, model"]].to_numpy().tolist()
+    assert ["Fine-tuned (perplexity)", 7.5, "NLSY79, Llama-2-7b-hf"] in rows
+    assert ["CAREER (perplexity)", 9.5, "PSID81, CAREER"] in rows
+    assert ["Fine-tuned, all data pooled (perplexity)", 6.5, "PSID81, Llama-2-7b-hf"] in rows
+    assert ["Individuals (count)", len(panel.workers), "PSID81"] in rows
+
+
 def test_every_quantity_is_found_where_the_run_has_it(panel: CareerPanel, tmp_path: Path) -> None:
     """Of invented models: perplexities, the rise with numeric titles, both tasks and the correlation by hand."""
     results, table = Results(tmp_path), transitions(panel)
