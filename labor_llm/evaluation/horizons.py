@@ -35,7 +35,7 @@ from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions, normalised_blocks
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
-from labor_llm.evaluation.comparison import LeftOut, compare, keys_of, sorted_rows
+from labor_llm.evaluation.comparison import Comparison, LeftOut, compare, keys_of, sorted_rows
 from labor_llm.evaluation.resampling import spread_of_mean
 from labor_llm.store.results import Results
 
@@ -142,17 +142,19 @@ def agreement_by_model(pairs: Sequence[HorizonPair], draws: int = 1000, seed: in
     """
     rows = []
     for pair in pairs:
-        found = horizon_agreement(pair.direct, pair.compounded, draws, seed)
-        others = pd.DataFrame(
-            [_closeness(pair.direct, other) for other in pair.leaving_out], columns=_CLOSENESS
-        )
-        runs = len(pair.runs)
-        errors = (
-            np.sqrt((runs - 1) ** 2 / runs * others.var(ddof=1)).fillna(0.0) if runs > 1 else others.sum()
-        )
         about = {"model": pair.model, "years": pair.years, "exact": pair.exact, "scatter": _scatter(pair)}
-        rows.append(found | about | errors.add_suffix("_mc").to_dict())
+        found = horizon_agreement(pair.direct, pair.compounded, draws, seed)
+        rows.append(found | about | {f"{name}_mc": error for name, error in _jackknife(pair).items()})
     return pd.DataFrame(rows)
+
+
+def _jackknife(pair: HorizonPair) -> dict[str, float]:
+    """Return the standard error of each number of `closeness` over the runs; 0 for an exact sum."""
+    if pair.exact:
+        return dict.fromkeys(_CLOSENESS, 0.0)
+    runs = len(pair.runs)
+    others = pd.DataFrame([closeness(pair.direct, other) for other in pair.leaving_out])
+    return np.sqrt((runs - 1) ** 2 / runs * others.var(ddof=1)).fillna(0.0).to_dict()
 
 
 def _scatter(pair: HorizonPair) -> float:
@@ -186,18 +188,14 @@ def horizon_agreement(
         InputError: if every title was not scored, or below two draws.
         MismatchError: if the transitions differ.
     """
-    comparison, *others = compare([direct, compounded])
-    if others or direct.outcomes.codes != compounded.outcomes.codes:
-        raise InputError(
-            "horizons: the two predictions are of different data sets or titles. Give two of one."
-        )
+    comparison, first, second = _beside(direct, compounded)
     log_probs = comparison.log_probs
     workers, count = comparison.units("worker_id")
     with np.errstate(invalid="ignore"):
         differences = log_probs[:, 0] - log_probs[:, 1]
-    variation = _variation(_all_titles(direct), _all_titles(compounded))
+    variation = _variation(first, second)
     return {
-        **_closeness(direct, compounded),
+        **_closeness(log_probs, first, second),
         "total_variation_se": spread_of_mean(variation, workers, draws, seed)["test_se"],
         "direct_perplexity": np.exp(-log_probs[:, 0].mean()),
         "log_prob_difference": differences.mean(),
@@ -207,13 +205,30 @@ def horizon_agreement(
     }
 
 
-_CLOSENESS = ["correlation", "total_variation", "kl_direct_compounded", "compounded_perplexity"]
+_CLOSENESS = ("correlation", "total_variation", "kl_direct_compounded", "compounded_perplexity")
 
 
-def _closeness(direct: Predictions, compounded: Predictions) -> dict[str, float]:
-    """Return the numbers that rest on drawn paths where there are any, but for the difference."""
-    log_probs = compare([direct, compounded])[0].log_probs
-    first, second = _all_titles(direct), _all_titles(compounded)
+def closeness(direct: Predictions, compounded: Predictions) -> dict[str, float]:
+    """Return those numbers of `horizon_agreement` that rest on drawn paths where there are any, but for the difference.
+
+    Raises:
+        As `horizon_agreement`.
+    """
+    comparison, first, second = _beside(direct, compounded)
+    return _closeness(comparison.log_probs, first, second)
+
+
+def _beside(direct: Predictions, compounded: Predictions) -> tuple[Comparison, np.ndarray, np.ndarray]:
+    """Return the comparison of two predictions, and of each the log-probabilities of all titles."""
+    comparison, *others = compare([direct, compounded])
+    if others or direct.outcomes.codes != compounded.outcomes.codes:
+        raise InputError(
+            "horizons: the two predictions are of different data sets or titles. Give two of one."
+        )
+    return comparison, _all_titles(direct), _all_titles(compounded)
+
+
+def _closeness(log_probs: np.ndarray, first: np.ndarray, second: np.ndarray) -> dict[str, float]:
     chances = np.exp(log_probs)
     constant = (np.ptp(chances, axis=0) == 0).any()
     # A title of probability zero adds nothing.

@@ -17,12 +17,12 @@ from pydantic import Field
 from labor_llm.baselines.settings import CAREER
 from labor_llm.careers.horizons import stored_pair
 from labor_llm.careers.panel import CareerPanel
-from labor_llm.careers.predictions import Predictions, read_predictions
+from labor_llm.careers.predictions import read_predictions
 from labor_llm.evaluation.binary_tasks import CHANGE, UNEMPLOYMENT, shared_events
-from labor_llm.evaluation.horizons import horizon_agreement
+from labor_llm.evaluation.horizons import closeness
+from labor_llm.evaluation.perplexity import perplexity
 from labor_llm.exhibits.formatting import DisplayTable, table
 from labor_llm.settings import Key, Settings
-from labor_llm.store.artefacts import MANIFEST
 from labor_llm.store.results import Results
 
 REPRODUCED_COLUMNS = ["quantity", "dataset", "model", "metric", "value", "in_part"]
@@ -82,46 +82,35 @@ def reproduced_values(
     from sklearn.metrics import roc_auc_score
 
     labels, rows = results.labels(datasets), []
+    quantities = [*reported.quantities().items(), ("career", [CAREER])]
+    models = {reported.literal, *(model for _, several in quantities for model in several)} - {""}
 
     def add(quantity: str, dataset: str, model: str, metric: str, value: float) -> None:
-        base = Path(reported.bases.get(model, model)).name
+        base = "CAREER" if model == CAREER else Path(reported.bases.get(model, model)).name
         rows.append((quantity, labels[dataset], base, metric, value, model in reported.in_part))
 
     for dataset in datasets:
-        for quantity, models in (*reported.quantities().items(), ("career", [CAREER])):
-            for model in models:
-                if (found := _stored(results, dataset, model)) is not None:
-                    name = "CAREER" if model == CAREER else model
-                    add(quantity, dataset, name, "perplexity", _perplexity(found))
-        plain = _stored(results, dataset, reported.literal) if reported.literal else None
-        for model in reported.fine_tuned_numeric_titles:
-            numeric = _stored(results, dataset, model)
-            if plain is not None and numeric is not None:
+        folders = {model: results.predictions(dataset, model) for model in models}
+        found = {name: read_predictions(place) for name, place in folders.items() if place.is_dir()}
+        perplexities = {model: perplexity(each.table["log_prob"]) for model, each in found.items()}
+        for quantity, several in quantities:
+            for model in [model for model in several if model in found]:
+                add(quantity, dataset, model, "perplexity", perplexities[model])
+        if reported.literal in found:
+            for model in [model for model in reported.fine_tuned_numeric_titles if model in found]:
                 for quantity in _RISES:
-                    rise = _perplexity(numeric) - _perplexity(plain)
+                    rise = perplexities[model] - perplexities[reported.literal]
                     add(quantity, dataset, model, "rise in perplexity", rise)
-        for model in reported.fine_tuned[:1]:
-            if (found := _stored(results, dataset, model)) is not None:
-                events, _ = shared_events([found], panels, list(_TASKS.values()))
-                for quantity, task in _TASKS.items():
-                    for event in [event for event in events if event.task == task]:
-                        auc = roc_auc_score(event.outcomes, event.probabilities[:, 0])
-                        add(quantity, dataset, model, "AUC-ROC", float(auc))
-            pair = stored_pair(results.horizons(dataset, model), model)
-            if pair is not None:
-                agreement = horizon_agreement(pair.direct, pair.compounded, draws=2)
-                quantity = "direct_against_compounded_predictions"
-                add(quantity, dataset, model, "correlation", agreement["correlation"])
+        for model in [model for model in reported.fine_tuned[:1] if model in found]:
+            events, _ = shared_events([found[model]], panels, list(_TASKS.values()))
+            quantity_of = {task: quantity for quantity, task in _TASKS.items()}
+            for event in events:
+                auc = float(roc_auc_score(event.outcomes, event.probabilities[:, 0]))
+                add(quantity_of[event.task], dataset, model, "AUC-ROC", auc)
+            if (pair := stored_pair(results.horizons(dataset, model), model)) is not None:
+                correlation = closeness(pair.direct, pair.compounded)["correlation"]
+                add("direct_against_compounded_predictions", dataset, model, "correlation", correlation)
     return pd.DataFrame(rows, columns=REPRODUCED_COLUMNS)
-
-
-def _stored(results: Results, dataset: str, model: str) -> Predictions | None:
-    folder = results.predictions(dataset, model)
-    return read_predictions(folder) if (folder / MANIFEST).is_file() else None
-
-
-def _perplexity(prediction: Predictions) -> float:
-    return float(np.exp(-prediction.table["log_prob"].mean()))
 
 
 def compare_with_paper(reproduced: pd.DataFrame) -> pd.DataFrame:
