@@ -37,7 +37,7 @@ from labor_llm.careers.predictions import Predictions, from_matrix, read_predict
 from labor_llm.careers.samples import random_places
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError, NumericalError
-from labor_llm.store.artefacts import MANIFEST
+from labor_llm.store.artefacts import MANIFEST, verify
 
 # Independent runs of compounded predictions that are not exact.
 RUNS = 5
@@ -81,6 +81,8 @@ class HorizonPair:
 def stored_pair(folder: Path, model: str) -> HorizonPair | None:
     """Return the pair whose artefacts `direct` and `compounded-1`, ... lie in a folder; None if there is none.
 
+    Runs that another number of paths has left there are of another identity than `direct`, and no part of it.
+
     Raises:
         ArtefactError: if one of them was changed.
     """
@@ -88,7 +90,12 @@ def stored_pair(folder: Path, model: str) -> HorizonPair | None:
         return None
     direct = read_predictions(folder / "direct")
     years = direct.table["year"] - direct.table["origin_year"]
-    runs = tuple(read_predictions(path) for path in sorted(folder.glob("compounded-*")))
+    identities = {
+        path: verify(path)["parameters"].get("identity")
+        for path in (folder / "direct", *sorted(folder.glob("compounded-*")))
+    }
+    own = identities.pop(folder / "direct")
+    runs = tuple(read_predictions(path) for path, identity in identities.items() if identity == own)
     return HorizonPair(model, int(years.iloc[0]), direct, runs)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from labor_llm.careers.histories import predict_windows
-from labor_llm.careers.horizons import horizon_questions
+from labor_llm.careers.horizons import horizon_questions, stored_pair
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.scoring.careers import score_careers
 from labor_llm.scoring.last_records import (
@@ -79,3 +79,15 @@ def test_a_horizon_is_stored_and_read(panel, tiny_model_folder, tmp_path):
     assert language_model_pair(some, arguments[1], 0, "nothing", "tiny", tmp_path, REALISED, paths=3) == []
     assert language_model_pair(some, {}, 30, "nothing", "tiny", tmp_path, REALISED, paths=3) == []
     assert score_windows(some, [], "nothing", "tiny", tmp_path, REALISED) == {}
+
+
+def test_runs_of_another_number_of_paths_are_no_part_of_a_stored_pair(panel, tiny_model_folder, tmp_path):
+    """Of five runs that were stored before, one is replaced by the exact sum and four are left."""
+    some = panel.restrict(panel.workers[:40])
+    asked = {4: horizon_questions(some, 4)}
+    model = (30, str(tiny_model_folder), "tiny", tmp_path, ScoringSettings())
+    for paths, step, runs in ((2, 1, 5), (2, 2, 1)):
+        (pair,) = language_model_pair(some, asked, *model, paths=paths, seed=1, step=step)
+        stored = stored_pair(tmp_path, "tiny")
+        assert (len(pair.runs), len(stored.runs)) == (runs, runs)
+        np.testing.assert_array_equal(stored.compounded.log_probs, pair.compounded.log_probs)
