@@ -148,7 +148,7 @@ def training_careers(
     own = own.restrict(random_workers(own, data.workers, data.seed)) if data.workers else own
     if data.as_many_as_until:
         records = len(_until(own, data.as_many_as_until).frame)
-        own = as_many_records(own, dict.fromkeys(own.workers, "train"), records, data.seed)
+        own = own.restrict(_with_records(own, records, data.seed))
     own = _until(own, data.last_year)
     added = tuple(_share(other, assigned, data) for other, assigned in pool)
     validation = _until(panel.split(splits, "validation"), data.last_year)
@@ -229,15 +229,20 @@ def as_many_records(panel: CareerPanel, splits: Splits, records: int, seed: int 
     Raises:
         InputError: if the training workers have fewer records, or not one of them is drawn.
     """
-    lengths = panel.split(splits, "train").frame.groupby("worker_id", sort=True).size()
-    if lengths.sum() < records:
-        raise InputError(
-            f"{panel.dataset}: {lengths.sum():,} records of training workers, {records:,} asked for."
-        )
-    shuffled = lengths.iloc[np.random.default_rng(seed).permutation(len(lengths))]
-    kept = shuffled.index[: int(np.abs(shuffled.cumsum().to_numpy() - records).argmin()) + 1]
+    kept = _with_records(panel.split(splits, "train"), records, seed)
     others = [worker for worker, split in splits.items() if split != "train"]
     return panel.restrict([*kept, *others])
+
+
+def _with_records(train: CareerPanel, records: int, seed: int) -> list[str]:
+    """Return training workers, drawn at random, who have about so many records together."""
+    lengths = train.frame.groupby("worker_id", sort=True).size()
+    if lengths.sum() < records:
+        raise InputError(
+            f"{train.dataset}: {lengths.sum():,} records of training workers, {records:,} asked for."
+        )
+    shuffled = lengths.iloc[np.random.default_rng(seed).permutation(len(lengths))]
+    return list(shuffled.index[: int(np.abs(shuffled.cumsum().to_numpy() - records).argmin()) + 1])
 
 
 def _share(other: CareerPanel, splits: Splits, data: TrainingData) -> CareerPanel:
