@@ -123,6 +123,20 @@ def fine_tuning_need(
     return {"weights": weights, "gradients": gradients, "optimizer": 2 * shared, **passing}
 
 
+def fewest_gpus(model: Llama, tokens: int, at_least: int = 1) -> int:
+    """Return how many GPUs of 80 GB fine-tuning all weights takes, a power of two; 64 also where that is too few.
+
+    Args:
+        model: its sizes.
+        tokens: run at once on each GPU.
+        at_least: so many.
+    """
+    gpus, usable = at_least, USABLE_GIB_OF_80_GB * GIB
+    while sum(fine_tuning_need(model, tokens, gpus=gpus).values()) > usable and gpus < _MOST_GPUS:
+        gpus *= 2
+    return gpus
+
+
 def recipe_table(size: str, tokens: int) -> pd.DataFrame:
     """Return the memory of the recipes for Llama-2 on GPUs of 80 GB, one row a recipe.
 
@@ -140,10 +154,8 @@ def recipe_table(size: str, tokens: int) -> pd.DataFrame:
     """
     if size not in LLAMA_2:
         raise InputError(f"size is {size!r}; choose one of {', '.join(LLAMA_2)}.")
-    model, usable = LLAMA_2[size], USABLE_GIB_OF_80_GB * GIB
-    gpus = 2
-    while sum(fine_tuning_need(model, tokens, gpus=gpus).values()) > usable and gpus < _MOST_GPUS:
-        gpus *= 2
+    model = LLAMA_2[size]
+    gpus = fewest_gpus(model, tokens, at_least=2)
     needs = {
         "score, bfloat16": scoring_need(model),
         "score, 8-bit": scoring_need(model, "8bit"),

@@ -66,11 +66,8 @@ class LanguageModelEntry(ScoringSettings):
         """Return how it is fine-tuned; None where it is not."""
         if self.fine_tuning is None:
             return None
-        steps, precision = (
-            sizes.steps or self.fine_tuning.steps,
-            sizes.arithmetic or self.fine_tuning.precision,
-        )
-        return self.fine_tuning.model_copy(update={"steps": steps, "precision": precision})
+        said = {"steps": sizes.steps, "precision": sizes.arithmetic}
+        return self.fine_tuning.model_copy(update={name: value for name, value in said.items() if value})
 
 
 class DatasetEntry(DatasetSource):

@@ -62,27 +62,35 @@ class Work(NamedTuple):
         return 2 * self.weights * self.tokens / rate / 3600
 
 
-def with_forecast(profile: Profile, runs: Iterable[NotebookRun]) -> list[NotebookRun]:
-    """Return runs with the minutes that each is expected to take on its cores: as the profile says, or as counted."""
-    sizes = data_sizes(profile)
+def with_forecast(
+    profile: Profile, runs: Iterable[NotebookRun], sizes: Mapping[str, Size] | None = None
+) -> list[NotebookRun]:
+    """Return runs with the minutes that each is expected to take on its cores: as the profile says, or as counted.
+
+    `sizes` are those of `data_sizes`, which are counted if not given.
+    """
+    sizes = data_sizes(profile) if sizes is None else sizes
     return [run if run.minutes else replace(run, minutes=_seconds(profile, sizes, run) / 60) for run in runs]
 
 
 def data_sizes(profile: Profile) -> dict[str, Size]:
     """Return how large each data set of a profile is, as far as that is known before it is converted."""
-    share = profile.sizes.share
     found = {}
     for name, entry in profile.datasets.items():
-        size = _size(name, entry)
-        kept = 1.0 if entry.simulated_workers else share * entry.share
-        found[name] = Size(round(kept * size.workers), round(kept * size.records), size.titles)
+        size, share = _size(name, entry), profile.source_of(name).share
+        found[name] = Size(round(share * size.workers), round(share * size.records), size.titles)
     return found
+
+
+def _asked(sizes: Mapping[str, Size], run: NotebookRun) -> tuple[dict[str, Any], Size]:
+    """Return what a run is asked, its groups of settings laid flat, and the size of its data set."""
+    asked = run.parameters | run.parameters.get("scoring", {}) | (run.parameters.get("fine_tuning") or {})
+    return asked, sizes[asked.get("dataset") or asked.get("datasets", [*sizes])[0]]
 
 
 def work_of(profile: Profile, sizes: Mapping[str, Size], run: NotebookRun) -> Work:
     """Return what a language model does in a run of a profile; no tokens where there is none."""
-    asked = run.parameters | run.parameters.get("scoring", {}) | (run.parameters.get("fine_tuning") or {})
-    number, size = run.notebook[:2], sizes[asked.get("dataset") or asked.get("datasets", [*sizes])[0]]
+    number, (asked, size) = run.notebook[:2], _asked(sizes, run)
     entry = profile.language_models[asked.get("name") or profile.fine_tuned]
     base = asked["model"] if number == "16" else entry.base
     tokens = _tokens(number, asked, size, sizes)
@@ -95,8 +103,7 @@ def work_of(profile: Profile, sizes: Mapping[str, Size], run: NotebookRun) -> Wo
 
 
 def _seconds(profile: Profile, sizes: Mapping[str, Size], run: NotebookRun) -> float:
-    asked = run.parameters | run.parameters.get("scoring", {}) | (run.parameters.get("fine_tuning") or {})
-    number, size = run.notebook[:2], sizes[asked.get("dataset") or asked.get("datasets", [*sizes])[0]]
+    number, (asked, size) = run.notebook[:2], _asked(sizes, run)
     # Those that are fitted again take about half the time of all.
     fits = len(asked.get("baselines", ())) + 0.5 * asked.get("refits", 0) * len(asked.get("refitted", ()))
     fits *= 3 if number == "15" else 1

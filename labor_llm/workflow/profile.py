@@ -15,6 +15,7 @@ from labor_llm.settings import Key, PathText, Seed, SettingError, Settings, Text
 from labor_llm.store.results import project_root
 from labor_llm.text.settings import ResumeSettings
 from labor_llm.workflow.entries import DatasetEntry, LanguageModelEntry, Sizes, Studies
+from labor_llm.workflow.sources import DatasetSource
 from labor_llm.workflow.yaml_files import read_yaml
 
 _MODELS_OF_OURS = BASELINES | BESIDE_BASELINES
@@ -135,6 +136,12 @@ class Profile(Settings):
         apart = self._models_of_studies()
         return [name for name in self.language_models if name not in apart]
 
+    def source_of(self, dataset: str) -> DatasetSource:
+        """Return where a data set comes from, with the share of workers that `sizes` leaves; simulated: all."""
+        entry = self.datasets[dataset]
+        share = 1.0 if entry.simulated_workers else entry.share * self.sizes.share
+        return entry.source().model_copy(update={"share": share})
+
     def threads(self, cores: int) -> int:
         """Return the threads of one run of a notebook, given the cores for all that run at once."""
         return min(cores, self.cores_per_run or cores)
@@ -197,7 +204,7 @@ class Profile(Settings):
                     f"studies.until_last_year: training.last_year of {model} must be studies.last_year, "
                     f"{self.studies.last_year}"
                 )
-            self._check_same_but_for_years(model, whole)
+            self._check_same_but_for_years("until_last_year", model, whole)
         controls = self.studies.as_many_records
         if controls and list(controls) != list(self.studies.until_last_year):
             raise ValueError(
@@ -210,16 +217,17 @@ class Profile(Settings):
                     f"studies.as_many_records: training.as_many_as_until of {control} must be studies.last_year, "
                     f"{self.studies.last_year}"
                 )
-            self._check_same_but_for_years(control, self.studies.until_last_year[model])
+            whole = self.studies.until_last_year[model]
+            self._check_same_but_for_years("as_many_records", control, whole)
 
-    def _check_same_but_for_years(self, model: str, whole: str) -> None:
+    def _check_same_but_for_years(self, field: str, model: str, whole: str) -> None:
         early, late = self.language_models[model], self.language_models[whole]
         all_years = early.training.model_copy(update={"last_year": 0, "as_many_as_until": 0})
         differing = [] if all_years == late.training else ["training"]
         differing += [name for name in _SAME_IN_TIME if getattr(early, name) != getattr(late, name)]
         if differing:
             raise ValueError(
-                f"studies.until_last_year: but for its years of training {model} must be fine-tuned and scored as "
+                f"studies.{field}: but for its years of training {model} must be fine-tuned and scored as "
                 f"{whole} is; they differ in {', '.join(differing)}"
             )
 

@@ -128,8 +128,7 @@ def _check_own_careers(profile: Profile) -> None:
         if entry.panel and entry.titles:
             panel, titles = project_root() / entry.panel, project_root() / entry.titles
             careers = read_careers(panel, titles, name, entry.survey)
-            share = entry.share * profile.sizes.share
-            careers = share_of_workers(careers, share, profile.split_seed)
+            careers = share_of_workers(careers, profile.source_of(name).share, profile.split_seed)
             own[name] = careers, checked_splits(careers, profile.split_seed, entry.whole_households)
     for name, model in profile.language_models.items():
         for dataset in profile.datasets_of(name) if model.fine_tuning else ():

@@ -124,9 +124,7 @@ def _reported(profile: Profile) -> dict[str, Any]:
 def _of_dataset(profile: Profile, results: Results, dataset: str) -> Scope:
     scope, entry = _of_profile(profile, results), profile.datasets[dataset]
     known = [ORACLE] if entry.simulated_workers else []
-    source = entry.source()
-    if not entry.simulated_workers:
-        source = source.model_copy(update={"share": source.share * profile.sizes.share})
+    source = profile.source_of(dataset)
     made = [results.predictions(dataset, name) for name in (*profile.baselines, *known)]
     made += [_last_refit(profile, results, dataset, name) for name in scope.values["refitted_baselines"]]
     made += [results.model(dataset, CAREER)] if CAREER in profile.baselines else []
