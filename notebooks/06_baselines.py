@@ -46,7 +46,6 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 
 # %%
 from labor_llm.baselines import oracle, registry
-from labor_llm.careers.predictions import write_all_predictions
 from labor_llm.exhibits import models, publishing
 from labor_llm.workflow import datasets, parameters
 
@@ -67,7 +66,8 @@ show(models.baseline_tuning(fitted, validation_workers=list(splits.values()).cou
 # %%
 test = careers.split(splits, "test")
 predictions = {key: baseline.predict(test) for key, baseline in fitted.items()}
-write_all_predictions(folders, dataset, predictions | oracle.known_probabilities(folders.panel(dataset), test))
+known = oracle.known_probabilities(folders.panel(dataset), test)
+registry.store_predictions(fitted, predictions | known, dataset, folders)
 
 # %%
 show.text(

@@ -115,7 +115,7 @@ language_model = exchange.value_to_language_model(own, test, permuted, score, **
 # The baseline knows the same covariates as indicators, and is fitted on the training workers as in the chapter on baselines.
 
 # %%
-logit = exchange.value_to_baseline(baseline, careers, splits, test, permuted, **bootstrap)
+logit = exchange.value_to_baseline(baseline, careers, splits, folders, test, permuted, **bootstrap)
 values = pd.concat([language_model, logit], ignore_index=True)
 
 # %%

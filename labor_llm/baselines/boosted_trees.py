@@ -18,7 +18,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -66,6 +66,7 @@ class BoostedTrees(Baseline):
     stay_leaves: Sequence[int] = (7, 31)
     destination_leaves: Sequence[int] = (4, 8)
     moves_of_a_class: Sequence[int] = (50, 100, 400)
+    searched: ClassVar = {name: name for name in ("stay_leaves", "destination_leaves", "moves_of_a_class")}
     pool_strength = 30.0
     most_rounds = 1000
     patience = 10

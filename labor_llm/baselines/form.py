@@ -11,8 +11,8 @@ The features follow CAREER's econometric baselines (Vafa et al. 2024; keyonvafa/
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -44,12 +44,17 @@ class Baseline(ABC):
         outcomes_: after the fit, the occupations.
         validation_perplexity_: after the fit one row a candidate, with the column `validation_perplexity`.
         chosen: after the fit, what the validation workers chose, in words.
+        kept: after the fit the same as attributes of the class, with which another fit tries nothing else.
+        searched: the attributes that say what is tried, with the column of `validation_perplexity_` for each, or the
+            columns.
     """
 
     name: str
     outcomes_: OutcomeSpace
     validation_perplexity_: pd.DataFrame
     chosen: str
+    kept: dict[str, Any]
+    searched: ClassVar[Mapping[str, str | tuple[str, ...]]] = {}
 
     def __init__(self, name: str | None = None, **choices: Any) -> None:
         for attribute, value in {**choices, **({"name": name} if name else {})}.items():
@@ -88,7 +93,13 @@ class Baseline(ABC):
         noted = [*columns, "validation_perplexity"]
         tried = [candidate[: len(noted)] for candidate in candidates]
         self.validation_perplexity_ = pd.DataFrame(tried, columns=noted)
-        return min(candidates, key=lambda candidate: candidate[len(columns)])
+        best = min(candidates, key=lambda candidate: candidate[len(columns)])
+        values = dict(zip(columns, best, strict=False))
+        self.kept = {
+            attribute: [values[of] if isinstance(of, str) else [values[column] for column in of]]
+            for attribute, of in self.searched.items()
+        }
+        return best
 
     @abstractmethod
     def _estimate(self, train: CareerPanel, validation: CareerPanel) -> None:

@@ -12,6 +12,7 @@ spent in it, the number of records, the calendar year and the covariates (`labor
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -101,6 +102,10 @@ class MultinomialLogit(TunedLogit):
     name = "multinomial_logit"
     regularisations: Sequence[float] = (0.1, 0.3, 1.0, 3.0, 10.0)
     feature_weights: Sequence[tuple[float, float, float]] = ((1, 1, 1), (1, 0.5, 0.25), (1, 0.5, 0.1))
+    searched: ClassVar = {
+        "regularisations": "regularisation",
+        "feature_weights": ("previous_weight", "before_previous_weight", "covariates_weight"),
+    }
 
     def _estimate(self, train: CareerPanel, validation: CareerPanel) -> None:
         features, held_features = record_features(train), record_features(validation)

@@ -13,16 +13,17 @@ from typing import Any
 from labor_llm.baselines.form import Baseline
 from labor_llm.baselines.settings import BASELINES, CAREER
 from labor_llm.careers.panel import CareerPanel
-from labor_llm.careers.predictions import Predictions, read_predictions
+from labor_llm.careers.predictions import Predictions, read_predictions, write_all_predictions
 from labor_llm.careers.refits import training_refits
 from labor_llm.careers.samples import ALL_YEARS, AS_MANY, UP_TO, as_many_records, train_up_to
 from labor_llm.errors import ArtefactError, InputError
 from labor_llm.settings import Settings
-from labor_llm.store.artefacts import MANIFEST, environment
+from labor_llm.store.artefacts import MANIFEST, environment, verify
 from labor_llm.store.results import Results
 from labor_llm.store.staleness import code_checksum
 
 Options = Mapping[str, Mapping[str, Any]]
+_KEPT = "kept"
 
 
 def new_baseline(name: str, **options: Any) -> Baseline:
@@ -74,17 +75,19 @@ def fit_baselines(
 def fit_baselines_again(
     names: Sequence[str], panel: CareerPanel, splits: Mapping[str, str], results: Results, variant: str = ""
 ) -> dict[str, Baseline]:
-    """Return `fit_baselines`, CAREER read from `results` if it was trained on these careers.
+    """Return `fit_baselines` with what notebook 06 has chosen, CAREER as it was trained there.
 
-    With other careers than notebook 06 (of some workers, or up to a year) `variant` is a word for them: CAREER is
+    What was chosen stands beside the predictions in `results`; of a baseline without them all is tried. With other
+    careers (of some workers, or up to a year) `variant` is a word for them: all is tried on them, and CAREER is
     trained on them, with the settings of notebook 06, and stored as `career-<variant>`.
 
     Raises:
         ArtefactError: if CAREER is asked for and notebook 06 has not made it.
         InputError: as `fit_baselines`.
     """
+    options: dict[str, Mapping[str, Any]] = {} if variant else _kept(names, panel.dataset, results)
     if CAREER not in names:
-        return fit_baselines(names, panel, splits)
+        return fit_baselines(names, panel, splits, options)
     stored = results.model(panel.dataset, CAREER)
     if not (stored / MANIFEST).is_file():
         raise ArtefactError(
@@ -93,8 +96,22 @@ def fit_baselines_again(
     folder = results.model(panel.dataset, f"{CAREER}-{variant}") if variant else stored
     from labor_llm.baselines.career import Career  # rests on PyTorch
 
-    options = {CAREER: {"settings": Career().load(stored).settings, "folder": folder}}
+    options[CAREER] = {"settings": Career().load(stored).settings, "folder": folder}
     return fit_baselines(names, panel, splits, options)
+
+
+def store_predictions(
+    fitted: Mapping[str, Baseline], predictions: Mapping[str, Predictions], dataset: str, results: Results
+) -> None:
+    """Store predictions by short name, beside those of fitted baselines what these have chosen."""
+    kept = {name: {_KEPT: baseline.kept} for name, baseline in fitted.items()}
+    write_all_predictions(results, dataset, predictions, kept)
+
+
+def _kept(names: Iterable[str], dataset: str, results: Results) -> dict[str, Mapping[str, Any]]:
+    folders = {name: results.predictions(dataset, name) for name in names}
+    made = [name for name, folder in folders.items() if (folder / MANIFEST).is_file()]
+    return {name: verify(folders[name])["parameters"].get(_KEPT, {}) for name in made}
 
 
 def predictions_by_training(

@@ -21,6 +21,7 @@ import itertools
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -108,6 +109,11 @@ class TwoStageLogit(Baseline):
     stay_regularisations: Sequence[float] = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
     destination_regularisations: Sequence[float] = (0.1, 0.3, 1.0, 3.0, 10.0)
     feature_weights: Sequence[tuple[float, float, float]] = MultinomialLogit.feature_weights
+    searched: ClassVar = {
+        "stay_regularisations": "stay_regularisation",
+        "destination_regularisations": "destination_regularisation",
+        "feature_weights": MultinomialLogit.searched["feature_weights"],
+    }
     tolerance = 1e-4
     max_iterations = 5000
 

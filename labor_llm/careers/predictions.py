@@ -152,11 +152,16 @@ def read_predictions(folder: Path) -> Predictions:
     return Predictions(model, table, outcomes, *matrices)
 
 
-def write_all_predictions(results: Results, dataset: str, predictions: Mapping[str, Predictions]) -> None:
-    """Store predictions of several models on one data set, by the models' short names."""
+def write_all_predictions(
+    results: Results,
+    dataset: str,
+    predictions: Mapping[str, Predictions],
+    parameters: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
+    """Store predictions of several models on one data set, and what else is told of a model, by their short names."""
     for name, prediction in predictions.items():
-        inputs = {"panel": results.panel(dataset)}
-        write_predictions(results.predictions(dataset, name), prediction, inputs=inputs)
+        inputs, told = {"panel": results.panel(dataset)}, (parameters or {}).get(name)
+        write_predictions(results.predictions(dataset, name), prediction, told, inputs)
 
 
 def model_labels(results: Results, datasets: Sequence[str], models: Sequence[str]) -> dict[str, str]:

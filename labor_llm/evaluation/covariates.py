@@ -19,13 +19,14 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from labor_llm.baselines.registry import fit_baselines
+from labor_llm.baselines.registry import fit_baselines_again
 from labor_llm.careers.panel import STATIC, CareerPanel
 from labor_llm.careers.predictions import TRANSITION_COLUMNS, Predictions
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError, MismatchError
 from labor_llm.evaluation.comparison import LeftOut, compare, realised
 from labor_llm.evaluation.perplexity import bootstrap_differences
+from labor_llm.store.results import Results
 
 TOGETHER = "all together"
 NO_VARIATION = "the same for all workers, so there is nothing to exchange"
@@ -265,6 +266,7 @@ def value_to_baseline(
     baseline: str,
     panel: CareerPanel,
     splits: Mapping[str, str],
+    results: Results,
     test: CareerPanel,
     permuted: Mapping[Permutation, CareerPanel],
     draws: int = 1000,
@@ -276,6 +278,7 @@ def value_to_baseline(
         baseline: its short name.
         panel: all workers.
         splits: the split of each worker.
+        results: where its predictions lie.
         test: the workers as they are.
         permuted: as `permuted_panels` returns them.
         draws: bootstrap samples of workers.
@@ -283,6 +286,6 @@ def value_to_baseline(
     """
     if not permuted:
         return pd.DataFrame(columns=["covariate", "model"])
-    fitted = fit_baselines([baseline], panel, splits)[baseline]
+    fitted = fit_baselines_again([baseline], panel, splits, results)[baseline]
     predicted = {key: fitted.predict(other) for key, other in permuted.items()}
     return value_of_covariates(fitted.predict(test), predicted, draws, seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from labor_llm.baselines.registry import (
     new_baseline,
     predictions_by_training,
     refit_baselines,
+    store_predictions,
     stored_by_training,
 )
 from labor_llm.baselines.settings import BASELINES, CareerSettings
@@ -27,6 +29,7 @@ from labor_llm.careers.samples import ALL_YEARS, AS_MANY, UP_TO, train_up_to
 from labor_llm.errors import ArtefactError, InputError
 from labor_llm.evaluation.history_length import baselines_by_length
 from labor_llm.exhibits.models import baseline_tuning
+from labor_llm.store.artefacts import writing
 from labor_llm.store.results import Results
 
 NAMES = ["empirical-transitions", "career"]
@@ -61,6 +64,14 @@ def test_every_baseline_has_the_same_form_and_a_row_in_the_table_of_choices(
         # What is predicted for the validation workers is what the choice was made by.
         reported = model.validation_perplexity_["validation_perplexity"].min()
         assert np.exp(-got.table["log_prob"].mean()) == pytest.approx(reported, rel=1e-5)
+        # Fitted again with what was chosen, nothing else is tried, and the same comes out.
+        again = new_baseline(name, **json.loads(json.dumps(model.kept))) if model.searched else model
+        if again is not model:
+            again.fit(panel.split(splits, "train"), validation)
+            assert (again.chosen, len(again.validation_perplexity_)) == (model.chosen, 1)
+            np.testing.assert_allclose(
+                again.predict(validation).log_probs, got.log_probs, atol=5e-3
+            )  # nats; a search begins elsewhere
     table = baseline_tuning(fitted, len(validation.workers)).frame
     assert table["Baseline"].tolist() == list(BASELINES.values())
     assert table["Chosen"].str.len().min() > 0
@@ -97,6 +108,24 @@ def test_career_is_read_and_the_others_are_fitted(
     assert all(list(by_length) == [1, 2, None] for by_length in shown.values())
     with pytest.raises(ArtefactError, match="Run notebooks/06_baselines"):
         fit_baselines_again(NAMES, panel, splits, Results(results.root / "elsewhere"))
+
+
+def test_what_was_chosen_is_read_but_for_other_careers(
+    panel: CareerPanel, splits: dict[str, str], tmp_path: Path
+) -> None:
+    name, results = "two-stage-logit", Results(tmp_path)
+    with writing(results.panel(panel.dataset)):
+        pass
+    fitted = fit_baselines([name], panel, splits)
+    predictions = {name: fitted[name].predict(panel.split(splits, "test"))}
+    store_predictions(fitted, predictions, panel.dataset, results)
+    tried = {
+        variant: len(
+            fit_baselines_again([name], panel, splits, results, variant)[name].validation_perplexity_
+        )
+        for variant in ("", "until-1981")
+    }
+    assert tried == {"": 1, "until-1981": len(fitted[name].validation_perplexity_)}
 
 
 def test_three_trainings_of_the_same_test_workers(
