@@ -130,11 +130,12 @@ def scoring_checks(scorer: LanguageModel, panel: CareerPanel) -> DisplayText:
 
     Outcome space and form of careers are those of the panel; none of its workers is used.
     """
-    from labor_llm.scoring.trials import error_sentence, largest_disagreement
+    from labor_llm.scoring.trials import error_sentence, largest_disagreement, score_invented_worker
 
-    difference = format_value(largest_disagreement(scorer, panel), ".1e")
+    scored = score_invented_worker(scorer, panel)
+    difference = format_value(largest_disagreement(scorer, panel, scored), ".1e")
     words = f"The largest difference between the two is {difference} nats."
-    return DisplayText(f"{words} {error_sentence(scorer, panel)}", "none")
+    return DisplayText(f"{words} {error_sentence(scorer, panel, scored)}", "none")
 
 
 def baseline_tuning(fitted: Mapping[str, Baseline], validation_workers: int) -> DisplayTable:

@@ -16,7 +16,7 @@ from labor_llm.scoring.title_trie import build_title_trie
 from labor_llm.text.templates import invented_resume
 from labor_llm.text.tokenization import encode_resume, encode_titles
 
-_TITLES_CHECKED = 8
+_TITLES_CHECKED = 4
 
 
 def try_scorers(prepared: PreparedCareers, *, all_titles: bool = False, bounded: bool = False) -> Trial:
@@ -48,7 +48,13 @@ def try_scorers(prepared: PreparedCareers, *, all_titles: bool = False, bounded:
     return trial
 
 
-def largest_disagreement(language_model: LanguageModel, panel: CareerPanel) -> float:
+Timed = tuple[np.ndarray, float]
+"""Log-probabilities of the invented worker's records [records, titles], nats, and the seconds that a record took."""
+
+
+def largest_disagreement(
+    language_model: LanguageModel, panel: CareerPanel, scored: Timed | None = None
+) -> float:
     """Return the largest difference (nats) between the fast scorer of all titles and the reference scorer.
 
     Compared are some titles, evenly spread over the outcome space, for the first and the last record.
@@ -56,8 +62,9 @@ def largest_disagreement(language_model: LanguageModel, panel: CareerPanel) -> f
     Args:
         language_model: the model.
         panel: its outcome space and survey name are used, none of its workers.
+        scored: what `score_invented_worker` has returned of both, if it was asked before.
     """
-    fast, _ = _log_probs(language_model, panel)
+    fast, _ = scored or score_invented_worker(language_model, panel)
     resume, titles = invented_resume(panel), panel.outcomes.titles
     columns = np.unique(np.linspace(0, len(titles) - 1, _TITLES_CHECKED, dtype=int))
     return max(
@@ -67,7 +74,7 @@ def largest_disagreement(language_model: LanguageModel, panel: CareerPanel) -> f
     )
 
 
-def error_sentence(language_model: LanguageModel, panel: CareerPanel) -> str:
+def error_sentence(language_model: LanguageModel, panel: CareerPanel, scored: Timed | None = None) -> str:
     """Say how far a loaded model is from the same model in float32 without quantisation, and how fast.
 
     Compared are all titles and records. The probability that the two give to a set of titles, any set, is theirs
@@ -76,17 +83,18 @@ def error_sentence(language_model: LanguageModel, panel: CareerPanel) -> str:
     Args:
         language_model: the model as it is used for scoring.
         panel: its outcome space and survey name are used, none of its workers.
+        scored: as for `largest_disagreement`.
 
     Raises:
         As `load_language_model`.
     """
-    used, seconds = _log_probs(language_model, panel)
+    used, seconds = scored or score_invented_worker(language_model, panel)
     config = getattr(language_model.model.config, "quantization_config", None)
     weights = "" if config is None else f" with {'8bit' if config.load_in_8bit else '4bit'} weights"
     dtype = str(language_model.model.dtype).removeprefix("torch.")
     if (dtype, weights) == ("float32", ""):
         return f"The arithmetic is float32; all titles of a transition took {seconds:.2f} seconds."
-    exact, float32_seconds = _log_probs(load_language_model(language_model.name), panel)
+    exact, float32_seconds = score_invented_worker(load_language_model(language_model.name), panel)
     difference = np.abs(used - exact)
     variation = np.abs(_normalised(used) - _normalised(exact)).sum(axis=1) / 2
     return (
@@ -97,8 +105,8 @@ def error_sentence(language_model: LanguageModel, panel: CareerPanel) -> str:
     )
 
 
-def _log_probs(language_model: LanguageModel, panel: CareerPanel) -> tuple[np.ndarray, float]:
-    """Return the log-probabilities [records, titles] of the invented worker and the seconds a record."""
+def score_invented_worker(language_model: LanguageModel, panel: CareerPanel) -> Timed:
+    """Return the scores of all titles for an invented worker; of the panel outcome space and survey name are used."""
     titles = encode_titles(language_model.tokenizer, panel.outcomes)
     trie = build_title_trie(titles)
     resume = encode_resume(language_model.tokenizer, invented_resume(panel))

@@ -157,7 +157,7 @@ def test_coarser_numbers_have_some(tiny_model_folder, panel, dtype, quantization
 def test_the_error_of_known_numbers(tiny_model_folder, panel, monkeypatch):
     """Two titles of which one gains and one loses; what both records lose alike is no difference between titles."""
     scores = iter([(np.log([[0.3, 0.1], [0.2, 0.2]]), 1.0), (np.log([[0.2, 0.2], [0.4, 0.4]]), 2.0)])
-    monkeypatch.setattr(trials, "_log_probs", lambda *_: next(scores))
+    monkeypatch.setattr(trials, "score_invented_worker", lambda *_: next(scores))
     said = error_sentence(load_language_model(tiny_model_folder, "bfloat16"), panel)
     assert said == (
         "The arithmetic is bfloat16: all titles of a transition took 1.00 seconds, in float32 2.00. Log-probabilities "
