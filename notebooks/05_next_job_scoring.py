@@ -68,7 +68,7 @@ careers, splits = datasets.open_dataset(folders, dataset, chosen.resumes)
 
 # %%
 load = cache(load_language_model)  # once for all cells
-test = datasets.drawn_test_workers(careers, splits, chosen.scoring.test_workers, seed)
+test = datasets.drawn_workers(careers, splits, chosen.scoring.test_workers, seed)
 predictions = score_panel(
     test, model, label, folders.predictions(dataset, name), chosen.scoring, seed=seed, load=load,
     preamble=chosen.prompt.preamble(careers, splits), inputs={"panel": folders.panel(dataset)},

@@ -20,7 +20,7 @@
 #     - fitted
 #     run: data sets of the text
 #     values:
-#       compared: models_beside_embeddings
+#       compared: baselines_and_fine_tuned
 #       dtype: default
 #       model: base_model
 # ---

@@ -18,7 +18,7 @@ from labor_llm.workflow.values import SCOPES
 FOLDER = project_root() / "notebooks"
 NAMES = [
     "01_data_conversion", "02_data_description", "03_resumes", "04_fine_tuning", "05_next_job_scoring",
-    "06_baselines", "07_main_comparison", "08_value_of_fine_tuning", "09_binary_tasks_and_calibration",
+    "06_baselines", "07_main_comparison", "07_where_the_gain_arises", "08_value_of_fine_tuning", "09_binary_tasks_and_calibration",
     "10_titles", "11_pooled_data", "12_history_length", "13_horizons", "14_demographics", "15_structural_change",
     "16_embeddings", "17_speed_and_memory", "18_larger_runs", "19_replication_report",
 ]  # fmt: skip
@@ -29,7 +29,8 @@ LOGIC = (
 LONGEST_CELL = 20
 MOST_IMPORTS = 5
 # They only show what is stored, so they begin without what takes seconds to import.
-LIGHT = [NAMES[number - 1] for number in (2, 7, 8, 9, 10, 11, 15, 17, 18, 19)]
+SHOWN = ("02", "07_main", "08", "09", "10", "11", "15", "17", "18", "19")
+LIGHT = [name for name in NAMES if name.startswith(SHOWN)]
 HEAVY = ("torch", "transformers", "sklearn")
 
 

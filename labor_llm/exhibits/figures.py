@@ -91,12 +91,27 @@ def paired_differences(frame: pd.DataFrame) -> Figure:
     all others onto the line.
     The frame has columns `dataset`, `label`, `difference`, `ci_low`, `ci_high`.
     """
+    return _differences(frame, "Difference in perplexity (95 % interval)")
+
+
+@exhibit("fig-gain-by-part")
+def gain_by_part(frame: pd.DataFrame) -> Figure:
+    """Draw the difference of two models' losses on each part of a next job, as `paired_differences` does.
+
+    Rows are as `evaluation.gains.gain_by_part` returns them.
+    """
+    return _differences(
+        frame.rename(columns={"part": "label"}), "Difference in nats a transition (95 % interval)"
+    )
+
+
+def _differences(frame: pd.DataFrame, axis: str) -> Figure:
     figure, panels = _by_dataset(frame)
     for axes, part in panels:
         axes.axvline(0.0, **_LINE)
         reach = _reach(part, "difference")
         axes.errorbar(part["difference"], _wrapped(part["label"]), xerr=reach, fmt="o", capsize=3)
-    panels[-1][0].set_xlabel("Difference in perplexity (95 % interval)")
+    panels[-1][0].set_xlabel(axis)
     return figure
 
 

@@ -77,6 +77,10 @@ class Results:
         """Folder of its predictions after refits on resampled training workers, an artefact each."""
         return self.root / dataset / "refits" / name
 
+    def validation(self, dataset: str, name: str) -> Path:
+        """Its predictions of validation workers."""
+        return self.root / dataset / "validation_predictions" / name
+
     def permuted(self, dataset: str, name: str) -> Path:
         """Its predictions of careers with other workers' covariates."""
         return self.root / dataset / "permuted_covariates" / name

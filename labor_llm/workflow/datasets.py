@@ -193,15 +193,15 @@ def open_datasets(
     return [panel for panel, _ in opened.values()], {name: splits for name, (_, splits) in opened.items()}
 
 
-def drawn_test_workers(
-    careers: CareerPanel, splits: Mapping[str, str], number: int = -1, seed: int = 1
+def drawn_workers(
+    careers: CareerPanel, splits: Mapping[str, str], number: int = -1, seed: int = 1, split: str = "test"
 ) -> CareerPanel:
-    """Return the careers of test workers, so many of them drawn at random; of all if -1.
+    """Return the careers of a split's workers, so many of them drawn at random; of all if -1.
 
     Raises:
         As `sampled`.
     """
-    return sampled(careers.split(splits, "test"), number, seed)
+    return sampled(careers.split(splits, split), number, seed)
 
 
 def open_training_careers(

@@ -98,6 +98,8 @@ class Sizes(Settings):
     """Optimiser steps of every fine-tuning in place of what the language models say; 0 for as they say."""
     all_titles_workers: AllOrSome = -1
     """The most test workers for whom every title is scored, whatever the language models say; -1 for no such limit."""
+    mixture_workers: AllOrSome = -1
+    """Validation workers by whom the weight of a mixture of two models is chosen; -1 for all."""
     history_lengths: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = Field(
         default_factory=lambda: [5, 10, 15]
     )

@@ -104,9 +104,10 @@ def work_of(profile: Profile, sizes: Mapping[str, Size], run: NotebookRun) -> Wo
 
 def _seconds(profile: Profile, sizes: Mapping[str, Size], run: NotebookRun) -> float:
     number, (asked, size) = run.notebook[:2], _asked(sizes, run)
-    # Those that are fitted again take about half the time of all.
-    fits = len(asked.get("baselines", ())) + 0.5 * asked.get("refits", 0) * len(asked.get("refitted", ()))
-    fits *= 3 if number == "15" else 1
+    # Those that are fitted again take about half the time of all, with what was chosen before a sixth.
+    fits = len(asked.get("partners", asked.get("baselines", ())))
+    fits += 0.5 * asked.get("refits", 0) * len(asked.get("refitted", ()))
+    fits *= {"07": 1 / 6, "12": 1 / 6, "13": 1 / 6, "14": 1 / 6, "15": 2}.get(number, 1)
     seconds = _START + _RECORD * size.records + _FIT * fits * size.records * (size.titles + 100)
     work = work_of(profile, sizes, run)
     coarse = "bfloat16" in (asked.get("precision"), asked.get("dtype"))
@@ -135,6 +136,8 @@ def _tokens(number: str, asked: Mapping[str, Any], size: Size, sizes: Mapping[st
         case "05":
             full = tested["all_titles_workers"] * (asked["titles"] == "all")
             return size.tokens(tested["test_workers"]) + full * size.records / size.workers * all_titles
+        case "07":
+            return size.tokens(min(0.1 * size.workers, tested.get("mixture_workers", 0)))
         case "12" | "14":
             return 4 * size.tokens(tested.get("workers", min(48, test)))
         case "13":

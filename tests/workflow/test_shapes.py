@@ -106,7 +106,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "titles that training lacks": {
         "titles": 12, "jobs": lambda worker: range(6, 12) if worker in in_split("test") else range(6)
     },
-    "three thousand titles": {"titles": 3000},
+    "a thousand titles": {"titles": 1000},
     "each of a group of its own": {"covariate": lambda name, worker: f"{name} {worker}"},
     "one in a group of its own": {"covariate": lambda name, worker: "rare" if worker == 17 else "usual"},
     "one education": {"covariate": lambda name, worker: COVARIATES[name][worker % 2 * (name != "education")]},
