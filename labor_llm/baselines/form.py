@@ -57,6 +57,7 @@ class Baseline(ABC):
     searched: ClassVar[Mapping[str, str | tuple[str, ...]]] = {}
 
     def __init__(self, name: str | None = None, **choices: Any) -> None:
+        self.kept = {}
         for attribute, value in {**choices, **({"name": name} if name else {})}.items():
             if not hasattr(type(self), attribute):
                 raise InputError(

@@ -65,8 +65,9 @@ def test_every_baseline_has_the_same_form_and_a_row_in_the_table_of_choices(
         reported = model.validation_perplexity_["validation_perplexity"].min()
         assert np.exp(-got.table["log_prob"].mean()) == pytest.approx(reported, rel=1e-5)
         # Fitted again with what was chosen, nothing else is tried, and the same comes out.
-        again = new_baseline(name, **json.loads(json.dumps(model.kept))) if model.searched else model
-        if again is not model:
+        assert model.kept.keys() == model.searched.keys()
+        if model.searched:
+            again = new_baseline(name, **json.loads(json.dumps(model.kept)))
             again.fit(panel.split(splits, "train"), validation)
             assert (again.chosen, len(again.validation_perplexity_)) == (model.chosen, 1)
             np.testing.assert_allclose(
