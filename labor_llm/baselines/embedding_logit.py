@@ -56,7 +56,8 @@ class EmbeddingLogit(TunedLogit):
         X = self._scaler.fit_transform(self._embedded(train))
         held_X = self._scaler.transform(self._embedded(validation))
         tried = list(self._tried(X, held_X, train, validation))
-        self.regularisation_, *_, self._logit = self._best(tried, "regularisation", "iterations")
+        best = self._best(tried, "regularisation", "iterations", refine=self._finished)
+        self.regularisation_, self._logit = best[0], best[-1].logit
         self.chosen = f"C = {self.regularisation_:g}"
 
     def _log_probs(self, panel: CareerPanel, table: pd.DataFrame) -> np.ndarray:

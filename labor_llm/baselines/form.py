@@ -11,7 +11,7 @@ The features follow CAREER's econometric baselines (Vafa et al. 2024; keyonvafa/
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -89,18 +89,35 @@ class Baseline(ABC):
         table = transitions(panel)
         return from_matrix(self.name, table, self.outcomes_, self._log_probs(panel, table))
 
-    def _best(self, candidates: Sequence[tuple[Any, ...]], *columns: str) -> tuple[Any, ...]:
-        """Note the candidates (values of the columns, perplexity, what else there is), and return the best one."""
+    def _best(
+        self,
+        candidates: Sequence[tuple[Any, ...]],
+        *columns: str,
+        refine: Callable[[tuple[Any, ...]], tuple[Any, ...]] | None = None,
+    ) -> tuple[Any, ...]:
+        """Note the candidates (values of the columns, perplexity, what else there is), and return the best one.
+
+        `refine` estimates the best one to its end, where the others were estimated as far as a choice asks for.
+        """
+        best = min(candidates, key=lambda candidate: candidate[len(columns)])
+        if refine is not None:
+            rough, best = best, refine(best)
+            candidates = [best if candidate is rough else candidate for candidate in candidates]
         noted = [*columns, "validation_perplexity"]
         tried = [candidate[: len(noted)] for candidate in candidates]
         self.validation_perplexity_ = pd.DataFrame(tried, columns=noted)
-        best = min(candidates, key=lambda candidate: candidate[len(columns)])
+        self._perplexity = best[len(columns)]
         values = dict(zip(columns, best, strict=False))
         self.kept = {
             attribute: [values[of] if isinstance(of, str) else [values[column] for column in of]]
             for attribute, of in self.searched.items()
         }
         return best
+
+    @property
+    def chosen_perplexity(self) -> float:
+        """The perplexity of the validation workers with what was chosen; others were estimated less closely."""
+        return float(getattr(self, "_perplexity", self.validation_perplexity_["validation_perplexity"].min()))
 
     @abstractmethod
     def _estimate(self, train: CareerPanel, validation: CareerPanel) -> None:

@@ -12,13 +12,13 @@ spent in it, the number of records, the calendar year and the covariates (`labor
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
 from labor_llm.baselines.form import Baseline, column_groups, design, occupation_columns, record_features
-from labor_llm.baselines.penalised_logit import Matrix, PenalisedLogit, penalty_path
+from labor_llm.baselines.penalised_logit import Matrix, PenalisedLogit, Tried, penalty_path
 from labor_llm.careers.panel import CareerPanel, transitions
 from labor_llm.errors import InputError
 
@@ -53,8 +53,8 @@ class TunedLogit(Baseline):
     def _tried(
         self, X: Matrix, held_X: Matrix, train: CareerPanel, validation: CareerPanel,
         weights: np.ndarray | float = 1.0, start: PenalisedLogit | None = None,
-    ) -> Iterator[tuple[float, int, float, PenalisedLogit]]:  # fmt: skip
-        """Yield each C with its iterations, the perplexity of the validation workers, and the logit.
+    ) -> Iterator[tuple[Any, ...]]:  # fmt: skip
+        """Yield rows for `_best`: each C, its iterations, the perplexity of validation workers, and what was `Tried`.
 
         Raises:
             InputError: if all training records have the same occupation.
@@ -80,8 +80,17 @@ class TunedLogit(Baseline):
         path = penalty_path(
             X, realised, self.regularisations, score, start, previous=previous, weights=weights, **options
         )
-        for C, log_likelihood, logit in path:
-            yield C, logit.iterations, float(np.exp(-log_likelihood / len(held))), logit
+        self._held = len(held)
+        yield from map(self._row, path)
+
+    def _row(self, tried: Tried) -> tuple[Any, ...]:
+        perplexity = float(np.exp(-tried.log_likelihood / self._held))
+        return tried.regularisation, tried.logit.iterations, perplexity, tried
+
+    def _finished(self, best: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return a row of `_tried`, whatever stands between C and iterations, estimated to its end."""
+        C, *between, _, _, tried = best
+        return C, *between, *self._row(tried.finished())[1:]
 
     def _logs(self, logit: PenalisedLogit, X: Matrix, previous: np.ndarray) -> np.ndarray:
         """Return nats, [rows of X, occupations], given the columns of the previous occupation."""
@@ -118,10 +127,10 @@ class MultinomialLogit(TunedLogit):
                 self._tried(X, held_X, train, validation, np.asarray(weights, dtype=float)[groups], start)
             )
             tried += [(C, *weights, *fitted) for C, *fitted in path]
-            start = path[0][-1]
+            start = path[0][-1].logit
         columns = ("previous_weight", "before_previous_weight", "covariates_weight", "iterations")
-        best = self._best(tried, "regularisation", *columns)
-        self.regularisation_, self.feature_weights_, self._logit = best[0], best[1:4], best[-1]
+        best = self._best(tried, "regularisation", *columns, refine=self._finished)
+        self.regularisation_, self.feature_weights_, self._logit = best[0], best[1:4], best[-1].logit
         shown = " : ".join(f"{weight:g}" for weight in self.feature_weights_)
         self.chosen = f"C = {self.regularisation_:g}, weights {shown}"
 

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize
@@ -33,6 +34,8 @@ _ROWS_AT_ONCE = 4096
 _DENSE = 0.05
 # Rounding of single precision is felt by tolerances below it.
 _SINGLE_PRECISION = 1e-5
+# What is not chosen is estimated to so many times the tolerance.
+_ROUGHLY = 10
 
 
 @dataclass(frozen=True)
@@ -146,21 +149,46 @@ def fit_penalised_logit(
     return PenalisedLogit(flat[:slopes].reshape(features + 1, -1), staying, classes, rows, iterations)
 
 
+class Tried(NamedTuple):
+    """A value of C with which a logit was estimated as far as a choice between such values asks for.
+
+    Attributes:
+        regularisation: C.
+        log_likelihood: of other rows, nats.
+        logit: as far as it was estimated.
+        finished: estimates it to the tolerance that was asked for, and returns the same again.
+    """
+
+    regularisation: float
+    log_likelihood: float
+    logit: PenalisedLogit
+    finished: Callable[[], Tried]
+
+
 def penalty_path(
     X: Matrix, chosen: np.ndarray, regularisations: Sequence[float], score: Callable[[PenalisedLogit], float],
-    start: PenalisedLogit | None = None, **options: Any,
-) -> list[tuple[float, float, PenalisedLogit]]:  # fmt: skip
-    """Return C, log-likelihood of other rows (nats) and logit for one C after the other, from the smallest on.
+    start: PenalisedLogit | None = None, tolerance: float = 1e-4, **options: Any,
+) -> list[Tried]:  # fmt: skip
+    """Try one C after the other, from the smallest on, with ten times the tolerance.
 
     Each fit begins where the one before ended. The path ends early where two values of C in a row have not raised the
     score: the dearest fits are those that overfit. `score` gives the log-likelihood that a fitted logit has elsewhere,
     all else is as in `fit_penalised_logit`.
     """
-    path: list[tuple[float, float, PenalisedLogit]] = []
-    for regularisation in sorted(regularisations):
-        start = fit_penalised_logit(X, chosen, regularisation, start=start, **options)
-        path.append((regularisation, score(start), start))
-        if len(path) > 2 and max(path[-2][1], path[-1][1]) <= max(found for _, found, _ in path[:-2]):
+
+    def fitted(C: float, start: PenalisedLogit | None, tolerance: float) -> PenalisedLogit:
+        return fit_penalised_logit(X, chosen, C, start=start, tolerance=tolerance, **options)
+
+    def finished(C: float, rough: PenalisedLogit) -> Tried:
+        logit = fitted(C, rough, tolerance)
+        return Tried(C, score(logit), logit, lambda: finished(C, logit))
+
+    path: list[Tried] = []
+    for C in sorted(regularisations):
+        start = fitted(C, start, _ROUGHLY * tolerance)
+        path.append(Tried(C, score(start), start, partial(finished, C, start)))
+        found = [each.log_likelihood for each in path]
+        if len(path) > 2 and max(found[-2:]) <= max(found[:-2]):
             break
     return path
 

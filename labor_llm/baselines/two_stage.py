@@ -21,7 +21,7 @@ import itertools
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -42,7 +42,7 @@ from labor_llm.baselines.form import (
     record_features,
 )
 from labor_llm.baselines.logit import MultinomialLogit
-from labor_llm.baselines.penalised_logit import PenalisedLogit, penalty_path
+from labor_llm.baselines.penalised_logit import PenalisedLogit, Tried, penalty_path
 from labor_llm.careers.panel import CareerPanel, transitions
 from labor_llm.errors import NumericalError
 
@@ -85,6 +85,14 @@ class _Records:
         return _Records(self.X[rows], self.realised[rows], self.previous[rows])
 
 
+class _Stay(NamedTuple):
+    """A value of C, the log-likelihood of the validation workers (nats) and the logit of staying."""
+
+    regularisation: float
+    log_likelihood: float
+    logit: LogisticRegression
+
+
 class TwoStageLogit(Baseline):
     """Two-stage logit on the features of CAREER's regression and age, tuned on the validation workers.
 
@@ -121,18 +129,26 @@ class TwoStageLogit(Baseline):
         self._prepare(train)
         known, held = self._stages(train), self._stages(validation)
         tried, start = [], None
+
+        def together(stay: _Stay, move: Tried) -> tuple[float, _Stay, Tried]:
+            return np.exp(-(stay.log_likelihood + move.log_likelihood) / len(held.realised)), stay, move
+
         for weights in self.feature_weights:
             columns = np.asarray(weights, dtype=float)[self._groups]
             stays = self._fit_stay(known, held, columns)
             moves = self._fit_destination(known, held, columns, start)
-            start = moves[0][-1]
+            start = moves[0].logit
             tried += [
-                (stay_C, move_C, *weights, np.exp(-(stay_log + move_log) / len(held.realised)), stay, move)
-                for (stay_C, stay_log, stay), (move_C, move_log, move) in itertools.product(stays, moves)
+                (stay.regularisation, move.regularisation, *weights, *together(stay, move))
+                for stay, move in itertools.product(stays, moves)
             ]
         penalties = ("stay_regularisation", "destination_regularisation")
-        best = self._best(tried, *penalties, "previous_weight", "before_previous_weight", "covariates_weight")
-        stay_C, move_C, *self.feature_weights_, _, self.stay_, self._destination = best
+        best = self._best(
+            tried, *penalties, "previous_weight", "before_previous_weight", "covariates_weight",
+            refine=lambda rough: (*rough[:-3], *together(rough[-2], rough[-1].finished())),
+        )  # fmt: skip
+        stay_C, move_C, *self.feature_weights_, _, stay, move = best
+        self.stay_, self._destination = stay.logit, move.logit
         shown = " : ".join(f"{weight:g}" for weight in self.feature_weights_)
         self.chosen = f"C = {stay_C:g} of staying, {move_C:g} of destinations, weights {shown}"
 
@@ -157,9 +173,7 @@ class TwoStageLogit(Baseline):
         columns = (occupation_columns(table, self.outcomes_, name) for name in ("occupation", "previous"))
         return _Records(self._features(panel), *columns)
 
-    def _fit_stay(
-        self, known: _Records, held: _Records, weights: np.ndarray
-    ) -> list[tuple[float, float, LogisticRegression]]:
+    def _fit_stay(self, known: _Records, held: _Records, weights: np.ndarray) -> list[_Stay]:
         """Return each C with the validation log-likelihood (nats) and the logit of staying."""
         later, held_later = known.of(known.previous != FIRST), held.of(held.previous != FIRST)
         stayed = later.stayed
@@ -175,7 +189,7 @@ class TwoStageLogit(Baseline):
             logit.coef_ = logit.coef_ * weights
             # scikit-learn refuses to predict for no rows at all.
             odds = logit.decision_function(held_later.X) if len(sign) else np.zeros(0)
-            fits.append((regularisation, -np.logaddexp(0.0, -sign * odds).sum(), logit))
+            fits.append(_Stay(regularisation, -np.logaddexp(0.0, -sign * odds).sum(), logit))
         return fits
 
     def _stay_logit(self, X: csr_matrix, stayed: np.ndarray, regularisation: float) -> LogisticRegression:
@@ -193,8 +207,8 @@ class TwoStageLogit(Baseline):
 
     def _fit_destination(
         self, known: _Records, held: _Records, weights: np.ndarray, start: PenalisedLogit | None
-    ) -> list[tuple[float, float, PenalisedLogit]]:
-        """Return each C with the validation log-likelihood (nats) and the logit of destinations."""
+    ) -> list[Tried]:
+        """Return what was tried of the logit of destinations, with log-likelihoods of the validation workers."""
         moves, held_moves = known.of(~known.stayed), held.of(~held.stayed)
 
         def score(logit: PenalisedLogit) -> float:

@@ -143,7 +143,7 @@ def baseline_tuning(fitted: Mapping[str, Baseline], validation_workers: int) -> 
     rows = []
     for model in fitted.values():
         grid = model.validation_perplexity_["validation_perplexity"]
-        rows.append((model.name, model.chosen, len(grid), grid.min(), grid.max()))
+        rows.append((model.name, model.chosen, len(grid), model.chosen_perplexity, grid.max()))
     frame = pd.DataFrame(rows, columns=["name", "chosen", "candidates", "best", "worst"])
     return table("tab-baseline-tuning", frame, persons=validation_workers)
 

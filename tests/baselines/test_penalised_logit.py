@@ -78,4 +78,4 @@ def test_the_path_ends_after_two_penalties_without_gain(rows):
     X, chosen, _ = rows
     scores = iter([1.0, 3.0, 2.0, 2.5, 9.0])
     path = penalty_path(X, chosen, [10.0, 0.1, 0.3, 1.0, 3.0], lambda _: next(scores))
-    assert [(C, score) for C, score, _ in path] == [(0.1, 1.0), (0.3, 3.0), (1.0, 2.0), (3.0, 2.5)]
+    assert [(C, score) for C, score, *_ in path] == [(0.1, 1.0), (0.3, 3.0), (1.0, 2.0), (3.0, 2.5)]
