@@ -34,10 +34,10 @@ from labor_llm.models.folders import weights_checksum
 from labor_llm.models.loading import LanguageModel, load_language_model
 from labor_llm.scoring.all_titles import all_title_log_probs
 from labor_llm.scoring.bounded import bounded_title_log_probs, concatenated, rounded_up
-from labor_llm.scoring.passes import PreparedCareers, prepare_careers, realised_log_probs
+from labor_llm.scoring.passes import Beginning, PreparedCareers, prepare_careers, realised_log_probs
 from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.scoring.title_trie import TitleTrie, build_title_trie
-from labor_llm.scoring.trials import try_scorers
+from labor_llm.scoring.trials import tried_beginning, try_scorers
 from labor_llm.store.artefacts import environment
 from labor_llm.store.results import Arrays, in_shards, stored
 from labor_llm.store.staleness import code_checksum
@@ -202,11 +202,12 @@ def _score(
         _log.warning("%s: %s", name, prepared.shortened.sentence())
     trie, in_full = build_title_trie(prepared.titles), set(question["in_full"])
     bounded = bool(in_full and settings.tolerance)
-    try_scorers(prepared, all_titles=bool(in_full or question["named"]), bounded=bounded)
+    trial = try_scorers(prepared, all_titles=bool(in_full or question["named"]), bounded=bounded)
+    beginning = tried_beginning(prepared, trial)
 
     def score(row: int) -> Arrays:
         wanted = trie if prepared.careers[row].worker_id in in_full else None
-        return _career_scores(prepared, row, settings, question["named"], wanted)
+        return _career_scores(prepared, row, settings, question["named"], wanted, beginning)
 
     arrays = in_shards(shards, len(prepared.careers), score, f"scoring {name}", "career")
     table = prepared.table[list(TRANSITION_COLUMNS)].assign(
@@ -231,6 +232,7 @@ def _career_scores(
     settings: ScoringSettings,
     named: Sequence[str],
     trie: TitleTrie | None,
+    beginning: Beginning | None,
 ) -> Arrays:
     """Return the log-probabilities of a career.
 
@@ -240,7 +242,7 @@ def _career_scores(
     """
     language_model, parts = prepared.language_model, prepared.careers[row].parts
     memory = settings.memory_mib * _MIB
-    happened = np.concatenate([realised_log_probs(language_model, part) for part in parts])
+    happened = np.concatenate([realised_log_probs(language_model, part, beginning) for part in parts])
     scores = {"realised": happened, "named": _named_log_probs(prepared, row, named, happened, memory)}
     if trie is None:
         return scores

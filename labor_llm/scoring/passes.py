@@ -26,6 +26,9 @@ from labor_llm.text.shortening import ReadableCareer, Shortened, readable_career
 from labor_llm.text.templates import resumes
 from labor_llm.text.tokenization import EncodedResume, check_split, encode_titles, without_needless_line_ends
 
+# Tokens that all careers begin with: fewer are sooner read again.
+_WORTH_READING_ONCE = 64
+
 
 @dataclass(frozen=True)
 class PreparedCareers:
@@ -103,14 +106,51 @@ def _ending_with(career: ReadableCareer, lengths: Sequence[int]) -> ReadableCare
     return replace(career, parts=tuple(parts))
 
 
+@dataclass(frozen=True)
+class Beginning:
+    """The tokens that all careers begin with, int64 [tokens], and their keys and values."""
+
+    ids: np.ndarray
+    cache: DynamicCache
+
+
 @torch.inference_mode()
-def realised_log_probs(language_model: LanguageModel, resume: EncodedResume) -> np.ndarray:
-    """Return the log-probability of each record's realised title, float64 [records], nats."""
+def read_beginning(prepared: PreparedCareers) -> Beginning | None:
+    """Read what all careers begin with, such as the list of titles, once; None where it is short."""
+    parts = [part for career in prepared.careers for part in career.parts]
+    most = min(part.spans[0][0] for part in parts) - 1
+    texts = np.stack([part.ids[:most] for part in parts])
+    ids = texts[0, : int(np.argmin([*(texts == texts[0]).all(axis=0), False]))]
+    if len(ids) < _WORTH_READING_ONCE:
+        return None
+    model, cache = prepared.language_model.model, DynamicCache()
+    tokens = torch.as_tensor(ids, device=prepared.language_model.device)
+    model(input_ids=tokens[None], use_cache=True, past_key_values=cache, logits_to_keep=1)
+    return Beginning(ids, cache)
+
+
+@torch.inference_mode()
+def realised_log_probs(
+    language_model: LanguageModel, resume: EncodedResume, beginning: Beginning | None = None
+) -> np.ndarray:
+    """Return the log-probability of each record's realised title, float64 [records], nats.
+
+    Args:
+        language_model: the model.
+        resume: the career.
+        beginning: what it begins with, if that was read before.
+    """
     last = resume.spans[-1][1]  # what follows the last title, and its own last token, need no pass
+    known = len(beginning.ids) if beginning else 0
+    read = {"use_cache": True, "past_key_values": beginning.cache} if beginning else {"use_cache": False}
     ids = torch.as_tensor(resume.ids[:last], device=language_model.device)
     title_tokens = torch.cat([torch.arange(start, end) for start, end in resume.spans]).to(ids.device)
     # Logits are taken only where the next token belongs to a title: the vocabulary is most of the cost.
-    output = language_model.model(input_ids=ids[None, :-1], use_cache=False, logits_to_keep=title_tokens - 1)
+    output = language_model.model(
+        input_ids=ids[None, known:-1], logits_to_keep=title_tokens - 1 - known, **read
+    )
+    if beginning:
+        beginning.cache.crop(known - (len(ids) - 1))
     logits = output.logits[0].float()
     per_token = logits.gather(1, ids[title_tokens, None])[:, 0] - logits.logsumexp(dim=-1)
     lengths = [end - start for start, end in resume.spans]

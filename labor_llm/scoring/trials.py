@@ -10,7 +10,7 @@ from labor_llm.careers.panel import CareerPanel
 from labor_llm.models.loading import LanguageModel, load_language_model
 from labor_llm.scoring.all_titles import all_title_log_probs, way_to_run
 from labor_llm.scoring.bounded import bounded_title_log_probs
-from labor_llm.scoring.passes import PreparedCareers, realised_log_probs
+from labor_llm.scoring.passes import Beginning, PreparedCareers, read_beginning, realised_log_probs
 from labor_llm.scoring.reference import Trial, reference_log_prob
 from labor_llm.scoring.title_trie import build_title_trie
 from labor_llm.text.templates import invented_resume
@@ -50,6 +50,19 @@ def try_scorers(prepared: PreparedCareers, *, all_titles: bool = False, bounded:
 
 Timed = tuple[np.ndarray, float]
 """Log-probabilities of the invented worker's records [records, titles], nats, and the seconds that a record took."""
+
+
+def tried_beginning(prepared: PreparedCareers, trial: Trial) -> Beginning | None:
+    """Return what all careers begin with, read once, if the model gives the same with it; else None.
+
+    `trial` is what `try_scorers` has returned. A model without a plain cache of keys and values reads it every time.
+    """
+    try:
+        beginning = read_beginning(prepared)
+        found = realised_log_probs(prepared.language_model, trial.career, beginning)
+    except (AttributeError, LookupError, TypeError, ValueError, RuntimeError):
+        return None
+    return None if trial.difference(found) else beginning
 
 
 def largest_disagreement(

@@ -178,11 +178,11 @@ def test_a_run_that_was_stopped_goes_on_ends_alike_and_says_what_was_asked(
     unpatched = careers.realised_log_probs
 
     def stopped_after(limit: int) -> None:
-        def counting(language_model: LanguageModel, resume: EncodedResume) -> np.ndarray:
+        def counting(language_model: LanguageModel, resume: EncodedResume, *more: object) -> np.ndarray:
             if len(runs) == limit:
                 raise KeyboardInterrupt
             runs.append(resume.worker_id)
-            return unpatched(language_model, resume)
+            return unpatched(language_model, resume, *more)
 
         monkeypatch.setattr(careers, "realised_log_probs", counting)
 

@@ -106,6 +106,27 @@ def test_the_scorers_of_last_records_are_tried_too(
         LastRecordScorer(fresh, "tiny").predict(some)
 
 
+def test_what_all_careers_begin_with_is_read_once_unless_that_gives_other_scores(
+    tiny_model, panel, monkeypatch
+):
+    some, before = panel.restrict(panel.workers[:4]), "Some lines that say what is wanted.\n" * 6
+    settings = ScoringSettings(titles="realised")
+    prepared = prepare_careers(tiny_model, some, settings, before)
+    trial = try_scorers(prepared)
+    beginning = trials.tried_beginning(prepared, trial)
+    assert len(beginning.ids) > 64
+    for career in prepared.careers:
+        for part in career.parts:
+            np.testing.assert_array_equal(part.ids[: len(beginning.ids)], beginning.ids)
+            again = passes.realised_log_probs(tiny_model, part, beginning)
+            np.testing.assert_allclose(again, passes.realised_log_probs(tiny_model, part), atol=1e-4)
+    # A header alone is sooner read again.
+    assert passes.read_beginning(prepare_careers(tiny_model, some, settings)) is None
+    for fault in (lambda *_: replace(beginning, ids=beginning.ids[1:]), lambda *_: {}["no plain cache"]):
+        monkeypatch.setattr(trials, "read_beginning", fault)
+        assert trials.tried_beginning(prepared, trial) is None
+
+
 def test_longer_prompts_than_were_tried_are_tried_again(prepared, monkeypatch):
     model = replace(prepared.language_model, model=copy.deepcopy(prepared.language_model.model))
     trie = all_titles.build_title_trie(prepared.titles)
