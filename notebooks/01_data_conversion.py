@@ -16,6 +16,8 @@
 #     makes:
 #     - panel
 #     parameters: checked
+#     part: data
+#     place: 10
 #     reads:
 #     - files
 #     run: each data set

@@ -16,6 +16,8 @@
 #     makes:
 #     - numbers
 #     parameters: checked
+#     part: data
+#     place: 20
 #     reads:
 #     - panels
 #     run: once

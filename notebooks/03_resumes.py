@@ -14,6 +14,8 @@
 #     name: python3
 #   labor_llm:
 #     parameters: checked
+#     part: data
+#     place: 30
 #     reads:
 #     - panel
 #     run: each data set

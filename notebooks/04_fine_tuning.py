@@ -16,6 +16,8 @@
 #     makes:
 #     - model
 #     parameters: checked
+#     part: appendix
+#     place: 10
 #     reads:
 #     - training panels
 #     run: each fine-tuned model

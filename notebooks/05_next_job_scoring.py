@@ -16,6 +16,8 @@
 #     makes:
 #     - predictions
 #     parameters: checked
+#     part: appendix
+#     place: 20
 #     reads:
 #     - panel
 #     - model

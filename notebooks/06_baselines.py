@@ -16,6 +16,8 @@
 #     makes:
 #     - baselines
 #     parameters: checked
+#     part: appendix
+#     place: 30
 #     reads:
 #     - panel
 #     run: each data set

@@ -16,6 +16,8 @@
 #     makes:
 #     - numbers
 #     parameters: checked
+#     part: findings
+#     place: 10
 #     reads:
 #     - everything
 #     run: once

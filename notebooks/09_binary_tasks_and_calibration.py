@@ -14,6 +14,8 @@
 #     name: python3
 #   labor_llm:
 #     parameters: checked
+#     part: findings
+#     place: 100
 #     reads:
 #     - everything
 #     run: once

@@ -14,6 +14,8 @@
 #     name: python3
 #   labor_llm:
 #     parameters: checked
+#     part: findings
+#     place: 90
 #     reads:
 #     - fitted
 #     run: data sets of the text

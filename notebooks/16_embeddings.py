@@ -16,6 +16,8 @@
 #     makes:
 #     - embedding predictions
 #     parameters: checked
+#     part: findings
+#     place: 120
 #     reads:
 #     - fitted
 #     run: data sets of the text

@@ -14,6 +14,8 @@
 #     name: python3
 #   labor_llm:
 #     parameters: checked
+#     part: reproduce
+#     place: 20
 #     reads:
 #     - benchmarks
 #     run: once

@@ -14,6 +14,8 @@
 #     name: python3
 #   labor_llm:
 #     parameters: checked
+#     part: findings
+#     place: 30
 #     reads:
 #     - benchmarks
 #     run: once

@@ -196,16 +196,16 @@ def book(profile: ProfileOption = "demo", say: SayOption = "") -> None:
     from labor_llm.store.artefacts import MANIFEST
     from labor_llm.store.results import open_results, project_root
     from labor_llm.workflow.book import build_book, stage_book
+    from labor_llm.workflow.pages import run_titles
     from labor_llm.workflow.profile import load_profile
     from labor_llm.workflow.records import book_identity, record_of, write_record
     from labor_llm.workflow.reference import reference_pages
-    from labor_llm.workflow.runs import notebook_runs
 
     if say:
         typer.echo(say, err=True)
     chosen = load_profile(profile)
     results = open_results(chosen.results)
-    required = [run.name for run in notebook_runs(chosen)]
+    required = run_titles(chosen)
     identity = book_identity(results, chosen.name, required)
     pages = reference_pages(chosen, typer.main.get_command(app), about=__doc__.split("\n\n")[1])
     staged = stage_book(project_root() / "book", results, chosen.name, results.root / "book", required, pages)

@@ -27,6 +27,7 @@ from labor_llm.exhibits.formatting import escape_markdown
 from labor_llm.exhibits.publishing import read_numbers
 from labor_llm.store.artefacts import writing
 from labor_llm.store.results import Results
+from labor_llm.workflow.pages import contents, page_of_runs
 from labor_llm.workflow.records import record_of, recorded_files
 
 _SUBSTITUTION = re.compile(r"\{\{\s*([A-Za-z_]\w*)")
@@ -42,23 +43,23 @@ def stage_book(
     results: Results,
     profile: str,
     out: Path,
-    required: Collection[str] = (),
+    required: Mapping[str, str],
     generated: Mapping[str, str] | None = None,
 ) -> Path:
     """Copy prose, executed notebooks and exhibits into `out`, ready for `build_book`, and return `out`.
 
-    In the staged notebooks code is folded (unless a cell is tagged `show-input`), the paths of the machine
-    are taken out of the metadata, and a notebook that was run for several data sets or models says so in
-    its title. Every number that one of them recorded becomes a substitution of the prose pages. Only what the record of
-    a run holds (`labor_llm.workflow.records`) gets into the book, and only as the run made it.
+    In the staged notebooks code is folded (unless a cell is tagged `show-input`), the paths of the machine are taken
+    out of the metadata, and the runs of one notebook are one page (`labor_llm.workflow.pages`). Every number that one
+    of them recorded becomes a substitution of the prose pages. Only what the record of a run holds
+    (`labor_llm.workflow.records`) gets into the book, and only as the run made it.
 
     Args:
         source: folder with `_config.yml`, `_toc.yml`, prose pages, style and references.
         results: the run whose notebooks and exhibits are shown.
         profile: name of the profile, available in prose as `{{ profile }}`.
         out: folder to write, replaced as a whole when staging succeeds.
-        required: names (without ending) of the executed notebooks that make up the book; all that there are
-            if none are named.
+        required: titles by name (without ending) of the executed notebooks that make up the book, in reading order,
+            as `pages.run_titles` has them.
         generated: text of further pages by file name, see `labor_llm.workflow.reference`.
 
     Raises:
@@ -79,7 +80,7 @@ def stage_book(
         _copy_pages(pages, Path(source), aside, numbers)
         for name, text in (generated or {}).items():
             (aside / name).write_text(text, encoding="utf-8")
-        _write_notebooks(notebooks, aside / "notebooks")
+        _write_notebooks(notebooks, required, aside)
         (aside / "exhibits").mkdir()
         for path in exhibits:
             if not path.name.endswith(NUMBERS_ENDING):
@@ -134,14 +135,10 @@ def check_executed(notebook: Mapping[str, Any], name: str) -> None:
 
 
 def _executed_notebooks(folder: Path, required: Collection[str]) -> dict[str, nbformat.NotebookNode]:
-    names = sorted(required) or sorted(path.stem for path in Path(folder).glob("*.ipynb"))
-    paths = [Path(folder) / f"{name}.ipynb" for name in names]
-    missing = [path for path in paths if not path.is_file()]
-    if missing or not paths:
-        what = f"{missing[0]}: not there" if missing else f"{folder}: no executed notebook there"
-        raise ArtefactError(f"{what}. Run the replication before the book.")
     notebooks = {}
-    for path in paths:
+    for path in (Path(folder) / f"{name}.ipynb" for name in required):
+        if not path.is_file():
+            raise ArtefactError(f"{path}: not there. Run the replication before the book.")
         try:
             notebooks[path.stem] = nbformat.read(path, as_version=4)
         except Exception as error:  # nbformat raises several kinds for a file that was cut
@@ -181,16 +178,22 @@ def _copy_pages(pages: list[Path], source: Path, target: Path, numbers: Mapping[
     path.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
-def _write_notebooks(notebooks: Mapping[str, nbformat.NotebookNode], target: Path) -> None:
-    target.mkdir()
-    variants = _variants(notebooks)
+def _write_notebooks(
+    notebooks: Mapping[str, nbformat.NotebookNode], titles: Mapping[str, str], target: Path
+) -> None:
+    (target / "notebooks").mkdir()
+    runs: dict[str, dict[str, nbformat.NotebookNode]] = {}
     for name, notebook in notebooks.items():
         for key in _MACHINE_KEYS:
             notebook["metadata"].get("papermill", {}).pop(key, None)
-        _fold_code(notebook)
-        if variants[name]:
-            _add_to_title(notebook, variants[name])
-        nbformat.write(notebook, target / f"{name}.ipynb")
+        runs.setdefault(name.split("-", 1)[0], {})[titles[name]] = notebook
+    for name, by_title in runs.items():
+        page = page_of_runs(by_title)
+        _fold_code(page)
+        nbformat.write(page, target / "notebooks" / f"{name}.ipynb")
+    path = target / "_toc.yml"
+    toc = contents(yaml.safe_load(path.read_text(encoding="utf-8")), runs)
+    path.write_text(yaml.safe_dump(toc, sort_keys=False), encoding="utf-8")
 
 
 def _fold_code(notebook: nbformat.NotebookNode) -> None:
@@ -198,33 +201,6 @@ def _fold_code(notebook: nbformat.NotebookNode) -> None:
         tags = cell["metadata"].get("tags", [])
         if cell["cell_type"] == "code" and not _VISIBILITY_TAGS & set(tags):
             cell["metadata"]["tags"] = [*tags, "hide-input"]
-
-
-def _variants(notebooks: Mapping[str, nbformat.NotebookNode]) -> dict[str, str]:
-    """Return what tells runs of one notebook (`name-dataset` or `name-dataset-model`) apart; '' for a single run."""
-    runs: dict[str, list[str]] = {}
-    for name in notebooks:
-        runs.setdefault(name.split("-", 1)[0], []).append(name)
-    variants = dict.fromkeys(notebooks, "")
-    for names in runs.values():
-        parameters = {
-            name: notebooks[name]["metadata"].get("papermill", {}).get("parameters", {}) for name in names
-        }
-        datasets = {str(parameters[name].get("dataset", "")) for name in names}
-        for name in names if len(names) > 1 else []:
-            dataset = str(parameters[name].get("dataset", ""))
-            rest = name.split("-", 1)[-1].removeprefix(dataset).removeprefix("-")
-            model = str(parameters[name].get("label") or rest) if rest else ""
-            variants[name] = ", ".join(part for part in (dataset if len(datasets) > 1 else "", model) if part)
-    return variants
-
-
-def _add_to_title(notebook: nbformat.NotebookNode, variant: str) -> None:
-    for cell in notebook["cells"]:
-        if cell["cell_type"] == "markdown" and cell["source"].lstrip().startswith("# "):
-            title, *rest = cell["source"].lstrip().split("\n", 1)
-            cell["source"] = "\n".join([f"{title.rstrip()}: {escape_markdown(variant)}", *rest])
-            return
 
 
 def _recorded_exhibits(results: Results, notebooks: Collection[str]) -> list[Path]:

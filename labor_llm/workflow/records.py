@@ -50,6 +50,8 @@ def book_identity(results: Results, profile: str, notebooks: Iterable[str]) -> s
     """
     records = [record_of(results.notebooks / f"{name}.ipynb") for name in sorted(notebooks)]
     pages = [path for path in sorted((project_root() / "book").rglob("*")) if "_build" not in path.parts]
+    # Their heads say where they stand in the book.
+    pages += sorted((project_root() / "notebooks").glob("*.ipynb"))
     modules = sorted(PACKAGE.rglob("*.py"))
     return identity_of(PACKAGE / "workflow" / "book.py", {"profile": profile}, [*records, *pages, *modules])
 

@@ -16,8 +16,9 @@ from labor_llm.errors import InputError
 from labor_llm.exhibits.catalogue import Exhibit, read_catalogue
 from labor_llm.exhibits.formatting import escape_markdown
 from labor_llm.store.results import project_root
+from labor_llm.workflow.pages import runs_in_reading_order
 from labor_llm.workflow.profile import Profile
-from labor_llm.workflow.runs import NotebookRun, notebook_runs
+from labor_llm.workflow.runs import NotebookRun
 
 # The order in which careers become predictions and these the book; a folder that is not named here comes last.
 ROOMS = (
@@ -60,10 +61,9 @@ def exhibits_page(profile: Profile) -> str:
     An exhibit that is made once for each data set or model has a row for each.
     """
     exhibits = list(read_catalogue().values())
-    runs = sorted(notebook_runs(profile), key=lambda run: run.name)
     rows = [
         _exhibit_row(exhibit, run, profile)
-        for run in runs
+        for run in runs_in_reading_order(profile)
         for exhibit in exhibits
         if exhibit.notebook == run.notebook
     ]

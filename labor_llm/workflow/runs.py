@@ -4,6 +4,8 @@ What a chapter takes of a profile stands in the head of its notebook (`labor_llm
 
     labor_llm:
       run: each data set                  # how often it is run, one of `SCOPES`
+      part: findings                      # of the book, and its place there (`labor_llm.workflow.pages`)
+      place: 10
       reads: [panel, baselines]           # what must be made before
       makes: [predictions]                # artefacts that it makes, and `numbers` if it records some for prose
       values: {models: models_by_group}   # parameters that take another value than that of their own name
@@ -45,6 +47,7 @@ class NotebookRun:
         parameters: what it is run with.
         needs: files that other runs make and this one reads.
         makes: files that it makes, apart from the executed notebook.
+        dataset: short name of the data set that it is about; empty where it is run once for all.
         minutes: what the profile says that it takes, on the cores of a run, or 0 (`labor_llm.workflow.forecast`).
         overridden: whether the profile's own parameters replace some that follow from its other fields.
     """
@@ -55,6 +58,7 @@ class NotebookRun:
     parameters: dict[str, Any]
     needs: list[Path] = field(default_factory=list)
     makes: list[Path] = field(default_factory=list)
+    dataset: str = ""
     minutes: float = 0.0
     overridden: bool = False
 
@@ -66,6 +70,8 @@ class Chapter:
     notebook: str
     declared: Mapping[str, Any]
     run: str
+    part: str
+    place: int
     reads: tuple[str, ...] = ()
     makes: tuple[str, ...] = ()
     values: Mapping[str, str] = field(default_factory=dict)
@@ -149,6 +155,7 @@ def _run(profile: Profile, chapter: Chapter, scope: Scope, before: list[Notebook
         parameters={**parameters, **given},
         needs=_needs(profile, chapter, scope, before),
         makes=[*_manifests(scope, chapter.makes), *_exhibits(profile, chapter, name, scope.variant)],
+        dataset=scope.values["dataset"] if scope.variant else "",
         minutes=profile.minutes.get(name, profile.minutes.get(chapter.notebook, 0.0)),
         overridden=bool(given.keys() & parameters.keys()),
     )

@@ -35,6 +35,7 @@ from labor_llm.store.results import open_results, project_root
 from labor_llm.workflow.book import build_book, stage_book
 from labor_llm.workflow.execution import execute_notebook
 from labor_llm.workflow.forkserver import START
+from labor_llm.workflow.pages import run_titles
 from labor_llm.workflow.profile import Profile, load_profile
 from labor_llm.workflow.reference import reference_pages
 from labor_llm.workflow.replication import replicate
@@ -145,7 +146,7 @@ def test_every_notebook_runs_and_the_book_builds(
     assert set(predictions[0].table["worker_id"]) == set(careers.split(splits, "test").workers)
     known, guessed = read_all_predictions(results, ["simulated"], ["oracle", "empirical-transitions"])
     assert known.table["log_prob"].mean() > guessed.table["log_prob"].mean()
-    required = [run.name for run in notebook_runs(small_profile)]
+    required = run_titles(small_profile)
     pages = reference_pages(small_profile, typer.main.get_command(app))
     staged = stage_book(project_root() / "book", results, "small", tmp_path / "staged", required, pages)
     index = build_book(staged, tmp_path / "html")

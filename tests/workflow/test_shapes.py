@@ -30,6 +30,7 @@ from labor_llm.exhibits.publishing import read_numbers
 from labor_llm.store.results import open_results, project_root
 from labor_llm.workflow.book import build_book, stage_book
 from labor_llm.workflow.execution import execute_notebook
+from labor_llm.workflow.pages import run_titles
 from labor_llm.workflow.parameters import checked_parameters
 from labor_llm.workflow.profile import Profile, load_profile
 from labor_llm.workflow.reference import reference_pages
@@ -289,11 +290,10 @@ def test_the_book_is_made_of_careers_that_bear_next_to_nothing(
     shape, tmp_path, tiny_model_folder, fork_server_address
 ) -> None:
     profile = written_profile(tmp_path, careers(**SHAPES[shape]), tiny_model_folder, leave_out=[])
-    runs = notebook_runs(profile)
-    for run in runs:
+    for run in notebook_runs(profile):
         execute_notebook(notebook_file(run.notebook), run.executed, run.parameters, run.needs, run.makes)
-    required, pages = [run.name for run in runs], reference_pages(profile, typer.main.get_command(app))
+    required, pages = run_titles(profile), reference_pages(profile, typer.main.get_command(app))
     results = open_results(profile.results)
     staged = stage_book(project_root() / "book", results, "shape", tmp_path / "staged", required, pages)
-    html = build_book(staged, tmp_path / "html").parent / "notebooks" / "13_horizons-own.html"
+    html = build_book(staged, tmp_path / "html").parent / "notebooks" / "13_horizons.html"
     assert "No horizon is shown: 11 test workers or more" in html.read_text(encoding="utf-8")
