@@ -20,6 +20,7 @@
 #     place: 10
 #     reads:
 #     - everything
+#     - benchmarks
 #     run: once
 # ---
 
@@ -37,6 +38,7 @@ datasets: list[str] = ["wage_panel"]  # data sets
 models: list[str] = ["empirical-transitions", "multinomial-logit", "smollm2-off-the-shelf", "smollm2-fine-tuned"]  # in the order of the tables
 partial: list[str] = []  # models that some of the data sets do without
 refitted: list[str] = []  # those that were fitted again on resampled training workers, for TrainSE
+stored: str = "benchmarks/measured/nlsy79_comparison"  # folder of a larger run that is shown beside these data sets
 fine_tuned: str = "smollm2-fine-tuned"  # the model that the text is about
 off_the_shelf: str = "smollm2-off-the-shelf"  # the same model without fine-tuning
 bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and their seed
@@ -45,17 +47,23 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 # %%
 from labor_llm.baselines.settings import BASELINES, ORACLE
 from labor_llm.careers.predictions import model_labels, read_all_predictions
-from labor_llm.evaluation import perplexity
-from labor_llm.exhibits import figures, formatting, publishing, report, tables
+from labor_llm.evaluation import perplexity, resampling
+from labor_llm.exhibits import figures, findings, formatting, publishing, report, studies, tables
 from labor_llm.workflow.datasets import open_datasets
 
 folders, show = publishing.open_chapter(results, **bootstrap)
-panels, _ = open_datasets(folders, datasets)
+panels, splits = open_datasets(folders, datasets)
 predictions = read_all_predictions(folders, datasets, models, optional=[ORACLE, *partial])
 labels = model_labels(folders, datasets, models)
+baselines = [label for model, label in labels.items() if model in BASELINES]
+names = folders.labels(datasets)
 
 # %%
-names = folders.labels(datasets)
+against = perplexity.differences_of(predictions, labels[fine_tuned], baselines, **bootstrap)
+finding = findings.against_baselines(against, names)
+show(finding)
+
+# %%
 refits = perplexity.stored_refits_of(folders, predictions, refitted)
 by_worker = perplexity.bootstrap_perplexity(predictions, **bootstrap)
 scores = perplexity.with_train_errors(by_worker, refits)
@@ -67,7 +75,7 @@ show(tables.main_comparison(scores, names), refits=perplexity.refits_in_words(re
 # were drawn with, which no model can beat but by luck.
 
 # %%
-references = report.best_baselines(scores, [label for model, label in labels.items() if model in BASELINES])
+references = report.best_baselines(scores, baselines)
 paired = perplexity.bootstrap_differences(predictions, references, **bootstrap)
 differences = perplexity.with_train_errors(paired, refits, references)
 labelled = tables.difference_labels(differences)
@@ -79,10 +87,6 @@ show(formatting.table("tab-paired-differences", labelled, names), refits=perplex
 # %%
 shown = differences[differences["model"] != labels[off_the_shelf]]
 show(figures.paired_differences(tables.difference_labels(shown, names)))
-
-# %%
-numbers = report.comparison_numbers(scores, differences, labels[fine_tuned], labels[off_the_shelf])
-show(report.comparison_sentence(numbers))
 
 # %% [markdown]
 # ## Households
@@ -106,4 +110,17 @@ by_type = perplexity.bootstrap_perplexity(predictions, **bootstrap, by="transiti
 show(tables.transition_types(by_type, names))
 
 # %% tags=["remove-cell"]
+# The book's first page shows this run beside a larger one, which takes hours and was stored.
+larger = report.read_comparison(stored)
+of_larger = resampling.turned(larger.differences)
+everywhere = findings.on_every_data_set(of_larger, against, f"{larger.about['survey']}, larger run", names)
+words = {name: larger.about[name] for name in ("date", "train")}
+show(figures.paired_differences(everywhere), "fig-on-every-data-set", **words)
+
+# %% tags=["remove-cell"]
+numbers = report.comparison_numbers(scores, references, labels[fine_tuned], labels[off_the_shelf])
+of_survey = findings.against_baselines(of_larger, {larger.about["dataset"]: larger.about["survey"]})
+numbers |= {"larger_finding": of_survey.words, "finding": finding.words, "larger_train": larger.about["train"]}
+numbers["training_workers"] = list(splits[datasets[0]].values()).count("train")
+numbers["trained_on"] = int(studies.training_sizes(folders, datasets[0], [fine_tuned])["own"].iloc[0])
 show.record("07_main_comparison", numbers, persons=numbers["headline_test_workers"], decimals=2)

@@ -45,7 +45,7 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 # %%
 from labor_llm.careers.predictions import read_all_predictions
 from labor_llm.evaluation import comparison, perplexity
-from labor_llm.exhibits import figures, publishing, report, tables
+from labor_llm.exhibits import figures, findings, publishing, report, tables
 from labor_llm.exhibits.formatting import format_value
 
 folders, show = publishing.open_chapter(results)
@@ -81,14 +81,10 @@ asked = [off_the_shelf, *prompted, fine_tuned]
 realised = comparison.in_common(read_all_predictions(folders, datasets, asked, optional=prompted))
 compared = perplexity.bootstrap_perplexity(realised, **bootstrap)
 differences = perplexity.bootstrap_differences(realised, realised[0].model, **bootstrap)
-show(tables.beside_reference("tab-prompts", compared, differences, nats=True))
+show(findings.against_reference(differences, folders.labels(datasets), nats=True))
 
 # %%
-first = compared.iloc[0]
-show.text(
-    f"On the first data set {first['transitions']:,} transitions of {first['workers']:,} test workers are compared.",
-    persons=int(first["workers"]),
-)
+show(tables.beside_reference("tab-prompts", compared, differences, nats=True))
 
 # %% tags=["remove-cell"]
 numbers = report.valid_mass_numbers(masses, {"off_the_shelf": predictions[0].model, "fine_tuned": predictions[1].model})

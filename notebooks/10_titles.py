@@ -44,7 +44,7 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 # %%
 from labor_llm.careers.predictions import read_all_predictions
 from labor_llm.evaluation import comparison, perplexity
-from labor_llm.exhibits import models, publishing, tables
+from labor_llm.exhibits import findings, models, publishing, tables
 from labor_llm.workflow.datasets import open_dataset
 
 folders, show = publishing.open_chapter(results, dataset)
@@ -65,7 +65,7 @@ show(models.title_examples(careers, title_seed))
 # %%
 scores = perplexity.bootstrap_perplexity(predictions, **bootstrap)
 differences = perplexity.bootstrap_differences(predictions, predictions[0].model, **bootstrap)
-show(tables.beside_reference("tab-titles", scores, differences))
+show(findings.against_reference(differences))
 
 # %%
-show(tables.same_transitions(scores))
+show(tables.beside_reference("tab-titles", scores, differences))

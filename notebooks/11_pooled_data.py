@@ -42,7 +42,7 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 # %%
 from labor_llm.careers.predictions import read_all_predictions
 from labor_llm.evaluation import comparison, perplexity
-from labor_llm.exhibits import figures, publishing, studies, tables
+from labor_llm.exhibits import figures, findings, publishing, studies, tables
 
 folders, show = publishing.open_chapter(results, dataset)
 predictions = comparison.in_common(read_all_predictions(folders, [dataset], [reference, *models]))
@@ -56,10 +56,10 @@ sizes = studies.training_sizes(folders, dataset, [reference, *models])
 # %%
 scores = perplexity.bootstrap_perplexity(predictions, **bootstrap)
 differences = perplexity.bootstrap_differences(predictions, predictions[0].model, **bootstrap)
+show(findings.against_reference(differences))
+
+# %%
 show(tables.beside_reference("tab-pooled-data", scores, differences, described=sizes))
 
 # %%
 show(figures.perplexity_by_training_careers(scores, sizes))
-
-# %%
-show(tables.same_transitions(scores))

@@ -52,7 +52,7 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 from labor_llm.baselines import embedding_logit
 from labor_llm.careers.predictions import read_all_predictions
 from labor_llm.evaluation import comparison, perplexity
-from labor_llm.exhibits import models, publishing, tables
+from labor_llm.exhibits import findings, models, publishing, tables
 from labor_llm.workflow.datasets import open_dataset
 
 folders, show = publishing.open_chapter(results, dataset, model=label)
@@ -81,4 +81,7 @@ show(models.embedding_tuning(tried, validation_workers=list(splits.values()).cou
 predictions = comparison.in_common([predicted, *read_all_predictions(folders, [dataset], compared)])
 scores = perplexity.bootstrap_perplexity(predictions, **bootstrap)
 differences = perplexity.bootstrap_differences(predictions, label, **bootstrap)
+show(findings.against_reference(differences.tail(1)))
+
+# %%
 show(tables.beside_reference("tab-embeddings", scores, differences))

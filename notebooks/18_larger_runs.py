@@ -33,11 +33,14 @@ stored: str = "benchmarks/measured/nlsy79_comparison"  # folder of the stored co
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
-from labor_llm.exhibits import figures, formatting, publishing, report, tables
+from labor_llm.evaluation.resampling import turned
+from labor_llm.exhibits import figures, findings, formatting, publishing, report, tables
 
 comparison = report.read_comparison(stored)
 folders, show = publishing.open_chapter(results, **comparison.about)
 names = {comparison.about["dataset"]: comparison.about["survey"]}
+of_model = turned(comparison.differences)
+show(findings.against_baselines(of_model, names))
 
 # %% [markdown]
 # ## Careers of the NLSY79
@@ -50,11 +53,11 @@ names = {comparison.about["dataset"]: comparison.about["survey"]}
 show(tables.main_comparison(comparison.perplexity, names), "tab-larger-main")
 
 # %% [markdown]
-# Differences are those of each model from the fine-tuned language model, on the same samples of test workers; where one is
-# positive, the fine-tuned model predicts better.
+# Differences are those of the fine-tuned language model from each other model, on the same samples of test workers; where one
+# is negative, the fine-tuned model predicts better.
 
 # %%
-differences = tables.difference_labels(comparison.differences, names)
+differences = tables.difference_labels(of_model, names)
 show(formatting.table("tab-paired-differences", differences), "tab-larger-differences")
 
 # %%

@@ -12,12 +12,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import matplotlib.image
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from PIL import Image
 
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import ArtefactError, InputError, MismatchError
@@ -355,14 +353,3 @@ def test_all_models_are_compared_on_the_same_workers_of_a_survey(
     assert "Multinomial logit" not in capsys.readouterr().err
     with pytest.raises(SystemExit, match="made with other arguments"):
         run("survey_comparison", *asked, "--train", 21)
-
-
-def test_the_picture_of_the_readme_is_that_of_the_stored_comparison(script, tmp_path: Path) -> None:
-    picture = script("readme_picture")
-    drawn = picture.draw_picture(picture.STORED, tmp_path / "drawn.png")
-    with Image.open(picture.PICTURE) as image:
-        assert image.text["Source"] == picture.seal_of(picture.STORED), "run benchmarks/readme_picture.py"
-    assert picture.PICTURE.stat().st_size < 60_000
-    pixels = [matplotlib.image.imread(path) for path in (picture.PICTURE, drawn)]
-    assert pixels[0].shape == pixels[1].shape
-    assert np.abs(pixels[0] - pixels[1]).mean() < 0.01

@@ -101,9 +101,11 @@ def test_the_numbers_of_the_overview_are_those_of_the_stored_comparison():
     perplexity = pd.read_csv(STORED / "perplexity.csv").sort_values("perplexity")
     differences = pd.read_csv(STORED / "differences.csv").set_index("model")
     least = differences.loc[perplexity["model"].iloc[1], ["difference", "ci_low", "ci_high"]]
-    shown = section(README, "Overview").split("**What it shows.**")[1].split("![")[0]
-    values = [*perplexity["perplexity"][:2], *least]
-    assert re.findall(r"\d+\.\d\d", shown) == [f"{value:.2f}" for value in values]
+    shown = section(README, "Overview").split("**What it shows.**")[1].split("\n\n")[0]
+    # Turned round: the language model's perplexity minus the baseline's.
+    values = [*perplexity["perplexity"][:2], *-least[["difference", "ci_high", "ci_low"]]]
+    found = [float(number) for number in re.findall(r"-?\d+\.\d\d", shown.replace("\u2212", "-"))]
+    assert found == [round(value, 2) for value in values]
     assert differences["reference"].unique().tolist() == [perplexity["model"].iloc[0]]
 
 

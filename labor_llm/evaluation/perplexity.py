@@ -30,7 +30,7 @@ three times as large, and TrainSE about 1.7 times what fresh training samples of
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -41,7 +41,7 @@ from labor_llm.careers.predictions import MASS_TOLERANCE, Predictions
 from labor_llm.careers.refits import stored_refits
 from labor_llm.errors import InputError, MismatchError, NumericalError
 from labor_llm.evaluation.comparison import compare, keys_of, realised
-from labor_llm.evaluation.resampling import Sample, differences, estimates, resampled_means
+from labor_llm.evaluation.resampling import Sample, differences, estimates, resampled_means, turned
 from labor_llm.store.results import Results
 
 # The realised title and the sum over all titles may come from different forward passes, whose
@@ -141,6 +141,20 @@ def bootstrap_differences(
     """
     samples = _samples(predictions, draws, seed, unit=unit)
     return differences(samples, reference, {"": _perplexity, "log_prob_": np.positive})
+
+
+def differences_of(
+    predictions: Sequence[Predictions], model: str, others: Collection[str], draws: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """Return `bootstrap_differences` of one model from each of others, on the data sets that it predicts.
+
+    Each of the others is a reference: the model is better where the difference in perplexity is negative. Without rows
+    where there are no others.
+    """
+    datasets = {each.dataset for each in predictions if each.model == model}
+    shown = [each for each in predictions if each.dataset in datasets and each.model in {model, *others}]
+    paired = bootstrap_differences(shown, model, draws, seed)
+    return turned(paired) if len(paired) else paired
 
 
 def perplexity_beside_reference(

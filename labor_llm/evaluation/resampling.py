@@ -194,6 +194,17 @@ def differences(
     return pd.DataFrame(rows)
 
 
+def turned(table: pd.DataFrame) -> pd.DataFrame:
+    """Return paired differences the other way round: reference minus model, under each other's name."""
+    names = {"model": "reference", "reference": "model"}
+    other = table.rename(columns=names)[list(table)]
+    for prefix in [name.removesuffix("difference") for name in table if name.endswith("difference")]:
+        turning = {"difference": "difference", "ci_low": "ci_high", "ci_high": "ci_low", "z": "z"}
+        for name, source in turning.items():
+            other[prefix + name] = -table[prefix + source]
+    return other
+
+
 def _cell(sample: Sample) -> tuple[Any, ...]:
     """Return what a row shares with its reference, such as data set and group."""
     return tuple(value for name, value in sample.key.items() if name != "model")

@@ -106,7 +106,7 @@ def gain_by_part(frame: pd.DataFrame) -> Figure:
 
 
 def _differences(frame: pd.DataFrame, axis: str) -> Figure:
-    figure, panels = _by_dataset(frame)
+    figure, panels = _by_dataset(frame, "label")
     for axes, part in panels:
         axes.axvline(0.0, **_LINE)
         reach = _reach(part, "difference")
@@ -124,7 +124,7 @@ def valid_mass(frame: pd.DataFrame) -> Figure:
     """
     if not (frame[_QUANTILES].fillna(1.0) > 0).all(axis=None):
         raise InputError("valid_mass: a quantile is not above 0 and has no place on a logarithmic axis.")
-    figure, panels = _by_dataset(frame)
+    figure, panels = _by_dataset(frame, "model")
     for axes, part in panels:
         labels = _wrapped(part["model"])
         axes.hlines(labels, part["q10"], part["q90"], linewidth=2, color="C0")
@@ -314,11 +314,12 @@ def _legend_above(figure: Figure, axes: Axes, columns: int = 2) -> None:
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=columns)
 
 
-def _by_dataset(frame: pd.DataFrame) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
-    """Return a figure with a panel for each data set, in which each row has a line, and the rows in it."""
+def _by_dataset(frame: pd.DataFrame, labels: str) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
+    """Return a figure with a panel for each data set, in which each row has its line or lines, and the rows in it."""
     parts = list(frame.groupby("dataset", sort=False))
     rows = [len(part) for _, part in parts]
-    figure = new_figure(0.9 + sum(0.55 * count + 0.35 for count in rows))
+    lines = [label.count("\n") + 1 for label in _wrapped(frame[labels])]
+    figure = new_figure(0.9 + 0.35 * len(rows) + sum(0.17 + 0.19 * count for count in lines))
     panels = figure.subplots(len(rows), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": rows})
     for axes, (dataset, part) in zip(panels[:, 0], parts, strict=True):
         axes.set_ylim(len(part) - 0.4, -0.6)

@@ -13,8 +13,7 @@ import pandas as pd
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.disclosure import supported_years
 from labor_llm.errors import ArtefactError, InputError
-from labor_llm.exhibits.formatting import EN_DASH, DisplayTable, DisplayText, format_value, table
-from labor_llm.exhibits.tables import compare_in_words
+from labor_llm.exhibits.formatting import EN_DASH, DisplayTable, table
 from labor_llm.store.artefacts import environment, verify
 from labor_llm.store.results import Results, project_root
 
@@ -49,49 +48,28 @@ def best_baselines(bootstrap: pd.DataFrame, baselines: Collection[str]) -> dict[
 
 
 def comparison_numbers(
-    bootstrap: pd.DataFrame, differences: pd.DataFrame, fine_tuned: str, off_the_shelf: str
+    bootstrap: pd.DataFrame, best: Mapping[str, str], fine_tuned: str, off_the_shelf: str
 ) -> dict[str, object]:
-    """Return perplexities, standard errors and the paired difference to the best baseline on the first data set.
+    """Return perplexities and standard errors of three models on the first data set.
 
-    From `bootstrap_perplexity` and `bootstrap_differences` (the best baseline being the reference) of
-    `evaluation.perplexity`, of the fine-tuned model and the same without fine-tuning, by their names in tables.
+    From `evaluation.perplexity.bootstrap_perplexity` and `best_baselines`; of the fine-tuned model and the same without
+    fine-tuning by their names in tables.
 
     Returns:
         For the keys `fine_tuned`, `off_the_shelf` and `best_baseline` `<key>_label`, `<key>_perplexity` and
-        `<key>_test_se`; `best_baseline` (its name), `difference_to_best_baseline` with `_se`, `fine_tuned_verdict`
-        (in words), and the numbers of test transitions and workers. What is not finite, after a probability of zero,
-        is a word, as neither a sentence nor JSON holds such a number.
+        `<key>_test_se`; and the numbers of test transitions and workers. What is not finite, after a probability of
+        zero, is a word, as neither a sentence nor JSON holds such a number.
     """
     dataset = bootstrap["dataset"].iloc[0]
     rows = bootstrap[bootstrap["dataset"] == dataset].set_index("model")
-    pair = differences[differences["dataset"] == dataset].set_index("model").loc[fine_tuned]
-    models = {"fine_tuned": fine_tuned, "off_the_shelf": off_the_shelf, "best_baseline": pair["reference"]}
+    models = {"fine_tuned": fine_tuned, "off_the_shelf": off_the_shelf, "best_baseline": best[dataset]}
     numbers: dict[str, object] = {}
     for key, model in models.items():
         numbers[f"{key}_label"] = model
         for name in ("perplexity", "test_se"):
             numbers[f"{key}_{name}"] = _number_or_word(rows.at[model, name])
-    return numbers | {
-        "best_baseline": pair["reference"],
-        "difference_to_best_baseline": _number_or_word(pair["difference"]),
-        "difference_to_best_baseline_se": _number_or_word(pair["test_se"]),
-        "fine_tuned_verdict": compare_in_words(pair["difference"], pair["ci_low"], pair["ci_high"]),
-        "headline_test_transitions": int(rows.at[fine_tuned, "transitions"]),
-        "headline_test_workers": int(rows.at[fine_tuned, "workers"]),
-    }
-
-
-def comparison_sentence(numbers: Mapping[str, object]) -> DisplayText:
-    """Say what `comparison_numbers` found."""
-    keys = ("fine_tuned_perplexity", "best_baseline_perplexity")
-    keys += ("difference_to_best_baseline", "difference_to_best_baseline_se")
-    fine, base, difference, error = (format_value(numbers[key], ".2f") for key in keys)
-    words = (
-        f"The fine-tuned model's perplexity of {fine} is {numbers['fine_tuned_verdict']} that of the best baseline, "
-        f"{base}: the paired difference is {difference} with a standard error of {error}, over "
-        f"{numbers['headline_test_transitions']:,} transitions of {numbers['headline_test_workers']:,} workers."
-    )
-    return DisplayText(words, numbers["headline_test_workers"])
+    counts = {f"headline_test_{name}": int(rows.at[fine_tuned, name]) for name in ("transitions", "workers")}
+    return numbers | counts
 
 
 def _number_or_word(value: float) -> float | str:

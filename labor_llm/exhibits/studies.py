@@ -16,6 +16,7 @@ from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
 from labor_llm.evaluation.covariates import TOGETHER
 from labor_llm.evaluation.history_length import ALL
+from labor_llm.exhibits.findings import against_reference, told
 from labor_llm.exhibits.formatting import (
     EN_DASH,
     MINUS,
@@ -24,10 +25,8 @@ from labor_llm.exhibits.formatting import (
     Labels,
     blank,
     of_rows,
-    signed,
     table,
 )
-from labor_llm.exhibits.tables import NOT_COMPARABLE, compare_in_words
 from labor_llm.store.results import Results
 
 _TRAININGS = {ALL_YEARS: "all", AS_MANY: "many", UP_TO: "early"}
@@ -68,14 +67,11 @@ def covariates_in_words(values: pd.DataFrame, model: str) -> DisplayText:
     """
     own = values[values["model"] == model]
     row = (own[own["covariate"] == TOGETHER] if len(own) > 1 else own).iloc[0]
-    verdict = compare_in_words(row["difference"], row["ci_low"], row["ci_high"])
     what = "all of them" if len(own) > 1 else row["covariate"]
-    size = f": the difference is {signed(row['difference'], 2)} with a standard error of {row['test_se']:.2f}"
-    if verdict == NOT_COMPARABLE:
-        size = ", as their difference has no finite interval"
     words = (
-        f"With {what} exchanged the perplexity of {model} is {verdict} that with the workers' own{size}, over "
-        f"{row['transitions']:,} transitions of {row['workers']:,} workers and {row['seeds']} permutations."
+        f"Perplexity of {model} with {what} exchanged, against that with the workers' own: "
+        f"{told(row['difference'], row['ci_low'], row['ci_high'])}, over {row['transitions']:,} transitions of "
+        f"{row['workers']:,} workers and {row['seeds']} permutations."
     )
     return DisplayText(words, int(values["workers"].min()))
 
@@ -128,14 +124,14 @@ def history_sentence(lengths: pd.DataFrame, model: str) -> DisplayText:
     whole = rows.loc[rows["records"] == ALL, "perplexity"].iloc[0]
     first = shorter.iloc[0]
     shown = "the last record" if first["records"] == "1" else f"the last {first['records']} records"
-    told = shorter[(shorter["difference_low"] <= 0.0) & (shorter["difference_high"] >= 0.0)]
-    end = "Every number of records that was tried differs from the whole history by its 95 % interval."
-    if not told.empty:
-        fewest = told["records"].iloc[0]
-        end = f"The fewest records with which the 95 % interval of the difference holds zero are {fewest}."
+    untold = shorter[(shorter["difference_low"] <= 0.0) & (shorter["difference_high"] >= 0.0)]
+    end = "Every number of records that was tried differs from the whole history."
+    if not untold.empty:
+        fewest = untold["records"].iloc[0]
+        end = f"The fewest records with which no difference can be told are {fewest}."
     words = (
-        f"Shown {shown} alone, {model} has a perplexity of {first['perplexity']:.2f}; shown the whole history, "
-        f"{whole:.2f} (difference {first['difference']:.2f}, TestSE {first['difference_se']:.2f}). {end}"
+        f"Shown {shown} alone, {model} has a perplexity of {first['perplexity']:.2f}, of {whole:.2f} where all are "
+        f"shown: {told(*first[['difference', 'difference_low', 'difference_high']])}. {end}"
     )
     return DisplayText(words, int(lengths["workers"].min()))
 
@@ -216,14 +212,14 @@ def horizon_sentence(agreement: pd.DataFrame) -> DisplayText:
     rows = exact[exact["years"] == years]
     drawn = agreement.loc[(agreement["years"] == years) & ~agreement["exact"], "model"]
     direct, compounded = (rows["ci_low"] > 0.0).sum(), (rows["ci_high"] < 0.0).sum()
-    told = (
+    words = (
         f"Over {years} years, {compounded} of {len(rows)} models with the exact sum predict what happens better "
         f"compounded and {direct} better directly by the 95 % interval of the difference; of the others it cannot be "
         f"told. Direct and compounded probabilities of what happened correlate between {rows['correlation'].min():.2f} "
         f"and {rows['correlation'].max():.2f}."
     )
     uncounted = f" Not counted, as paths were drawn: {', '.join(drawn)}." if len(drawn) else ""
-    return DisplayText(told + uncounted, persons)
+    return DisplayText(words + uncounted, persons)
 
 
 @of_rows("tab-structural-change")
@@ -255,12 +251,7 @@ def structural_change_sentence(periods: pd.DataFrame, last_year: int) -> Display
     after = periods[later & (periods["training"] == ALL_YEARS)]
     if after.empty:
         raise InputError(f"no period begins after {last_year}. Give the last_year of before_and_after.")
-    costs = [
-        f"{row.model} {row.difference:+.2f} (TestSE {row.difference_se:.2f})" for row in after.itertuples()
-    ]
+    names = {f"difference_{end}": f"ci_{end}" for end in ("low", "high")}
     years = after["period"].max().replace("-", EN_DASH)
-    words = (
-        f"In {years}, training that ended before differs in perplexity from "
-        f"training on all years by: {'; '.join(costs)}. Positive values are losses."
-    )
-    return DisplayText(words, int(periods["workers"].min()))
+    what = f"of training that ended before, in {years}, against training on all years"
+    return against_reference(after.rename(columns=names).assign(dataset=""), what=what)

@@ -18,18 +18,9 @@ from labor_llm.errors import InputError
 from labor_llm.evaluation.binary_tasks import BinaryEvents
 from labor_llm.evaluation.calibration import BINS
 from labor_llm.evaluation.comparison import LeftOut
-from labor_llm.exhibits.formatting import (
-    MINUS,
-    DisplayTable,
-    DisplayText,
-    Labels,
-    blank,
-    of_rows,
-    signed,
-    table,
-)
+from labor_llm.exhibits.findings import told
+from labor_llm.exhibits.formatting import MINUS, DisplayTable, DisplayText, Labels, blank, of_rows, table
 
-NOT_COMPARABLE = "not comparable with"
 _KEYS = ["dataset", "model"]
 _HEADINGS = {"perplexity": "Perplexity", "test_se": "TestSE", "train_se": "TrainSE"}
 _FORMATS = {"perplexity": ".2f", "test_se": "({:.2f})", "train_se": "[{:.2f}]"}
@@ -136,13 +127,6 @@ def beside_reference(
     return table(exhibit, rows if described is None else rows.merge(described, on=_KEYS, how="left"))
 
 
-def same_transitions(bootstrap: pd.DataFrame) -> DisplayText:
-    """Say on how many transitions and workers models are compared, from `bootstrap_perplexity`."""
-    transitions, workers = (int(bootstrap[name].min()) for name in ("transitions", "workers"))
-    words = f"All models are compared on the same {transitions:,} transitions of {workers:,} test workers."
-    return DisplayText(words, workers)
-
-
 def valid_mass_quantiles(predictions: Sequence[Predictions]) -> pd.DataFrame:
     """Return how the probability of all valid titles together is distributed over transitions.
 
@@ -219,15 +203,12 @@ def model_in_words(differences: pd.DataFrame, model: str, labels: Labels = None)
     """
     if differences.empty:
         return DisplayText(f"No task is evaluated, so there is no AUC of {model}.", "none")
-    parts = []
-    for row in differences[differences["model"] == model].to_dict("records"):
-        verdict = compare_in_words(row["difference"], row["ci_low"], row["ci_high"])
-        size = f" ({signed(row['difference'], 3)}, standard error {row['test_se']:.3f})"
-        words = (
-            f"{(labels or {}).get(row['dataset'], row['dataset'])}, {row['task'].lower()}: {verdict} that of "
-        )
-        parts.append(words + row["reference"] + (size if verdict != NOT_COMPARABLE else ""))
-    sentence = f"The AUC of {model} is, by task: {'; '.join(parts)}."
+    parts = [
+        f"{(labels or {}).get(row['dataset'], row['dataset'])}, {row['task'].lower()}, against {row['reference']}: "
+        + told(row["difference"], row["ci_low"], row["ci_high"], digits=3)
+        for row in differences[differences["model"] == model].to_dict("records")
+    ]
+    sentence = f"AUC of {model} against the best baseline of each task. {'; '.join(parts)}."
     if not parts:
         sentence = f"{model} is in no task: it has no scores of other titles than the realised ones."
     return DisplayText(sentence, int(differences[["workers", "workers_with_event"]].min(axis=None)))
@@ -243,16 +224,3 @@ def task_calibration(recalibrated: pd.DataFrame, errors: pd.DataFrame, labels: L
         wanted = errors[[*keys, "calibration_error", "perfect_mean", "perfect_high"]]
         rows = rows.merge(wanted, on=keys, how="left", validate="one_to_one")
     return table("tab-binary-calibration", rows, labels, numbers={"bins": BINS})
-
-
-def compare_in_words(difference: float, ci_low: float, ci_high: float) -> str:
-    """Return 'lower than', 'higher than' or 'not distinguishable from': does the 95 % interval hold zero?
-
-    The interval alone tells: it is made of percentiles of the samples, and the estimate may lie outside it.
-    `NOT_COMPARABLE` where one of the three is not finite, as after a probability of zero.
-    """
-    if not np.isfinite([difference, ci_low, ci_high]).all():
-        return NOT_COMPARABLE
-    if ci_low <= 0.0 <= ci_high:
-        return "not distinguishable from"
-    return "lower than" if ci_high < 0.0 else "higher than"

@@ -47,9 +47,9 @@ class NotebookRun:
         parameters: what it is run with.
         needs: files that other runs make and this one reads.
         makes: files that it makes, apart from the executed notebook.
-        dataset: short name of the data set that it is about; empty where it is run once for all.
         minutes: what the profile says that it takes, on the cores of a run, or 0 (`labor_llm.workflow.forecast`).
         overridden: whether the profile's own parameters replace some that follow from its other fields.
+        dataset: short name of the data set that it is about; empty where it is run once for all.
     """
 
     name: str
@@ -58,9 +58,9 @@ class NotebookRun:
     parameters: dict[str, Any]
     needs: list[Path] = field(default_factory=list)
     makes: list[Path] = field(default_factory=list)
-    dataset: str = ""
     minutes: float = 0.0
     overridden: bool = False
+    dataset: str = ""
 
 
 @dataclass(frozen=True)

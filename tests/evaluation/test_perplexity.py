@@ -26,6 +26,7 @@ from labor_llm.evaluation.perplexity import (
     bootstrap_differences,
     bootstrap_households,
     bootstrap_perplexity,
+    differences_of,
     perplexity,
     perplexity_beside_reference,
     refits_in_words,
@@ -159,6 +160,15 @@ def test_identical_models_differ_by_exactly_zero():
     twin = bootstrap_differences(models, "m", draws=50, seed=1).iloc[0]
     assert (twin[["difference", "test_se", "log_prob_difference", "log_prob_test_se"]] == 0).all()
     assert twin[["z", "log_prob_z"]].isna().all()
+
+
+def test_differences_of_a_model_are_those_with_each_other_as_the_reference() -> None:
+    """On the same draws; data sets that the model does not predict are left out."""
+    model, one, two = careers("m"), careers("one", noise=0.1), careers("two", noise=0.3)
+    elsewhere = replace(one, table=one.table.assign(dataset="elsewhere"))
+    got = differences_of([one, model, two, elsewhere], "m", ["one", "two"], 50, 1)
+    expected = [bootstrap_differences([model, other], other.model, 50, 1) for other in (one, two)]
+    pd.testing.assert_frame_equal(got, pd.concat(expected, ignore_index=True))
 
 
 def test_a_reference_stands_beside_the_rows_of_its_group() -> None:

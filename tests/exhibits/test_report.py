@@ -22,12 +22,6 @@ BOOTSTRAP = pd.DataFrame(
         "transitions": [40, 40, 40, 40, 9], "workers": [20, 20, 20, 20, 3],
     }
 )  # fmt: skip
-DIFFERENCES = pd.DataFrame(
-    {
-        "dataset": "a", "model": ["Raw", "Tuned"], "reference": "Logit", "difference": [4e6, -2.5],
-        "test_se": [9e5, 0.5], "ci_low": [3e6, -3.5], "ci_high": [5e6, -1.5],
-    }
-)  # fmt: skip
 
 
 def test_the_best_baseline_is_no_language_model_and_of_the_same_data_set() -> None:
@@ -37,33 +31,22 @@ def test_the_best_baseline_is_no_language_model_and_of_the_same_data_set() -> No
 
 
 def test_the_numbers_of_the_landing_page() -> None:
-    got = report.comparison_numbers(BOOTSTRAP, DIFFERENCES, "Tuned", "Raw")
+    got = report.comparison_numbers(BOOTSTRAP, {"a": "Logit"}, "Tuned", "Raw")
     assert got == {
         "fine_tuned_label": "Tuned", "fine_tuned_perplexity": 13.0, "fine_tuned_test_se": 1.1,
         "off_the_shelf_label": "Raw", "off_the_shelf_perplexity": 4e6, "off_the_shelf_test_se": 9e5,
         "best_baseline_label": "Logit", "best_baseline_perplexity": 15.5, "best_baseline_test_se": 1.4,
-        "best_baseline": "Logit", "difference_to_best_baseline": -2.5, "difference_to_best_baseline_se": 0.5,
-        "fine_tuned_verdict": "lower than", "headline_test_transitions": 40, "headline_test_workers": 20,
+        "headline_test_transitions": 40, "headline_test_workers": 20,
     }  # fmt: skip
-    assert report.comparison_sentence(got).words == (
-        "The fine-tuned model's perplexity of 13.00 is lower than that of the best baseline, 15.50: the paired "
-        "difference is \u22122.50 with a standard error of 0.50, over 40 transitions of 20 workers."
-    )
 
 
 def test_a_probability_of_zero_is_told_and_recorded(tmp_path: Path) -> None:
     bootstrap = BOOTSTRAP.assign(perplexity=[1.0, 1.0, 1.0, np.inf, 1.0], test_se=np.nan)
-    differences = DIFFERENCES.assign(difference=np.inf, test_se=np.nan, ci_low=np.nan, ci_high=np.nan)
-    got = report.comparison_numbers(bootstrap, differences, "Tuned", "Raw")
-    assert got["fine_tuned_verdict"] == "not comparable with"
-    for key in ("fine_tuned_perplexity", "difference_to_best_baseline"):
-        assert got[key] == "\u221e"
-    for key in ("fine_tuned_test_se", "difference_to_best_baseline_se"):
-        assert got[key] == "not defined"
+    got = report.comparison_numbers(bootstrap, {"a": "Logit"}, "Tuned", "Raw")
+    assert (got["fine_tuned_perplexity"], got["fine_tuned_test_se"]) == ("\u221e", "not defined")
     results = Results(tmp_path)
     Exhibits(results).record("07", got, persons=20, decimals=2)
     assert read_numbers(results.exhibits.iterdir())["fine_tuned_perplexity"] == "\u221e"
-    assert "a standard error of not defined" in report.comparison_sentence(got).words
 
 
 def test_valid_mass_by_key() -> None:

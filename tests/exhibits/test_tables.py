@@ -82,26 +82,6 @@ def test_value_of_fine_tuning_keeps_models_apart() -> None:
     assert table.frame["Mean valid mass"].tolist() == [0.9, 0.5]
 
 
-@pytest.mark.parametrize(
-    ("difference", "words"),
-    [
-        ((-3.0, -4.0, -2.0), "lower than"),
-        ((3.0, 2.0, 4.0), "higher than"),
-        ((-1.0, -3.0, 0.5), "not distinguishable from"),
-        # The estimate may lie outside the percentiles of the samples: the interval tells.
-        ((0.1, 0.2, 0.5), "higher than"),
-        ((0.1, -0.5, -0.2), "lower than"),
-        ((0.6, -0.2, 0.5), "not distinguishable from"),
-        # After a probability of zero.
-        ((np.inf, np.nan, np.nan), "not comparable with"),
-        ((np.inf, 1.0, np.inf), "not comparable with"),
-        ((-1.0, np.nan, np.nan), "not comparable with"),
-    ],
-)
-def test_words_for_a_difference(difference, words) -> None:
-    assert tables.compare_in_words(*difference) == words
-
-
 def predictions(model: str, log_prob: float) -> Predictions:
     """Twelve workers of two transitions each."""
     table = pd.DataFrame(
@@ -169,11 +149,11 @@ def test_areas_and_differences_name_task_model_and_persons() -> None:
     table = formatting.table("tab-auc-differences", differences)
     assert list(table.frame)[:4] == ["Model", "Task", "Best baseline", "Difference in AUC"]
     sentence = tables.model_in_words(differences, "a", {"d": "Data D"}).words
-    words = "The AUC of a is, by task: Data D, change of occupation: higher than that of b (+0."
+    words = "AUC of a against the best baseline of each task. Data D, change of occupation, against b: higher (+0."
     assert sentence.startswith(words)
     undefined = differences.assign(difference=np.nan, test_se=np.nan, ci_low=np.nan, ci_high=np.nan)
     assert tables.model_in_words(undefined, "a").words == (
-        "The AUC of a is, by task: d, change of occupation: not comparable with that of b."
+        "AUC of a against the best baseline of each task. d, change of occupation, against b: not comparable."
     )
     assert "no scores of other titles" in tables.model_in_words(differences, "c").words
 
