@@ -251,7 +251,8 @@ def structural_change_sentence(periods: pd.DataFrame, last_year: int) -> Display
     after = periods[later & (periods["training"] == ALL_YEARS)]
     if after.empty:
         raise InputError(f"no period begins after {last_year}. Give the last_year of before_and_after.")
-    names = {f"difference_{end}": f"ci_{end}" for end in ("low", "high")}
+    # In the place of the intervals of the perplexities themselves.
+    paired = {f"ci_{end}": after[f"difference_{end}"] for end in ("low", "high")}
     years = after["period"].max().replace("-", EN_DASH)
     what = f"of training that ended before, in {years}, against training on all years"
-    return against_reference(after.rename(columns=names).assign(dataset=""), what=what)
+    return against_reference(after.assign(**paired, dataset=""), what=what)

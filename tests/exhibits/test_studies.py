@@ -43,7 +43,7 @@ PERIODS = pd.DataFrame(
         "model": "m", "period": np.repeat(["1980-1984", "1985-1987"], 2), "training": [ALL_YEARS, UP_TO] * 2,
         "perplexity": [8.0, 8.5, 7.0, 9.0], "difference": [0.5, np.nan, 2.0, np.nan],
         "difference_se": [0.2, np.nan, 0.3, np.nan], "difference_low": [0.1, np.nan, 1.4, np.nan],
-        "difference_high": [0.9, np.nan, 2.6, np.nan], "workers": 20, "transitions": 50,
+        "difference_high": [0.9, np.nan, 2.6, np.nan], "ci_low": 6.0, "ci_high": 9.5, "workers": 20, "transitions": 50,
     }
 )  # fmt: skip
 

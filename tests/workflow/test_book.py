@@ -102,7 +102,7 @@ def test_a_book_is_built_offline_and_a_warning_keeps_the_old_one(results, source
     comparison = (html / "notebooks" / "07_main_comparison.html").read_text(encoding="utf-8")
     tuning = (html / "notebooks" / "04_fine_tuning.html").read_text(encoding="utf-8")
     assert any(text.startswith(f"Best: 8.500 by {hostile} in") for text in texts_of(landing, "p"))
-    assert hostile in texts_of(comparison, "td")
+    assert hostile in texts_of(comparison, "th")  # of its row
     assert texts_of(tuning, "h2")[-2:] == ["2.1. D: two =1+1 <b>#", "2.2. D: one#"]
     assert any(f"of two on {hostile}" in caption for caption in texts_of(tuning, "span"))
     for page in html.rglob("*.html"):
