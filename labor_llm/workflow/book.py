@@ -20,6 +20,7 @@ from typing import Any
 
 import nbformat
 import yaml
+from docutils import nodes
 
 from labor_llm.errors import ArtefactError, InputError
 from labor_llm.exhibits.catalogue import NUMBERS_ENDING
@@ -132,6 +133,19 @@ def check_executed(notebook: Mapping[str, Any], name: str) -> None:
             raise ArtefactError(f"{where}: it ended with an error. {remedy}")
         if cell["source"].strip() and cell["execution_count"] is None:
             raise ArtefactError(f"{where}: it was not executed. {remedy}")
+
+
+def setup(app: Any) -> dict[str, Any]:
+    """Connect to Sphinx, of which this module is an extension (`book/_config.yml`)."""
+    app.connect("doctree-read", lambda _, page: mark_row_headers(page))
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def mark_row_headers(page: nodes.document) -> None:
+    """Make the first cell of each row of an exhibit its header, for those who have tables read to them."""
+    for table in page.findall(nodes.table):
+        if "exhibit-table" in table["classes"]:
+            next(table.findall(nodes.colspec))["stub"] = 1
 
 
 def _executed_notebooks(folder: Path, required: Collection[str]) -> dict[str, nbformat.NotebookNode]:

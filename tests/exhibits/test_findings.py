@@ -12,15 +12,12 @@ from labor_llm.exhibits.findings import against_baselines, against_reference, on
 @pytest.mark.parametrize(
     ("difference", "word"),
     [
-        ((-3.0, -4.0, -2.0), "lower"),
         ((3.0, 2.0, 4.0), "higher"),
-        ((-1.0, -3.0, 0.5), "no difference can be told"),
         # The estimate may lie outside the percentiles of the samples: the interval tells.
         ((0.1, -0.5, -0.2), "lower"),
         ((0.6, -0.2, 0.5), "no difference can be told"),
         # After a probability of zero.
         ((np.inf, 1.0, np.inf), "not comparable"),
-        ((-1.0, np.nan, np.nan), "not comparable"),
     ],
 )
 def test_the_interval_tells(difference: tuple[float, float, float], word: str) -> None:
@@ -31,42 +28,32 @@ def test_the_interval_tells(difference: tuple[float, float, float], word: str) -
 def rows(*differences: tuple[str, float, float, float], dataset: str = "d") -> pd.DataFrame:
     """Differences of a model from references."""
     frame = pd.DataFrame(differences, columns=["reference", "difference", "ci_low", "ci_high"])
-    nats = {f"log_prob_{name}": -frame[name] for name in ("difference",)}
-    nats |= {"log_prob_ci_low": -frame["ci_high"], "log_prob_ci_high": -frame["ci_low"]}
-    return frame.assign(dataset=dataset, model="LM", transitions=1500, workers=1200, **nats)
+    nats = {"difference": -frame["difference"], "ci_low": -frame["ci_high"], "ci_high": -frame["ci_low"]}
+    counts = {"transitions": 1500, "workers": 1200}
+    return frame.assign(dataset=dataset, model="LM", **counts).join(
+        pd.DataFrame(nats).add_prefix("log_prob_")
+    )
 
 
 BETTER, WORSE, UNTOLD = ("A", -2.0, -3.0, -1.0), ("B", 0.5, 0.25, 0.75), ("C", 0.1, -0.2, 0.4)
 
 
-@pytest.mark.parametrize(
-    ("differences", "sentence"),
-    [
-        (
-            [BETTER, ("D", -4.0, -5.0, -3.0)],
-            "better than each of 2 baselines; its perplexity is lower than that of the best of them (A; −2.00, 95 % "
-            "interval −3.00 to −1.00).",
-        ),
-        (
-            [BETTER, UNTOLD, WORSE],
-            "better than 1 and worse than 1 of 3 baselines; its perplexity is higher than that of the best of them (B; "
-            "+0.50, 95 % interval 0.25 to 0.75).",
-        ),
-        (
-            [BETTER, UNTOLD],
-            "better than 1 and worse than 0 of 2 baselines; no difference can be told from the best of them (C; +0.10, "
-            "95 % interval −0.20 to 0.40).",
-        ),
-        (
-            [("A", np.inf, np.nan, np.nan)],
-            "better than 0 and worse than 0 of 1 baselines; it is not comparable with the best of them (A).",
-        ),
-    ],
-)
-def test_a_model_against_baselines(differences, sentence: str) -> None:
-    got = against_baselines(rows(*differences), {"d": "Data D"})
-    start = "On 1,200 held-out workers (Data D) the language model (LM) predicts the next job "
-    assert (got.words, got.persons) == (start + sentence, 1200)
+def test_a_model_against_baselines() -> None:
+    def sentence(*differences: tuple[str, float, float, float]) -> str:
+        got = against_baselines(rows(*differences), {"d": "Data D"})
+        start = "On 1,200 held-out workers (Data D) the language model (LM) predicts the next job "
+        assert got.words.startswith(start) and got.persons == 1200
+        return got.words.removeprefix(start)
+
+    assert sentence(BETTER, ("D", -4.0, -5.0, -3.0)) == (
+        "better than each of 2 baselines; its perplexity is lower than that of the best of them (A; −2.00, 95 % "
+        "interval −3.00 to −1.00)."
+    )
+    assert sentence(BETTER, UNTOLD, WORSE).startswith(
+        "better than 1 and worse than 1 of 3 baselines; its perplexity is higher than that of the best of them (B; "
+    )
+    assert "; no difference can be told from the best of them (C; +0.10, 95 %" in sentence(BETTER, UNTOLD)
+    assert "; it is not comparable with the best of them (A)." in sentence(("A", np.inf, np.nan, np.nan))
 
 
 def test_models_against_their_reference_in_perplexity_and_nats() -> None:
