@@ -120,7 +120,9 @@ show(figures.paired_differences(everywhere), "fig-on-every-data-set", **words)
 # %% tags=["remove-cell"]
 numbers = report.comparison_numbers(scores, references, labels[fine_tuned], labels[off_the_shelf])
 of_survey = findings.against_baselines(of_larger, {larger.about["dataset"]: larger.about["survey"]})
-numbers |= {"larger_finding": of_survey.words, "finding": finding.words, "larger_train": larger.about["train"]}
-numbers["training_workers"] = list(splits[datasets[0]].values()).count("train")
-numbers["trained_on"] = int(studies.training_sizes(folders, datasets[0], [fine_tuned])["own"].iloc[0])
-show.record("07_main_comparison", numbers, persons=numbers["headline_test_workers"], decimals=2)
+told = {"larger_finding": of_survey.words, "finding": finding.words, "larger_train": larger.about["train"]}
+trained = {
+    "training_workers": list(splits[datasets[0]].values()).count("train"),
+    "trained_on": int(studies.training_sizes(folders, datasets[0], [fine_tuned])["own"].iloc[0]),
+}
+show.record("07_main_comparison", numbers | told | trained, persons=numbers["headline_test_workers"], decimals=2)

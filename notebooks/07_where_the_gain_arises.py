@@ -14,6 +14,8 @@
 #     name: python3
 #   labor_llm:
 #     parameters: checked
+#     part: findings
+#     place: 20
 #     reads:
 #     - fitted
 #     run: data sets of the text
@@ -71,6 +73,7 @@ show(found.gain_sentence(parts))
 show(figures.gain_by_part(parts), **words)
 
 # %% [markdown]
+# (major-groups)=
 # ## Major groups, and errors of coding
 #
 # Who is asked every year what work they do may be given another code for the same work. Such an error looks like a move, and its
@@ -86,6 +89,7 @@ show(formatting.table("tab-group-level", levels), groups=len(set(groups.values()
 show(found.returns(gains.returns(predictions, careers, **bootstrap)))
 
 # %% [markdown]
+# (pooled)=
 # ## Pooled with an econometric model
 #
 # Two models that err in different ways are better together than each alone. What the pool gains on the econometric model is what

@@ -66,5 +66,5 @@ def test_a_pool_stands_beside_its_parts(
     assert half["partner_difference"] == pytest.approx(expected - np.exp(-np.log(b).mean()))
     alone = mixture("alone", *test, weight=1.0)
     np.testing.assert_allclose(alone.table["log_prob"], test[0].table["log_prob"])
-    assert "with other it gets a weight of" in mixture_sentence(table).words
+    assert "with other it has a weight of" in mixture_sentence(table).words
     assert shown(table).frame["Pooled with"].tolist() == ["other", "other"]

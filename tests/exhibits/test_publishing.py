@@ -16,7 +16,7 @@ from labor_llm.evaluation.binary_tasks import CHANGE, BinaryEvents, bootstrap_au
 from labor_llm.evaluation.calibration import calibration_errors, recalibration, reliability_curves
 from labor_llm.evaluation.distribution_calibration import distribution_calibration
 from labor_llm.evaluation.groups import COLUMNS
-from labor_llm.exhibits import data, data_figures, figures, studies, tables
+from labor_llm.exhibits import data, data_figures, figures, gains, studies, tables
 from labor_llm.exhibits.catalogue import read_catalogue
 from labor_llm.exhibits.figures import learning_curve
 from labor_llm.exhibits.formatting import DisplayTable, DisplayText, table
@@ -160,6 +160,7 @@ def test_what_has_nothing_to_show_says_so_in_its_place(tmp_path: Path) -> None:
         studies.history_available(none), figures.history_lengths(none), studies.horizon_perplexities(none),
         studies.horizon_agreement(none, none), figures.horizon_bins(none), studies.before_and_after(none),
         figures.performance_by_year(none, 1980), tables.household_errors(none, none, none),
+        table("tab-gain-by-part", none), figures.gain_by_part(none), gains.returns(none),
     ]  # fmt: skip
     shown = {each.exhibit: show(each) for each in empty}
     shown["fig-value-of-covariates"] = show(figures.paired_differences(none), "fig-value-of-covariates")
