@@ -48,7 +48,7 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 from labor_llm.baselines.settings import BASELINES, ORACLE
 from labor_llm.careers.predictions import model_labels, read_all_predictions
 from labor_llm.evaluation import perplexity, resampling
-from labor_llm.exhibits import figures, findings, formatting, publishing, report, studies, tables
+from labor_llm.exhibits import figures, findings, formatting, publishing, report, tables
 from labor_llm.workflow.datasets import open_datasets
 
 folders, show = publishing.open_chapter(results, **bootstrap)
@@ -118,11 +118,10 @@ words = {name: larger.about[name] for name in ("date", "train")}
 show(figures.paired_differences(everywhere), "fig-on-every-data-set", **words)
 
 # %% tags=["remove-cell"]
-numbers = report.comparison_numbers(scores, references, labels[fine_tuned], labels[off_the_shelf])
 of_survey = findings.against_baselines(of_larger, {larger.about["dataset"]: larger.about["survey"]})
-told = {"larger_finding": of_survey.words, "finding": finding.words, "larger_train": larger.about["train"]}
-trained = {
-    "training_workers": list(splits[datasets[0]].values()).count("train"),
-    "trained_on": int(studies.training_sizes(folders, datasets[0], [fine_tuned])["own"].iloc[0]),
+numbers = {
+    **report.comparison_numbers(scores, references, labels[fine_tuned], labels[off_the_shelf]),
+    **report.training_numbers(folders, datasets[0], fine_tuned, splits[datasets[0]]),
+    "finding": finding.words, "larger_finding": of_survey.words, "larger_train": larger.about["train"],
 }
-show.record("07_main_comparison", numbers | told | trained, persons=numbers["headline_test_workers"], decimals=2)
+show.record("07_main_comparison", numbers, persons=numbers["headline_test_workers"], decimals=2)

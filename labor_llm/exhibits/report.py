@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from labor_llm.careers.panel import CareerPanel
+from labor_llm.careers.samples import stored_training_data
 from labor_llm.disclosure import supported_years
 from labor_llm.errors import ArtefactError, InputError
 from labor_llm.exhibits.formatting import EN_DASH, DisplayTable, table
@@ -70,6 +71,18 @@ def comparison_numbers(
             numbers[f"{key}_{name}"] = _number_or_word(rows.at[model, name])
     counts = {f"headline_test_{name}": int(rows.at[fine_tuned, name]) for name in ("transitions", "workers")}
     return numbers | counts
+
+
+def training_numbers(
+    results: Results, dataset: str, model: str, splits: Mapping[str, str]
+) -> dict[str, object]:
+    """Return `training_workers` of a data set, and how many of them a fine-tuned model has learned from, `trained_on`.
+
+    The second is in words where predictions are stored and the model, by its short name, is not any more.
+    """
+    folder = results.model(dataset, model)
+    own = stored_training_data(folder)["own_workers"] if folder.is_dir() else "an unknown number of"
+    return {"training_workers": list(splits.values()).count("train"), "trained_on": own}
 
 
 def _number_or_word(value: float) -> float | str:

@@ -25,8 +25,7 @@ def test_runs_are_called_by_labels_and_real_careers_come_first() -> None:
     assert titles["05_next_job_scoring-wage_panel-smollm2-pooled"] == (
         "NLSY79 men, 1980-87: 4 layers, 60 workers and simulated PSID"
     )
-    assert titles["07_main_comparison"] == ""
-    assert next(iter(titles)) == "07_main_comparison" and list(titles)[-1].startswith("06_baselines")
+    assert next(iter(titles.items())) == ("07_main_comparison", "")
 
 
 def test_every_notebook_has_a_place_of_its_own_in_a_part_of_the_contents() -> None:
@@ -36,7 +35,7 @@ def test_every_notebook_has_a_place_of_its_own_in_a_part_of_the_contents() -> No
     placed = contents(toc, [chapter.notebook for chapter in chapters()])
     files = [entry["file"] for part in placed["parts"] for entry in part["chapters"]]
     assert files[0] == "notebooks/07_main_comparison" and files[-1] == "notebooks/06_baselines"
-    assert files.index("surveys") + 1 == files.index("notebooks/01_data_conversion") and len(files) <= 25
+    assert files.index("surveys") + 1 == files.index("notebooks/01_data_conversion")
     asked = [
         entry["notebooks"] for part in toc["parts"] for entry in part["chapters"] if "notebooks" in entry
     ]
