@@ -30,8 +30,8 @@
 # $$\log P(y) = \log P(\text{valid title}) + \log P(\text{stay or move}) + \log P(g \mid \text{move}) + \log P(y \mid g, \text{move}).$$
 #
 # So the difference between two models is split exactly. The first part is what a language model loses on text that is no job title;
-# the others are taken among the valid titles. Staying is where a language model has no title to understand, and the occupation
-# within a group is where the words of a title could tell most.
+# the others are taken among the valid titles. A group is a major group of occupations; where titles are made of an occupation and
+# an industry, it is the occupation, and what is within it the industry.
 
 # %% tags=["parameters"]
 dataset: str = "wage_panel"  # data set
@@ -49,7 +49,7 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 # %%
 from labor_llm.careers.predictions import read_all_predictions
 from labor_llm.evaluation import comparison, gains, mixtures
-from labor_llm.exhibits import data, figures, formatting, gains as found, publishing
+from labor_llm.exhibits import data, figures, formatting, gains as found, publishing, tables
 from labor_llm.scoring import careers as scoring, settings
 from labor_llm.workflow.datasets import drawn_workers, open_dataset
 
@@ -86,14 +86,17 @@ levels = gains.group_level_perplexity(in_full, groups, **bootstrap)
 show(formatting.table("tab-group-level", levels), groups=len(set(groups.values())))
 
 # %%
+show(tables.left_out_in_words(left_out, folders.labels([dataset])))
+
+# %%
 show(found.returns(gains.returns(predictions, careers, **bootstrap)))
 
 # %% [markdown]
 # (pooled)=
 # ## Pooled with an econometric model
 #
-# Two models that err in different ways are better together than each alone. What the pool gains on the econometric model is what
-# the language model knows beyond it, and the other way round.
+# Two models that err in different ways can be better together than each alone. What the pool gains on the econometric model is at
+# most what the language model knows beyond it, and the other way round, as errors of estimation average out too.
 
 # %%
 held = drawn_workers(careers, splits, mixture_workers, bootstrap["seed"], split="validation")

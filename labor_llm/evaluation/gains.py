@@ -23,6 +23,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from labor_llm.careers.occupations import STATES
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions, panel_columns
 from labor_llm.disclosure import MINIMUM_PERSONS
@@ -128,7 +129,8 @@ def gain_by_part(
         model is better) with `test_se`, `ci_low`, `ci_high`; `transitions` and `workers` that the part is of. The rows
         but the last add up to it.
 
-    Without rows where one of the two has no scores of all titles, or a part is of fewer than eleven workers.
+    Without rows where one of the two has no scores of all titles, or a part, or those who stay, are of fewer than
+    eleven workers.
 
     Raises:
         MismatchError: if the two scored all titles for no transition in common.
@@ -152,8 +154,9 @@ def gain_by_part(
                 "transitions": len(of_part), "workers": of_part.nunique(),
             }
         )  # fmt: skip
-    table = pd.DataFrame(rows)
-    return table if table["workers"].min() >= MINIMUM_PERSONS else table.iloc[:0]
+    table, later = pd.DataFrame(rows), own[STAYING].table["applies"]
+    stayers = own[WHOLE].table.loc[later & ~own[GROUP].table["applies"], "worker_id"].nunique()
+    return table if min(stayers, table["workers"].min()) >= MINIMUM_PERSONS else table.iloc[:0]
 
 
 def at_group_level(predictions: Predictions, groups: Mapping[str, str]) -> Predictions:
@@ -181,8 +184,11 @@ def group_level_perplexity(
         seed: of the samples.
 
     Returns:
-        As `bootstrap_perplexity`, with `group_perplexity` and `group_test_se`.
+        As `bootstrap_perplexity`, with `group_perplexity` and `group_test_se`. Without rows for fewer than eleven
+        workers.
     """
+    if not predictions or predictions[0].table["worker_id"].nunique() < MINIMUM_PERSONS:
+        return pd.DataFrame(columns=["dataset", "model"])
     table = bootstrap_perplexity(predictions, draws, seed)
     grouped = bootstrap_perplexity([at_group_level(each, groups) for each in predictions], draws, seed)
     return table.assign(group_perplexity=grouped["perplexity"], group_test_se=grouped["test_se"])
@@ -191,7 +197,10 @@ def group_level_perplexity(
 def returns(
     predictions: Sequence[Predictions], panel: CareerPanel, draws: int = 1000, seed: int = 0
 ) -> pd.DataFrame:
-    """Return the perplexity of each model on moves back to the job before the last one, and on other moves.
+    """Return the perplexity of each model on moves back to the job before the last one, and on moves to a third job.
+
+    Only moves between jobs count, of those who had another job before the last: a spell without work is no error of
+    coding, and who had one job cannot return to another.
 
     Args:
         predictions: of the realised titles of one data set, the same transitions.
@@ -201,12 +210,14 @@ def returns(
 
     Returns:
         One row a model: `dataset`, `model`; `return` and `other` (perplexities) with `return_se` and `other_se`;
-        `share` of the moves with two records before that return (percent), their number `moves`, and `workers`, of
-        the smaller kind. Without rows where one kind is of fewer than eleven workers.
+        `share` of these moves that return (percent), their number `moves`, and `workers`, of the smaller kind. Without
+        rows where one kind is of fewer than eleven workers.
     """
-    before = panel_columns(predictions[0].table, panel, ["transition_type", "before_previous"])
-    moves = ((before["transition_type"] == "moving") & before["before_previous"].notna()).to_numpy()
-    back = (before["before_previous"] == predictions[0].table["occupation"].to_numpy()).to_numpy(bool)
+    before = panel_columns(predictions[0].table, panel, ["occupation", "previous", "before_previous"])
+    jobs = (before.notna() & ~before.isin([*STATES])).all(axis=1)
+    apart = (before["previous"] != before["occupation"]) & (before["before_previous"] != before["previous"])
+    moves = (jobs & apart).to_numpy(bool)
+    back = (before["before_previous"] == before["occupation"]).to_numpy(bool)
     workers = predictions[0].table["worker_id"]
     if min(workers[moves & kind].nunique() for kind in (back, ~back)) < MINIMUM_PERSONS:
         return pd.DataFrame(columns=["dataset", "model"])
@@ -215,8 +226,8 @@ def returns(
     for each in predictions:
         table = each.table.assign(**{_KIND: kinds}, log_valid_mass=np.nan)[moves].reset_index(drop=True)
         shown.append(Predictions(each.model, table, each.outcomes))
-    found = bootstrap_perplexity(shown, draws, seed, by=_KIND).set_index(_KIND)
-    one, other = found.loc[RETURN].reset_index(drop=True), found.loc[OTHER_MOVE].reset_index(drop=True)
+    found = bootstrap_perplexity(shown, draws, seed, by=_KIND)
+    one, other = (found[found[_KIND] == kind].reset_index(drop=True) for kind in (RETURN, OTHER_MOVE))
     return pd.DataFrame(
         {
             "dataset": one["dataset"], "model": one["model"],

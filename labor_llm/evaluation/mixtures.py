@@ -1,8 +1,8 @@
 """Two models pooled: p = w p_1 + (1 - w) p_2, the weight chosen on validation workers.
 
-If two models err in different ways, their mixture is better than either. How much weight the language model gets, and
-how much the pool gains, says whether it knows something that an econometric model does not. Only the probabilities of
-what happened are needed, as the mean log-likelihood is a concave function of w in these alone.
+If two models err in different ways, their mixture can be better than either. What it gains on one of them is at most
+what the other knows beyond it: that errors of estimation average out is in it too. Only the probabilities of what
+happened are needed, as the mean log-likelihood is a concave function of w in these alone.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from scipy.optimize import minimize_scalar
 from labor_llm.baselines.registry import fit_baselines_again
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions
+from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
 from labor_llm.evaluation.comparison import in_common, realised, sorted_rows
 from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity
@@ -102,12 +103,14 @@ def mixtures(
         For each partner two rows, the chosen weight and half and half: `dataset`, `partner`, `pool` (in words),
         `weight` of the model, `perplexity` with `test_se`, `partner_perplexity`, `model_perplexity`; `difference` to
         the model and `partner_difference` to the partner (below zero the pool is better), each with `_se`, `_low` and
-        `_high`; `validation_workers`, `transitions`, `workers` of the test.
+        `_high`; `validation_workers`, `transitions`, `workers` of the test. Without rows where the weight would rest on
+        fewer than eleven validation workers.
 
     Raises:
         As `best_weight` and `bootstrap_differences`.
     """
-    rows = []
+    rows: list[dict[str, object]] = []
+    held = validation.table["worker_id"].nunique()
     for for_choice, other in partners:
         weights = {
             "weight of validation workers": best_weight(validation, for_choice),
@@ -127,7 +130,7 @@ def mixtures(
             row |= {
                 "model_perplexity": perplexities.at[own.model, "perplexity"],
                 "partner_perplexity": perplexities.at[other.model, "perplexity"],
-                "validation_workers": validation.table["worker_id"].nunique(),
+                "validation_workers": held,
             }
             for prefix, differences in paired.items():
                 found = differences.loc[name]
@@ -136,4 +139,4 @@ def mixtures(
                     f"{prefix}difference_low": found["ci_low"], f"{prefix}difference_high": found["ci_high"],
                 }  # fmt: skip
             rows.append(row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows if held >= MINIMUM_PERSONS else [])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from labor_llm.evaluation.gains import PARTS, WHOLE
-from labor_llm.exhibits.findings import UNTOLD, verdict
+from labor_llm.evaluation.gains import WHOLE
+from labor_llm.exhibits.findings import NOT_COMPARABLE, UNTOLD, verdict
 from labor_llm.exhibits.formatting import DisplayTable, DisplayText, format_value, of_rows, signed, table
+
+_ROUNDING = 1e-6  # nats
 
 
 @of_rows("tab-returns")
@@ -17,6 +19,7 @@ def returns(rows: pd.DataFrame) -> DisplayTable:
     return table("tab-returns", rows, numbers=numbers)
 
 
+@of_rows("tab-mixtures")
 def mixtures(rows: pd.DataFrame) -> DisplayTable:
     """Put pools of two models beside their parts, from `evaluation.mixtures.mixtures`."""
     held = rows["validation_workers"].max()
@@ -29,8 +32,12 @@ def gain_sentence(rows: pd.DataFrame) -> DisplayText:
     by_part = rows.set_index("part")
     whole, of_words = by_part.loc[WHOLE], {"lower": "it loses less on", "higher": "it loses more on"}
     said: dict[str, list[str]] = {}
-    # What neither model loses anything on is no part of the difference.
-    for name, part in by_part.loc[[*PARTS]].query("difference != 0 or test_se != 0").iterrows():
+    if verdict(*whole[["difference", "ci_low", "ci_high"]]) == NOT_COMPARABLE:
+        reason = "one gives probability zero to what happened"
+        return DisplayText(f"{whole['model']} and {whole['reference']} cannot be compared: {reason}.", "none")
+    # What neither model loses anything on, but by rounding, is no part of the difference.
+    lost = by_part[["loss", "reference_loss"]].abs().max(axis=1) > _ROUNDING
+    for name, part in by_part[lost].drop(index=WHOLE).iterrows():
         words = of_words.get(verdict(*part[["difference", "ci_low", "ci_high"]]), f"{UNTOLD} on")
         size = f" ({signed(part['difference'], 3)}, SE {part['test_se']:.3f})"
         said.setdefault(words, []).append(str(name).lower() + size)
@@ -40,6 +47,7 @@ def gain_sentence(rows: pd.DataFrame) -> DisplayText:
     return DisplayText(sentence, int(rows["workers"].min()))
 
 
+@of_rows()
 def mixture_sentence(rows: pd.DataFrame) -> DisplayText:
     """Say what weight the language model gets in each pool, and whether the pool is better than both its parts."""
     parts = []

@@ -126,7 +126,8 @@ def read_beginning(prepared: PreparedCareers) -> Beginning | None:
     model, cache = prepared.language_model.model, DynamicCache()
     tokens = torch.as_tensor(ids, device=prepared.language_model.device)
     model(input_ids=tokens[None], use_cache=True, past_key_values=cache, logits_to_keep=1)
-    return Beginning(ids, cache)
+    # A model that does not keep it would leave it out without a word.
+    return Beginning(ids, cache) if cache.get_seq_length() == len(ids) else None
 
 
 @torch.inference_mode()
