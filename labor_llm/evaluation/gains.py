@@ -129,8 +129,8 @@ def gain_by_part(
         model is better) with `test_se`, `ci_low`, `ci_high`; `transitions` and `workers` that the part is of. The rows
         but the last add up to it.
 
-    Without rows where one of the two has no scores of all titles, or a part, or those who stay, are of fewer than
-    eleven workers.
+    Without rows where one of the two has no scores of all titles, or a part is of fewer than eleven workers; how many
+    transitions the parts are of is missing where so few stay.
 
     Raises:
         MismatchError: if the two scored all titles for no transition in common.
@@ -156,7 +156,9 @@ def gain_by_part(
         )  # fmt: skip
     table, later = pd.DataFrame(rows), own[STAYING].table["applies"]
     stayers = own[WHOLE].table.loc[later & ~own[GROUP].table["applies"], "worker_id"].nunique()
-    return table if min(stayers, table["workers"].min()) >= MINIMUM_PERSONS else table.iloc[:0]
+    if stayers < MINIMUM_PERSONS:  # Their number would be a difference of two others.
+        table["transitions"] = table["transitions"].astype("Int64").where(table["part"] == WHOLE)
+    return table if table["workers"].min() >= MINIMUM_PERSONS else table.iloc[:0]
 
 
 def at_group_level(predictions: Predictions, groups: Mapping[str, str]) -> Predictions:

@@ -131,6 +131,7 @@ def _tokens(number: str, asked: Mapping[str, Any], size: Size, sizes: Mapping[st
             trained *= asked["epochs"]
             if asked["steps"]:
                 trained = asked["steps"] * asked["batch_size"] * size.tokens(1)
+            trained *= 0.5 if asked["loss"] == "titles" else 1
             checked = asked["epochs"] * asked["evaluations_per_epoch"] * size.tokens(0.1 * size.workers)
             return 3 * trained + checked
         case "05":

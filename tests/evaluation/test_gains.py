@@ -99,6 +99,18 @@ def test_a_part_of_too_few_workers_and_a_model_without_all_titles_give_no_table(
     assert (levels["group_perplexity"] < levels["perplexity"]).all()
 
 
+def test_few_who_stay_are_not_told_by_subtraction(chain_panel: CareerPanel, chain_model: type) -> None:
+    moves = chain_panel.frame.groupby("worker_id")["occupation"].apply(
+        lambda jobs: (jobs == jobs.shift()).sum()
+    )
+    panel = chain_panel.restrict([*moves.index[moves == 0][:40], *moves.index[moves > 0][:5]])
+    pair = [chain_model(name=name, heat=heat).predict(panel) for name, heat in (("chain", 1.0), ("hot", 2.0))]
+    got = gain_by_part(*pair, panel, GROUPS, draws=20).set_index("part")
+    assert got.loc[list(PARTS), "transitions"].isna().all()
+    assert got.at[WHOLE, "transitions"] == len(panel.frame)
+    assert got["difference"].notna().all()
+
+
 def test_moves_back_are_told_from_other_moves(
     panel_of_chain: Callable[..., CareerPanel], chain_model: type
 ) -> None:
