@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -176,17 +175,13 @@ def penalty_path(
     all else is as in `fit_penalised_logit`.
     """
 
-    def fitted(C: float, start: PenalisedLogit | None, tolerance: float) -> PenalisedLogit:
-        return fit_penalised_logit(X, chosen, C, start=start, tolerance=tolerance, **options)
-
-    def finished(C: float, rough: PenalisedLogit) -> Tried:
-        logit = fitted(C, rough, tolerance)
-        return Tried(C, score(logit), logit, lambda: finished(C, logit))
+    def tried(C: float, start: PenalisedLogit | None, until: float) -> Tried:
+        logit = fit_penalised_logit(X, chosen, C, start=start, tolerance=until, **options)
+        return Tried(C, score(logit), logit, lambda: tried(C, logit, tolerance))
 
     path: list[Tried] = []
     for C in sorted(regularisations):
-        start = fitted(C, start, _ROUGHLY * tolerance)
-        path.append(Tried(C, score(start), start, partial(finished, C, start)))
+        path.append(tried(C, path[-1].logit if path else start, _ROUGHLY * tolerance))
         found = [each.log_likelihood for each in path]
         if len(path) > 2 and max(found[-2:]) <= max(found[:-2]):
             break

@@ -19,6 +19,7 @@ of major groups, across which fewer errors reach.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,7 @@ from labor_llm.careers.occupations import STATES
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions, panel_columns
 from labor_llm.disclosure import MINIMUM_PERSONS
-from labor_llm.evaluation.comparison import with_all_titles
+from labor_llm.evaluation.comparison import realised, with_all_titles
 from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity, perplexity
 
 VALID, STAYING, GROUP, OCCUPATION = (
@@ -35,7 +36,6 @@ VALID, STAYING, GROUP, OCCUPATION = (
 )  # fmt: skip
 PARTS = (VALID, STAYING, GROUP, OCCUPATION)
 WHOLE = "Next job"
-RETURN, OTHER_MOVE = "return to the job before", "other move"
 _KIND = "kind_of_move"
 
 
@@ -50,48 +50,52 @@ def likelihood_parts(
         groups: the major group of each occupation code.
 
     Returns:
-        By `PARTS`, and by `WHOLE` their sum: `log_prob` (nats) of the transitions that were scored in full. What is in
-        `applies` (boolean) counts: zero is no part of those where it is false.
+        By `PARTS`, and by `WHOLE` their sum: `log_prob` (nats) of the transitions that were scored in full, with the
+        column `applies` (boolean): where it is false, the part is zero because there is none.
     """
-    full = predictions.table[predictions.scored_in_full].reset_index(drop=True)
-    outcomes, rows = predictions.outcomes, np.arange(len(full))
-    scores = predictions.log_probs.astype(np.float64)
-    realised = np.asarray(outcomes.indices(full["occupation"]))
+    full, scores, codes, titles = _scored(predictions, groups)
+    rows, outcomes = np.arange(len(full)), predictions.outcomes
     before = panel_columns(full, panel, ["previous"])["previous"]
     first = before.isna().to_numpy()
     previous = np.array([0 if code is None else outcomes.index(code) for code in before.where(~first, None)])
-    stays = ~first & (previous == realised)
-    codes, _ = pd.factorize(pd.Series([groups[code] for code in outcomes.codes]))
+    stays = ~first & (previous == titles)
 
     moves = scores.copy()
     moves[rows[~first], previous[~first]] = -np.inf
-    within = np.where(codes == codes[realised][:, None], moves, -np.inf)
+    within = np.where(codes == codes[titles][:, None], moves, -np.inf)
     valid, move, group = (_log_sum(values) for values in (scores, moves, within))
-    values = {
-        VALID: valid,
-        STAYING: np.where(stays, scores[rows, realised], move) - valid,
-        GROUP: group - move,
-        OCCUPATION: scores[rows, realised] - group,
-    }
-    applies = {VALID: np.ones(len(full), dtype=bool), STAYING: ~first, GROUP: ~stays, OCCUPATION: ~stays}
-    # Below a part that is impossible there is nothing to be divided by.
+    happened, every = scores[rows, titles], np.ones(len(full), dtype=bool)
     parts = {
-        name: np.where(applies[name], np.nan_to_num(values[name], neginf=-np.inf), 0.0) for name in PARTS
+        VALID: (valid, every),
+        STAYING: (np.where(stays, happened, move) - valid, ~first),
+        GROUP: (group - move, ~stays),
+        OCCUPATION: (happened - group, ~stays),
+        WHOLE: (happened, every),
     }
     return {
-        name: Predictions(
-            predictions.model,
-            full.assign(log_prob=np.minimum(parts[name], 0.0), log_valid_mass=np.nan, applies=applies[name]),
-            outcomes,
+        # Below a part that is impossible there is nothing to be divided by.
+        name: _of_transitions(
+            predictions,
+            full.assign(applies=applies),
+            np.where(applies, np.nan_to_num(values, neginf=-np.inf), 0.0),
         )
-        for name in PARTS
-    } | {
-        WHOLE: Predictions(
-            predictions.model,
-            full.assign(log_prob=scores[rows, realised], log_valid_mass=np.nan, applies=True),
-            outcomes,
-        )
+        for name, (values, applies) in parts.items()
     }
+
+
+def _scored(
+    predictions: Predictions, groups: Mapping[str, str]
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, np.ndarray]:
+    """Return the transitions scored in full, their scores, the group of each title, and the title that happened."""
+    full = predictions.table[predictions.scored_in_full].reset_index(drop=True)
+    codes, _ = pd.factorize(pd.Series([groups[code] for code in predictions.outcomes.codes]))
+    titles = np.asarray(predictions.outcomes.indices(full["occupation"]))
+    return full, predictions.log_probs.astype(np.float64), codes, titles
+
+
+def _of_transitions(predictions: Predictions, full: pd.DataFrame, log_probs: np.ndarray) -> Predictions:
+    table = full.assign(log_prob=log_probs, log_valid_mass=np.nan)
+    return Predictions(predictions.model, table, predictions.outcomes)
 
 
 def best_of(predictions: Sequence[Predictions]) -> Predictions:
@@ -166,12 +170,9 @@ def at_group_level(predictions: Predictions, groups: Mapping[str, str]) -> Predi
 
     `groups` is the major group of each occupation code.
     """
-    full = predictions.table[predictions.scored_in_full].reset_index(drop=True)
-    codes, _ = pd.factorize(pd.Series([groups[code] for code in predictions.outcomes.codes]))
-    realised = codes[np.asarray(predictions.outcomes.indices(full["occupation"]))]
-    scores = np.where(codes == realised[:, None], predictions.log_probs.astype(np.float64), -np.inf)
-    table = full.assign(log_prob=np.minimum(_log_sum(scores), 0.0), log_valid_mass=np.nan)
-    return Predictions(predictions.model, table, predictions.outcomes)
+    full, scores, codes, titles = _scored(predictions, groups)
+    within = np.where(codes == codes[titles][:, None], scores, -np.inf)
+    return _of_transitions(predictions, full, _log_sum(within))
 
 
 def group_level_perplexity(
@@ -223,13 +224,11 @@ def returns(
     workers = predictions[0].table["worker_id"]
     if min(workers[moves & kind].nunique() for kind in (back, ~back)) < MINIMUM_PERSONS:
         return pd.DataFrame(columns=["dataset", "model"])
-    kinds = np.where(back, RETURN, OTHER_MOVE)
-    shown = []
-    for each in predictions:
-        table = each.table.assign(**{_KIND: kinds}, log_valid_mass=np.nan)[moves].reset_index(drop=True)
-        shown.append(Predictions(each.model, table, each.outcomes))
+    kinds = np.where(back, "return", "other")[moves]
+    shown = [realised(each.select(moves), each.model) for each in predictions]
+    shown = [replace(each, table=each.table.assign(**{_KIND: kinds})) for each in shown]
     found = bootstrap_perplexity(shown, draws, seed, by=_KIND)
-    one, other = (found[found[_KIND] == kind].reset_index(drop=True) for kind in (RETURN, OTHER_MOVE))
+    one, other = (found[found[_KIND] == kind].reset_index(drop=True) for kind in ("return", "other"))
     return pd.DataFrame(
         {
             "dataset": one["dataset"], "model": one["model"],

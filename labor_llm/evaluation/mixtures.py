@@ -18,11 +18,12 @@ from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
-from labor_llm.evaluation.comparison import in_common, realised, sorted_rows
-from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity
+from labor_llm.evaluation.comparison import compare, in_common, realised
+from labor_llm.evaluation.perplexity import perplexity_beside_reference
 from labor_llm.store.results import Results
 
-HALVES = 0.5
+CHOSEN, HALVES = "weight of validation workers", "half and half"
+"""The two pools of each pair."""
 
 
 def best_weight(one: Predictions, other: Predictions) -> float:
@@ -34,7 +35,8 @@ def best_weight(one: Predictions, other: Predictions) -> float:
         MismatchError: if they predict no transition in common.
         InputError: if something happened that both give probability zero.
     """
-    first, second = _log_probs(in_common([one, other]))
+    (compared,) = compare(in_common([one, other]))
+    first, second = compared.log_probs.T
     if impossible := int((np.isneginf(first) & np.isneginf(second)).sum()):
         raise InputError(
             f"{one.model} and {other.model}: both give probability zero to {impossible:,} transitions that happened, "
@@ -42,8 +44,7 @@ def best_weight(one: Predictions, other: Predictions) -> float:
         )
 
     def loss(weight: float) -> float:
-        with np.errstate(divide="ignore"):
-            return -np.logaddexp(np.log(weight) + first, np.log1p(-weight) + second).mean()
+        return -_pooled(first, second, weight).mean()
 
     inner = minimize_scalar(loss, bounds=(0.0, 1.0), method="bounded", options={"xatol": 1e-4})
     return float(min((0.0, 1.0, inner.x), key=loss))
@@ -51,16 +52,15 @@ def best_weight(one: Predictions, other: Predictions) -> float:
 
 def mixture(name: str, one: Predictions, other: Predictions, weight: float) -> Predictions:
     """Return the mixture of two models' predictions of the same realised titles, the first with the weight."""
-    first, second = _log_probs([one, other])
+    (compared,) = compare([one, other])
+    pooled = _pooled(*compared.log_probs.T, weight)
+    table = compared.transitions.assign(log_prob=pooled, log_valid_mass=np.nan)
+    return Predictions(name, table, one.outcomes)
+
+
+def _pooled(first: np.ndarray, second: np.ndarray, weight: float) -> np.ndarray:
     with np.errstate(divide="ignore"):
-        pooled = np.logaddexp(np.log(weight) + first, np.log1p(-weight) + second)
-    table = one.table.iloc[sorted_rows(one.model, one.table)].reset_index(drop=True)
-    return realised(Predictions(one.model, table.assign(log_prob=pooled), one.outcomes), name)
-
-
-def _log_probs(predictions: Sequence[Predictions]) -> list[np.ndarray]:
-    tables = [each.table.iloc[sorted_rows(each.model, each.table)] for each in predictions]
-    return [table["log_prob"].to_numpy(float) for table in tables]
+        return np.logaddexp(np.log(weight) + first, np.log1p(-weight) + second)
 
 
 def validation_predictions(
@@ -101,42 +101,26 @@ def mixtures(
 
     Returns:
         For each partner two rows, the chosen weight and half and half: `dataset`, `partner`, `pool` (in words),
-        `weight` of the model, `perplexity` with `test_se`, `partner_perplexity`, `model_perplexity`; `difference` to
-        the model and `partner_difference` to the partner (below zero the pool is better), each with `_se`, `_low` and
-        `_high`; `validation_workers`, `transitions`, `workers` of the test. Without rows where the weight would rest on
+        `weight` of the model, `perplexity` with `test_se`; `difference` to the model and `partner_difference` to the
+        partner (below zero the pool is better), each with `_se`, `_low` and `_high`; `validation_workers`,
+        `transitions`, `workers` of the test. Without rows where the weight would rest on
         fewer than eleven validation workers.
 
     Raises:
-        As `best_weight` and `bootstrap_differences`.
+        As `best_weight` and `perplexity_beside_reference`.
     """
-    rows: list[dict[str, object]] = []
-    held = validation.table["worker_id"].nunique()
-    for for_choice, other in partners:
-        weights = {
-            "weight of validation workers": best_weight(validation, for_choice),
-            "half and half": HALVES,
-        }
+    held, parts = validation.table["worker_id"].nunique(), []
+    for for_choice, other in partners if held >= MINIMUM_PERSONS else ():
+        weights = {CHOSEN: best_weight(validation, for_choice), HALVES: 0.5}
         own, beside = in_common([realised(test, test.model), realised(other, other.model)])
-        pools = [mixture(name, own, beside, weight) for name, weight in weights.items()]
-        everything = [own, beside, *pools]
-        perplexities = bootstrap_perplexity(everything, draws, seed).set_index("model")
-        paired = {
-            prefix: bootstrap_differences(everything, reference.model, draws, seed).set_index("model")
-            for prefix, reference in (("", own), ("partner_", beside))
-        }
-        for name, weight in weights.items():
-            row = {"dataset": test.dataset, "partner": other.model, "pool": name, "weight": weight}
-            row |= perplexities.loc[name, ["perplexity", "test_se", "transitions", "workers"]].to_dict()
-            row |= {
-                "model_perplexity": perplexities.at[own.model, "perplexity"],
-                "partner_perplexity": perplexities.at[other.model, "perplexity"],
-                "validation_workers": held,
-            }
-            for prefix, differences in paired.items():
-                found = differences.loc[name]
-                row |= {
-                    f"{prefix}difference": found["difference"], f"{prefix}difference_se": found["test_se"],
-                    f"{prefix}difference_low": found["ci_low"], f"{prefix}difference_high": found["ci_high"],
-                }  # fmt: skip
-            rows.append(row)
-    return pd.DataFrame(rows if held >= MINIMUM_PERSONS else [])
+        everything = [own, beside, *(mixture(name, own, beside, weight) for name, weight in weights.items())]
+        to_own, to_beside = (
+            perplexity_beside_reference(everything, each.model, draws, seed)
+            .set_index("model")
+            .loc[[*weights]]
+            for each in (own, beside)
+        )
+        paired = to_beside.filter(like="difference").add_prefix("partner_")
+        part = pd.concat([to_own, paired], axis=1).rename_axis("pool").reset_index()
+        parts.append(part.assign(partner=other.model, weight=[*weights.values()], validation_workers=held))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()

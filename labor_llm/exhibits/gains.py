@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from labor_llm.evaluation.gains import WHOLE
+from labor_llm.evaluation.mixtures import CHOSEN
 from labor_llm.exhibits.findings import NOT_COMPARABLE, UNTOLD, verdict
 from labor_llm.exhibits.formatting import DisplayTable, DisplayText, format_value, of_rows, signed, table
 
@@ -51,7 +52,7 @@ def gain_sentence(rows: pd.DataFrame) -> DisplayText:
 def mixture_sentence(rows: pd.DataFrame) -> DisplayText:
     """Say what weight the language model gets in each pool, and whether the pool is better than both its parts."""
     parts = []
-    for row in rows[rows["pool"] != "half and half"].to_dict("records"):
+    for row in rows[rows["pool"] == CHOSEN].to_dict("records"):
         own, other = (
             verdict(*(row[f"{of}difference{end}"] for end in ("", "_low", "_high")))
             for of in ("", "partner_")

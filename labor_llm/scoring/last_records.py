@@ -15,8 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
-from transformers import DynamicCache
 
 from labor_llm.careers.histories import HistoryWindows, history_windows
 from labor_llm.careers.horizons import (
@@ -28,11 +26,11 @@ from labor_llm.careers.horizons import (
 )
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import TRANSITION_COLUMNS, Predictions, read_predictions, write_predictions
-from labor_llm.models.loading import LanguageModel, causal_model, load_language_model
+from labor_llm.models.loading import LanguageModel, load_language_model
 from labor_llm.progress import progress
 from labor_llm.scoring.all_titles import all_title_log_probs
 from labor_llm.scoring.careers import result_identity, score_panel
-from labor_llm.scoring.passes import PreparedCareers, prepare_careers
+from labor_llm.scoring.passes import PreparedCareers, prepare_careers, read_beginning, realised_log_probs
 from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.scoring.title_trie import build_title_trie
 from labor_llm.scoring.trials import try_scorers
@@ -102,27 +100,9 @@ def last_log_probs(language_model: LanguageModel, texts: Sequence[EncodedResume]
         language_model: the model.
         texts: of one worker; the tokens that they all begin with are read once.
     """
-    model, device = causal_model(language_model.model), language_model.device
-    # Short of the token before the first one to be predicted.
-    most = min(text.spans[-1][0] for text in texts) - 1
-    beginnings = np.stack([text.ids[:most] for text in texts])
-    shared = int(np.argmin([*(beginnings == beginnings[0]).all(axis=0), False]))
-    cache = DynamicCache()
-    with torch.inference_mode():
-        beginning = torch.as_tensor(texts[0].ids[:shared], device=device)
-        model(input_ids=beginning[None], use_cache=True, past_key_values=cache, logits_to_keep=1)
-        found = []
-        for text in texts:
-            start, end = text.spans[-1]
-            ids = torch.as_tensor(text.ids[shared : end - 1], device=device)
-            output = model(
-                input_ids=ids[None], use_cache=True, past_key_values=cache, logits_to_keep=end - start
-            )
-            cache.crop(-len(ids))
-            title = torch.as_tensor(text.ids[start:end], device=device)
-            log_probs = torch.log_softmax(output.logits[0].float(), dim=-1)
-            found.append(float(log_probs.gather(1, title[:, None]).double().sum()))
-    return np.array(found)
+    last = [replace(text, spans=text.spans[-1:]) for text in texts]
+    beginning = read_beginning(language_model, last, fewest=1)
+    return np.concatenate([realised_log_probs(language_model, text, beginning) for text in last])
 
 
 def _window_predictions(

@@ -115,16 +115,18 @@ class Beginning:
 
 
 @torch.inference_mode()
-def read_beginning(prepared: PreparedCareers) -> Beginning | None:
-    """Read what all careers begin with, such as the list of titles, once; None where it is short."""
-    parts = [part for career in prepared.careers for part in career.parts]
-    most = min(part.spans[0][0] for part in parts) - 1
-    texts = np.stack([part.ids[:most] for part in parts])
-    ids = texts[0, : int(np.argmin([*(texts == texts[0]).all(axis=0), False]))]
-    if len(ids) < _WORTH_READING_ONCE:
+def read_beginning(
+    language_model: LanguageModel, texts: Sequence[EncodedResume], fewest: int = _WORTH_READING_ONCE
+) -> Beginning | None:
+    """Read what all texts begin with, such as the list of titles, once; None where it is of fewer tokens."""
+    # Short of the token before the first one to be predicted.
+    most = min(text.spans[0][0] for text in texts) - 1
+    beginnings = np.stack([text.ids[:most] for text in texts])
+    ids = beginnings[0, : int(np.argmin([*(beginnings == beginnings[0]).all(axis=0), False]))]
+    if len(ids) < fewest:
         return None
-    model, cache = prepared.language_model.model, DynamicCache()
-    tokens = torch.as_tensor(ids, device=prepared.language_model.device)
+    model, cache = causal_model(language_model.model), DynamicCache()
+    tokens = torch.as_tensor(ids, device=language_model.device)
     model(input_ids=tokens[None], use_cache=True, past_key_values=cache, logits_to_keep=1)
     # A model that does not keep it would leave it out without a word.
     return Beginning(ids, cache) if cache.get_seq_length() == len(ids) else None

@@ -58,7 +58,8 @@ def tried_beginning(prepared: PreparedCareers, trial: Trial) -> Beginning | None
     `trial` is what `try_scorers` has returned. A model without a plain cache of keys and values reads it every time.
     """
     try:
-        if (beginning := read_beginning(prepared)) is None:
+        texts = [part for career in prepared.careers for part in career.parts]
+        if (beginning := read_beginning(prepared.language_model, texts)) is None:
             return None
         found = realised_log_probs(prepared.language_model, trial.career, beginning)
     except (AttributeError, LookupError, TypeError, ValueError, RuntimeError):

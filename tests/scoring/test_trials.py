@@ -121,7 +121,8 @@ def test_what_all_careers_begin_with_is_read_once_unless_that_gives_other_scores
             again = passes.realised_log_probs(tiny_model, part, beginning)
             np.testing.assert_allclose(again, passes.realised_log_probs(tiny_model, part), atol=1e-4)
     # A header alone is sooner read again.
-    assert passes.read_beginning(prepare_careers(tiny_model, some, settings)) is None
+    plain = [career.parts[0] for career in prepare_careers(tiny_model, some, settings).careers]
+    assert passes.read_beginning(tiny_model, plain) is None
     for fault in (lambda *_: replace(beginning, ids=beginning.ids[1:]), lambda *_: {}["no plain cache"]):
         monkeypatch.setattr(trials, "read_beginning", fault)
         assert trials.tried_beginning(prepared, trial) is None
