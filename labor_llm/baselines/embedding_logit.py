@@ -102,7 +102,8 @@ def predict_by_embeddings(
     def make(_: Path) -> tuple[Predictions, dict[str, Any]]:
         logit = EmbeddingLogit(load_language_model(model, dtype), regularisations=regularisations, name=label)
         logit.fit(panel.split(splits, "train"), panel.split(splits, "validation"))
-        tried = logit.validation_perplexity_.to_dict("records")
+        tried = logit.validation_perplexity_
+        tried = tried.assign(kept=tried["regularisation"] == logit.regularisation_).to_dict("records")
         parameters = {"base": model, "chosen": logit.chosen, "tried": tried}
         return logit.predict(panel.split(splits, "test")), parameters
 
@@ -110,7 +111,9 @@ def predict_by_embeddings(
 
 
 def stored_tuning(folder: Path) -> pd.DataFrame:
-    """Return what was tried for stored predictions: columns `regularisation`, `iterations`, `validation_perplexity`.
+    """Return what was tried for stored predictions.
+
+    Columns are `regularisation`, `iterations`, `validation_perplexity` and `kept` (boolean).
 
     Raises:
         ArtefactError: if they are missing or were changed.

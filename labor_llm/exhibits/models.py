@@ -153,10 +153,9 @@ def embedding_tuning(tried: pd.DataFrame, validation_workers: int) -> DisplayTab
 
     Rows are as `labor_llm.baselines.embedding_logit.stored_tuning` returns them.
     """
-    kept = tried["validation_perplexity"].idxmin()
     rows = tried.assign(
         regularisation=[f"{value:g}" for value in tried["regularisation"]],
-        kept=["yes" if row == kept else "" for row in tried.index],
+        kept=["yes" if kept else "" for kept in tried["kept"]],
     )
     return table("tab-embedding-tuning", rows, persons=validation_workers)
 

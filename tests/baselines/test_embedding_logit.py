@@ -67,6 +67,7 @@ def test_what_is_stored_is_used_again(tiny_model_folder, panel, tmp_path):
     written = manifest.stat().st_mtime_ns
     assert predict_by_embeddings(*arguments, (1e-3, 1e-2)).table.equals(first.table)
     assert manifest.stat().st_mtime_ns == written
+    assert stored_tuning(tmp_path / "logit")["kept"].sum() == 1
     predict_by_embeddings(*arguments, (1e-2,))
     assert stored_tuning(tmp_path / "logit")["regularisation"].tolist() == [1e-2]
 
