@@ -306,8 +306,8 @@ def marked(names: Iterable[str]) -> dict[str, dict[str, str]]:
 
 
 def _reach(rows: pd.DataFrame, center: str, low: str = "ci_low", high: str = "ci_high") -> list[pd.Series]:
-    """Return how far intervals reach below and above their centers."""
-    return [rows[center] - rows[low], rows[high] - rows[center]]
+    """Return how far intervals reach below and above their centers, which rounding may leave just outside."""
+    return [(rows[center] - rows[low]).clip(lower=0.0), (rows[high] - rows[center]).clip(lower=0.0)]
 
 
 def _legend_above(figure: Figure, axes: Axes, columns: int = 2) -> None:

@@ -77,6 +77,12 @@ def test_paired_differences_draw_dots_and_intervals_where_they_belong() -> None:
     assert (shown.exhibit, shown.persons.tolist()) == ("fig-paired-differences", [20, 20, 20])
 
 
+def test_a_difference_that_is_the_same_for_all_lies_in_its_interval_but_for_rounding() -> None:
+    rows = DIFFERENCES.head(1).assign(difference=0.1 + 0.2, ci_low=0.3, ci_high=0.3)
+    ((_, _, (bar,)),) = figures.paired_differences(rows).figure.axes[0].containers
+    assert np.ptp(bar.get_segments()[0][:, 0]) < 1e-15
+
+
 def test_shares_fill_the_bar() -> None:
     kinds = ["first", "moving", "staying"]
     frame = pd.DataFrame({"dataset": "d", "transition_type": kinds, "share": [0.125, 0.5, 0.375]}).assign(
