@@ -15,6 +15,7 @@ import hashlib
 import importlib.metadata
 import json
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,15 +26,16 @@ from accelerate.utils import set_seed
 from labor_llm.careers.samples import MANIFEST_ENTRY, TrainingCareers
 from labor_llm.errors import InputError, ResourceError
 from labor_llm.finetuning.processes import Processes
-from labor_llm.finetuning.settings import FineTuningSettings
+from labor_llm.finetuning.settings import CHOSEN, FineTuningSettings
 from labor_llm.finetuning.steps import CURVE_FILE, FineTuningRun
-from labor_llm.models.folders import weights_checksum, write_base
+from labor_llm.models.folders import model_config, weights_checksum, write_base
 from labor_llm.models.loading import (
     LanguageModel,
     load_language_model,
     load_tokenizer,
     say_if_bfloat16_is_emulated,
 )
+from labor_llm.models.memory import BESIDE, GIB, Llama
 from labor_llm.store.artefacts import environment, writing
 from labor_llm.store.places import check_replaceable
 from labor_llm.store.results import discard_finished, unfinished, work_into
@@ -91,6 +93,8 @@ def fine_tune(
     train = [resume for panel in careers.panels for resume in encoded[id(panel)]]
     validation = encoded[id(careers.validation)]
     processes = Processes(settings.precision)
+    with processes.together():
+        settings = _within_memory(base, settings, processes)
     say_if_bfloat16_is_emulated(settings.precision)
     with processes.together():
         identity = _identity(base, settings, train, validation, processes)
@@ -173,9 +177,34 @@ def _identity(
     return digest.hexdigest()
 
 
+def _within_memory(base: str, settings: FineTuningSettings, processes: Processes) -> FineTuningSettings:
+    """Return settings in which all is chosen, by the whole memory of the GPU, so that another run chooses the same."""
+    moments = (settings.weights, settings.optimizer)
+    if processes.kind == "FSDP" and ("bfloat16" in moments or "8bit" in settings.optimizer):
+        raise InputError(
+            "Fine-tuning: FSDP divides weights and moments that are in float32. Leave weights and optimizer at auto, "
+            "or launch labor_llm/finetuning/launch/ddp.yaml."
+        )
+    sizes = Llama.of(model_config(base))
+    if processes.kind == "FSDP" or processes.device.type != "cuda":
+        return settings.within_memory(sizes)
+    free, total = torch.cuda.mem_get_info(processes.device)
+    chosen = settings.within_memory(sizes, total - BESIDE)
+    if (need := chosen.memory(sizes)) > free:
+        raise ResourceError(
+            f"Fine-tuning takes about {need / GIB:.1f} GiB and {free / GIB:.1f} of {total / GIB:.1f} GiB of the GPU "
+            "are free. Wait for other programs to end, or set CUDA_VISIBLE_DEVICES to another GPU."
+        )
+    if processes.is_main:
+        what = ", ".join(f"{name} {getattr(chosen, name)}" for name in CHOSEN)
+        sys.stderr.write(f"fine-tuning with {what}: about {need / GIB:.1f} of {total / GIB:.1f} GiB\n")
+    return chosen
+
+
 def _prepared_model(base: str, settings: FineTuningSettings) -> LanguageModel:
     """Load the base model with all weights trainable, or with a LoRA adapter on frozen weights."""
-    dtype = "bfloat16" if settings.quantization != "none" and settings.precision == "bfloat16" else "float32"
+    coarse = settings.quantization != "none" or settings.weights == "bfloat16"
+    dtype = "bfloat16" if coarse and settings.precision == "bfloat16" else "float32"
     language_model = load_language_model(base, dtype, settings.quantization)
     if settings.method == "full":
         return language_model

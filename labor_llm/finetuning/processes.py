@@ -127,7 +127,7 @@ class Processes:
             "offload_policy": wanted.cpu_offload,
         }
         if wanted.activation_checkpointing:
-            model.gradient_checkpointing_enable({"use_reentrant": False})
+            model.activation_checkpointing_enable({"use_reentrant": False})
         layers = MixedPrecisionPolicy()
         if self._precision == "bfloat16":
             # Layers travel in the precision they compute in; sums of gradients and what layers add to stay float32.
@@ -258,7 +258,10 @@ class Processes:
         moments = state.optimizer["state"] if state is not None else {}
         described: list[Any] = [None]
         if state is not None:
-            kept = {number: list(values) for number, values in moments.items()}
+            kept = {
+                number: {name: (value.shape, value.dtype) for name, value in values.items()}
+                for number, values in moments.items()
+            }
             described = [(state.step, state.notes, state.optimizer["param_groups"], kept)]
         dist.broadcast_object_list(described, src=0, device=self.device)
         if described[0] is None:
@@ -266,11 +269,16 @@ class Processes:
         step, notes, groups, kept = described[0]
         spread = {name: self._spread(whole.get(name), weight) for name, weight in weights.items()}
         optimizer = {}
-        for number, names in kept.items():
+        for number, described in kept.items():
             weight, values = list(weights.values())[number], moments.get(number, {})
-            # AdamW's moments have the weight's shape, its count of steps none.
-            like = {name: weight.new_zeros(()) if name == "step" else weight for name in names}
-            optimizer[number] = {name: self._spread(values.get(name), like[name]) for name in names}
+            # What has the weight's shape lies as the weight does; a count of steps, or scales of moments, do not.
+            like = {
+                name: weight
+                if (shape, dtype) == (weight.shape, weight.dtype)
+                else torch.empty(shape, dtype=dtype)
+                for name, (shape, dtype) in described.items()
+            }
+            optimizer[number] = {name: self._spread(values.get(name), like[name]) for name in described}
         return TrainingState(step, spread, {"state": optimizer, "param_groups": groups}, notes)
 
     def _spread(self, whole: torch.Tensor | None, like: torch.Tensor) -> torch.Tensor:

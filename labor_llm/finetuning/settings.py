@@ -6,7 +6,19 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from labor_llm.errors import ResourceError
+from labor_llm.models.memory import GIB, Llama, fine_tuning_need
 from labor_llm.settings import Seed, Settings
+
+CHOSEN = ("weights", "optimizer", "activation_checkpointing")
+"""Fields that are chosen by the memory if they are 'auto'."""
+_IN_TURN = (
+    ("float32", "adamw", "never"),
+    ("float32", "adamw", "always"),
+    ("float32", "adamw-8bit", "always"),
+    ("bfloat16", "adamw-8bit", "always"),
+    ("bfloat16", "adamw-8bit-paged", "always"),
+)
 
 
 class FineTuningSettings(Settings):
@@ -37,6 +49,18 @@ class FineTuningSettings(Settings):
     """Gradients are scaled down to this norm."""
     precision: Literal["bfloat16", "float32"] = "bfloat16"
     """'bfloat16' computes in mixed precision with float32 master weights, 'float32' throughout."""
+    weights: Literal["auto", "float32", "bfloat16"] = "auto"
+    """What trained weights are stored in: 'bfloat16' takes a third of the memory with moments in 8 bits, each update
+    rounded at random so that small ones add up (with `precision` float32 they lie in float32, to try it on a processor
+    without units for bfloat16). 'auto' is the first of what the GPU's memory allows, here and in the next two: float32
+    weights with AdamW; these with activation checkpointing; moments in 8 bits; weights in bfloat16; paged moments. On a
+    CPU and under FSDP it is the first one."""
+    optimizer: Literal["auto", "adamw", "adamw-8bit", "adamw-8bit-paged"] = "auto"
+    """AdamW with moments in float32, or in 8 bits (Dettmers et al. 2022), which may move to the host's memory where the
+    GPU's is short ('paged')."""
+    activation_checkpointing: Literal["auto", "always", "never"] = "auto"
+    """Whether only what enters a layer is kept of a forward pass, and the rest is computed again for the backward pass:
+    a third more work, and little memory (Chen et al. 2016)."""
     quantization: Literal["none", "8bit", "4bit"] = "none"
     """Of the frozen base weights under LoRA (QLoRA, Dettmers et al. 2023)."""
     lora_rank: int = Field(16, ge=1)
@@ -63,4 +87,47 @@ class FineTuningSettings(Settings):
             raise ValueError(
                 "Quantised weights cannot be trained in full; use method lora, or quantization none."
             )
+        if self.method == "lora" and self.weights == "bfloat16":
+            raise ValueError(
+                "weights are those that are trained, of an adapter in float32; set quantization for the base"
+            )
         return self
+
+    def memory(self, model: Llama) -> float:
+        """Return how many bytes of a GPU a step takes, with 'auto' as its first choice, for a model of these sizes."""
+        if self.method == "lora":
+            return sum(fine_tuning_need(model, self.tokens_at_once, self.quantization).values())
+        return sum(fine_tuning_need(model, self.tokens_at_once, **self._choice(_IN_TURN[0])).values())
+
+    def within_memory(self, model: Llama, available: float | None = None) -> FineTuningSettings:
+        """Return these settings with what is 'auto' chosen: the first of its choices that the memory allows.
+
+        Args:
+            model: the sizes of the model.
+            available: bytes of a GPU; None to take the first choice.
+
+        Raises:
+            ResourceError: if none fits; says what would take least, and what fits instead.
+        """
+        choices = [self.model_copy(update=self._choice(choice)) for choice in _IN_TURN]
+        needs = [choice.memory(model) for choice in choices]
+        if available is None or self.method == "lora":
+            available = available or needs[0]
+            choices, needs = choices[:1], needs[:1]
+        for choice, need in zip(choices, needs, strict=True):
+            if need <= available:
+                return choice
+        raise ResourceError(
+            f"Fine-tuning takes {min(needs) / GIB:.1f} GiB of the GPU or more, of whose memory {available / GIB:.1f} "
+            f"GiB can be used. Set tokens_at_once below {self.tokens_at_once:,}, leave weights, optimizer and "
+            "activation_checkpointing at auto, train an adapter (method lora, quantization 4bit), or divide the model "
+            "over several GPUs (fsdp.yaml)."
+        )
+
+    def _choice(self, choice: tuple[str, ...]) -> dict[str, str]:
+        """Return what a choice makes of the fields that are left to it, with those that are not."""
+        said = {name: getattr(self, name) for name in CHOSEN}
+        return {
+            name: chosen if said[name] == "auto" else said[name]
+            for name, chosen in zip(CHOSEN, choice, strict=True)
+        }

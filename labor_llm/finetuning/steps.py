@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from labor_llm.finetuning.batches import IGNORED, TrainingCareer, batches, packe
 from labor_llm.finetuning.loss import NextTokenLoss, pack_careers
 from labor_llm.finetuning.processes import Processes
 from labor_llm.finetuning.settings import FineTuningSettings
-from labor_llm.models.loading import LanguageModel
+from labor_llm.models.loading import LanguageModel, causal_model
 from labor_llm.progress import progress
 from labor_llm.store.checkpoints import TrainingState, newest_state, save_state, state_after
 from labor_llm.text.tokenization import EncodedResume
@@ -34,6 +34,15 @@ def evaluation_steps(settings: FineTuningSettings, steps_per_epoch: int) -> list
     total = settings.steps or settings.epochs * steps_per_epoch
     count = min(total, settings.epochs * settings.evaluations_per_epoch)
     return sorted({round(total * number / count) for number in range(1, count + 1)})
+
+
+def _optimizer(weights: Iterable[torch.nn.Parameter], settings: FineTuningSettings) -> torch.optim.Optimizer:
+    if settings.weights != "bfloat16" and "8bit" not in settings.optimizer:
+        rate, decay = settings.learning_rate, settings.weight_decay
+        return torch.optim.AdamW(weights, lr=rate, weight_decay=decay, fused=True)
+    from labor_llm.finetuning.optimizers import bitsandbytes_optimizer  # rests on bitsandbytes
+
+    return bitsandbytes_optimizer(weights, settings)
 
 
 class FineTuningRun:
@@ -59,14 +68,11 @@ class FineTuningRun:
         if settings.layout == "packed":
             with self.processes.together():
                 pack_careers(self.model, self.train_careers[0])
+        if settings.activation_checkpointing == "always":
+            causal_model(self.model).activation_checkpointing_enable({"use_reentrant": False})
         self.loss = NextTokenLoss(self.model)
         self.processes.wrap(self.loss)
-        self.optimizer = torch.optim.AdamW(
-            self._trained().values(),
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
+        self.optimizer = _optimizer(self._trained().values(), settings)
         warmup = round(settings.warmup_share * self.total)
         self.schedule = get_linear_schedule_with_warmup(self.optimizer, warmup, self.total)
         self.step, self.best = 0, float("inf")

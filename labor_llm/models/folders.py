@@ -267,12 +267,26 @@ def _check_folder(folder: Path) -> None:
 
 def _hub_revision(name: str) -> str:
     """Return the commit that a hub id stands for here and now; a model on a hub may be replaced under its name."""
+    return str(getattr(_config(name), "_commit_hash", None) or "unknown revision")
+
+
+def model_config(name: str | Path) -> Any:
+    """Return the configuration of a model, named as for `model_source`; of an adapter, of its base.
+
+    Raises:
+        As `model_source`.
+    """
+    source = model_source(name)
+    adapted = isinstance(source, Path) and (source / ADAPTER_FILE).is_file()
+    return _config(find_base(source) if adapted else source).get_text_config()
+
+
+def _config(source: str | Path) -> Any:
     from transformers import AutoConfig
 
     quiet_libraries()
-    with refusing(f"{name}: {NOT_LOADED}", MODEL_REMEDY):
-        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
-    return str(getattr(config, "_commit_hash", None) or "unknown revision")
+    with refusing(f"{source}: {NOT_LOADED}", MODEL_REMEDY):
+        return AutoConfig.from_pretrained(source, trust_remote_code=False)
 
 
 @contextlib.contextmanager

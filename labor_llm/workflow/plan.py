@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from labor_llm.models.memory import GIB, LLAMA_2, fewest_gpus, fine_tuning_need, scoring_need
+from labor_llm.errors import ResourceError
+from labor_llm.finetuning.settings import FineTuningSettings
+from labor_llm.models.memory import GIB, LLAMA_2, USABLE_GIB_OF_80_GB, scoring_need
 from labor_llm.workflow.forecast import Work, data_sizes, with_forecast, work_of
 from labor_llm.workflow.profile import Profile
 from labor_llm.workflow.runs import notebook_runs
@@ -42,13 +44,12 @@ def _memory(work: Work, parameters: dict[str, Any]) -> str:
     settings = parameters.get("fine_tuning")
     if said is None:
         return f"{(18 if settings else 6) * work.weights / GIB:.1f} GiB or more"
-    model, cards = LLAMA_2[said[1]], 1
+    model = LLAMA_2[said[1]]
     if settings is None:
         arithmetic = parameters.get("scoring", parameters)
-        need = scoring_need(model, arithmetic.get("quantization", "none"))
-    elif settings["method"] == "lora":
-        need = fine_tuning_need(model, settings["tokens_at_once"], settings["quantization"])
-    else:
-        cards = fewest_gpus(model, settings["tokens_at_once"])
-        need = fine_tuning_need(model, settings["tokens_at_once"], gpus=cards)
-    return f"{sum(need.values()) / GIB:.0f} GiB" + (f" on each of {cards} cards" if cards > 1 else "")
+        return f"{sum(scoring_need(model, arithmetic.get('quantization', 'none')).values()) / GIB:.0f} GiB"
+    try:
+        chosen = FineTuningSettings(**settings).within_memory(model, USABLE_GIB_OF_80_GB * GIB)
+    except ResourceError:
+        return "more than 80 GB"
+    return f"{chosen.memory(model) / GIB:.0f} GiB (weights {chosen.weights}, {chosen.optimizer})"

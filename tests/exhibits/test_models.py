@@ -145,4 +145,4 @@ def test_the_memory_of_a_recipe_is_the_sum_of_its_parts() -> None:
     row = table.loc["Llama-2-7B: LoRA, bfloat16"]
     assert row[parts].sum() == pytest.approx(row["Total"])
     assert row["Total"] < table.loc["Llama-2-13B: LoRA, bfloat16", "Total"]
-    assert table.loc["Llama-2-7B: full, one GPU", "Fits"] == "no"
+    assert table.loc["Llama-2-7B: full, float32 weights", "Fits"] == "no"

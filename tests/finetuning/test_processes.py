@@ -15,6 +15,7 @@ import labor_llm
 from labor_llm.finetuning.fit import read_learning_curve
 from labor_llm.finetuning.processes import shares
 from labor_llm.finetuning.settings import FineTuningSettings
+from labor_llm.models import memory
 
 LAUNCH = Path(labor_llm.__file__).parent / "finetuning" / "launch"
 # 42 careers in batches of 41: one batch is a single career, of which one process has none. Passes of few tokens: the
@@ -26,6 +27,7 @@ KINDS = ("DDP", "FSDP")
 # Relative; two processes add the same float32 numbers in another order.
 TOLERANCE = 1e-5
 
+LEAST = SETTINGS.model_copy(update=memory.LEAST)
 LORA = SETTINGS.model_copy(update={"method": "lora", "lora_rank": 4, "epochs": 1})
 KILL = """
 step = FineTuningRun.take_step
@@ -118,6 +120,18 @@ def test_a_loss_that_is_not_finite_in_one_process_stops_both(launch, said, folde
     (message, elsewhere), (_, elsewhere_too) = said(spoilt)
     assert "remove that folder to start anew" in message
     assert (elsewhere, elsewhere_too) == (False, True)
+
+
+@pytest.mark.slow
+def test_rounded_weights_are_the_same_in_both_processes_and_go_on_after_a_kill(launch, said, folder):
+    assert launch({folder / "least": LEAST}, "DDP") == [0, 0]
+    assert launch({folder / "killed least": LEAST}, "DDP", KILL) == [-signal.SIGKILL] * 2
+    assert launch({folder / "killed least": LEAST}, "DDP") == [0, 0]
+    expected, got = (load_file(folder / name / "model.safetensors") for name in ("least", "killed least"))
+    assert all(torch.equal(expected[weight], got[weight]) for weight in expected)
+    assert all(torch.equal(value, value.bfloat16().float()) for value in got.values())
+    assert launch({folder / "divided": LEAST}, "FSDP") == [3, 3]
+    assert "Leave weights and optimizer at auto" in said(folder / "divided")[0][0]
 
 
 @given(st.lists(st.integers(2, 500), max_size=40), st.integers(1, 5))

@@ -17,6 +17,7 @@ from labor_llm.finetuning.fit import fine_tune as fine_tune_careers
 from labor_llm.finetuning.fit import read_learning_curve
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.finetuning.steps import FineTuningRun, evaluation_steps
+from labor_llm.models import memory
 from labor_llm.store.results import only_run
 
 # Validated after 3, 6, 9 and 12 steps.
@@ -25,6 +26,8 @@ QUICK = FineTuningSettings(
 )
 # What computes in half precision must come back too.
 HALF = QUICK.model_copy(update={"precision": "bfloat16"})
+# Weights of bfloat16, held in float32 here, with moments in 8 bits.
+LEAST = QUICK.model_copy(update=memory.LEAST)
 FineTune = Callable[..., Path]
 
 BETWEEN_CHECKPOINTS = """
@@ -73,8 +76,9 @@ def same_weights(one: Path, two: Path) -> bool:
         (BETWEEN_CHECKPOINTS, HALF, ["state-00000003", "state-00000006"]),
         (WITHIN_A_CHECKPOINT, QUICK, ["state-00000003"]),
         (AFTER_A_CHECKPOINT, QUICK, ["state-00000003", "state-00000006"]),
+        (BETWEEN_CHECKPOINTS, LEAST, ["state-00000003", "state-00000006"]),
     ],
-    ids=["between checkpoints", "within a checkpoint", "after a checkpoint"],
+    ids=["between checkpoints", "within a checkpoint", "after a checkpoint", "with the least memory"],
 )
 def test_a_killed_run_ends_with_the_same_weights(launch, tmp_path, fine_tune, whole, place, settings, left):
     expected = whole if settings is QUICK else fine_tune(tmp_path / "whole", settings)

@@ -22,9 +22,10 @@ def test_every_run_of_the_paper_has_its_hours_and_memory_before_any_data_are_the
     for run in notebook_runs(paper):
         assert run.name in lines
     tuned = lines["04_fine_tuning-psid81-llama-2-7b-fine-tuned"]
-    # Two cards of 80 GB, as the book says of full fine-tuning with AdamW; 13 billion weights take four.
-    assert tuned.endswith("on each of 2 cards")
-    assert lines["04_fine_tuning-psid81-llama-2-13b-fine-tuned"].endswith("on each of 4 cards")
+    # One card of 80 GB, which float32 weights with AdamW would not fit into.
+    assert tuned.endswith("39 GiB (weights bfloat16, adamw-8bit)")
+    larger = lines["04_fine_tuning-psid81-llama-2-13b-fine-tuned"]
+    assert larger.endswith("75 GiB (weights bfloat16, adamw-8bit)")
     # Refits are as many fine-tunings.
     refitted, plain = (
         float(lines[f"05_next_job_scoring-psid81-llama-2-7b-{name}"].split()[2])
