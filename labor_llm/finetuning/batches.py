@@ -48,6 +48,7 @@ def training_career(resume: EncodedResume, loss: str) -> TrainingCareer:
     """Return a career of which 'all tokens' count, or those of the 'titles' with their end of line."""
     whole = TrainingCareer.whole(torch.as_tensor(resume.ids))
     if loss != "titles":
+        whole.targets[: max(0, resume.learned_from - 1)] = IGNORED
         return whole
     counts = torch.zeros(len(whole.ids), dtype=torch.bool)
     for start, end in resume.spans:

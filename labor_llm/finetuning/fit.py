@@ -31,6 +31,7 @@ from labor_llm.finetuning.steps import CURVE_FILE, FineTuningRun
 from labor_llm.models.folders import model_config, weights_checksum, write_base
 from labor_llm.models.loading import (
     LanguageModel,
+    context_length,
     load_language_model,
     load_tokenizer,
     say_if_bfloat16_is_emulated,
@@ -40,8 +41,9 @@ from labor_llm.store.artefacts import environment, writing
 from labor_llm.store.places import check_replaceable
 from labor_llm.store.results import discard_finished, unfinished, work_into
 from labor_llm.store.staleness import code_checksum, is_current
+from labor_llm.text.shortening import learned_windows
 from labor_llm.text.templates import resumes
-from labor_llm.text.tokenization import EncodedResume, encode_resume
+from labor_llm.text.tokenization import EncodedResume
 
 _COPIES = 13  # of the weights on disk: four checkpoints with AdamW's two numbers a weight, and the model
 _DIFFERENCES = (
@@ -76,8 +78,8 @@ def fine_tune(
         that checkpoint is the one stored).
 
     Raises:
-        InputError: if a split has no career, careers are longer than the model can read, or something else than a
-            stored result stands at `folder`, or one that may not be replaced.
+        InputError: if a split has no career, the header and one record of a career are longer than the model can read,
+            or something else than a stored result stands at `folder`, or one that may not be replaced.
         MismatchError: if careers cannot be packed for this model, or another run was left unfinished.
         BusyError: if another run fine-tunes into the folder.
         NumericalError: if a loss or gradient is not finite; names step, batch and careers; checkpoints stay.
@@ -86,15 +88,28 @@ def fine_tune(
     """
     tokenizer = load_tokenizer(base)
     # A panel that counts several times is encoded once.
+    config, panels = model_config(base), (careers.own, *careers.added, careers.validation)
+    context = context_length(config)
     encoded = {
-        id(panel): [encode_resume(tokenizer, resume) for resume in resumes(panel)]
-        for panel in (careers.own, *careers.added, careers.validation)
+        id(panel): [learned_windows(tokenizer, resume, context) for resume in resumes(panel)]
+        for panel in panels
     }
-    train = [resume for panel in careers.panels for resume in encoded[id(panel)]]
-    validation = encoded[id(careers.validation)]
+    train = [window for panel in careers.panels for windows in encoded[id(panel)] for window in windows]
+    validation = [window for windows in encoded[id(careers.validation)] for window in windows]
+    in_windows = sum(len(windows) > 1 for panel in encoded.values() for windows in panel)
     processes = Processes(settings.precision)
     with processes.together():
-        settings = _within_memory(base, settings, processes)
+        settings, said = _within_memory(Llama.of(config), settings, processes)
+        for name, some in (("training", train), ("validation", validation)):
+            if not some:
+                raise InputError(
+                    f"Fine-tuning: the {name} split has no worker. Give a panel with more workers."
+                )
+    if in_windows:
+        said.append(
+            f"{in_windows:,} careers are longer than the {context:,} tokens that {base} reads; they are learned in "
+            "windows of whole records, each with the header"
+        )
     say_if_bfloat16_is_emulated(settings.precision)
     with processes.together():
         identity = _identity(base, settings, train, validation, processes)
@@ -103,6 +118,8 @@ def fine_tune(
             discard_finished(folder)
     if processes.said_by_main(done):
         return folder
+    for line in said if processes.is_main else ():
+        sys.stderr.write(f"fine-tuning {folder.name}: {line}\n")
     with contextlib.ExitStack() as held:
         with processes.together():
             check_replaceable(folder, replace=replace)
@@ -110,8 +127,6 @@ def fine_tune(
             if processes.is_main:
                 held.enter_context(work_into(folder, identity, _DIFFERENCES))
             language_model = _prepared_model(base, settings)
-            for name, some in (("training", train), ("validation", validation)):
-                _check_careers(name, some, language_model)
             if processes.is_main:
                 check_space(working, language_model.model)
         run = FineTuningRun(language_model, settings, train, validation, working, processes)
@@ -121,7 +136,11 @@ def fine_tune(
         with processes.together():
             if processes.is_main:
                 parameters = {"base": base, "identity": identity, **settings.model_dump()}
-                parameters[MANIFEST_ENTRY] = {**careers.described(), "steps": run.total}
+                parameters[MANIFEST_ENTRY] = {
+                    **careers.described(),
+                    "careers_in_windows": in_windows,
+                    "steps": run.total,
+                }
                 with writing(folder, parameters, inputs) as aside:
                     run.model.save_pretrained(aside, state_dict=whole)
                     language_model.tokenizer.save_pretrained(aside)
@@ -173,21 +192,25 @@ def _identity(
     digest.update(f"{torch.get_num_threads()} {code_checksum(__file__)} {len(train)}".encode())
     digest.update(f"{processes.kind} {processes.count} {processes.device.type}".encode())
     for resume in (*train, *validation):
-        digest.update(resume.ids.tobytes() + b"|")
+        digest.update(resume.ids.tobytes() + f"|{resume.learned_from}|".encode())
     return digest.hexdigest()
 
 
-def _within_memory(base: str, settings: FineTuningSettings, processes: Processes) -> FineTuningSettings:
-    """Return settings in which all is chosen, by the whole memory of the GPU, so that another run chooses the same."""
+def _within_memory(
+    sizes: Llama, settings: FineTuningSettings, processes: Processes
+) -> tuple[FineTuningSettings, list[str]]:
+    """Return settings in which all is chosen, and what to say of them.
+
+    They are chosen by the whole memory of the GPU, so that another run chooses the same.
+    """
     moments = (settings.weights, settings.optimizer)
     if processes.kind == "FSDP" and ("bfloat16" in moments or "8bit" in settings.optimizer):
         raise InputError(
             "Fine-tuning: FSDP divides weights and moments that are in float32. Leave weights and optimizer at auto, "
             "or launch labor_llm/finetuning/launch/ddp.yaml."
         )
-    sizes = Llama.of(model_config(base))
     if processes.kind == "FSDP" or processes.device.type != "cuda":
-        return settings.within_memory(sizes)
+        return settings.within_memory(sizes), []
     free, total = torch.cuda.mem_get_info(processes.device)
     chosen = settings.within_memory(sizes, total - BESIDE)
     if (need := chosen.memory(sizes)) > free:
@@ -195,10 +218,8 @@ def _within_memory(base: str, settings: FineTuningSettings, processes: Processes
             f"Fine-tuning takes about {need / GIB:.1f} GiB and {free / GIB:.1f} of {total / GIB:.1f} GiB of the GPU "
             "are free. Wait for other programs to end, or set CUDA_VISIBLE_DEVICES to another GPU."
         )
-    if processes.is_main:
-        what = ", ".join(f"{name} {getattr(chosen, name)}" for name in CHOSEN)
-        sys.stderr.write(f"fine-tuning with {what}: about {need / GIB:.1f} of {total / GIB:.1f} GiB\n")
-    return chosen
+    what = ", ".join(f"{name} {getattr(chosen, name)}" for name in CHOSEN)
+    return chosen, [f"{what}, which take about {need / GIB:.1f} of {total / GIB:.1f} GiB"]
 
 
 def _prepared_model(base: str, settings: FineTuningSettings) -> LanguageModel:
@@ -226,16 +247,3 @@ def _prepared_model(base: str, settings: FineTuningSettings) -> LanguageModel:
         # As a set its order, and so the stored file, would be another in every process.
         made.target_modules = sorted(made.target_modules)
     return dataclasses.replace(language_model, model=adapted)
-
-
-def _check_careers(name: str, careers: Sequence[EncodedResume], language_model: LanguageModel) -> None:
-    if not careers:
-        raise InputError(f"Fine-tuning: the {name} split has no worker. Give a panel with more workers.")
-    lengths = [len(resume.ids) for resume in careers]
-    if too_long := sum(length > language_model.context for length in lengths):
-        raise InputError(
-            f"Fine-tuning: {too_long:,} of {len(careers):,} {name} careers are longer than the "
-            f"{language_model.context:,} tokens that {language_model.name} reads; the longest has {max(lengths):,} "
-            "tokens. Fine-tune a model with a longer context, or leave the oldest records of these workers out of the "
-            "panel."
-        )

@@ -75,18 +75,20 @@ class LanguageModel:
 
     @property
     def context(self) -> int:
-        """The longest text that the model can read, tokens.
+        """The longest text that the model can read, tokens."""
+        return context_length(self.model.config.get_text_config())
 
-        Beyond a length `longrope` (Phi-3-mini-128k, Phi-4-mini) reads a whole text with other rotary positions, so that
-        the prompts of one career would have nothing in common: texts end before.
-        """
-        config = self.model.config.get_text_config()
-        rotary = getattr(config, "rope_parameters", None) or {}
-        sets = [one for one in (rotary, *rotary.values()) if isinstance(one, dict)]
-        lengths = [
-            one["original_max_position_embeddings"] for one in sets if one.get("rope_type") == "longrope"
-        ]
-        return int(min([getattr(config, "max_position_embeddings", 2**31), *lengths]))
+
+def context_length(config: PreTrainedConfig) -> int:
+    """Return the longest text that a model can read, tokens.
+
+    Beyond a length `longrope` (Phi-3-mini-128k, Phi-4-mini) reads a whole text with other rotary positions, so that
+    the prompts of one career would have nothing in common: texts end before.
+    """
+    rotary = getattr(config, "rope_parameters", None) or {}
+    sets = [one for one in (rotary, *rotary.values()) if isinstance(one, dict)]
+    lengths = [one["original_max_position_embeddings"] for one in sets if one.get("rope_type") == "longrope"]
+    return int(min([getattr(config, "max_position_embeddings", 2**31), *lengths]))
 
 
 def causal_model(model: torch.nn.Module) -> PreTrainedModel:

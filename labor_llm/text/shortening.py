@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from labor_llm.errors import InputError
@@ -124,6 +124,54 @@ def readable_career(
         # What follows the last title is never scored.
         parts.append(EncodedResume(whole.worker_id, part.ids[: spans[-1][1]], spans))
     return ReadableCareer(whole.worker_id, tuple(parts), tuple(dropped))
+
+
+def learned_windows(
+    tokenizer: PreTrainedTokenizerBase, resume: Resume, context: int
+) -> tuple[EncodedResume, ...]:
+    """Return the texts by which a fine-tuning learns a career: itself, or windows of whole records that fit.
+
+    Each window has the header, and as history the last records that an earlier one teaches, of about half the context.
+    Together the windows teach each token up to the last title once.
+
+    Args:
+        tokenizer: the model's tokenizer.
+        resume: the whole career.
+        context: tokens that the model can read.
+
+    Raises:
+        InputError: if not even the header and one record fit.
+        MismatchError: as `encode_resume`.
+    """
+    whole = encode_resume(tokenizer, resume)
+    if len(whole.ids) <= context:
+        return (whole,)
+    ends = [end for _, end in whole.spans]
+    windows: list[EncodedResume] = []
+    learned, count = 0, len(ends)
+    while learned < count:
+        first = last = learned
+        while first and ends[learned - 1] - ends[first - 1] < context // 2:
+            first -= 1
+        window = _encoded(tokenizer, resume, first, last)
+        # A long record leaves less for its history.
+        while len(window.ids) > context and first < last:
+            first += 1
+            window = _encoded(tokenizer, resume, first, last)
+        if len(window.ids) > context:
+            raise InputError(
+                f"Worker {resume.worker_id}: the header and one record do not fit, as the model reads {context:,} "
+                "tokens. Fine-tune a model with a longer context."
+            )
+        while last + 1 < count:
+            longer = _encoded(tokenizer, resume, first, last + 1)
+            if len(longer.ids) > context:
+                break
+            window, last = longer, last + 1
+        begin = window.spans[learned - first - 1][1] if learned > first else 0
+        windows.append(replace(window, spans=window.spans[learned - first :], learned_from=begin))
+        learned = last + 1
+    return tuple(windows)
 
 
 def _encoded(tokenizer: PreTrainedTokenizerBase, resume: Resume, first: int, last: int) -> EncodedResume:

@@ -41,11 +41,13 @@ class EncodedResume:
         worker_id: the worker.
         ids: token ids of the whole text, int64 [tokens].
         spans: for each record, the tokens [start, end) of its continuation.
+        learned_from: the first token that a fine-tuning learns; what is before it, another text of the worker teaches.
     """
 
     worker_id: str
     ids: np.ndarray
     spans: tuple[tuple[int, int], ...]
+    learned_from: int = 0
 
     def continuation_ids(self, record: int) -> tuple[int, ...]:
         """Return the token ids of a record's realised title with its end of line."""

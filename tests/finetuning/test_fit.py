@@ -14,11 +14,13 @@ from labor_llm.careers.panel import CareerPanel, split_workers
 from labor_llm.careers.samples import TrainingCareers, training_careers
 from labor_llm.careers.settings import TrainingData
 from labor_llm.errors import InputError, ResourceError
+from labor_llm.finetuning import fit
 from labor_llm.finetuning.fit import _identity, check_space, fine_tune, read_learning_curve
 from labor_llm.finetuning.settings import FineTuningSettings
-from labor_llm.models.loading import LanguageModel, load_language_model, load_tokenizer
+from labor_llm.models.loading import load_language_model, load_tokenizer
 from labor_llm.scoring.careers import score_careers
 from labor_llm.scoring.settings import ScoringSettings
+from labor_llm.store.artefacts import verify
 from labor_llm.text.templates import resumes
 from labor_llm.text.tokenization import EncodedResume, encode_resume
 
@@ -108,6 +110,18 @@ def test_too_little_space_is_said_before_the_work(tmp_path, monkeypatch):
         check_space(tmp_path / "m", model)
 
 
+def test_long_careers_are_learned_in_windows_and_counted(
+    tiny_model_folder, few, tmp_path, monkeypatch, capsys
+):
+    base, three = str(tiny_model_folder), few.restrict(set(few.workers[:3]))
+    lengths = sorted(len(encode_resume(load_tokenizer(base), resume).ids) for resume in resumes(three))
+    monkeypatch.setattr(fit, "context_length", lambda _: lengths[0])
+    folder = fine_tune(base, TrainingCareers(three, (), three, TrainingData()), QUICK, tmp_path / "m")
+    assert f"2 careers are longer than the {lengths[0]} tokens" in capsys.readouterr().err
+    assert verify(folder)["parameters"]["training_data"]["careers_in_windows"] == 2
+    assert verify(folder)["parameters"]["training_data"]["own_workers"] == 3
+
+
 def test_an_empty_split_and_a_career_beyond_the_context_are_refused(
     tiny_model_folder, few, tmp_path, monkeypatch
 ):
@@ -116,12 +130,11 @@ def test_an_empty_split_and_a_career_beyond_the_context_are_refused(
     with pytest.raises(InputError, match="the validation split has no worker"):
         fine_tune(base, TrainingCareers(three, (), nobody, TrainingData()), QUICK, tmp_path / "m")
     careers = TrainingCareers(three, (), three, TrainingData())
-    lengths = sorted(len(encode_resume(load_tokenizer(base), resume).ids) for resume in resumes(three))
-    monkeypatch.setattr(LanguageModel, "context", lengths[0])
-    said = (
-        rf"2 of 3 training careers are longer than the {lengths[0]} tokens.*longest has {lengths[2]} tokens"
-    )
-    with pytest.raises(InputError, match=said):
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(InputError, match="the header and one record do not fit"),
+    ):
+        patch.setattr(fit, "context_length", lambda _: 40)
         fine_tune(base, careers, QUICK, tmp_path / "m")
     assert not list(tmp_path.iterdir())
     monkeypatch.chdir(tmp_path)

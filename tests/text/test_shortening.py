@@ -6,18 +6,20 @@ import logging
 
 import numpy as np
 import pytest
+import torch
 
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions
 from labor_llm.errors import InputError
+from labor_llm.finetuning.batches import IGNORED, training_career
 from labor_llm.models.loading import LanguageModel
 from labor_llm.scoring.careers import score_panel
 from labor_llm.scoring.reference import reference_log_prob
 from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.text.settings import Preamble
-from labor_llm.text.shortening import Shortened, readable_career
+from labor_llm.text.shortening import Shortened, learned_windows, readable_career
 from labor_llm.text.templates import Resume, career_resume, resumes
-from labor_llm.text.tokenization import encode_titles
+from labor_llm.text.tokenization import encode_resume, encode_titles
 
 PREAMBLE = "Two lines stand before\nthe resume.\n"
 
@@ -57,6 +59,26 @@ def test_every_record_has_the_longest_history_that_fits(tiny_model, panel, resum
     refused = r"the header, one record and the longest title do not fit, .* reads 60 .* or less text before"
     with pytest.raises(InputError, match=refused):
         readable_career(tokenizer, resume, 60, longest)
+
+
+@pytest.mark.parametrize("loss", ["all tokens", "titles"])
+def test_windows_teach_each_token_of_the_records_once_with_a_history(tiny_model, resume, loss):
+    tokenizer = tiny_model.tokenizer
+    whole = encode_resume(tokenizer, resume)
+    (header, _), *_, (_, end) = whole.spans
+    taught = training_career(whole, loss).targets[: end - 1]
+    longest = max(later - earlier for (_, earlier), (_, later) in itertools.pairwise(whole.spans))
+    for context in range(header + 2 * longest, len(whole.ids) + 1, 7):
+        windows = learned_windows(tokenizer, resume, context)
+        assert all(len(window.ids) <= context for window in windows)
+        assert all(tokenizer.decode(window.ids).startswith(f"{PREAMBLE}<A worker from") for window in windows)
+        learned = torch.cat([training_career(window, loss).targets for window in windows])
+        expected = taught[taught != IGNORED].tolist()
+        assert learned[learned != IGNORED].tolist()[: len(expected)] == expected
+        # But for the first, a window begins with records that another one teaches.
+        assert all(window.learned_from > header for window in windows[1:])
+    with pytest.raises(InputError, match="the header and one record do not fit, as the model reads 60"):
+        learned_windows(tokenizer, resume, 60)
 
 
 def test_the_scores_are_those_of_the_shortened_texts(
