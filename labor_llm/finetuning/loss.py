@@ -10,6 +10,7 @@ The loss is the cross-entropy of the tokens that count, without the logits of al
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -68,18 +69,27 @@ def packed_attention(
     # Rotations leave queries and keys in the precision of the positions' sines.
     q, k, v = (states[0].to(value.dtype) for states in (query, key, value))
     if value.is_cuda and value.dtype in (torch.bfloat16, torch.float16):
-        from torch.nn.attention.varlen import varlen_attn
-
-        attended = varlen_attn(
-            *(states.transpose(0, 1).contiguous() for states in (q, k, v)),
-            cu_seq_lens_q, cu_seq_lens_q, max_length_q, max_length_q,
-            scale=scale, window_size=(-1, 0), enable_gqa=q.shape[0] != k.shape[0],
-        )  # fmt: skip
-        return attended[None], None
+        return _flash_attention(q, k, v, cu_seq_lens_q, max_length_q, scale)[None], None
     return _CareerAttention.apply(q, k, v, cu_seq_lens_q.tolist(), scale).transpose(0, 1)[None], None
 
 
 AttentionInterface.register(PACKED_ATTENTION, packed_attention)
+
+
+def _flash_attention(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, ends: torch.Tensor, longest: int, scale: float
+) -> torch.Tensor:
+    """Return PyTorch's attention over packed careers, [tokens, heads, width]."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    shared = {}
+    if len(q) != len(k):
+        if "enable_gqa" in inspect.signature(varlen_attn).parameters:
+            shared = {"enable_gqa": True}
+        else:  # before PyTorch 2.13
+            k, v = (states.repeat_interleave(len(q) // len(k), dim=0) for states in (k, v))
+    states = (each.transpose(0, 1).contiguous() for each in (q, k, v))
+    return varlen_attn(*states, ends, ends, longest, longest, scale=scale, window_size=(-1, 0), **shared)  # type: ignore[no-any-return]
 
 
 class _CareerAttention(torch.autograd.Function):
