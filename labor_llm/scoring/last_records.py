@@ -133,10 +133,18 @@ class LastRecordScorer:
     Args:
         language_model: the model.
         name: of its predictions.
+        settings: as `preamble`, of `prepare_careers`; all titles are scored exactly.
     """
 
-    def __init__(self, language_model: LanguageModel, name: str) -> None:
+    def __init__(
+        self,
+        language_model: LanguageModel,
+        name: str,
+        settings: ScoringSettings | None = None,
+        preamble: str = "",
+    ) -> None:
         self.language_model, self.name = language_model, name
+        self.settings, self.preamble = settings or ScoringSettings(), preamble
         self._scored: dict[object, np.ndarray] = {}  # by titles and prompt
 
     @property
@@ -150,7 +158,7 @@ class LastRecordScorer:
         Raises:
             As `labor_llm.scoring.passes.prepare_careers` and `labor_llm.scoring.all_titles.all_title_log_probs`.
         """
-        prepared = prepare_careers(self.language_model, panel, ScoringSettings())
+        prepared = prepare_careers(self.language_model, panel, self.settings, self.preamble)
         if not self._scored:
             try_scorers(prepared, all_titles=True)
         trie = build_title_trie(prepared.titles)

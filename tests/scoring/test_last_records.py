@@ -6,7 +6,7 @@ import pytest
 from labor_llm.careers.histories import predict_windows
 from labor_llm.careers.horizons import horizon_questions, stored_pair
 from labor_llm.careers.panel import CareerPanel
-from labor_llm.scoring.careers import score_careers
+from labor_llm.scoring.careers import score_careers, score_panel
 from labor_llm.scoring.last_records import (
     LastRecordScorer,
     language_model_pair,
@@ -16,6 +16,7 @@ from labor_llm.scoring.last_records import (
 from labor_llm.scoring.passes import prepare_careers
 from labor_llm.scoring.reference import reference_log_prob
 from labor_llm.scoring.settings import ScoringSettings
+from labor_llm.text.settings import Preamble
 from labor_llm.text.templates import career_resume
 
 REALISED = ScoringSettings(titles="realised")
@@ -62,6 +63,20 @@ def test_the_last_records_score_as_in_whole_careers(panel, tiny_model):
     again = scorer.predict(CareerPanel(changed, some.outcomes, some.survey))
     np.testing.assert_array_equal(again.log_probs, got.log_probs)
     assert scorer.prompts == 5
+
+
+def test_last_records_are_read_as_the_settings_and_the_preamble_say(
+    panel, tiny_model, tiny_model_folder, tmp_path
+):
+    """Physicians alone need the end of their line."""
+    some, before = panel.restrict(panel.workers[3:4]), Preamble("One of these titles:\n", {})
+    settings = ScoringSettings(line_ends="needed")
+    got = LastRecordScorer(tiny_model, "tiny", settings, before.text).predict(some)
+    whole = score_panel(some, str(tiny_model_folder), "tiny", tmp_path / "whole", settings, preamble=before)
+    np.testing.assert_allclose(got.log_probs[0], whole.log_probs[-1], atol=1e-4)
+    assert (
+        got.log_probs > LastRecordScorer(tiny_model, "tiny", preamble=before.text).predict(some).log_probs
+    ).any()
 
 
 def test_a_horizon_is_stored_and_read(panel, tiny_model_folder, tmp_path):
