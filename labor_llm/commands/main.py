@@ -18,6 +18,7 @@ import typer
 
 from labor_llm import __version__
 from labor_llm.commands.models import finetune, score
+from labor_llm.commands.predict import predict
 from labor_llm.errors import InputError, LaborLLMError, explained
 from labor_llm.store.places import check_replaceable
 from labor_llm.workflow.stopping import end_in_order
@@ -147,6 +148,7 @@ def validate(
 
 app.command()(finetune)
 app.command()(score)
+app.command()(predict)
 
 
 @app.command()

@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,22 +18,6 @@ from labor_llm.careers.panel import CareerPanel, split_workers, transitions, wri
 from labor_llm.careers.predictions import read_predictions
 from labor_llm.commands import main as cli
 from labor_llm.store.artefacts import verify
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command in this process; return its exit status, output and error stream."""
-
-    def command(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["labor-llm", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        said = capsys.readouterr()
-        return int(end.value.code or 0), said.out, said.err
-
-    return command
 
 
 @pytest.fixture
@@ -113,7 +96,7 @@ REFUSED = [
     *((f"notebook NOTEBOOK OUT --parameters {given}", 3, "--parameters ") for given in ("{", "[1]", "1", '"seed"')),
     ('notebook NOTEBOOK OUT --parameters {"dataset":"x"}', 3, "no parameter 'dataset' (did you mean 'datasets'?)"),
     *((f"{command} --profile dmeo", 3, "dmeo: no such profile. Packaged are: demo")
-      for command in ("replicate", "book")),
+      for command in ("predict", "replicate", "book")),
 ]  # fmt: skip
 
 
@@ -130,7 +113,7 @@ def test_a_refusal_is_one_message_and_leaves_nothing(run, tmp_path, places, argu
 def test_every_option_has_help_and_only_files_to_be_read_or_written_must_be_given():
     commands = typer.main.get_command(cli.app).commands
     assert sorted(commands) == [
-        "book", "convert", "fetch", "finetune", "notebook", "replicate", "score", "validate", "variables",
+        "book", "convert", "fetch", "finetune", "notebook", "predict", "replicate", "score", "validate", "variables",
     ]  # fmt: skip
     parameters = {
         (name, option.name): option for name, command in commands.items() for option in command.params
