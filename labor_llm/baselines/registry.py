@@ -18,7 +18,7 @@ from labor_llm.careers.refits import training_refits
 from labor_llm.careers.samples import ALL_YEARS, AS_MANY, UP_TO, as_many_records, train_up_to
 from labor_llm.errors import ArtefactError, InputError
 from labor_llm.settings import Settings
-from labor_llm.store.artefacts import MANIFEST, environment, verify
+from labor_llm.store.artefacts import MANIFEST, checksum_of, environment, verify
 from labor_llm.store.results import Results
 from labor_llm.store.staleness import code_checksum
 
@@ -82,7 +82,7 @@ def fit_baselines_again(
     trained on them, with the settings of notebook 06, and stored as `career-<variant>`.
 
     Raises:
-        ArtefactError: if CAREER is asked for and notebook 06 has not made it.
+        ArtefactError: if CAREER is asked for and notebook 06 has not made it, or its choices are of another panel.
         InputError: as `fit_baselines`.
     """
     options: dict[str, Mapping[str, Any]] = {} if variant else _kept(names, panel.dataset, results)
@@ -110,8 +110,15 @@ def store_predictions(
 
 def _kept(names: Iterable[str], dataset: str, results: Results) -> dict[str, Mapping[str, Any]]:
     folders = {name: results.predictions(dataset, name) for name in names}
-    made = [name for name, folder in folders.items() if (folder / MANIFEST).is_file()]
-    return {name: verify(folders[name])["parameters"].get(_KEPT, {}) for name in made}
+    made = {name: verify(folder) for name, folder in folders.items() if (folder / MANIFEST).is_file()}
+    now = checksum_of(results.panel(dataset)) if made else ""
+    for name, manifest in made.items():
+        if manifest["inputs"].get("panel") != now:
+            raise ArtefactError(
+                f"{folders[name] / MANIFEST}: made with another panel than the one that stands there now. Run "
+                "notebooks/06_baselines again with this one."
+            )
+    return {name: manifest["parameters"].get(_KEPT, {}) for name, manifest in made.items()}
 
 
 def predictions_by_training(

@@ -129,6 +129,10 @@ def test_what_was_chosen_is_read_but_for_other_careers(
         for variant in ("", "until-1981")
     }
     assert tried == {"": 1, "until-1981": len(fitted[name].validation_perplexity_)}
+    with writing(results.panel(panel.dataset)) as other:
+        (other / "other").touch()
+    with pytest.raises(ArtefactError, match=f"{name}/manifest.json: .* another panel .*06_baselines"):
+        fit_baselines_again([name], panel, splits, results)
 
 
 def test_three_trainings_of_the_same_test_workers(
