@@ -13,7 +13,7 @@ from labor_llm.errors import InputError
 from labor_llm.plain_text import comparable
 from labor_llm.settings import Key, PathText, Seed, SettingError, Settings, Text
 from labor_llm.store.results import project_root
-from labor_llm.text.settings import ResumeSettings
+from labor_llm.text.settings import PromptSettings, ResumeSettings
 from labor_llm.workflow.entries import DatasetEntry, LanguageModelEntry, Sizes, Studies
 from labor_llm.workflow.sources import DatasetSource
 from labor_llm.workflow.yaml_files import read_yaml
@@ -117,12 +117,13 @@ class Profile(Settings):
             raise ValueError(
                 "fine_tuned must name a model with fine_tuning, and off_the_shelf the same base without it"
             )
-        if tuned.resumes != ResumeSettings():
-            # Chapters write resumes of their own for it: of cut histories, of permuted covariates.
-            raise ValueError(
-                f"fine_tuned: {self.fine_tuned} has resumes of another form than the usual one; compare such "
-                "a model in studies.titles"
-            )
+        for field, usual in (("resumes", ResumeSettings()), ("prompt", PromptSettings())):
+            if getattr(tuned, field) != usual:
+                # Chapters write texts of their own for it: of cut histories, of permuted covariates.
+                raise ValueError(
+                    f"language_models.{self.fine_tuned}.{field}: the fine_tuned model must have the usual {field}; "
+                    "leave it out, and compare another model with it in studies.titles"
+                )
         for name, entry in self.datasets.items():
             try:
                 entry.source().kind(name)

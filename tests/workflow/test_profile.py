@@ -397,7 +397,8 @@ REFUSED = [
     ({f"{TUNED}.test_workers": 24}, f"{TUNED}.test_workers is 24, but the main comparison is of the same"),
     ({"minutes": {"04_fine_tuning": float("inf")}}, "minutes.04_fine_tuning", "finite number"),
     # The two models of the text: one base with and without fine-tuning.
-    ({f"{TUNED}.resumes": {"birth_year": False}}, "fine_tuned", "resumes of another form"),
+    ({f"{TUNED}.resumes": {"birth_year": False}}, f"{TUNED}.resumes", "in studies.titles"),
+    ({f"{TUNED}.prompt": {"form": "titles"}}, f"{TUNED}.prompt", "another model", "in studies.titles"),
     ({"fine_tuned": "small", "off_the_shelf": "small-fine-tuned"}, "fine_tuned must name a model with fine_tuning"),
     ({"fine_tuned": "small"}, "fine_tuned must name a model with fine_tuning"),
     ({f"{SMALL}.base": "tests"}, "fine_tuned must name a model with fine_tuning"),
