@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from labor_llm.careers.settings import TrainingData
+from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.models.folders import PACKAGED_MODELS, is_model_name
 from labor_llm.scoring.settings import ScoringSettings
@@ -118,6 +119,13 @@ class Sizes(Settings):
     """Test workers among whom covariates are exchanged; -1 for all."""
     permutations: Annotated[int, Field(ge=1)] = 10
     """How often they are exchanged."""
+
+    @field_validator("all_titles_workers", "mixture_workers", "history_workers", "permuted_workers")
+    @classmethod
+    def _enough(cls, value: int) -> int:
+        if 0 <= value < MINIMUM_PERSONS:
+            raise ValueError(f"{value} is too few; give at least {MINIMUM_PERSONS}, or -1 for all")
+        return value
 
 
 class Studies(Settings):

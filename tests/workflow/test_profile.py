@@ -402,6 +402,10 @@ REFUSED = [
     ({"fine_tuned": "small", "off_the_shelf": "small-fine-tuned"}, "fine_tuned must name a model with fine_tuning"),
     ({"fine_tuned": "small"}, "fine_tuned must name a model with fine_tuning"),
     ({f"{SMALL}.base": "tests"}, "fine_tuned must name a model with fine_tuning"),
+    # Sizes that notebooks would refuse hours later.
+    *(({f"sizes.{field}": 10}, f"sizes.{field}: 10 is too few; give at least 11, or -1 for all")
+      for field in ("all_titles_workers", "mixture_workers", "history_workers", "permuted_workers")),
+    ({"sizes.mixture_workers": 0}, "sizes.mixture_workers: 0 is too few"),
     # Studies that could not be run.
     (VARIANTS | {"studies.titles": ["small-fine-tuned", "absent"]}, "'absent', which is not among language_models"),
     (VARIANTS | {"studies.titles": ["small-fine-tuned"]}, "studies.titles must name two models at least"),
