@@ -109,8 +109,11 @@ validation = scoring.score_panel(
 # %%
 fitted = mixtures.validation_predictions(partners, careers, splits, folders, held)
 pairs = [(fitted[each.model], each) for each in predictions if each.model in fitted]
-pooled = mixtures.mixtures(validation, own, pairs, **bootstrap)
+pooled, apart = mixtures.mixtures(validation, own, pairs, **bootstrap)
 show(found.mixtures(pooled), model=own.model)
 
 # %%
 show(found.mixture_sentence(pooled))
+
+# %%
+show(tables.left_out_in_words(apart, folders.labels([dataset])))

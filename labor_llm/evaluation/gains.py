@@ -28,7 +28,7 @@ from labor_llm.careers.occupations import STATES
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions, panel_columns
 from labor_llm.disclosure import MINIMUM_PERSONS
-from labor_llm.evaluation.comparison import realised, with_all_titles
+from labor_llm.evaluation.comparison import in_common, realised, with_all_titles
 from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity, perplexity
 
 VALID, STAYING, GROUP, OCCUPATION = (
@@ -206,7 +206,7 @@ def returns(
     coding, and who had one job cannot return to another.
 
     Args:
-        predictions: of the realised titles of one data set, the same transitions.
+        predictions: of the realised titles of one data set; compared are the transitions that all of them have.
         panel: the careers that were scored.
         draws: bootstrap samples.
         seed: of the samples.
@@ -216,6 +216,7 @@ def returns(
         `share` of these moves that return (percent), their number `moves`, and `workers`, of the smaller kind. Without
         rows where one kind is of fewer than eleven workers.
     """
+    predictions = in_common(predictions)
     before = panel_columns(predictions[0].table, panel, ["occupation", "previous", "before_previous"])
     jobs = (before.notna() & ~before.isin([*STATES])).all(axis=1)
     apart = (before["previous"] != before["occupation"]) & (before["before_previous"] != before["previous"])

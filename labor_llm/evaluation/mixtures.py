@@ -17,31 +17,28 @@ from labor_llm.baselines.registry import fit_baselines_again
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions
 from labor_llm.disclosure import MINIMUM_PERSONS
-from labor_llm.errors import InputError
-from labor_llm.evaluation.comparison import compare, in_common, realised
+from labor_llm.evaluation.comparison import LeftOut, compare, in_common, realised
 from labor_llm.evaluation.perplexity import perplexity_beside_reference
 from labor_llm.store.results import Results
 
 CHOSEN, HALVES = "weight of validation workers", "half and half"
 """The two pools of each pair."""
+IMPOSSIBLE = "no pool with it is possible, as both give probability zero to something that happened"
 
 
-def best_weight(one: Predictions, other: Predictions) -> float:
+def best_weight(one: Predictions, other: Predictions) -> float | None:
     """Return the weight of the first of two models, between 0 and 1, at which their mixture is most likely.
 
-    Both are of the same transitions, such as those of validation workers.
+    Both are of the same transitions, such as those of validation workers. None if something happened that both give
+    probability zero, so that no mixture of them is possible.
 
     Raises:
         MismatchError: if they predict no transition in common.
-        InputError: if something happened that both give probability zero.
     """
     (compared,) = compare(in_common([one, other]))
     first, second = compared.log_probs.T
-    if impossible := int((np.isneginf(first) & np.isneginf(second)).sum()):
-        raise InputError(
-            f"{one.model} and {other.model}: both give probability zero to {impossible:,} transitions that happened, "
-            "so no mixture of them is possible."
-        )
+    if (np.isneginf(first) & np.isneginf(second)).any():
+        return None
 
     def loss(weight: float) -> float:
         return -_pooled(first, second, weight).mean()
@@ -89,8 +86,8 @@ def mixtures(
     partners: Sequence[tuple[Predictions, Predictions]],
     draws: int = 1000,
     seed: int = 0,
-) -> pd.DataFrame:
-    """Return a model pooled with each of its partners, beside the two themselves.
+) -> tuple[pd.DataFrame, list[LeftOut]]:
+    """Return a model pooled with each of its partners, beside the two themselves, and partners that are left out.
 
     Args:
         validation: of the validation workers by whom weights are chosen.
@@ -109,9 +106,12 @@ def mixtures(
     Raises:
         As `best_weight` and `perplexity_beside_reference`.
     """
-    held, parts = validation.table["worker_id"].nunique(), []
+    held, parts, left_out = validation.table["worker_id"].nunique(), [], []
     for for_choice, other in partners if held >= MINIMUM_PERSONS else ():
-        weights = {CHOSEN: best_weight(validation, for_choice), HALVES: 0.5}
+        if (best := best_weight(validation, for_choice)) is None:
+            left_out.append(LeftOut(test.dataset, "", other.model, IMPOSSIBLE))
+            continue
+        weights = {CHOSEN: best, HALVES: 0.5}
         own, beside = in_common([realised(test, test.model), realised(other, other.model)])
         everything = [own, beside, *(mixture(name, own, beside, weight) for name, weight in weights.items())]
         to_own, to_beside = (
@@ -123,4 +123,4 @@ def mixtures(
         paired = to_beside.filter(like="difference").add_prefix("partner_")
         part = pd.concat([to_own, paired], axis=1).rename_axis("pool").reset_index()
         parts.append(part.assign(partner=other.model, weight=[*weights.values()], validation_workers=held))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(), left_out

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from labor_llm.careers.panel import CareerPanel
@@ -135,5 +136,9 @@ def test_moves_back_are_told_from_other_moves(
     assert got.loc["knows", ["return", "other"]].tolist() == pytest.approx([2.0, np.exp(3.0)])
     expected = np.exp(-model.table.loc[back.to_numpy(), "log_prob"].mean())
     assert got.at["chain", "return"] == pytest.approx(expected)
+    part = np.arange(len(frame)) >= 100
+    both = [realised(model, "chain"), knows.select(part)]
+    alone = returns([each.select(part) for each in both[:1]] + both[1:], chain_panel, draws=20)
+    pd.testing.assert_frame_equal(returns(both, chain_panel, draws=20), alone)
     few = chain_panel.restrict(frame.loc[back, "worker_id"].unique()[:5])
     assert returns([chain_model().predict(few)], few).empty

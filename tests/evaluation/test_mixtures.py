@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.careers.predictions import Predictions
-from labor_llm.errors import InputError
 from labor_llm.evaluation.comparison import realised
-from labor_llm.evaluation.mixtures import best_weight, mixture, mixtures
+from labor_llm.evaluation.mixtures import IMPOSSIBLE, best_weight, mixture, mixtures
 from labor_llm.exhibits.gains import mixture_sentence
 from labor_llm.exhibits.gains import mixtures as shown
 
@@ -48,15 +48,18 @@ def test_the_weight_of_the_truth_is_found(
     never = [realised(each, each.model) for each in (one, other)]
     for each in never:
         each.table.loc[5, "log_prob"] = -np.inf
-    with pytest.raises(InputError, match="one and other: both give probability zero to 1 transitions"):
-        best_weight(*never)
+    assert best_weight(*never) is None
 
 
 def test_a_pool_stands_beside_its_parts(
     panel_of_chain: Callable[..., CareerPanel], two_kinds: Callable[[CareerPanel], list[Predictions]]
 ) -> None:
     held, test = two_kinds(panel_of_chain(500, seed=1)), two_kinds(panel_of_chain(500, seed=2))
-    table = mixtures(held[0], test[0], [(held[1], test[1])], draws=50)
+    never = [replace(each, table=each.table.assign(log_prob=-np.inf)) for each in held]
+    table, left_out = mixtures(held[0], test[0], [(held[1], test[1])], draws=50)
+    assert left_out == []
+    empty, left_out = mixtures(never[0], test[0], [(never[1], test[1])], draws=50)
+    assert empty.empty and [(each.model, each.reason) for each in left_out] == [("other", IMPOSSIBLE)]
     chosen, half = table.to_dict("records")
     assert (chosen["weight"], half["weight"]) == (best_weight(*held), 0.5)
     a, b = (np.exp(each.table["log_prob"]) for each in test)
