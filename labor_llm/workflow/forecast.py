@@ -28,6 +28,11 @@ from labor_llm.workflow.runs import NotebookRun
 # Measured on the demo: the operations a second of matrices and the share that language models reach; seconds
 # of any run, by record, and by record and title of a fit.
 _RATE, _SHARE, _START, _RECORD, _FIT = 8e10, 0.6, 13.0, 3e-4, 3.2e-6
+# What fits take of those that choose anew, by notebook: with what was chosen before a sixth, of three trainings twice.
+_FITS = {
+    "07_where_the_gain_arises": 1 / 6, "12_history_length": 1 / 6, "13_horizons": 1 / 6, "14_demographics": 1 / 6,
+    "15_structural_change": 2,
+}  # fmt: skip
 # Operations a second of an H100 by the weights of the model, and the most.
 _GPU_WEIGHTS, _GPU_RATE, _GPU_POWER, _MOST_OF_A_GPU = 1.35e8, 2.1e13, 0.7, 3.4e14
 
@@ -90,11 +95,11 @@ def _asked(sizes: Mapping[str, Size], run: NotebookRun) -> tuple[dict[str, Any],
 
 def work_of(profile: Profile, sizes: Mapping[str, Size], run: NotebookRun) -> Work:
     """Return what a language model does in a run of a profile; no tokens where there is none."""
-    number, (asked, size) = run.notebook[:2], _asked(sizes, run)
+    asked, size = _asked(sizes, run)
     entry = profile.language_models[asked.get("name") or profile.fine_tuned]
-    base = asked["model"] if number == "16" else entry.base
-    tokens = _tokens(number, asked, size, sizes)
-    if number == "05" and asked["refits"]:
+    base = asked["model"] if run.notebook == "16_embeddings" else entry.base
+    tokens = _tokens(run.notebook, asked, size, sizes)
+    if run.notebook == "05_next_job_scoring" and asked["refits"]:
         epochs = entry.fine_tuning.epochs
         tokens += asked["refits"] * (
             3 * epochs * size.tokens(0.7 * size.workers) + size.tokens(0.2 * size.workers)
@@ -103,11 +108,11 @@ def work_of(profile: Profile, sizes: Mapping[str, Size], run: NotebookRun) -> Wo
 
 
 def _seconds(profile: Profile, sizes: Mapping[str, Size], run: NotebookRun) -> float:
-    number, (asked, size) = run.notebook[:2], _asked(sizes, run)
-    # Those that are fitted again take about half the time of all, with what was chosen before a sixth.
+    asked, size = _asked(sizes, run)
+    # Those that are fitted again take about half the time of all.
     fits = len(asked.get("partners", asked.get("baselines", ())))
     fits += 0.5 * asked.get("refits", 0) * len(asked.get("refitted", ()))
-    fits *= {"07": 1 / 6, "12": 1 / 6, "13": 1 / 6, "14": 1 / 6, "15": 2}.get(number, 1)
+    fits *= _FITS.get(run.notebook, 1)
     seconds = _START + _RECORD * size.records + _FIT * fits * size.records * (size.titles + 100)
     work = work_of(profile, sizes, run)
     coarse = "bfloat16" in (asked.get("precision"), asked.get("dtype"))
@@ -117,13 +122,13 @@ def _seconds(profile: Profile, sizes: Mapping[str, Size], run: NotebookRun) -> f
     return seconds + 2 * work.weights * work.tokens / (_SHARE * _rate(coarse))
 
 
-def _tokens(number: str, asked: Mapping[str, Any], size: Size, sizes: Mapping[str, Size]) -> float:
+def _tokens(notebook: str, asked: Mapping[str, Any], size: Size, sizes: Mapping[str, Size]) -> float:
     """Return how many tokens a language model reads in a run; one that it is trained on counts as three."""
     # Of all titles after a record, shared beginnings once; of test workers, by the parameter that says how many.
     all_titles, test = 2.5 * size.titles, 0.2 * size.workers
     tested = {name: min(test, n) if n >= 0 else test for name, n in asked.items() if name.endswith("workers")}
-    match number:
-        case "04":
+    match notebook:
+        case "04_fine_tuning":
             data = asked["training"]
             trained = size.tokens(data["own_repeats"] * (data["workers"] or 0.7 * size.workers))
             for other in (sizes[name] for name in data["others"]):
@@ -134,21 +139,21 @@ def _tokens(number: str, asked: Mapping[str, Any], size: Size, sizes: Mapping[st
             trained *= 0.5 if asked["loss"] == "titles" else 1
             checked = asked["epochs"] * asked["evaluations_per_epoch"] * size.tokens(0.1 * size.workers)
             return 3 * trained + checked
-        case "05":
+        case "05_next_job_scoring":
             full = tested["all_titles_workers"] * (asked["titles"] == "all")
             return size.tokens(tested["test_workers"]) + full * size.records / size.workers * all_titles
-        case "07":
+        case "07_where_the_gain_arises":
             return size.tokens(min(0.1 * size.workers, tested.get("mixture_workers", 0)))
-        case "12" | "14":
+        case "12_history_length" | "14_demographics":
             return 4 * size.tokens(tested.get("workers", min(48, test)))
-        case "13":
+        case "13_horizons":
             paths = asked.get("language_model_paths", 20)
             # The runs have most of their histories in common, as the likely ones are in all of them.
             histories = size.titles if runs_needed(size.titles, paths, 1) == 1 else paths
             return (
                 (2 + histories) * asked.get("language_model_questions", 100) * (size.tokens(1) + all_titles)
             )
-    return 0.8 * size.tokens(size.workers) if number == "16" else 0.0
+    return 0.8 * size.tokens(size.workers) if notebook == "16_embeddings" else 0.0
 
 
 @functools.cache

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -69,6 +71,11 @@ def test_more_work_takes_longer(demo, runs, run, more) -> None:
     given = {k: {**one.parameters[k], **v} if isinstance(v, dict) else v for k, v in more.items()}
     [longer] = with_forecast(demo, [replace(one, parameters=one.parameters | given, minutes=0.0)])
     assert longer.minutes > 1.3 * one.minutes
+
+
+def test_notebooks_are_told_by_names_that_they_have(runs) -> None:
+    named = re.findall(r'"(\d\d_\w+)"', Path(forecast.__file__).read_text(encoding="utf-8"))
+    assert named and {*named} <= {run.notebook for run in runs}
 
 
 def test_weights_are_told_by_files_or_a_name(tiny_model_folder) -> None:
