@@ -44,20 +44,24 @@ def against_baselines(differences: pd.DataFrame, labels: Labels = None) -> Displ
     for dataset, rows in differences.groupby("dataset", sort=False):
         verdicts = [verdict(*_interval(row)) for _, row in rows.iterrows()]
         better, worse, count = verdicts.count("lower"), verdicts.count("higher"), len(rows)
-        standing = f"better than {better} and worse than {worse} of {count} baselines"
+        standing, whom = f"better than {better} and worse than {worse} of {count}", "the best of them"
         if count in (better, worse):
-            standing = f"{'better' if better else 'worse'} than each of {count} baselines"
+            standing = f"{'better' if better else 'worse'} than each of {count}"
+        standing = f"predicts the next job {standing} baselines"
+        if count == 1:
+            standing, whom = "is put beside one baseline", "this baseline"
         # The lower a reference's perplexity, the larger is the difference from it.
         best = rows.sort_values("difference", na_position="first").iloc[-1]
         word = verdict(*_interval(best))
         of_best = {
-            UNTOLD: f"{UNTOLD} from the best of them",
-            NOT_COMPARABLE: "it is not comparable with the best of them",
-        }.get(word, f"its perplexity is {word} than that of the best of them")
-        size = "" if word == NOT_COMPARABLE else f"; {_size(*_interval(best), 2)}"
+            UNTOLD: f"{UNTOLD} from {whom}",
+            NOT_COMPARABLE: f"it is not comparable with {whom}",
+        }.get(word, f"its perplexity is {word} than that of {whom}")
+        # Infinitely far from all of them, a model does not tell which one that is.
+        size = "" if word == NOT_COMPARABLE else f" ({best['reference']}; {_size(*_interval(best), 2)})"
         sentences.append(
             f"On {best['workers']:,} held-out workers ({(labels or {}).get(dataset, dataset)}) the language model "
-            f"({best['model']}) predicts the next job {standing}; {of_best} ({best['reference']}{size})."
+            f"({best['model']}) {standing}; {of_best}{size}."
         )
     return DisplayText(" ".join(sentences), int(differences["workers"].min()))
 

@@ -41,19 +41,28 @@ BETTER, WORSE, UNTOLD = ("A", -2.0, -3.0, -1.0), ("B", 0.5, 0.25, 0.75), ("C", 0
 def test_a_model_against_baselines() -> None:
     def sentence(*differences: tuple[str, float, float, float]) -> str:
         got = against_baselines(rows(*differences), {"d": "Data D"})
-        start = "On 1,200 held-out workers (Data D) the language model (LM) predicts the next job "
+        start = "On 1,200 held-out workers (Data D) the language model (LM) "
         assert got.words.startswith(start) and got.persons == 1200
         return got.words.removeprefix(start)
 
     assert sentence(BETTER, ("D", -4.0, -5.0, -3.0)) == (
-        "better than each of 2 baselines; its perplexity is lower than that of the best of them (A; −2.00, 95 % "
-        "interval −3.00 to −1.00)."
+        "predicts the next job better than each of 2 baselines; its perplexity is lower than that of the best of "
+        "them (A; −2.00, 95 % interval −3.00 to −1.00)."
     )
     assert sentence(BETTER, UNTOLD, WORSE).startswith(
-        "better than 1 and worse than 1 of 3 baselines; its perplexity is higher than that of the best of them (B; "
+        "predicts the next job better than 1 and worse than 1 of 3 baselines; its perplexity is higher than that of "
+        "the best of them (B; "
     )
     assert "; no difference can be told from the best of them (C; +0.10, 95 %" in sentence(BETTER, UNTOLD)
-    assert "; it is not comparable with the best of them (A)." in sentence(("A", np.inf, np.nan, np.nan))
+    never = [(name, np.inf, np.nan, np.nan) for name in "AB"]
+    # Behind a model that is infinitely far from all, none can be told to be the best.
+    assert sentence(*never).endswith("of 2 baselines; it is not comparable with the best of them.")
+    far = ("D", -np.inf, np.nan, np.nan)
+    assert sentence(BETTER, far).endswith("best of them (A; −2.00, 95 % interval −3.00 to −1.00).")
+    assert sentence(BETTER).startswith(
+        "is put beside one baseline; its perplexity is lower than that of this baseline (A; −2.00, 95 % "
+    )
+    assert "; no difference can be told from this baseline (C; " in sentence(UNTOLD)
 
 
 def test_models_against_their_reference_in_perplexity_and_nats() -> None:
