@@ -287,10 +287,11 @@ def load_profile(name: str) -> Profile:
         raise InputError(f"{path}{document.place(field)}: {error}.") from None
 
 
-def _like_another(content: dict[str, Any], path: Path) -> dict[str, Any]:
+def _like_another(content: dict[str, Any], path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     """Return the fields of a profile that is like a packaged one, with those in its own file in place of theirs.
 
-    `like` names the packaged profile, `bases` says which base model stands in the place of which.
+    `like` names the packaged profile, which may be like another one, `bases` says which base model stands in the place
+    of which. Files `above` are like this one.
     """
     own = dict(content)
     like, bases = own.pop("like", None), own.pop("bases", {})
@@ -303,9 +304,9 @@ def _like_another(content: dict[str, Any], path: Path) -> dict[str, Any]:
     packaged = _PACKAGED / f"{like}.yaml"
     if not isinstance(like, str) or not packaged.is_file():
         raise InputError(f"{path}: like is {like!r}, which is no packaged profile.")
-    theirs = read_yaml(packaged).content
-    if "like" in theirs:
-        raise InputError(f"{path}: like is {like!r}, which is itself like another; name {theirs['like']!r}.")
+    if packaged in (*above, path):
+        raise InputError(f"{path}: like is {like!r}, which is itself like this one.")
+    theirs = _like_another(read_yaml(packaged).content, packaged, (*above, path))
     models = own.get("language_models", theirs["language_models"])
     found = {str(model["base"]) for model in models.values()}
     if not isinstance(bases, dict) or (unknown := sorted(set(bases) - found)):

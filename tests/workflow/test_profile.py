@@ -175,15 +175,20 @@ def test_a_profile_like_another_has_its_fields_but_for_its_own(tmp_path: Path) -
     (tmp_path / "tenth.yaml").write_text(
         "like: nlsy79\nsizes: {share: 0.1}\nbases: {smollm2-135m-instruct: a/b}\n"
     )
-    with pytest.raises(InputError, match="like is 'nlsy79', which is itself like another"):
-        load_profile(str(tmp_path / "tenth.yaml"))
-    (tmp_path / "tenth.yaml").write_text(
-        "like: psid81\nsizes: {share: 0.1}\nbases: {smollm2-135m-instruct: a/b}\n"
-    )
-    got, whole = load_profile(str(tmp_path / "tenth.yaml")), load_profile("psid81")
+    # Which is itself like the other one.
+    got, theirs, first = (load_profile(n) for n in (str(tmp_path / "tenth.yaml"), "nlsy79", "psid81"))
+    assert (got.datasets, got.studies) == (theirs.datasets, first.studies)
     assert (got.name, got.results, got.sizes.share) == ("tenth", "results/tenth", 0.1)
-    assert got.datasets == whole.datasets
     assert {entry.base for entry in got.language_models.values()} == {"a/b"}
+
+
+def test_profiles_that_are_like_each_other_are_refused(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("labor_llm.workflow.profile._PACKAGED", tmp_path)
+    for name, other in (("one", "two"), ("two", "three"), ("three", "two")):
+        (tmp_path / f"{name}.yaml").write_text(f"like: {other}\n")
+    assert refusal(tmp_path / "one.yaml").endswith(
+        "three.yaml: like is 'two', which is itself like this one."
+    )
 
 
 @pytest.mark.parametrize(
