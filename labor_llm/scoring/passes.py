@@ -149,11 +149,14 @@ def realised_log_probs(
     ids = torch.as_tensor(resume.ids[:last], device=language_model.device)
     title_tokens = torch.cat([torch.arange(start, end) for start, end in resume.spans]).to(ids.device)
     # Logits are taken only where the next token belongs to a title: the vocabulary is most of the cost.
-    output = language_model.model(
-        input_ids=ids[None, known:-1], logits_to_keep=title_tokens - 1 - known, **read
-    )
-    if beginning:
-        beginning.cache.crop(known - (len(ids) - 1))
+    try:
+        output = language_model.model(
+            input_ids=ids[None, known:-1], logits_to_keep=title_tokens - 1 - known, **read
+        )
+    finally:
+        # Each layer by what it has read: a pass that fails ends at one of them.
+        for layer in beginning.cache.layers if beginning else ():
+            layer.crop(known - layer.get_seq_length())
     logits = output.logits[0].float()
     per_token = logits.gather(1, ids[title_tokens, None])[:, 0] - logits.logsumexp(dim=-1)
     lengths = [end - start for start, end in resume.spans]

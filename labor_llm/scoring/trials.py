@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import numpy as np
+import torch
 
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.models.loading import LanguageModel, load_language_model
@@ -62,6 +63,8 @@ def tried_beginning(prepared: PreparedCareers, trial: Trial) -> Beginning | None
         if (beginning := read_beginning(prepared.language_model, texts)) is None:
             return None
         found = realised_log_probs(prepared.language_model, trial.career, beginning)
+    except torch.OutOfMemoryError:  # It is a RuntimeError, and says nothing of the model.
+        raise
     except (AttributeError, LookupError, TypeError, ValueError, RuntimeError):
         return None
     return None if trial.difference(found) else beginning

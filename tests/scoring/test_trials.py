@@ -3,9 +3,11 @@
 import copy
 import re
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
+import torch
 
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import MismatchError, NumericalError
@@ -120,12 +122,21 @@ def test_what_all_careers_begin_with_is_read_once_unless_that_gives_other_scores
             np.testing.assert_array_equal(part.ids[: len(beginning.ids)], beginning.ids)
             again = passes.realised_log_probs(tiny_model, part, beginning)
             np.testing.assert_allclose(again, passes.realised_log_probs(tiny_model, part), atol=1e-4)
+    # A pass that ends halfway, between two layers, leaves it as it was.
+    *_, layer = tiny_model.model.model.layers
+    with monkeypatch.context() as halfway, pytest.raises(KeyError):
+        halfway.setattr(layer, "forward", lambda *_, **__: {}["halfway"])
+        passes.realised_log_probs(tiny_model, part, beginning)
+    assert {kept.get_seq_length() for kept in beginning.cache.layers} == {len(beginning.ids)}
     # A header alone is sooner read again.
     plain = [career.parts[0] for career in prepare_careers(tiny_model, some, settings).careers]
     assert passes.read_beginning(tiny_model, plain) is None
     for fault in (lambda *_: replace(beginning, ids=beginning.ids[1:]), lambda *_: {}["no plain cache"]):
         monkeypatch.setattr(trials, "read_beginning", fault)
         assert trials.tried_beginning(prepared, trial) is None
+    monkeypatch.setattr(trials, "read_beginning", Mock(side_effect=torch.OutOfMemoryError))
+    with pytest.raises(torch.OutOfMemoryError):
+        trials.tried_beginning(prepared, trial)
 
 
 def test_longer_prompts_than_were_tried_are_tried_again(prepared, monkeypatch):
