@@ -1,8 +1,10 @@
 """environment.yml and requirements.lock say the same as pyproject.toml."""
 
+import ast
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import yaml
@@ -43,6 +45,21 @@ def test_conda_gives_python_and_pip_and_each_pip_line_is_what_the_lock_installs(
             assert str(pinned.specifier).removeprefix("==") in requirement.specifier
         else:
             assert LOCKED[canonicalize_name(requirement.name)] in requirement.specifier, requirement
+
+
+def test_what_is_imported_is_a_direct_dependency():
+    """Benchmarks aside, whose peers are not installed here."""
+    files = [path for folder in ("labor_llm", "tests", "notebooks") for path in (ROOT / folder).rglob("*.py")]
+    nodes = [node for path in files for node in ast.walk(ast.parse(path.read_text()))]
+    imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    ours = {"labor_llm", "tests", *sys.stdlib_module_names}
+    by_module = packages_distributions()
+    declared = {canonicalize_name(requirement.name) for requirement in PIP_LINES}
+    foreign = {name.split(".")[0] for name in imported} - ours
+    assert {
+        name for name in foreign if not {*map(canonicalize_name, by_module.get(name, ()))} & declared
+    } == set()
 
 
 def test_the_lock_is_for_any_machine_and_every_direct_dependency_pinned():
