@@ -88,9 +88,10 @@ class TunedLogit(Baseline):
         return tried.regularisation, tried.logit.iterations, perplexity, tried
 
     def _finished(self, best: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Return a row of `_tried`, whatever stands between C and iterations, estimated to its end."""
-        C, *between, _, _, tried = best
-        return C, *between, *self._row(tried.finished())[1:]
+        """Return a row of `_tried`, whatever stands between C and all its iterations, estimated to its end."""
+        C, *between, before, _, tried = best
+        _, further, *found = self._row(tried.finished())
+        return C, *between, before + further, *found
 
     def _logs(self, logit: PenalisedLogit, X: Matrix, previous: np.ndarray) -> np.ndarray:
         """Return nats, [rows of X, occupations], given the columns of the previous occupation."""

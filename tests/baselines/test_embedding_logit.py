@@ -49,6 +49,8 @@ def test_it_recovers_the_chain_that_the_careers_were_drawn_from(tiny_model, chai
     model = EmbeddingLogit(tiny_model, regularisations=(1e-4, 10.0), tolerance=1e-5).fit(train, validation)
     assert model.chosen == "C = 10"
     assert model.validation_perplexity_["validation_perplexity"].iloc[0] > 6
+    # Told of the one that is kept are also those with which it was tried.
+    assert model.validation_perplexity_["iterations"].iloc[1] > model._logit.iterations
     table = transitions(test)
     later = (table["transition_type"] != "first").to_numpy()
     found = np.exp(model.predict(test).log_probs[later])
