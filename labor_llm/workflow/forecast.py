@@ -33,6 +33,8 @@ _FITS = {
     "07_where_the_gain_arises": 1 / 6, "12_history_length": 1 / 6, "13_horizons": 1 / 6, "14_demographics": 1 / 6,
     "15_structural_change": 2,
 }  # fmt: skip
+# Likewise bytes: of a kernel with its libraries, of PyTorch, by record, and by weight of a model trained or only read.
+_KERNEL_BYTES, _TORCH_BYTES, _RECORD_BYTES, _TRAINED_BYTES, _READ_BYTES = 6e8, 2e8, 4e3, 18, 6
 # Operations a second of an H100 by the weights of the model, and the most.
 _GPU_WEIGHTS, _GPU_RATE, _GPU_POWER, _MOST_OF_A_GPU = 1.35e8, 2.1e13, 0.7, 3.4e14
 
@@ -70,12 +72,27 @@ class Work(NamedTuple):
 def with_forecast(
     profile: Profile, runs: Iterable[NotebookRun], sizes: Mapping[str, Size] | None = None
 ) -> list[NotebookRun]:
-    """Return runs with the minutes that each is expected to take on its cores: as the profile says, or as counted.
+    """Return runs with what each is expected to take.
 
-    `sizes` are those of `data_sizes`, which are counted if not given.
+    That is minutes on its cores, as the profile says or else as counted, and memory, with whether it takes a GPU where
+    there is one. `sizes` are those of `data_sizes`, which are counted if not given.
     """
     sizes = data_sizes(profile) if sizes is None else sizes
-    return [run if run.minutes else replace(run, minutes=_seconds(profile, sizes, run) / 60) for run in runs]
+    found = []
+    for run in runs:
+        work, size = work_of(profile, sizes, run), _asked(sizes, run)[1]
+        tuned = run.parameters.get("fine_tuning") or run.parameters.get("refits")
+        weight = _TRAINED_BYTES if tuned else _READ_BYTES
+        held = _TORCH_BYTES + weight * work.weights if work.tokens else 0.0
+        found.append(
+            replace(
+                run,
+                minutes=run.minutes or _seconds(profile, sizes, run) / 60,
+                gigabytes=(_KERNEL_BYTES + _RECORD_BYTES * size.records + held) / 1e9,
+                on_gpu=work.tokens > 0,
+            )
+        )
+    return found
 
 
 def data_sizes(profile: Profile) -> dict[str, Size]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from labor_llm.errors import ResourceError
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.models.memory import GIB, LLAMA_2, USABLE_GIB_OF_80_GB, scoring_need
 from labor_llm.workflow.forecast import Work, data_sizes, with_forecast, work_of
 from labor_llm.workflow.profile import Profile
-from labor_llm.workflow.runs import notebook_runs
+from labor_llm.workflow.runs import NotebookRun, notebook_runs
 
 _A_MONTH = 60 * 24 * 30  # minutes, of which nobody wants to know how many
 
@@ -28,7 +27,7 @@ def plan_lines(profile: Profile) -> Iterator[str]:
     for run in with_forecast(profile, notebook_runs(profile), sizes):
         work = work_of(profile, sizes, run)
         minutes, hours = minutes + run.minutes, hours + work.gpu_hours
-        on_gpu = f"{work.gpu_hours:9.2f}  {_memory(work, run.parameters)}" if work.tokens else ""
+        on_gpu = f"{work.gpu_hours:9.2f}  {_memory(work, run)}" if work.tokens else ""
         yield f"{run.name:60} {_shown(run.minutes):>12} {on_gpu}".rstrip()
         yield f"    {json.dumps(run.parameters, sort_keys=True)}"
     yield f"{'together':60} {_shown(minutes):>12} {hours:9.2f}"
@@ -38,15 +37,15 @@ def _shown(minutes: float) -> str:
     return f"{minutes:,.1f}" if minutes < _A_MONTH else "-"
 
 
-def _memory(work: Work, parameters: dict[str, Any]) -> str:
+def _memory(work: Work, run: NotebookRun) -> str:
     """Return the memory of a run on cards of 80 GB, in words."""
     said = re.search(r"llama-2-(7b|13b)", work.base.lower())
-    settings = parameters.get("fine_tuning")
+    settings = run.parameters.get("fine_tuning")
     if said is None:
-        return f"{(18 if settings else 6) * work.weights / GIB:.1f} GiB or more"
+        return f"{run.gigabytes * 1e9 / GIB:.1f} GiB"
     model = LLAMA_2[said[1]]
     if settings is None:
-        arithmetic = parameters.get("scoring", parameters)
+        arithmetic = run.parameters.get("scoring", run.parameters)
         return f"{sum(scoring_need(model, arithmetic.get('quantization', 'none')).values()) / GIB:.0f} GiB"
     try:
         chosen = FineTuningSettings(**settings).within_memory(model, USABLE_GIB_OF_80_GB * GIB)

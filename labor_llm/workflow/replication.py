@@ -6,11 +6,14 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+import psutil
 
 from labor_llm.errors import InputError, LaborLLMError
 from labor_llm.store.places import check_file
@@ -59,6 +62,9 @@ def replicate(profile: Profile, source: str, cores: int, dry_run: bool = False) 
     command = [
         sys.executable, "-m", "snakemake", "--snakefile", str(Path(__file__).parent / "graph" / "Snakefile"),
         "--directory", str(project_root()), "--cores", str(cores),
+        # What runs side by side fits into memory, and into the GPU if there is one.
+        "--resources", f"mem_mb={psutil.virtual_memory().available // 10**6}", "gpu=1",
+        "--config", f"gpu={int(shutil.which('nvidia-smi') is not None)}",
         # Our own lock goes with the processes that hold it; Snakemake's would outlive a kill. What a failed job has
         # stored is complete, and Snakemake must not take its manifest away.
         "--nolock", "--rerun-incomplete", "--keep-incomplete",

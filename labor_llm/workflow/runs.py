@@ -48,6 +48,8 @@ class NotebookRun:
         needs: files that other runs make and this one reads.
         makes: files that it makes, apart from the executed notebook.
         minutes: what the profile says that it takes, on the cores of a run, or 0 (`labor_llm.workflow.forecast`).
+        gigabytes: its largest resident memory, about (likewise).
+        on_gpu: whether it uses a GPU where there is one (likewise).
         overridden: whether the profile's own parameters replace some that follow from its other fields.
         dataset: short name of the data set that it is about; empty where it is run once for all.
     """
@@ -59,6 +61,8 @@ class NotebookRun:
     needs: list[Path] = field(default_factory=list)
     makes: list[Path] = field(default_factory=list)
     minutes: float = 0.0
+    gigabytes: float = 0.0
+    on_gpu: bool = False
     overridden: bool = False
     dataset: str = ""
 

@@ -56,6 +56,17 @@ def test_the_demo_takes_what_was_measured_within_half_and_other_minutes_as_the_p
     assert counted(said, notebook_runs(said)) == found | {"16_embeddings-wage_panel": 7.0}
 
 
+def test_the_demo_takes_the_memory_that_was_measured_within_two_fifths(demo, runs) -> None:
+    found = {run.name: run for run in with_forecast(demo, runs)}
+    for name, gigabytes in {
+        "01_data_conversion-wage_panel": 0.57, "06_baselines-wage_panel": 0.69, TUNED: 3.40,
+        "04_fine_tuning-wage_panel-smollm2-60-workers": 1.55,
+        "05_next_job_scoring-wage_panel-smollm2-off-the-shelf": 1.28,
+    }.items():  # fmt: skip
+        assert found[name].gigabytes == pytest.approx(gigabytes, rel=0.4), name
+        assert found[name].on_gpu == (gigabytes > 1.0)
+
+
 @pytest.mark.parametrize(
     ("run", "more"),
     [

@@ -46,5 +46,5 @@ def test_a_card_is_as_fast_as_was_measured() -> None:
 def test_own_models_have_at_least_their_weights() -> None:
     lines = list(plan_lines(load_profile("demo")))
     [tuned] = [line for line in lines if line.startswith("04_fine_tuning-wage_panel-smollm2-fine-tuned")]
-    assert tuned.endswith("2.3 GiB or more")
+    assert tuned.endswith("3.0 GiB")
     assert lines[-1].startswith("together")
