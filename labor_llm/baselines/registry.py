@@ -82,7 +82,7 @@ def fit_baselines_again(
     trained on them, with the settings of notebook 06, and stored as `career-<variant>`.
 
     Raises:
-        ArtefactError: if CAREER is asked for and notebook 06 has not made it, or its choices are of another panel.
+        ArtefactError: if CAREER is asked for and notebook 06 has not made it, or what was chosen is of another panel.
         InputError: as `fit_baselines`.
     """
     options: dict[str, Mapping[str, Any]] = {} if variant else _kept(names, panel.dataset, results)
