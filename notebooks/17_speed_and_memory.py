@@ -68,6 +68,14 @@ show(models.benchmark_table("tab-scoring-costs", f"{benchmarks}/scoring_costs"))
 show(models.benchmark_table("tab-speed-fine-tuning", f"{benchmarks}/fine_tuning"))
 
 # %% [markdown]
+# Seven billion weights in float32, with their gradients and moments, do not fit into one GPU. Stored in bfloat16 they do, but at a
+# small learning rate most updates are less than the last digit there is: rounded to the nearest number, the weights stay where
+# they are. Rounded up or down at random, so that they are right on average, they learn.
+
+# %%
+show(models.benchmark_table("tab-rounded-weights", f"{benchmarks}/rounded_weights"))
+
+# %% [markdown]
 # ## Conversion of surveys
 
 # %%
