@@ -7,7 +7,7 @@ CORES ?= 2
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow replicate lock environment clean
+.PHONY: help setup test test-slow replicate check lock environment clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -27,6 +27,9 @@ test-slow: setup ## run the slow tests: all notebooks on a small profile, kills,
 
 replicate: setup ## run a profile to the end: notebooks, exhibits, book
 	.venv/bin/labor-llm replicate --profile $(PROFILE) --cores $(CORES)
+
+check: ## compare the tables of a run of PROFILE with those kept in data/expected
+	.venv/bin/labor-llm check --profile $(PROFILE)
 
 lock: ## resolve pyproject.toml anew into requirements.lock (needs uv)
 	@.ci/lock

@@ -216,6 +216,43 @@ def book(profile: ProfileOption = "demo", say: SayOption = "") -> None:
     typer.echo(f"{first_page}: open it in a browser.")
 
 
+@app.command()
+def check(
+    profile: ProfileOption = "demo",
+    results: Annotated[str, typer.Option(help="Folder of the run; that of the profile if empty.")] = "",
+    expected: Annotated[
+        str, typer.Option(help="Folder of the expected tables; data/expected/PROFILE if empty.")
+    ] = "",
+    store: Annotated[
+        bool, typer.Option("--store", help="Take the tables of the run as the expected ones.")
+    ] = False,
+) -> None:
+    """Compare the tables of a run with the expected ones, one line each; exit status 1 if one differs or is missing."""
+    from labor_llm.exhibits.expected import DIFFERENT, MISSING, compare_with_expected, store_expected
+    from labor_llm.store.artefacts import atomic_path
+    from labor_llm.store.results import open_results, project_root
+    from labor_llm.workflow.profile import load_profile
+
+    chosen = load_profile(profile)
+    folders = open_results(results or chosen.results)
+    folder = Path(expected) if expected else project_root() / "data" / "expected" / chosen.name
+    if store:
+        typer.echo(f"{store_expected(folders, folder)}: stored.")
+        return
+    found = compare_with_expected(folders, folder)
+    for row in found.itertuples():
+        largest = f"{row.largest:.1e}" if row.largest > 0 else ""
+        typer.echo(f"{row.verdict:17} {row.exhibit:62} {largest:8} {row.where}".rstrip())
+    counts = found["verdict"].value_counts().sort_index().to_dict()
+    with atomic_path(folders.root / "check.json") as aside:
+        aside.write_text(
+            json.dumps({"counts": counts, "tables": json.loads(found.to_json(orient="records"))}, indent=1)
+        )
+    typer.echo(", ".join(f"{number} {verdict}" for verdict, number in counts.items()))
+    if counts.keys() & {DIFFERENT, MISSING}:
+        raise typer.Exit(1)
+
+
 def _json_object(option: str, text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)

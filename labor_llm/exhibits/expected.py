@@ -1,0 +1,100 @@
+"""Expected outputs: the tables of a run that are kept in the repository, and how those of another run differ from them.
+
+On the machine that they come from a run gives the same digits. Elsewhere the last digits of sums differ, and what a
+fine-tuning makes of them: there a number may differ by a twentieth of its column's size. Times are not compared.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from labor_llm.errors import ArtefactError
+from labor_llm.store.artefacts import environment, verify, writing
+from labor_llm.store.results import Results
+
+SAME, WITHIN, DIFFERENT, MISSING, NEW = "same", "within tolerance", "different", "missing", "not expected"
+_TOLERANCES = {True: 1e-6, False: 0.05}  # of a column's mean absolute value: on the same machine, on another
+# What tells of the machine and its speed.
+_OF_THE_MACHINE = re.compile(r"tab-(run-times|environment)")
+
+
+def store_expected(results: Results, folder: Path) -> Path:
+    """Store the tables of a finished run as the artefact `folder`, to be compared with later."""
+    with writing(folder, {"processor": processor()}) as aside:
+        for path in _tables(results.exhibits):
+            (aside / path.name).write_bytes(path.read_bytes())
+    return folder
+
+
+def compare_with_expected(results: Results, folder: Path) -> pd.DataFrame:
+    """Return how the tables of a run differ from the expected ones.
+
+    Args:
+        results: of the run.
+        folder: what `store_expected` stored.
+
+    Returns:
+        A row a table: `exhibit`, `verdict` (same, within tolerance, different, missing, not expected), `largest`
+        difference as a share of its column's mean absolute value (NaN where nothing is to be compared) and `where`
+        it is (column and row, or what differs otherwise).
+
+    Raises:
+        ArtefactError: if nothing is stored in the folder, it was changed, or the run has no tables.
+    """
+    manifest = verify(folder)
+    here = {"processor": processor(), **environment()}
+    there = {**manifest["parameters"], **manifest["environment"]}
+    alike = all(here[name] == there[name] for name in ("processor", "threads", "versions"))
+    found, expected = ({path.stem: path for path in _tables(of)} for of in (results.exhibits, folder))
+    if not found:
+        raise ArtefactError(f"{results.exhibits}: no tables. Run `labor-llm replicate` first.")
+    rows = []
+    for name in sorted(found.keys() | expected.keys()):
+        if name not in found or name not in expected:
+            rows.append((name, MISSING if name in expected else NEW, np.nan, ""))
+        else:
+            rows.append((name, *_difference(found[name], expected[name], _TOLERANCES[alike])))
+    return pd.DataFrame(rows, columns=["exhibit", "verdict", "largest", "where"])
+
+
+def processor() -> str:
+    """Return the model of this machine's processor, as Linux names it."""
+    described = Path("/proc/cpuinfo")
+    text = described.read_text(encoding="utf-8") if described.is_file() else ""
+    model = re.search(r"model name\s*: (.*)", text)
+    return model[1].strip() if model else "unknown"
+
+
+def _tables(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.glob("tab-*.csv")) if not _OF_THE_MACHINE.match(path.name)]
+
+
+def _difference(found: Path, expected: Path, tolerance: float) -> tuple[str, float, str]:
+    """Return verdict, largest difference, and where it is."""
+    if found.read_bytes() == expected.read_bytes():
+        return SAME, 0.0, ""
+    one, other = (pd.read_csv(path, dtype=str, keep_default_na=False) for path in (found, expected))
+    if [*one.columns] != [*other.columns] or len(one) != len(other):
+        return DIFFERENT, np.nan, f"{len(one)} rows of {len(other)}, or other columns"
+    largest, where = 0.0, ""
+    for column in one.columns:
+        numbers, wanted = (pd.to_numeric(frame[column], errors="coerce") for frame in (one, other))
+        words = (numbers.isna() | wanted.isna()) & (one[column] != other[column])
+        if words.any():
+            row = int(np.flatnonzero(words)[0])
+            return (
+                DIFFERENT,
+                np.nan,
+                f"{column}, row {row + 2}: {one[column][row]!r}, not {other[column][row]!r}",
+            )
+        finite = np.isfinite(wanted)
+        scale = float(wanted[finite].abs().mean()) or 1.0
+        # What is infinite in both does not differ.
+        share = (numbers - wanted).abs().where(numbers != wanted, 0.0).fillna(0.0) / scale
+        if share.max() > largest:
+            largest, where = float(share.max()), f"{column}, row {int(share.argmax()) + 2}"
+    return WITHIN if largest <= tolerance else DIFFERENT, largest, where
