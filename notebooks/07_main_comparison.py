@@ -59,7 +59,8 @@ baselines = [label for model, label in labels.items() if model in BASELINES]
 names = folders.labels(datasets)
 
 # %%
-against = perplexity.differences_of(predictions, labels[fine_tuned], baselines, **bootstrap)
+pairs = perplexity.differences_of(predictions, labels[fine_tuned], labels.values(), **bootstrap)
+against = pairs[pairs["reference"].isin(baselines)]
 finding = findings.against_baselines(against, names)
 show(finding)
 
@@ -87,6 +88,12 @@ show(formatting.table("tab-paired-differences", labelled, names), refits=perplex
 # %%
 shown = differences[differences["model"] != labels[off_the_shelf]]
 show(figures.paired_differences(tables.difference_labels(shown, names)))
+
+# %% [markdown]
+# The next table takes the fine-tuned model itself as the first of each pair, larger language models among the second.
+
+# %%
+show(formatting.table("tab-fine-tuned-pairs", pairs, names))
 
 # %% [markdown]
 # ## Households

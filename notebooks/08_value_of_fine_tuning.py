@@ -45,21 +45,20 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 # %%
 from labor_llm.careers.predictions import read_all_predictions
 from labor_llm.evaluation import comparison, perplexity
-from labor_llm.exhibits import figures, findings, publishing, report, tables
-from labor_llm.exhibits.formatting import format_value
+from labor_llm.exhibits import figures, findings, formatting, publishing, report, tables
 
 folders, show = publishing.open_chapter(results)
 predictions = comparison.in_common(read_all_predictions(folders, datasets, [off_the_shelf, fine_tuned]), all_titles=True)
 
 # %%
-masses = tables.valid_mass_quantiles(predictions)
+masses = tables.valid_mass_quantiles(predictions, **bootstrap)
 unnormalised = perplexity.bootstrap_perplexity(predictions, **bootstrap)
 normalised = perplexity.bootstrap_perplexity(predictions, **bootstrap, normalised=True)
 show(tables.value_of_fine_tuning(unnormalised, normalised, masses))
 
 # %%
 workers, transitions = (int(normalised[name].min()) for name in ("workers", "transitions"))
-before, after = (format_value(mass, ".2g") for mass in masses["mean"].iloc[:2])
+before, after = (formatting.format_value(mass, ".2g") for mass in masses["mean"].iloc[:2])
 show.text(
     f"Every title was scored with both models for {transitions:,} transitions of {workers:,} test workers. Off the shelf the "
     f"model puts {before} of its probability on valid titles, fine-tuned {after}, on average.", persons=workers,
@@ -81,10 +80,18 @@ asked = [off_the_shelf, *prompted, fine_tuned]
 realised = comparison.in_common(read_all_predictions(folders, datasets, asked, optional=prompted))
 compared = perplexity.bootstrap_perplexity(realised, **bootstrap)
 differences = perplexity.bootstrap_differences(realised, realised[0].model, **bootstrap)
-show(findings.against_reference(differences, folders.labels(datasets), nats=True))
+names = folders.labels(datasets)
+show(findings.against_reference(differences, names, nats=True))
 
 # %%
 show(tables.beside_reference("tab-prompts", compared, differences, nats=True))
+
+# %% [markdown]
+# Whether a prompt reaches fine-tuning shows in the difference of the two.
+
+# %%
+tuned, asked_models = predictions[1].model, {each.model for each in realised}
+show(formatting.table("tab-prompt-pairs", perplexity.differences_of(realised, tuned, asked_models, **bootstrap), names))
 
 # %% tags=["remove-cell"]
 numbers = report.valid_mass_numbers(masses, {"off_the_shelf": predictions[0].model, "fine_tuned": predictions[1].model})

@@ -62,4 +62,7 @@ show(findings.against_reference(differences))
 show(tables.beside_reference("tab-pooled-data", scores, differences, described=sizes))
 
 # %%
+show(studies.pooled_pairs(predictions, sizes, **bootstrap))
+
+# %%
 show(figures.perplexity_by_training_careers(scores, sizes))

@@ -36,7 +36,7 @@ from labor_llm.careers.predictions import Predictions, normalised_blocks
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
 from labor_llm.evaluation.comparison import Comparison, LeftOut, compare, keys_of, sorted_rows
-from labor_llm.evaluation.resampling import spread_of_mean
+from labor_llm.evaluation.resampling import resampled_sums, spread, spread_of_mean
 from labor_llm.store.results import Results
 
 
@@ -178,7 +178,8 @@ def horizon_agreement(
     """Return how two sets of predictions of the same transitions agree, both with the scores of all titles.
 
     Returns:
-        `correlation` of the probabilities of what happened (NaN of constants); `total_variation` (mean over
+        `correlation` of the probabilities of what happened (NaN of constants) with `correlation_se`,
+        `correlation_low`, `correlation_high`; `total_variation` (mean over
         transitions, 0 to 1) with `total_variation_se`; `kl_direct_compounded` (mean, nats; infinite where the
         second says zero and the first does not); `direct_perplexity`, `compounded_perplexity`;
         `log_prob_difference` (mean of direct minus compounded, nats) with `test_se`, `ci_low`, `ci_high`;
@@ -196,6 +197,7 @@ def horizon_agreement(
     variation = _variation(first, second)
     return {
         **_closeness(log_probs, first, second),
+        **_correlation_spread(np.exp(log_probs), workers, draws, seed),
         "total_variation_se": spread_of_mean(variation, workers, draws, seed)["test_se"],
         "direct_perplexity": np.exp(-log_probs[:, 0].mean()),
         "log_prob_difference": differences.mean(),
@@ -203,6 +205,20 @@ def horizon_agreement(
         "transitions": len(log_probs),
         "workers": count,
     }
+
+
+def _correlation_spread(chances: np.ndarray, units: np.ndarray, draws: int, seed: int) -> dict[str, float]:
+    """Return `spread` of the correlation of two columns over the samples that define it; NaN of constants."""
+    # Centered, as sums of squares lose digits else.
+    first, second = (chances - chances.mean(axis=0)).T
+    columns = (np.ones_like(first), first, second, first**2, second**2, first * second)
+    sums = np.column_stack([np.bincount(units, column) for column in columns])
+    n, x, y, xx, yy, xy = resampled_sums(sums, draws, seed).T
+    with np.errstate(invalid="ignore", divide="ignore"):
+        drawn = (n * xy - x * y) / np.sqrt((n * xx - x**2) * (n * yy - y**2))
+    defined = np.isfinite(drawn) & ~(np.ptp(chances, axis=0) == 0).any()
+    found = spread(drawn[defined], len(sums)).values()
+    return dict(zip(("correlation_se", "correlation_low", "correlation_high"), found, strict=True))
 
 
 _CLOSENESS = ("correlation", "total_variation", "kl_direct_compounded", "compounded_perplexity")

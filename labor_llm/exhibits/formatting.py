@@ -70,6 +70,12 @@ class DisplayTable:
     numbers: Mapping[str, object] = field(default_factory=dict)
 
 
+class Reference(str):
+    """A cell that names an exhibit by its label; in the book a link to it."""
+
+    __slots__ = ()
+
+
 class DisplayFigure(NamedTuple):
     """A figure (None if there is nothing to draw) with its id in the catalogue, and the persons behind each point."""
 
@@ -157,6 +163,8 @@ def format_value(value: object, spec: str | None = None) -> str:
         return MISSING
     if isinstance(value, (bool, np.bool_)):
         return "yes" if value else "no"
+    if isinstance(value, Reference):
+        return value
     if not isinstance(value, numbers.Real):
         return " ".join(str(value).split())
     if not math.isfinite(value):
@@ -182,7 +190,9 @@ def _number_as_text(value: numbers.Real, spec: str) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """Return text in which no character has a meaning in MyST Markdown, pipe tables included."""
+    """Return text in which no character has a meaning in MyST Markdown, pipe tables included; but of a `Reference`."""
+    if isinstance(text, Reference):
+        return f"{{numref}}`{text}`"
     return _MARKDOWN_START.sub(r"\1\\", _MARKDOWN_SPECIAL.sub(r"\\\1", " ".join(text.split())))
 
 

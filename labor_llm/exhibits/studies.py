@@ -10,12 +10,13 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from labor_llm.careers.predictions import model_labels
+from labor_llm.careers.predictions import Predictions, model_labels
 from labor_llm.careers.samples import ALL_YEARS, AS_MANY, UP_TO, stored_training_data
 from labor_llm.disclosure import MINIMUM_PERSONS
 from labor_llm.errors import InputError
 from labor_llm.evaluation.covariates import TOGETHER
 from labor_llm.evaluation.history_length import ALL
+from labor_llm.evaluation.perplexity import differences_of
 from labor_llm.exhibits.findings import against_reference, told
 from labor_llm.exhibits.formatting import (
     EN_DASH,
@@ -97,6 +98,21 @@ def training_sizes(results: Results, dataset: str, models: Sequence[str]) -> pd.
         others = sum(data["other_workers"].values())
         rows.append((dataset, labels[model], data["own_workers"], others, data["own_repeats"], data["steps"]))
     return pd.DataFrame(rows, columns=["dataset", "model", "own", "others", "repeats", "steps"])
+
+
+def pooled_pairs(
+    predictions: Sequence[Predictions], sizes: pd.DataFrame, draws: int = 1000, seed: int = 0
+) -> DisplayTable:
+    """List the differences of the model with the most careers of other data sets from each other model.
+
+    The predictions are of the models of `training_sizes`; there are no rows if none of them has others' careers.
+    """
+    most = sizes.loc[sizes["others"].idxmax()]
+    models = [prediction.model for prediction in predictions]
+    rows = (
+        differences_of(predictions, most["model"], models, draws, seed) if most["others"] else pd.DataFrame()
+    )
+    return table("tab-pooled-pairs", rows)
 
 
 @of_rows("tab-history-length")

@@ -18,12 +18,14 @@ from labor_llm.errors import InputError
 from labor_llm.evaluation.binary_tasks import BinaryEvents
 from labor_llm.evaluation.calibration import BINS
 from labor_llm.evaluation.comparison import LeftOut
+from labor_llm.evaluation.resampling import spread_of_mean
 from labor_llm.exhibits.findings import told
 from labor_llm.exhibits.formatting import MINUS, DisplayTable, DisplayText, Labels, blank, of_rows, table
 
 _KEYS = ["dataset", "model"]
 _HEADINGS = {"perplexity": "Perplexity", "test_se": "TestSE", "train_se": "TrainSE"}
 _FORMATS = {"perplexity": ".2f", "test_se": "({:.2f})", "train_se": "[{:.2f}]"}
+_MEAN = ("mean", "mean_se", "mean_low", "mean_high")
 _QUANTILES = (0.10, 0.25, 0.50, 0.75, 0.90)
 
 
@@ -99,7 +101,7 @@ def value_of_fine_tuning(
     """
     wanted = normalised[[*_KEYS, "perplexity", "test_se"]]
     rows = bootstrap.merge(wanted, on=_KEYS, how="left", suffixes=("", "_normalised"))
-    return table("tab-value-of-fine-tuning", rows.merge(masses[[*_KEYS, "mean"]], on=_KEYS, how="left"))
+    return table("tab-value-of-fine-tuning", rows.merge(masses[[*_KEYS, *_MEAN]], on=_KEYS, how="left"))
 
 
 def beside_reference(
@@ -127,12 +129,15 @@ def beside_reference(
     return table(exhibit, rows if described is None else rows.merge(described, on=_KEYS, how="left"))
 
 
-def valid_mass_quantiles(predictions: Sequence[Predictions]) -> pd.DataFrame:
+def valid_mass_quantiles(
+    predictions: Sequence[Predictions], draws: int = 1000, seed: int = 0
+) -> pd.DataFrame:
     """Return how the probability of all valid titles together is distributed over transitions.
 
     Returns:
-        One row for each prediction that scored every title somewhere: `dataset`, `model`, `mean`,
-        `q10`, `q25`, `q50`, `q75`, `q90` (probabilities; NaN of too few workers), `transitions`, `workers`.
+        One row for each prediction that scored every title somewhere: `dataset`, `model`, `mean` with `mean_se`,
+        `mean_low`, `mean_high` (from bootstrap samples of workers), `q10`, `q25`, `q50`, `q75`, `q90` (probabilities;
+        NaN of too few workers), `transitions`, `workers`.
 
     Raises:
         InputError: if no prediction scored every title.
@@ -146,8 +151,9 @@ def valid_mass_quantiles(predictions: Sequence[Predictions]) -> pd.DataFrame:
                 f"q{100 * q:.0f}": supported_quantile(mass, part["worker_id"], q) for q in _QUANTILES
             }
             counts = {"transitions": len(part), "workers": part["worker_id"].nunique()}
-            identity = {"dataset": dataset, "model": prediction.model, "mean": mass.mean()}
-            rows.append(identity | quantiles | counts)
+            error = spread_of_mean(mass.to_numpy(), pd.factorize(part["worker_id"])[0], draws, seed)
+            mean = dict(zip(_MEAN, (mass.mean(), *error.values()), strict=True))
+            rows.append({"dataset": dataset, "model": prediction.model} | mean | quantiles | counts)
     if not rows:
         raise InputError("No prediction has the scores of all titles. Score all titles of some transitions.")
     return pd.DataFrame(rows)
