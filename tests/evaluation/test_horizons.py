@@ -21,6 +21,7 @@ from labor_llm.careers.predictions import Predictions, from_matrix
 from labor_llm.errors import InputError, MismatchError
 from labor_llm.evaluation.comparison import keys_of
 from labor_llm.evaluation.horizons import (
+    _correlation_spread,
     agreement_by_model,
     baseline_pairs,
     drawn_questions,
@@ -29,6 +30,7 @@ from labor_llm.evaluation.horizons import (
     stay_bins,
     truth_by_model,
 )
+from labor_llm.evaluation.resampling import weight_blocks
 from labor_llm.store.results import Results
 
 
@@ -125,6 +127,17 @@ def test_bins_hold_eleven_workers_and_all_questions(chain_panel: CareerPanel, ch
     assert means["compounded"] == pytest.approx(np.diag(matrix @ matrix)[origin].mean(), abs=1e-6)
 
 
+def test_the_correlation_is_resampled_by_worker() -> None:
+    generator = np.random.default_rng(1)
+    chances, units = generator.random((40, 2)), np.repeat(np.arange(20), 2)
+    (weights,) = weight_blocks(20, 30, 3)
+    drawn = [np.corrcoef(*np.repeat(chances, times[units].astype(int), axis=0).T)[0, 1] for times in weights]
+    got = _correlation_spread(chances, units, 30, 3)
+    assert got["correlation_se"] == pytest.approx(np.std(drawn, ddof=1))
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    assert [got["correlation_low"], got["correlation_high"]] == pytest.approx([low, high])
+
+
 def test_agreement_by_hand() -> None:
     table = pd.DataFrame(
         {
@@ -142,7 +155,7 @@ def test_agreement_by_hand() -> None:
     expected = np.mean([np.sum(0.5 * np.log(0.5 / row)) for row in other])
     assert got["kl_direct_compounded"] == pytest.approx(expected, rel=1e-6)
     # Of constants there is no correlation.
-    assert np.isnan(got["correlation"])
+    assert np.isnan([got["correlation"], got["correlation_se"], got["correlation_low"]]).all()
     assert got["log_prob_difference"] == pytest.approx(np.mean(np.log(0.5 / np.array([0.8, 0.9]))))
     with np.errstate(divide="ignore"):
         blind = Predictions("z", table, space, np.log(np.array([[1.0, 0.0], [0.5, 0.5]])).astype(np.float32))

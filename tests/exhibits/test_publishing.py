@@ -162,6 +162,7 @@ def test_what_has_nothing_to_show_says_so_in_its_place(tmp_path: Path) -> None:
         figures.performance_by_year(none, 1980), tables.household_errors(none, none, none),
         table("tab-gain-by-part", none), figures.gain_by_part(none), gains.returns(none),
         table("tab-group-level", none), gains.mixtures(none),
+        studies.pooled_pairs([], pd.DataFrame({"model": ["own"], "others": [0]})),
     ]  # fmt: skip
     shown = {each.exhibit: show(each) for each in empty}
     shown["fig-value-of-covariates"] = show(figures.paired_differences(none), "fig-value-of-covariates")

@@ -18,7 +18,7 @@ from labor_llm.evaluation.binary_tasks import (
 from labor_llm.evaluation.calibration import calibration_errors, recalibration
 from labor_llm.evaluation.comparison import LeftOut
 from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity
-from labor_llm.exhibits import formatting, tables
+from labor_llm.exhibits import formatting, studies, tables
 from labor_llm.exhibits.formatting import format_value
 
 SPACE = OutcomeSpace(("1", "2"), ("Cooks", "Bakers"))
@@ -77,6 +77,7 @@ def test_no_type_of_transition_is_shown_if_one_has_too_few_workers() -> None:
 
 def test_value_of_fine_tuning_keeps_models_apart() -> None:
     masses = pd.DataFrame({"dataset": "d", "model": ["y", "x"], "mean": [0.5, 0.9]})
+    masses = masses.assign(mean_se=0.1, mean_low=masses["mean"] - 0.2, mean_high=1.0)
     table = tables.value_of_fine_tuning(bootstrap(), bootstrap(perplexity=[7.0, 6.0]), masses)
     assert table.frame["Normalised perplexity"].tolist() == [7.0, 6.0]
     assert table.frame["Mean valid mass"].tolist() == [0.9, 0.5]
@@ -107,6 +108,9 @@ def test_models_beside_the_reference_with_what_they_were_trained_on() -> None:
     assert table.persons.tolist() == [12, 12]
     gain = tables.beside_reference("tab-prompts", scores, differences, nats=True).frame["Gain in nats"]
     assert gain.tolist() == ["", pytest.approx(np.log(2.0 / 1.5))]
+    pairs = studies.pooled_pairs(both, described.assign(others=[40, 0]), 20)
+    assert pairs.frame[["Model", "Minus", "Workers"]].to_numpy().tolist() == [["Pooled", "Own", 12]]
+    assert pairs.frame["Difference"].item() == pytest.approx(-0.5)
 
 
 def test_a_reference_alone_has_no_differences() -> None:
@@ -142,7 +146,8 @@ def test_what_each_task_rests_on() -> None:
 def test_areas_and_differences_name_task_model_and_persons() -> None:
     both = [events(), events(14, dataset="e", task=UNEMPLOYMENT)]
     table = formatting.table("tab-binary-tasks", bootstrap_auc(both, draws=20), {"e": "Data E"})
-    assert list(table.frame) == ["Model", "Task", "Data set", "AUC", "TestSE", "95 % from", "95 % to"]
+    assert list(table.frame)[:7] == ["Model", "Task", "Data set", "AUC", "TestSE", "95 % from", "95 % to"]
+    assert table.frame["Workers"].tolist() == [40] * 4
     assert table.frame["Data set"].tolist() == ["d", "d", "Data E", "Data E"]
     assert table.persons.tolist() == [12, 12, 14, 14]
     differences = differences_to_best(both[:1], ["b"], draws=200)

@@ -202,9 +202,9 @@ def test_every_number_of_the_prose_pages_is_one_that_the_notebooks_are_asked_for
     """The notebooks record these; a page that asks for another one would stop the book."""
     pages = "".join(path.read_text(encoding="utf-8") for path in BOOK.glob("*.md"))
     assert set(re.findall(r"\{\{ (\w+) \}\}", pages)) == {
-        "best_baseline_label", "best_baseline_perplexity", "best_baseline_test_se", "fine_tuned_label",
-        "fine_tuned_perplexity", "fine_tuned_test_se", "fine_tuned_valid_mass", "finding", "headline_dataset",
-        "headline_records", "headline_test_transitions", "headline_test_workers", "headline_titles",
+        "best_baseline_label", "best_baseline_perplexity", "best_baseline_test_se", "claims_summary",
+        "fine_tuned_label", "fine_tuned_perplexity", "fine_tuned_test_se", "fine_tuned_valid_mass", "finding",
+        "headline_dataset", "headline_records", "headline_test_transitions", "headline_test_workers", "headline_titles",
         "headline_workers", "larger_finding", "larger_train", "mass_workers", "off_the_shelf_label",
         "off_the_shelf_perplexity", "off_the_shelf_test_se", "off_the_shelf_valid_mass", "profile", "survey_years",
         "trained_on", "training_workers",

@@ -25,7 +25,7 @@ def test_runs_are_called_by_labels_and_real_careers_come_first() -> None:
     assert titles["05_next_job_scoring-wage_panel-smollm2-pooled"] == (
         "NLSY79 men, 1980-87: 4 layers, 60 workers and simulated PSID"
     )
-    assert next(iter(titles.items())) == ("07_main_comparison", "")
+    assert next(iter(titles.items())) == ("19_claims_and_verdicts", "")
 
 
 def test_every_notebook_has_a_place_of_its_own_in_a_part_of_the_contents() -> None:
@@ -34,7 +34,8 @@ def test_every_notebook_has_a_place_of_its_own_in_a_part_of_the_contents() -> No
     toc = yaml.safe_load((project_root() / "book" / "_toc.yml").read_text(encoding="utf-8"))
     placed = contents(toc, [chapter.notebook for chapter in chapters()])
     files = [entry["file"] for part in placed["parts"] for entry in part["chapters"]]
-    assert files[0] == "notebooks/07_main_comparison" and files[-1] == "notebooks/06_baselines"
+    assert files[:2] == ["notebooks/19_claims_and_verdicts", "notebooks/07_main_comparison"]
+    assert files[-1] == "notebooks/06_baselines"
     assert files.index("surveys") + 1 == files.index("notebooks/01_data_conversion")
     asked = [
         entry["notebooks"] for part in toc["parts"] for entry in part["chapters"] if "notebooks" in entry
