@@ -79,7 +79,7 @@ show(tables.left_out_in_words(left_out, names))
 # part of the AUC of these two tasks is persistence.
 
 # %%
-show(formatting.table("tab-binary-tasks", binary_tasks.bootstrap_auc(events, **bootstrap), names))
+show(tables.areas(binary_tasks.bootstrap_auc(events, **bootstrap), names))
 
 # %% [markdown]
 # Differences between models are much better known than each AUC alone, as all models are judged on the same samples. The yardstick

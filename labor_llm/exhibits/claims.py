@@ -124,7 +124,9 @@ def _stored(
     if not (path := results.exhibits / f"{name}.csv").is_file():
         return name, pd.DataFrame()
     headings = {form if isinstance(form, str) else form[0]: column for column, form in entry.columns.items()}
-    rows = pd.read_csv(path, keep_default_na=False, na_values=[""]).rename(columns=headings)
+    rows = pd.read_csv(path, keep_default_na=False, na_values=[""]).rename(
+        columns={**headings, "Workers": "workers"}
+    )
     if entry.variants or ("dataset" not in rows and alone):
         return name, rows
     return name, rows[rows["dataset"].isin([dataset, escape_csv(label)])] if "dataset" in rows else rows[:0]
@@ -187,8 +189,10 @@ def summary(rows: pd.DataFrame) -> DisplayText:
 
 def verdicts(rows: pd.DataFrame) -> DisplayTable:
     """Put claims, the paper's values and verdicts side by side, from `judged`."""
-    shown = rows.assign(shown_in=rows["shown_in"].map(Reference, na_action="ignore"))
-    return table("tab-claims", shown.apply(blank), persons=_persons(rows))
+    shown = rows.apply(blank)
+    # Objects, as a column of strings would hold plain ones.
+    links = pd.Series([name and Reference(name) for name in shown["shown_in"]], dtype=object)
+    return table("tab-claims", shown.assign(shown_in=links), persons=_persons(rows))
 
 
 def evidence(rows: pd.DataFrame) -> DisplayTable:

@@ -220,6 +220,18 @@ def model_in_words(differences: pd.DataFrame, model: str, labels: Labels = None)
     return DisplayText(sentence, int(differences[["workers", "workers_with_event"]].min(axis=None)))
 
 
+def areas(rows: pd.DataFrame, labels: Labels = None) -> DisplayTable:
+    """List the AUC of each model and task with the workers it rests on, from `evaluation.binary_tasks.bootstrap_auc`.
+
+    Those are the workers with the event or those without it, whoever are fewer.
+    """
+    fewer = rows.filter(["workers_with_event", "workers_without_event"]).min(axis=1)
+    if len(rows):  # Of all workers but a few, that few have another outcome would be told by subtraction.
+        most = (rows["workers"] - MINIMUM_PERSONS + 1).clip(lower=MINIMUM_PERSONS)
+        fewer = fewer.clip(upper=most)
+    return table("tab-binary-tasks", rows.assign(behind=fewer), labels)
+
+
 def task_calibration(recalibrated: pd.DataFrame, errors: pd.DataFrame, labels: Labels = None) -> DisplayTable:
     """Put intercept and slope of the event on its stated log odds beside the expected calibration error.
 

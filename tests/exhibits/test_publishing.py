@@ -150,7 +150,7 @@ def test_what_has_nothing_to_show_says_so_in_its_place(tmp_path: Path) -> None:
     folders, show = Results(tmp_path), Exhibits(Results(tmp_path), "d", words={"draws": 100})
     none = pd.DataFrame()
     empty = [
-        tables.task_events(events), table("tab-binary-tasks", areas), table("tab-auc-differences", differences),
+        tables.task_events(events), tables.areas(areas), table("tab-auc-differences", differences),
         tables.task_calibration(recalibration(events), calibration_errors(events)),
         table("tab-distribution-calibration", distribution_calibration([], {})), studies.group_perplexity(groups),
         studies.group_tasks(groups), data.believed_sizes([], {}), data.unmapped_codes([], {}),

@@ -145,9 +145,9 @@ def test_what_each_task_rests_on() -> None:
 
 def test_areas_and_differences_name_task_model_and_persons() -> None:
     both = [events(), events(14, dataset="e", task=UNEMPLOYMENT)]
-    table = formatting.table("tab-binary-tasks", bootstrap_auc(both, draws=20), {"e": "Data E"})
+    table = tables.areas(bootstrap_auc(both, draws=20), {"e": "Data E"})
     assert list(table.frame)[:7] == ["Model", "Task", "Data set", "AUC", "TestSE", "95 % from", "95 % to"]
-    assert table.frame["Workers"].tolist() == [40] * 4
+    assert table.frame["Workers"].tolist() == [12, 12, 14, 14]
     assert table.frame["Data set"].tolist() == ["d", "d", "Data E", "Data E"]
     assert table.persons.tolist() == [12, 12, 14, 14]
     differences = differences_to_best(both[:1], ["b"], draws=200)

@@ -15,7 +15,7 @@ from labor_llm.crosswalks.mapping import patch_table
 from labor_llm.errors import ArtefactError
 from labor_llm.exhibits.catalogue import read_catalogue
 from labor_llm.exhibits.figures import learning_curve
-from labor_llm.exhibits.formatting import DisplayTable
+from labor_llm.exhibits.formatting import DisplayTable, Reference
 from labor_llm.exhibits.publishing import Exhibits
 from labor_llm.store.results import Results
 from labor_llm.surveys.conversion import SURVEYS
@@ -54,6 +54,7 @@ def results(tmp_path, hostile):
     """A run of two notebooks with invented numbers, one of them run for two models."""
     run = Results(tmp_path / "results")
     frame = pd.DataFrame({"Model": [hostile], "Perplexity": [8.5]})
+    frame["Shown in"] = pd.Series([Reference("tab-main-comparison")], dtype=object)
     show = Exhibits(run, words={"draws": 100, "refits": "none"})
     table = show(DisplayTable("tab-main-comparison", frame, 20))
     show.record("07_main_comparison", {"best": 8.5, "name": hostile}, persons=20)
@@ -101,6 +102,7 @@ def test_a_book_is_built_offline_and_a_warning_keeps_the_old_one(results, source
     tuning = (html / "notebooks" / "04_fine_tuning.html").read_text(encoding="utf-8")
     assert any(text.startswith(f"Best: 8.500 by {hostile} in") for text in texts_of(landing, "p"))
     assert hostile in texts_of(comparison, "th")  # of its row
+    assert "Table 1.1" in texts_of(comparison, "td")  # a cell that is a link
     assert texts_of(tuning, "h2")[-2:] == ["2.1. two =1+1 <b>#", "2.2. one#"]
     assert any(f"of two on {hostile}" in caption for caption in texts_of(tuning, "span"))
     for page in html.rglob("*.html"):
