@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from labor_llm.baselines.settings import BASELINES, CAREER
 from labor_llm.careers.predictions import model_labels
+from labor_llm.errors import ArtefactError
 from labor_llm.evaluation.resampling import turned
 from labor_llm.exhibits.catalogue import find_exhibit
 from labor_llm.exhibits.findings import verdict
@@ -106,7 +107,7 @@ def judged(
         values, surveys = " against ".join(map("{:g}".format, paper)), ", ".join(dict.fromkeys(paper.index))
         head = {"claim": claim.claim, "paper": f"{values} ({surveys})" if values else ""}
         found += [head | row for row in rows or [_NO_RUN]]
-    return pd.DataFrame(found, columns=_COLUMNS)
+    return pd.DataFrame(found, columns=_COLUMNS).astype(dict.fromkeys(_COUNTS, "Int64"))
 
 
 def _published(claim: Claim) -> pd.Series:
@@ -127,6 +128,10 @@ def _stored(
     rows = pd.read_csv(path, keep_default_na=False, na_values=[""]).rename(
         columns={**headings, "Workers": "workers"}
     )
+    if not rows.empty and (lacking := [column for column in _COUNTS if column not in rows]):
+        raise ArtefactError(
+            f"{path}: has no {lacking[0]}. Run {entry.notebook} again, which now stores them."
+        )
     if entry.variants or ("dataset" not in rows and alone):
         return name, rows
     return name, rows[rows["dataset"].isin([dataset, escape_csv(label)])] if "dataset" in rows else rows[:0]

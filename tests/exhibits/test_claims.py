@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from labor_llm.errors import InputError
+from labor_llm.errors import ArtefactError, InputError
 from labor_llm.exhibits import claims
 from labor_llm.exhibits.catalogue import find_exhibit
 from labor_llm.exhibits.formatting import Reference, escape_markdown, format_value, table
@@ -172,6 +172,8 @@ def test_a_claim_without_a_number_is_not_run_here(results: Results) -> None:
     )
     shown = claims.verdicts(rows.reset_index()).frame
     assert shown["Difference"].tolist().count("") == len(rows) - 1
+    links = Exhibits(results)(claims.verdicts(rows.reset_index())).markdown
+    assert "{numref}`fig-on-every-data-set`" in links and "| 1,600 |" in links
     assert len(claims.evidence(rows.reset_index()).frame) == 1
 
 
@@ -197,7 +199,7 @@ def test_few_workers_decide_nothing_and_fewer_than_eleven_are_not_shown(results:
         "makes 5 comparisons: 2 replicated, 0 not replicated, 3 undecided, 3 of which rest on fewer than 40 workers. "
         "13 claims are not run here."
     )
-    few = rows.reset_index().assign(workers=10.0)
+    few = rows.reset_index().assign(workers=10)
     with pytest.raises(InputError, match="fewer than 11 persons"):
         Exhibits(results)(claims.verdicts(few))
 
@@ -213,6 +215,14 @@ def test_every_claim_names_columns_values_and_words_that_there_are() -> None:
             "baselines",
             "career",
         }
+
+
+def test_a_table_of_before_the_counts_were_stored_is_refused(tmp_path) -> None:
+    results = Results(tmp_path)
+    results.exhibits.mkdir(parents=True)
+    (results.exhibits / "tab-titles-one.csv").write_text("Model,Perplexity\nnumeric,9.0\n")
+    with pytest.raises(ArtefactError, match=r"tab-titles-one\.csv: has no transitions. Run 10_titles again"):
+        claims._stored(results, "tab-titles", "one", "One", alone=True)
 
 
 def test_a_reference_is_a_link_in_the_book_and_a_label_elsewhere() -> None:

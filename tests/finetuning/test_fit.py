@@ -17,6 +17,7 @@ from labor_llm.errors import InputError, ResourceError
 from labor_llm.finetuning import fit
 from labor_llm.finetuning.fit import _identity, check_space, fine_tune, read_learning_curve
 from labor_llm.finetuning.settings import FineTuningSettings
+from labor_llm.models import memory
 from labor_llm.models.loading import load_language_model, load_tokenizer
 from labor_llm.scoring.careers import score_careers
 from labor_llm.scoring.settings import ScoringSettings
@@ -108,6 +109,22 @@ def test_too_little_space_is_said_before_the_work(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=51_999_999))
     with pytest.raises(ResourceError, match=r"needs about 0\.0 GiB"):
         check_space(tmp_path / "m", model)
+
+
+@pytest.mark.parametrize(("method", "weights"), [("full", "bfloat16"), ("lora", "float32")])
+def test_what_is_stored_and_computed_again_changes_the_loss_by_rounding_alone(
+    tiny_model_folder, few, tmp_path, method, weights
+):
+    careers, usual = training_careers(few, split_workers(few, seed=1)), {"epochs": 1, "method": method}
+    again, least = {"activation_checkpointing": "always"}, {**memory.LEAST, "weights": weights}
+    whole, kept_less, stored_coarsely = (
+        read_learning_curve(
+            fine_tune(str(tiny_model_folder), careers, QUICK.model_copy(update=usual | more), tmp_path / name)
+        )["loss"].to_numpy()
+        for name, more in {"a": {}, "b": again, "c": least | {"precision": "bfloat16"}}.items()
+    )
+    np.testing.assert_allclose(kept_less, whole, rtol=1e-6)
+    np.testing.assert_allclose(stored_coarsely, whole, rtol=3e-3)
 
 
 def test_long_careers_are_learned_in_windows_and_counted(
