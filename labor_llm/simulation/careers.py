@@ -14,8 +14,17 @@ import numpy as np
 import pandas as pd
 
 from labor_llm.errors import InputError
-from labor_llm.simulation.law import FIRST_STATE, NEW, NOWHERE, SETTLED, Year
-from labor_llm.simulation.market import Market
+from labor_llm.simulation.law import (
+    FIRST_AGE,
+    FIRST_STATE,
+    LAST_AGE,
+    NEW,
+    NOWHERE,
+    SETTLED,
+    Year,
+    drawn_levels,
+)
+from labor_llm.simulation.market import Market, covariates_of
 from labor_llm.simulation.parameters import (
     EDUCATION_LEVELS,
     ETHNICITIES,
@@ -26,8 +35,6 @@ from labor_llm.simulation.parameters import (
     VOCATIONS,
     stream,
 )
-from labor_llm.simulation.records import covariates_of
-from labor_llm.simulation.schooling import FIRST_AGE, LAST_AGE, drawn_levels
 
 # Shares of the four census regions in the order of REGIONS.
 _REGION_SHARES, _FEMALE_SHARE = (0.17, 0.24, 0.40, 0.19), 0.50

@@ -8,6 +8,9 @@ present one, with probability proportional to exp(v_j). s, k and v are sums of t
 Where a worker is, is the situation (new in an occupation, settled in it, or in one of the states) and the last
 occupation. A worker also has a steadiness and a vocation, for good and seen by nobody: all that earlier records tell
 about a worker's future beyond the last situation, they tell about these.
+
+The level of schooling rises by one in a year or stays, by chances that depend on nothing but level, age and year of
+birth, so that what happened in a year without an interview can be summed out exactly, whatever one works as.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import numpy as np
 from scipy.special import expit, softmax
 
 from labor_llm.simulation.parameters import (
+    EDUCATION_LEVELS,
     SCHOOLING,
     SOME_COLLEGE,
     STATES,
@@ -32,12 +36,31 @@ SITUATIONS = FIRST_STATE + len(STATES)
 # Whence one goes: from an occupation (0), a state (1 to 3), or nowhere, at the first record.
 NOWHERE = 1 + len(STATES)
 
+# In years, of the first and last record that a simulated worker can have.
+FIRST_AGE, LAST_AGE = 18, 80
+# Shares of the levels below the last one reached before the age of 18 is over; nobody has more by then.
+_AT_FIRST_AGE = (0.50, 0.96)
+# For each level but the last: ages from which on a chance of rising in a year holds; of those born in 1960.
+_CHANCES: tuple[tuple[tuple[int, float], ...], ...] = (
+    ((18, 0.45), (20, 0.10), (25, 0.01), (41, 0.002)),
+    ((18, 0.22), (22, 0.06), (27, 0.015), (41, 0.002)),
+    ((18, 0.00), (20, 0.05), (22, 0.30), (24, 0.12), (28, 0.025), (41, 0.002)),
+    ((18, 0.00), (23, 0.08), (31, 0.02), (41, 0.002)),
+)
+# How much more likely a rise is with each year of birth, and the most likely one.
+_COHORT, _MOST = 0.012, 0.9
+# The chances by level and age, [levels, ages from FIRST_AGE]; none for the last level.
+_BY_AGE = np.zeros((len(EDUCATION_LEVELS), LAST_AGE - FIRST_AGE + 1))
+for _level, _steps in enumerate(_CHANCES):
+    for _begins, _chance in _steps:
+        _BY_AGE[_level, _begins - FIRST_AGE :] = _chance
+
 
 @dataclass(frozen=True)
 class Year:
     """The circumstances of some workers in one year, an entry each."""
 
-    workers: np.recarray  # as `labor_llm.simulation.records.covariates_of` makes them
+    workers: np.recarray  # as `labor_llm.simulation.market.covariates_of` makes them
     year: np.ndarray
     education: np.ndarray  # level, int
     new_degree: np.ndarray  # bool, whether the level rose this year
@@ -167,3 +190,28 @@ class Law:
         )
         weights = np.exp(utility)
         return weights if vocation is None else weights * self._vocations[vocation]
+
+
+def chance_to_rise(level: np.ndarray, year: np.ndarray, birth_year: np.ndarray) -> np.ndarray:
+    """Return the probability that the level of the year before has risen by one in a year, [workers]."""
+    age = np.clip(year - birth_year, FIRST_AGE, LAST_AGE).astype(int) - FIRST_AGE
+    return np.minimum(_BY_AGE[level, age] * np.exp(_COHORT * (birth_year - 1960.0)), _MOST)
+
+
+def drawn_levels(uniform: np.ndarray, birth_year: np.ndarray, years: np.ndarray) -> np.ndarray:
+    """Return the level of each worker in each year, int [workers, years], never falling; before 18 that at 18.
+
+    Args:
+        uniform: numbers between 0 and 1, [workers, ages from FIRST_AGE to LAST_AGE].
+        birth_year: [workers].
+        years: ascending.
+    """
+    levels = np.empty(uniform.shape, dtype=np.int64)
+    levels[:, 0] = np.searchsorted(_AT_FIRST_AGE, uniform[:, 0], side="right")
+    for age in range(1, uniform.shape[1]):
+        before = levels[:, age - 1]
+        levels[:, age] = before + (
+            uniform[:, age] < chance_to_rise(before, birth_year + FIRST_AGE + age, birth_year)
+        )
+    ages = np.clip(years - birth_year[:, None], FIRST_AGE, LAST_AGE) - FIRST_AGE
+    return np.take_along_axis(levels, ages, axis=1)

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labor_llm.simulation.law import FIRST_STATE, NEW, NOWHERE, SETTLED, SITUATIONS, Law, Year
+from labor_llm.simulation.law import FIRST_STATE, NEW, NOWHERE, SETTLED, SITUATIONS, Law, Year, chance_to_rise
 from labor_llm.simulation.parameters import STATES, STEADINESS, VOCATIONS
-from labor_llm.simulation.schooling import chance_to_rise
 
 
 @dataclass

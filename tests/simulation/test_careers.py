@@ -14,9 +14,9 @@ from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import career_panel
 from labor_llm.errors import InputError
 from labor_llm.simulation.careers import NLSY79, NLSY97, PSID81, SCHEDULES, Schedule, simulate_careers
+from labor_llm.simulation.law import chance_to_rise
 from labor_llm.simulation.market import Market
 from labor_llm.simulation.parameters import EDUCATION_LEVELS, SCHOOLING, MarketParameters
-from labor_llm.simulation.schooling import chance_to_rise
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,9 @@ from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.errors import ArtefactError, InputError
 from labor_llm.settings import SettingError
 from labor_llm.simulation.careers import PSID81, simulate_careers
-from labor_llm.simulation.law import FIRST_STATE, NEW, NOWHERE, SETTLED, Year
-from labor_llm.simulation.market import Market
+from labor_llm.simulation.law import FIRST_STATE, NEW, NOWHERE, SETTLED, Year, chance_to_rise
+from labor_llm.simulation.market import Market, encode_careers
 from labor_llm.simulation.parameters import STEADINESS, VOCATIONS, MarketParameters
-from labor_llm.simulation.records import encode_careers
-from labor_llm.simulation.schooling import chance_to_rise
 
 COVARIATES = {
     "education": "college", "gender": "female", "ethnicity": "hispanic", "region": "south", "birth_year": 1960,
