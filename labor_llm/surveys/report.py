@@ -6,7 +6,6 @@ aggregates alone: a count that rests on fewer than `disclosure.MINIMUM_PERSONS` 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -84,8 +83,6 @@ class UnmappedCode(_Part):
             raise ValueError(
                 f"{self.frame}: a code of fewer than {MINIMUM_PERSONS} workers is named; pool it"
             )
-        if self.workers > self.records:
-            raise ValueError(f"{self.frame}: more workers than records with an unmapped code")
         return self
 
 
@@ -124,36 +121,6 @@ class Conversion(_Part):
     unnamed: list[str]
     crosswalks: dict[str, JsonValue]
     files: list[JsonValue]
-
-    @model_validator(mode="after")
-    def _parts_fit_together(self) -> Conversion:
-        if [step.step for step in self.steps] != list(STEPS):
-            raise ValueError(f"the steps must be {', '.join(STEPS)}, in this order")
-        for name in ("workers", "records"):
-            counts = [count for step in self.steps if (count := getattr(step, name)) is not None]
-            if counts != sorted(counts, reverse=True):
-                raise ValueError(f"the number of {name} increases from one step to a later one")
-        for part, keys in {
-            "coverage": [(entry.year, entry.frame) for entry in self.coverage],
-            "frames": [entry.frame for entry in self.frames],
-            "unmapped": [(entry.frame, entry.code) for entry in self.unmapped],
-        }.items():
-            if twice := [key for key, count in Counter(keys).items() if count > 1]:
-                raise ValueError(f"{part}: {twice[0]} occurs twice")
-        unmapped = Counter()
-        for entry in self.unmapped:
-            unmapped[entry.frame] += entry.records
-        if unknown := unmapped.keys() - {entry.frame for entry in self.frames}:
-            raise ValueError(f"unmapped codes of the frame {min(unknown)!r}, which `frames` does not have")
-        for counts in self.frames:
-            if counts.coded is not None and counts.mapped is not None:
-                if counts.mapped > counts.coded:
-                    raise ValueError(f"{counts.frame}: more records mapped than coded")
-                if unmapped[counts.frame] > counts.coded - counts.mapped:
-                    raise ValueError(
-                        f"{counts.frame}: more records with an unmapped code than are left unmapped"
-                    )
-        return self
 
     def lines(self) -> list[str]:
         """Return what a user should know of the conversion, in sentences: steps, mapped codes, what is missing."""
