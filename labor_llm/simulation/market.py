@@ -18,7 +18,7 @@ import pandas as pd
 
 from labor_llm.careers import occupations as occ1990dd
 from labor_llm.careers.occupations import OutcomeSpace
-from labor_llm.careers.panel import COLUMNS, CareerPanel
+from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import ArtefactError, InputError
 from labor_llm.simulation.law import Law
 from labor_llm.simulation.parameters import (
@@ -179,13 +179,9 @@ def encode_careers(frame: pd.DataFrame, outcomes: OutcomeSpace, columns: np.ndar
         columns: the column of the outcome space of each outcome as `EncodedCareers` numbers them.
 
     Raises:
-        InputError: naming row (the header being row 1) and column, if a column is missing, the rows are not in
-            order, a word or code is not known, or a year of birth is missing.
+        InputError: naming row (the header being row 1) and column, if the rows are not in order, a word or
+            code is not known, or a year of birth is missing.
     """
-    if missing := [column for column in COLUMNS if column not in frame.columns]:
-        raise InputError(f"careers: column {missing[0]!r} is missing; needed are {', '.join(COLUMNS)}.")
-    if frame.empty:
-        raise InputError("careers: no records.")
     workers = pd.factorize(frame["worker_id"])[0]
     year = frame["year"].to_numpy(dtype=np.int64)
     step = np.diff(workers)  # workers are numbered by first appearance

@@ -10,7 +10,6 @@ import pytest
 
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.errors import ArtefactError, InputError
-from labor_llm.settings import SettingError
 from labor_llm.simulation.careers import PSID81, simulate_careers
 from labor_llm.simulation.law import FIRST_STATE, NEW, NOWHERE, SETTLED, Year, chance_to_rise
 from labor_llm.simulation.market import Market, encode_careers
@@ -222,6 +221,7 @@ def test_a_market_comes_back_from_its_json() -> None:
         ({"parameters": {"stay": 0.1, "size": 2.0}}, "make another market here"),
         ({"parameters": {"stays": 0.1}}, "stays: no such field; did you mean 'stay'"),
         ({"parameters": {"stay": "high"}}, "stay: 'high' should be a valid number"),
+        ({"parameters": {"stay": True}}, "stay: True should be a valid number"),
         ({"parameters": {"stay": float("nan")}}, "stay: nan should be a finite number"),
         ({"parameters": {"cycle_period": 0}}, "cycle_period: 0 should be greater than 0"),
     ],
@@ -230,11 +230,6 @@ def test_a_json_that_describes_no_market_or_another_is_refused(changes: str | di
     text = changes if isinstance(changes, str) else json.dumps({**json.loads(Market(5).to_json()), **changes})
     with pytest.raises(ArtefactError, match=rf"^market\.json: .*{message}.* Simulate the careers again\."):
         Market.from_json(text)
-
-
-def test_parameters_are_finite_numbers() -> None:
-    with pytest.raises(SettingError, match="stay: True should be a valid number"):
-        MarketParameters(stay=True)
 
 
 TWO = career(["10", "11"])
@@ -256,8 +251,6 @@ TWO = career(["10", "11"])
             pd.concat([TWO.iloc[:1], TWO.iloc[:1].assign(worker_id="v"), TWO.iloc[1:]]),
             ", row 4: out of order",
         ),
-        (TWO.drop(columns="region"), ": column 'region' is missing"),
-        (TWO.iloc[:0], ": no records"),
     ],
 )
 def test_careers_that_the_market_does_not_know_are_named_by_row(
