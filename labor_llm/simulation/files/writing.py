@@ -66,16 +66,17 @@ def simulated_codes() -> dict[str, dict[str, list[int]]]:
 
 
 def write_simulated_survey(
-    folder: Path, survey: str, workers: int | None = None, seed: int = 1, market_seed: int = 1
+    folder: Path, survey: str, workers: int | None = None, seed: int = 1
 ) -> pd.DataFrame:
     """Simulate a survey's workers and store what they answer, as an artefact with a checksum manifest.
+
+    All surveys share one market, so that its probabilities are the same in each.
 
     Args:
         folder: where `raw/`, `crosswalks/` and `market.json` go.
         survey: `psid`, `nlsy79` or `nlsy97`.
         workers: how many; the survey's full size if None. The PSID's are a few less, see `expressible_in_psid`.
         seed: of the workers.
-        market_seed: of the market; surveys with the same one share its probabilities.
 
     Returns:
         The careers, under the respondent numbers that the reader gives as `worker_id`: the columns of a career
@@ -85,12 +86,12 @@ def write_simulated_survey(
         InputError: if there is no such survey.
     """
     described = survey_named(survey)
-    market = Market(market_seed)
+    market = Market(seed=1)
     careers = simulate_careers(market, workers, SCHEDULES[described.name], seed)
     if survey == "psid":
         careers = expressible_in_psid(careers)
     values, persons = _ANSWERS[survey](careers, simulated_codes(), seed)
-    parameters = {"survey": survey, "workers": len(persons), "seed": seed, "market_seed": market_seed}
+    parameters = {"survey": survey, "workers": len(persons), "seed": seed, "market_seed": market.seed}
     with writing(folder, parameters) as aside:
         if survey == "psid":
             write_psid(aside / RAW, values, described.variables(), zipped=True)
