@@ -214,14 +214,6 @@ def test_a_split_assigns_every_worker_by_seed_and_set_of_workers_alone(
     assert split_workers(of_workers(shuffled), seed) == got
 
 
-def test_a_split_keeps_whole_workers_and_depends_on_the_seed(panel: CareerPanel) -> None:
-    splits = split_workers(panel, seed=1)
-    parts = [panel.split(splits, name) for name in SPLITS]
-    assert [len(part.workers) for part in parts] == [112, 16, 32]
-    assert sum(len(part.frame) for part in parts) == len(panel.frame)
-    assert split_workers(panel, seed=2) != splits
-
-
 def test_every_worker_has_the_same_chance_of_each_split() -> None:
     """Over 400 seeds a worker is in the test set with 0.2; binomial, five standard errors."""
     careers = of_workers([f"w{number:02d}" for number in range(10)])

@@ -77,17 +77,7 @@ def test_what_is_no_log_probability_is_refused(
 ) -> None:
     with pytest.raises(NumericalError, match="^" + re.escape(f"tiny: {message}")):
         scored(log_prob, mass)
-
-
-@pytest.mark.parametrize("value", [np.nan, 0.5])
-def test_what_is_no_log_probability_is_refused_in_the_matrix_too(value: float) -> None:
-    matrix = np.log(SHARES)
-    matrix[2, 0] = value
-    with pytest.raises(NumericalError):
-        scored([-1, -1, -1], [0, 0, 0], matrix.astype(np.float32))
-
-
-def test_rounding_above_zero_is_no_fault() -> None:
+    # What is above zero by rounding is no fault.
     assert scored([1e-6, -1, -np.inf], [1e-5, 0, 0]).table["log_prob"].max() == 1e-6
 
 
@@ -96,6 +86,9 @@ def test_a_matrix_has_a_row_for_each_transition_scored_in_full(shape: tuple[int,
     mass = [0.0, np.nan, 0.0]
     got = scored([-1, -1, -1], mass, np.full((2, 2), -1, np.float32))
     assert got.scored_in_full.tolist() == [True, False, True]
+    for value in (np.nan, 0.5):
+        with pytest.raises(NumericalError, match="holds values that are no log-probabilities"):
+            scored([-1, -1, -1], mass, np.array([[-1, -1], [-1, value]], np.float32))
     message = rf"^tiny: .* is {re.escape(str(shape))}, the table .* ask for \(2, 2\)"
     with pytest.raises(MismatchError, match=message):
         scored([-1, -1, -1], mass, np.full(shape, -1, np.float32))

@@ -136,20 +136,6 @@ def test_an_early_end_draws_the_same_workers(
     assert 11 <= len(early.added[0].workers) < 56
 
 
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ({"workers": 3}, "^workers: 3 workers; give at least 11"),
-        ({"others": ["other"], "share": 1.5}, "^share: 1.5 should be less than or equal to 1"),
-        ({"own_repeats": 0}, "^own_repeats: 0 should be greater"),
-        ({"last_year": -1}, "^last_year: -1 should be greater"),
-    ],
-)
-def test_numbers_out_of_range_are_refused(given: dict[str, object], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        TrainingData(**given)
-
-
 def test_data_sets_that_do_not_go_together_are_refused(
     panel: CareerPanel, splits: dict[str, str], other: Other
 ) -> None:
@@ -157,6 +143,8 @@ def test_data_sets_that_do_not_go_together_are_refused(
     same = dataclasses.replace(other[0], survey=panel.survey), other[1]
     latest = late(other[0], "xw155", 10), other[1]
     for data, others, message in (
+        ({"workers": 3}, [], "^workers: 3 workers; give at least 11"),
+        ({"others": ["other"], "share": 1.5}, [other], "^share: 1.5 should be less than or equal to 1"),
         ({"workers": 113}, [], "113 training workers are asked for, it has 112"),
         (half, [], "Careers of no other data set are given, shares of other"),
         (half, [same], "invented and other are both of the survey invented"),

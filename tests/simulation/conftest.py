@@ -23,17 +23,9 @@ def space() -> OutcomeSpace:
     return OutcomeSpace(
         ("10", "11", "unemployed", "12", "40", "education", "41", "out_of_labor_force", "70"),
         (
-            "Typists",
-            "Clerks",
-            "Unemployed",
-            "Tellers",
-            "Cooks",
-            "In education",
-            "Bakers",
-            "Out",
-            "Carpenters",
+            "Typists", "Clerks", "Unemployed", "Tellers", "Cooks", "In education", "Bakers", "Out", "Carpenters",
         ),
-    )
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="session")

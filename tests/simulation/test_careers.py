@@ -51,15 +51,6 @@ def test_what_happens_agrees_with_the_probabilities(survey: tuple) -> None:
         assert np.abs(z_scores(happened[rows], chances[rows])).max() < 5
 
 
-def test_perplexity_is_the_exponential_of_the_mean_entropy(survey: tuple) -> None:
-    """Four standard errors of the mean surprise in excess of the entropy."""
-    _, chances, happened = survey
-    entropy = -(chances * np.log(chances)).sum(axis=1)
-    excess = -np.log(chances[happened == 1]) - entropy
-    assert np.abs(excess.mean()) < 4 * excess.std() / np.sqrt(len(excess))
-    assert 2.0 < np.exp(entropy.mean()) < 0.7 * chances.shape[1]
-
-
 @settings(max_examples=10)
 @given(block=st.integers(5, 100), name=st.sampled_from(sorted(SCHEDULES)), seed=st.integers(0, 2**40))
 def test_careers_do_not_depend_on_the_block_nor_on_later_workers(

@@ -79,12 +79,6 @@ def test_each_occupation_has_source_codes_of_its_own() -> None:
         assert max(sources) < (10_000 if frame in ("census2002", "census2010") else 580)
 
 
-def test_an_unknown_survey_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="'cps' is no survey"):
-        write_simulated_survey(tmp_path / "x", "cps", 20)
-    assert not (tmp_path / "x").exists()
-
-
 NLS = [
     Variable("weekly_status", 7, "", "STATUS_WK_NUM0007"),
     Variable("occupation_1970", 1979, "R0046400", "CPSOCC70"),

@@ -341,7 +341,7 @@ def test_statuses_that_differ_in_a_fifth_of_enough_members_are_refused(
     assert role == "head" or not agreement(raw, spouses=False)
 
 
-def test_a_status_that_one_file_does_not_have_is_no_difference() -> None:
+def test_a_status_that_one_file_does_not_have_and_an_unknown_occupation_are_no_difference() -> None:
     raw = couples([4] * COUPLES, [6] * COUPLES)
     raw.values[key("employment_status", "person")] = 0
     assert not agreement(raw)
@@ -349,6 +349,9 @@ def test_a_status_that_one_file_does_not_have_is_no_difference() -> None:
         raw = couples([4] * COUPLES, [6] * COUPLES)
         raw.values[key("employment_status", "spouse")] = pd.array([missing] * 2 * COUPLES, dtype="Int32")
         assert not agreement(raw)
+    unknown = couples([1] * COUPLES, [1] * COUPLES)
+    unknown.values[key("occupation_1970", "head")] = 999
+    assert not agreement(unknown)
     # Persons who moved out keep a relation and a status of their own.
     raw.values[key("sequence_number", "person")] = 71
     raw.values[key("employment_status", "person")] = 1
@@ -373,12 +376,6 @@ def test_workers_without_an_occupation_are_refused(
     if role == "spouse":
         del raw.values[key("employment_status", "spouse")]
         assert ("who work by ER30653 (employment status, IND2023ER)" in agreement(raw)) == refused
-
-
-def test_occupations_that_are_not_known_are_no_contradiction() -> None:
-    raw = couples([1] * COUPLES, [1] * COUPLES)
-    raw.values[key("occupation_1970", "head")] = 999
-    assert not agreement(raw)
 
 
 @cache

@@ -93,18 +93,13 @@ def test_a_variable_has_its_official_name_and_a_wave_its_frame() -> None:
         assert occupation_of_wave(year) == (f"occupation_{frame}", f"census{frame}")
 
 
-def test_complete_files_have_every_wave(raw: RawSurvey) -> None:
-    assert missing_waves(raw) == []
-    assert present_waves(raw) == list(WAVES)
-    check_psid(raw)
-
-
 def test_a_missing_wave_is_named_with_the_file_to_download(raw: RawSurvey) -> None:
     def gone(concept: str, role: str, year: int) -> bool:
         no_family_file = role in ("head", "spouse", "family") and year in (1987, 2021)
         return no_family_file or (role == "person" and year == 2023)
 
     partial = without(raw, gone)
+    assert (missing_waves(raw), present_waves(raw)) == ([], list(WAVES))
     assert missing_waves(partial) == [
         f"PSID {year}: {name} is in no file; download {file} (or add the variable to the cart of a Data Center job)"
         for year, name, file in (
@@ -144,6 +139,9 @@ def test_variables_that_can_be_done_without_are_not_asked_for(raw: RawSurvey) ->
     neither = without(own, lambda *key: key == ("employment_status", "person", 1990))
     with pytest.raises(InputError, match=r"^PSID: V18395 \(1990\) \(employment status of the spouse\)"):
         present_waves(neither)
+    # Nobody was asked for a spouse's race before 1985.
+    early = without(raw, lambda concept, role, year: year > 1984)
+    assert present_waves(early) == [1981, 1982, 1983, 1984]
 
 
 @pytest.mark.parametrize(
@@ -172,13 +170,6 @@ def test_what_no_wave_says_of_a_person_is_refused(
         present_waves(without(raw, lambda *key: key[:2] in gone))
     in_one_wave = without(raw, lambda *key: key[:2] in gone and key != (*enough, 1991))
     assert present_waves(in_one_wave) == list(WAVES)
-
-
-def test_a_spouses_race_is_not_wanted_where_nobody_asked_or_of_heads_alone(raw: RawSurvey) -> None:
-    without_race = without(raw, lambda concept, role, year: (concept, role) == ("race", "spouse"))
-    assert present_waves(without_race, spouses=False) == list(WAVES)
-    early = without(raw, lambda concept, role, year: year > 1984)
-    assert present_waves(early) == [1981, 1982, 1983, 1984]
 
 
 def test_files_without_any_whole_wave_are_refused(raw: RawSurvey) -> None:
