@@ -188,11 +188,8 @@ def _check_names(frame: pd.DataFrame, source: str) -> None:
     for column in ("worker_id", "education", "gender", "ethnicity", "region"):
         first = frame[column].drop_duplicates()
         values = dict(zip(first.index + 2, first, strict=True))
-        check_distinct(source, column, values, rule, key=_key)
-
-
-def _key(value: str) -> str:
-    return comparable(WHOLE_FLOAT.sub(r"\1", value))  # 7.0 is 7 of another program
+        # 7.0 is 7 of another program.
+        check_distinct(source, column, values, rule, lambda value: comparable(WHOLE_FLOAT.sub(r"\1", value)))
 
 
 def _check(frame: pd.DataFrame, rules: Iterable[Rule], source: str) -> None:

@@ -19,7 +19,6 @@ import pyarrow.compute as pc
 from labor_llm.errors import InputError
 from labor_llm.store.streams import check_rows
 from labor_llm.surveys.sources import digits
-from labor_llm.surveys.variables import NO_VALUE
 
 # The one that is taken first where a file has several layouts.
 LAYOUT_ENDINGS = (".sas", ".sps", ".do", ".dct")
@@ -240,12 +239,10 @@ def _codes(block: np.ndarray, name: str, lines: int, layout: Layout, shown: Path
     text = pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
     if (codes := digits(text)) is not None:
         return codes
-    row = next(row for row, cell in enumerate(text.to_pylist()) if not _is_code(cell))
+    row = next(
+        row for row, cell in enumerate(text.to_pylist()) if digits(pa.array([cell], pa.string())) is None
+    )
     raise InputError(
         f"{shown}: line {lines + row + 1}, {name} (columns {first} to {last}): no whole number stands "
         "there. The layout does not belong to the file, or the file is damaged: download both again."
     )
-
-
-def _is_code(cell: str | None) -> bool:
-    return cell is None or (cell.removeprefix("-").isdecimal() and abs(int(cell)) < -NO_VALUE)
