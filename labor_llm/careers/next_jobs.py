@@ -23,8 +23,9 @@ from labor_llm.plain_text import comparable
 
 # Whose values are words that a model has learned.
 _NAMED = ("education", "gender", "ethnicity", "region")
+_ECHOED = 200  # of a refused cell
 # As a line of a resume.
-_JOB = re.compile(r"\s*([0-9]{4})\s*(?:\((.+?)\)\s*)?:\s*(.*\S)\s*")
+_JOB = re.compile(r"([0-9]{4})\s*(?:\(([^()]+)\)\s*)?:\s*(\S.*)", re.DOTALL)
 
 
 def typed_records(jobs: Sequence[str], about: Sequence[str], known: CareerPanel) -> pd.DataFrame:
@@ -48,7 +49,7 @@ def typed_records(jobs: Sequence[str], about: Sequence[str], known: CareerPanel)
         common[column] = value
     records, before = {}, ""
     for job in jobs:
-        if not (parts := _JOB.fullmatch(job)):
+        if not (parts := _JOB.fullmatch(job.strip())):
             raise InputError(f"--job {job!r}: write '1990: Cooks' or '1990 (college): Cooks'.")
         year, education, title = parts.groups()
         if year <= before:
@@ -116,5 +117,6 @@ def _found(written: pd.Series, names: dict[str, str], shown: Sequence[str]) -> l
         if (asked := comparable(cell)) not in meant:
             of = {comparable(name): repr(name) for name in shown}
             near = " or ".join(of[name] for name in difflib.get_close_matches(asked, of, n=3, cutoff=0))
-            raise InputError(f"{place}, column {written.name}: {cell!r} is not known. Write {near}.")
+            said = repr(cell[:_ECHOED]) + " is not known" if asked else "is empty"
+            raise InputError(f"{place}, column {written.name}: {said}. Write {near}.")
     return [meant[comparable(cell)] for cell in written]

@@ -93,6 +93,6 @@ def _block(model: str, career: dict[str, Any]) -> str:
     width = max(len(job["title"]) for job in jobs)
     mark = "█" if (sys.stdout.encoding or "").lower().startswith("utf") else "#"  # for other terminals
     for number, job in enumerate(jobs, start=1):
-        bar = mark * round(_BAR * job["probability"] / jobs[0]["probability"])
+        bar = mark * round(_BAR * job["probability"] / (jobs[0]["probability"] or 1.0))
         lines.append(f"{number:3d}  {job['title']:<{width}}  {job['probability']:.4f}  {bar}".rstrip())
     return "\n".join([*lines, "", f"All {len(career['jobs'])} titles together: {total:.4f}"])

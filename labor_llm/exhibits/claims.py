@@ -142,10 +142,13 @@ def _judged(claim: Claim, rows: pd.DataFrame, names: _Names) -> list[dict[str, A
     for column, cells in claim.where.items():
         wanted = cells if isinstance(cells, list) else [escape_csv(name) for name in names.get(cells, [])]
         rows = rows[rows[column].astype(str).isin(wanted)] if len(rows) else rows
-    if rows.empty or (rows := rows.dropna(subset=[claim.columns[0]])).empty:
+    if rows.empty or (rows := rows.dropna(subset=[*_COUNTS]))[claim.columns[0]].isna().all():
         return []
     if claim.take == "least":
-        rows = rows.sort_values(claim.columns[0], ascending=claim.sign == "higher", kind="stable")
+        # By the end of the interval: one that reaches beyond zero refutes "better than all", however large its middle.
+        # What cannot be compared is not better either.
+        end = claim.columns[{"lower": -1, "higher": 2}.get(claim.sign, 0) if len(claim.columns) > 2 else 0]
+        rows = rows.sort_values(end, ascending=claim.sign == "higher", kind="stable", na_position="first")
     row = rows.iloc[-1 if claim.take == "last" else 0]
     zero = float(_published(claim).iloc[0]) if claim.zero == "paper" else claim.zero
     value, error, *ends = (float(row[name]) for name in claim.columns)

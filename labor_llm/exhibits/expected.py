@@ -1,7 +1,8 @@
 """Expected outputs: the tables of a run that are kept in the repository, and how those of another run differ from them.
 
 On the machine that they come from a run gives the same digits. Elsewhere the last digits of sums differ, and what a
-fine-tuning makes of them: there a number may differ by a twentieth of its column's size. Times are not compared.
+fine-tuning makes of them: there a number may differ by a twentieth of itself, or of its column's median where it is
+smaller than that; a column of whole numbers may not differ. Times are not compared.
 """
 
 from __future__ import annotations
@@ -17,13 +18,22 @@ from labor_llm.store.artefacts import environment, verify, writing
 from labor_llm.store.results import Results
 
 SAME, WITHIN, DIFFERENT, MISSING, NEW = "same", "within tolerance", "different", "missing", "not expected"
-_TOLERANCES = {True: 1e-6, False: 0.05}  # of a column's mean absolute value: on the same machine, on another
+_TOLERANCES = {True: 1e-6, False: 0.05}  # on the same machine, on another
 # What tells of the machine and its speed.
 _OF_THE_MACHINE = re.compile(r"tab-(run-times|environment)")
 
 
 def store_expected(results: Results, folder: Path) -> Path:
-    """Store the tables of a finished run as the artefact `folder`, to be compared with later."""
+    """Store the tables of a finished run as the artefact `folder`, to be compared with later.
+
+    Raises:
+        ArtefactError: if the run has no tables, or lacks some that are stored there.
+    """
+    lost = {path.name for path in _tables(folder)} - {path.name for path in _tables(results.exhibits)}
+    if lost or not _tables(results.exhibits):
+        raise ArtefactError(
+            f"{results.exhibits}: lacks {min(lost, default='tables')}. Run `labor-llm replicate` first."
+        )
     with writing(folder, {"processor": processor()}) as aside:
         for path in _tables(results.exhibits):
             (aside / path.name).write_bytes(path.read_bytes())
@@ -39,7 +49,7 @@ def compare_with_expected(results: Results, folder: Path) -> pd.DataFrame:
 
     Returns:
         A row a table: `exhibit`, `verdict` (same, within tolerance, different, missing, not expected), `largest`
-        difference as a share of its column's mean absolute value (NaN where nothing is to be compared) and `where`
+        difference as a share of the number or of its column's median (NaN where nothing is to be compared) and `where`
         it is (column and row, or what differs otherwise).
 
     Raises:
@@ -77,7 +87,12 @@ def _difference(found: Path, expected: Path, tolerance: float) -> tuple[str, flo
     """Return verdict, largest difference, and where it is."""
     if found.read_bytes() == expected.read_bytes():
         return SAME, 0.0, ""
-    one, other = (pd.read_csv(path, dtype=str, keep_default_na=False) for path in (found, expected))
+    try:
+        one, other = (pd.read_csv(path, dtype=str, keep_default_na=False) for path in (found, expected))
+    except ValueError as error:
+        return DIFFERENT, np.nan, f"no table: {error}"
+    if not isinstance(one.index, pd.RangeIndex):  # Cells without a heading become an index.
+        return DIFFERENT, np.nan, "no table: rows are longer than the head"
     if [*one.columns] != [*other.columns] or len(one) != len(other):
         return DIFFERENT, np.nan, f"{len(one)} rows of {len(other)}, or other columns"
     largest, where = 0.0, ""
@@ -91,10 +106,14 @@ def _difference(found: Path, expected: Path, tolerance: float) -> tuple[str, flo
                 np.nan,
                 f"{column}, row {row + 2}: {one[column][row]!r}, not {other[column][row]!r}",
             )
-        finite = np.isfinite(wanted)
-        scale = float(wanted[finite].abs().mean()) or 1.0
-        # What is infinite in both does not differ.
-        share = (numbers - wanted).abs().where(numbers != wanted, 0.0).fillna(0.0) / scale
+        sizes = wanted.abs().where(np.isfinite(wanted))
+        whole = bool((sizes.dropna() % 1 == 0).all())
+        scale = sizes.clip(lower=sizes.median()).where(sizes > 0, sizes.median())
+        apart = (numbers != wanted) & numbers.notna()
+        # What is infinite or zero in one alone differs without measure.
+        share = ((numbers - wanted).abs() / scale).where(scale > 0, np.inf).where(apart, 0.0)
+        if whole and apart.any():
+            return DIFFERENT, float(share.max()), f"{column}, row {int(share.argmax()) + 2}"
         if share.max() > largest:
             largest, where = float(share.max()), f"{column}, row {int(share.argmax()) + 2}"
     return WITHIN if largest <= tolerance else DIFFERENT, largest, where

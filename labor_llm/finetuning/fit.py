@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import hashlib
 import importlib.metadata
 import json
@@ -47,7 +48,7 @@ from labor_llm.text.tokenization import EncodedResume
 
 _COPIES = 13  # of the weights on disk: four checkpoints with AdamW's two numbers a weight, and the model
 _DIFFERENCES = (
-    "another base model, other settings, careers, thread count, number or kind of processes, or code"
+    "another base model, other settings, careers, thread count, number, kind or memory of processes, or code"
 )
 
 
@@ -99,12 +100,14 @@ def fine_tune(
     in_windows = sum(len(windows) > 1 for panel in encoded.values() for windows in panel)
     processes = Processes(settings.precision)
     with processes.together():
-        settings, said = _within_memory(Llama.of(config), settings, processes)
+        longest = max((len(window.ids) for window in (*train, *validation)), default=0)
         for name, some in (("training", train), ("validation", validation)):
             if not some:
                 raise InputError(
                     f"Fine-tuning: the {name} split has no worker. Give a panel with more workers."
                 )
+    sizes = Llama.of(config)
+    settings, said = _within_memory(sizes, settings, longest, processes)
     if in_windows:
         said.append(
             f"{in_windows:,} careers are longer than the {context:,} tokens that {base} reads; they are learned in "
@@ -126,6 +129,7 @@ def fine_tune(
             working = unfinished(folder)
             if processes.is_main:
                 held.enter_context(work_into(folder, identity, _DIFFERENCES))
+            _check_free(settings.memory(sizes, longest), processes)
             language_model = _prepared_model(base, settings)
             if processes.is_main:
                 check_space(working, language_model.model)
@@ -185,7 +189,7 @@ def _identity(
     the hash leaves out so that a result can be used elsewhere, may differ in the last digits.
     """
     versions = environment()["versions"] | {"accelerate": importlib.metadata.version("accelerate")}
-    if settings.quantization != "none":
+    if settings.quantization != "none" or settings.weights == "bfloat16" or "8bit" in settings.optimizer:
         versions["bitsandbytes"] = importlib.metadata.version("bitsandbytes")
     described = [weights_checksum(base), settings.model_dump(), versions]
     digest = hashlib.sha256(json.dumps(described).encode())
@@ -197,29 +201,43 @@ def _identity(
 
 
 def _within_memory(
-    sizes: Llama, settings: FineTuningSettings, processes: Processes
+    sizes: Llama, settings: FineTuningSettings, longest: int, processes: Processes
 ) -> tuple[FineTuningSettings, list[str]]:
     """Return settings in which all is chosen, and what to say of them.
 
-    They are chosen by the whole memory of the GPU, so that another run chooses the same.
+    They are chosen by the whole memory of the smallest GPU, so that all processes and another run choose the same.
     """
     moments = (settings.weights, settings.optimizer)
     if processes.kind == "FSDP" and ("bfloat16" in moments or "8bit" in settings.optimizer):
-        raise InputError(
+        message = (
             "Fine-tuning: FSDP divides weights and moments that are in float32. Leave weights and optimizer at auto, "
             "or launch labor_llm/finetuning/launch/ddp.yaml."
         )
+        raise processes.said_once(InputError(message))
     if processes.kind == "FSDP" or processes.device.type != "cuda":
         return settings.within_memory(sizes), []
+    own = torch.cuda.mem_get_info(processes.device)[1]
+    total = processes.summed([own * (number == processes.number) for number in range(processes.count)]).min()
+    with processes.together():
+        chosen = settings.within_memory(sizes, total - BESIDE, longest)
+    need = chosen.memory(sizes, longest)
+    what = ", ".join(f"{name} {getattr(chosen, name)}" for name in CHOSEN)
+    return chosen, [f"{what}, which take about {need / GIB:.1f} of {total / GIB:.1f} GiB"]
+
+
+def _check_free(need: float, processes: Processes) -> None:
+    """Refuse to begin where other programs hold the GPU's memory."""
+    if processes.device.type != "cuda" or processes.kind == "FSDP":
+        return
+    # What an earlier fine-tuning of this process has left is free.
+    gc.collect()
+    torch.cuda.empty_cache()
     free, total = torch.cuda.mem_get_info(processes.device)
-    chosen = settings.within_memory(sizes, total - BESIDE)
-    if (need := chosen.memory(sizes)) > free:
+    if need > free:
         raise ResourceError(
             f"Fine-tuning takes about {need / GIB:.1f} GiB and {free / GIB:.1f} of {total / GIB:.1f} GiB of the GPU "
             "are free. Wait for other programs to end, or set CUDA_VISIBLE_DEVICES to another GPU."
         )
-    what = ", ".join(f"{name} {getattr(chosen, name)}" for name in CHOSEN)
-    return chosen, [f"{what}, which take about {need / GIB:.1f} of {total / GIB:.1f} GiB"]
 
 
 def _prepared_model(base: str, settings: FineTuningSettings) -> LanguageModel:

@@ -66,15 +66,20 @@ class RoundedAdamW(AdamW):  # type: ignore[misc]
     @torch.no_grad()
     def update_step(self, group: dict[str, Any], p: torch.nn.Parameter, gindex: int, pindex: int) -> None:
         """Update one weight, in float32."""
-        stored = p.data
-        p.data, p.grad = stored.float(), p.grad.float()
-        super().update_step(group, p, gindex, pindex)
-        updated = p.data
+        # Another tensor stands in for it: with another type the weight would lose the hooks that add up gradients of
+        # several processes.
+        aside = torch.nn.Parameter(p.detach().float())
+        aside.grad, self.state[aside] = p.grad.float(), self.state[p]
+        try:
+            super().update_step(group, aside, gindex, pindex)
+        finally:
+            del self.state[aside]
+        updated = aside.detach()
         if self._rounded:
             number = (self._seed * _STEPS + int(self.state[p]["step"])) * _WEIGHTS + pindex
             generator = torch.Generator(updated.device).manual_seed(number % 2**63)
             updated = rounded_at_random(updated, generator)
-        p.data = stored.copy_(updated)
+        p.copy_(updated)
         p.grad = None
 
     def state_dict(self) -> dict[str, Any]:

@@ -65,7 +65,9 @@ def refit_language_model(
             f"{model}: was fine-tuned on other careers than those of all training workers, which refits resample. Ask "
             "for refits of a model without `training`."
         )
-    settings = FineTuningSettings(**{name: parameters[name] for name in FineTuningSettings.model_fields})
+    settings = FineTuningSettings(
+        **{name: parameters[name] for name in FineTuningSettings.model_fields if name in parameters}
+    )
     realised = ScoringSettings(titles="realised", too_long=scoring.too_long, line_ends=scoring.line_ends)
     base, working = parameters["base"], Path(folder).with_name(f".{Path(folder).name}.refit")
 

@@ -93,24 +93,34 @@ class FineTuningSettings(Settings):
             )
         return self
 
-    def memory(self, model: Llama) -> float:
-        """Return how many bytes of a GPU a step takes, with 'auto' as its first choice, for a model of these sizes."""
-        if self.method == "lora":
-            return sum(fine_tuning_need(model, self.tokens_at_once, self.quantization).values())
-        return sum(fine_tuning_need(model, self.tokens_at_once, **self._choice(_IN_TURN[0])).values())
+    def memory(self, model: Llama, longest: int = 0) -> float:
+        """Return how many bytes of a GPU a step takes, with 'auto' as its first choice.
 
-    def within_memory(self, model: Llama, available: float | None = None) -> FineTuningSettings:
+        Args:
+            model: its sizes.
+            longest: tokens of the longest career, which has a pass of its own if it has more than `tokens_at_once`.
+        """
+        tokens, choice = max(self.tokens_at_once, longest), self._choice(_IN_TURN[0])
+        if self.method == "lora":
+            again = {"activation_checkpointing": choice["activation_checkpointing"]}
+            return sum(fine_tuning_need(model, tokens, self.quantization, **again).values())
+        return sum(fine_tuning_need(model, tokens, **choice).values())
+
+    def within_memory(
+        self, model: Llama, available: float | None = None, longest: int = 0
+    ) -> FineTuningSettings:
         """Return these settings with what is 'auto' chosen: the first of its choices that the memory allows.
 
         Args:
             model: the sizes of the model.
             available: bytes of a GPU; None to take the first choice.
+            longest: as for `memory`.
 
         Raises:
             ResourceError: if none fits; says what would take least, and what fits instead.
         """
         choices = [self.model_copy(update=self._choice(choice)) for choice in _IN_TURN]
-        needs = [choice.memory(model) for choice in choices]
+        needs = [choice.memory(model, longest) for choice in choices]
         if available is None or self.method == "lora":
             available = available or needs[0]
             choices, needs = choices[:1], needs[:1]

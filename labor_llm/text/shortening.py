@@ -132,7 +132,7 @@ def learned_windows(
     """Return the texts by which a fine-tuning learns a career: itself, or windows of whole records that fit.
 
     Each window has the header, and as history the last records that an earlier one teaches, of about half the context.
-    Together the windows teach each token up to the last title once.
+    Together the windows teach each token up to the last title once, but the header again where no history fits.
 
     Args:
         tokenizer: the model's tokenizer.

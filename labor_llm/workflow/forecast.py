@@ -70,24 +70,30 @@ class Work(NamedTuple):
 
 
 def with_forecast(
-    profile: Profile, runs: Iterable[NotebookRun], sizes: Mapping[str, Size] | None = None
+    profile: Profile,
+    runs: Iterable[NotebookRun],
+    sizes: Mapping[str, Size] | None = None,
+    gpu: bool | None = None,
 ) -> list[NotebookRun]:
     """Return runs with what each is expected to take.
 
     That is minutes on its cores, as the profile says or else as counted, and memory, with whether it takes a GPU where
-    there is one. `sizes` are those of `data_sizes`, which are counted if not given.
+    there is one. `sizes` are those of `data_sizes`, which are counted if not given; `gpu` says whether the runs have
+    one, by default whether this machine has.
     """
+    gpu = shutil.which("nvidia-smi") is not None if gpu is None else gpu
     sizes = data_sizes(profile) if sizes is None else sizes
     found = []
     for run in runs:
         work, size = work_of(profile, sizes, run), _asked(sizes, run)[1]
         tuned = run.parameters.get("fine_tuning") or run.parameters.get("refits")
-        weight = _TRAINED_BYTES if tuned else _READ_BYTES
+        # On a GPU a model passes through the machine's memory and is checkpointed from there.
+        weight = _TRAINED_BYTES if tuned and not gpu else _READ_BYTES
         held = _TORCH_BYTES + weight * work.weights if work.tokens else 0.0
         found.append(
             replace(
                 run,
-                minutes=run.minutes or _seconds(profile, sizes, run) / 60,
+                minutes=run.minutes or _seconds(profile, sizes, run, gpu) / 60,
                 gigabytes=(_KERNEL_BYTES + _RECORD_BYTES * size.records + held) / 1e9,
                 on_gpu=work.tokens > 0,
             )
@@ -124,7 +130,7 @@ def work_of(profile: Profile, sizes: Mapping[str, Size], run: NotebookRun) -> Wo
     return Work(base, _weights(base), tokens)
 
 
-def _seconds(profile: Profile, sizes: Mapping[str, Size], run: NotebookRun) -> float:
+def _seconds(profile: Profile, sizes: Mapping[str, Size], run: NotebookRun, gpu: bool) -> float:
     asked, size = _asked(sizes, run)
     # Those that are fitted again take about half the time of all.
     fits = len(asked.get("partners", asked.get("baselines", ())))
@@ -134,7 +140,7 @@ def _seconds(profile: Profile, sizes: Mapping[str, Size], run: NotebookRun) -> f
     work = work_of(profile, sizes, run)
     coarse = "bfloat16" in (asked.get("precision"), asked.get("dtype"))
     seconds *= _RATE / _rate(False)
-    if shutil.which("nvidia-smi"):
+    if gpu:
         return seconds + 3600 * work.gpu_hours
     return seconds + 2 * work.weights * work.tokens / (_SHARE * _rate(coarse))
 

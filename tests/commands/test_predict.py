@@ -133,7 +133,7 @@ def test_a_refusal_says_what_there_is(run, finished, history, arguments, status,
     [
         (1, "occupation", None, "row 3, column occupation: {hostile!r} is not known. Write "),
         (0, "gender", None, "row 2, column gender: {hostile!r} is not known. Write "),
-        (0, "education", "", "row 2, column education: '' is not known. Write "),
+        (0, "education", "", "row 2, column education: is empty. Write "),
         (1, "worker_id", None, "row 3, column worker_id: "),
         (1, "year", "1979", "row 3, column year: '1979' is before the row above"),
         (1, "year", "198x", "row 3, column year: '198x' is not a calendar year"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -141,7 +142,7 @@ def test_a_number_is_read_where_a_chapter_has_stored_it(results: Results) -> Non
     assert titles["decides"] == "about 180 test workers" and titles["compared"] == "FT, numbers − in words"
 
 
-def test_what_is_subtracted_is_one_or_the_papers_value(results: Results) -> None:
+def test_what_is_subtracted_is_a_number_or_the_papers_value(results: Results) -> None:
     store(results, "tab-value-of-fine-tuning", model=["OTS", "FT"], dataset="one", perplexity=9.0, mean=[0.2, 0.9],
           mean_se=0.02, mean_low=[0.16, 0.85], mean_high=[0.24, 0.95])  # fmt: skip
     store(results, "tab-horizon-agreement", "one", model="FT", years=[2, 3], correlation=[0.98, 0.9],
@@ -150,7 +151,7 @@ def test_what_is_subtracted_is_one_or_the_papers_value(results: Results) -> None
           dataset="one", slope=[0.8, 2.0], slope_se=0.1)  # fmt: skip
     rows = judged(results, "one")
     mass = rows.loc[MASS]
-    assert mass["difference"] == pytest.approx(-0.8) and mass["ci_high"] == pytest.approx(-0.76)
+    assert mass["difference"] == pytest.approx(-0.3) and mass["ci_high"] == pytest.approx(-0.26)
     direct, slope = (
         rows[rows["shown_in"] == name].iloc[0]
         for name in ("tab-horizon-agreement-one", "tab-binary-calibration")
@@ -215,6 +216,20 @@ def test_every_claim_names_columns_values_and_words_that_there_are() -> None:
             "baselines",
             "career",
         }
+
+
+def test_better_than_all_is_not_told_where_one_cannot_be_told() -> None:
+    claim = claims.Claim(claim="", sign="lower", exhibit="tab-fine-tuned-pairs")
+    rows = pd.DataFrame(
+        {
+            "model": "FT", "reference": ["A", "B"], "difference": [-1.0, -1.1], "test_se": [0.1, 0.8],
+            "ci_low": [-1.2, -2.6], "ci_high": [-0.8, 0.4], "transitions": 400, "workers": 100,
+        }
+    )  # fmt: skip
+    (told,) = claims._judged(claim, rows, {})
+    assert (told["compared"], told["verdict"][:9]) == ("FT − B", "undecided")
+    (told,) = claims._judged(claim, rows.assign(difference=[-1.0, np.nan]), {})
+    assert told["verdict"].startswith("undecided")
 
 
 def test_a_table_of_before_the_counts_were_stored_is_refused(tmp_path) -> None:

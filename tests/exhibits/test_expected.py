@@ -11,7 +11,12 @@ from labor_llm.exhibits import expected
 from labor_llm.exhibits.expected import compare_with_expected, store_expected
 from labor_llm.store.results import Results, open_results
 
-TABLE = "Model,Perplexity\nfine-tuned,8.0\nCAREER,12.0\nno such title,inf\n"
+TABLE = """Model,Perplexity,Workers
+fine-tuned,8.5,109
+CAREER,12.0,109
+off the shelf,74443.0,12
+no such title,inf,12
+"""
 
 
 @pytest.fixture
@@ -32,22 +37,27 @@ def compared(results: Results) -> dict[str, tuple[str, str]]:
 @pytest.mark.parametrize(
     ("changed", "here", "elsewhere", "where"),
     [
-        (("8.0", "8.0"), "same", "same", ""),
-        # The column's mean is ten: a part in ten million, three hundredths, a tenth.
-        (("8.0", "8.000001"), "within tolerance", "within tolerance", "Perplexity, row 2"),
+        (("8.5", "8.5"), "same", "same", ""),
+        # A part in a million or less, three hundredths, a tenth of the number.
+        (("8.5", "8.500001"), "within tolerance", "within tolerance", "Perplexity, row 2"),
         (("12.0", "12.3"), "different", "within tolerance", "Perplexity, row 3"),
-        (("12.0", "13.0"), "different", "different", "Perplexity, row 3"),
+        (("12.0", "13.2"), "different", "different", "Perplexity, row 3"),
+        # What another row has in thousands hides nothing.
+        (("8.5", "80.5"), "different", "different", "Perplexity, row 2"),
         (("CAREER", "Career"), "different", "different", "Model, row 3: 'Career', not 'CAREER'"),
-        (("inf", "9.0"), "different", "different", "Perplexity, row 4"),
-        (("CAREER,12.0\n", ""), "different", "different", "2 rows of 3, or other columns"),
+        (("inf", "9.0"), "different", "different", "Perplexity, row 5"),
+        (("109", "110"), "different", "different", "Workers, row 2"),
+        (("CAREER,12.0,109\n", ""), "different", "different", "3 rows of 4, or other columns"),
+        (("fine-tuned,", "fine-tuned,1,2,"), "different", "different", "no table"),
     ],
 )
 def test_a_table_is_compared_by_its_columns(results, monkeypatch, changed, here, elsewhere, where) -> None:
     (results.exhibits / "tab-main.csv").write_text(TABLE.replace(*changed))
     (results.exhibits / "tab-environment.csv").write_text("another machine")
-    assert compared(results) == {"tab-main": (here, where), "tab-other": ("same", "")}
+    verdict, at = compared(results)["tab-main"]
+    assert (verdict, at[: len(where)], compared(results)["tab-other"]) == (here, where, ("same", ""))
     monkeypatch.setattr(expected, "processor", lambda: "another")
-    assert compared(results)["tab-main"] == (elsewhere, where)
+    assert compared(results)["tab-main"][0] == elsewhere
 
 
 def test_what_is_missing_or_new_is_named_and_the_command_says_so(results) -> None:
@@ -63,6 +73,12 @@ def test_what_is_missing_or_new_is_named_and_the_command_says_so(results) -> Non
     assert said.exit_code == 1
     assert said.output.splitlines()[-1] == "1 missing, 1 not expected, 1 same"
     assert '"verdict":"missing"' in (results.root / "check.json").read_text().replace(" ", "")
+
+
+def test_tables_that_a_run_lacks_are_not_forgotten(results) -> None:
+    (results.exhibits / "tab-main.csv").unlink()
+    with pytest.raises(ArtefactError, match=r"lacks tab-main\.csv"):
+        store_expected(results, results.root.parent / "expected")
 
 
 def test_expected_tables_that_were_changed_are_refused(results) -> None:

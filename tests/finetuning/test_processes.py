@@ -45,6 +45,20 @@ FineTuningRun.take_step = spoilt
 """
 
 
+# After each step both processes have the same weights.
+AGREE = """
+step = FineTuningRun.take_step
+def agreeing(run):
+    loss = step(run)
+    own = [float(weight.detach().double().sum()) for weight in run._trained().values()]
+    both = run.processes.summed(own)
+    if any(abs(total - 2 * one) > 1e-9 for total, one in zip(both, own)):
+        sys.exit(99)
+    return loss
+FineTuningRun.take_step = agreeing
+"""
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("processes")
@@ -132,6 +146,12 @@ def test_rounded_weights_are_the_same_in_both_processes_and_go_on_after_a_kill(l
     assert all(torch.equal(value, value.bfloat16().float()) for value in got.values())
     assert launch({folder / "divided": LEAST}, "FSDP") == [3, 3]
     assert "Leave weights and optimizer at auto" in said(folder / "divided")[0][0]
+
+
+@pytest.mark.slow
+def test_weights_stored_in_bfloat16_stay_the_same_in_both_processes(launch, folder):
+    coarse = LEAST.model_copy(update={"precision": "bfloat16"})
+    assert launch({folder / "coarse": coarse}, "DDP", AGREE) == [0, 0]
 
 
 @given(st.lists(st.integers(2, 500), max_size=40), st.integers(1, 5))
