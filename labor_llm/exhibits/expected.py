@@ -58,7 +58,7 @@ def compare_with_expected(results: Results, folder: Path) -> pd.DataFrame:
     manifest = verify(folder)
     here = {"processor": processor(), **environment()}
     there = {**manifest["parameters"], **manifest["environment"]}
-    alike = all(here[name] == there[name] for name in ("processor", "threads", "versions"))
+    alike = all(here[name] == there[name] for name in ("processor", "versions"))
     found, expected = ({path.stem: path for path in _tables(of)} for of in (results.exhibits, folder))
     if not found:
         raise ArtefactError(f"{results.exhibits}: no tables. Run `labor-llm replicate` first.")
