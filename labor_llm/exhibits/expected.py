@@ -29,13 +29,14 @@ def store_expected(results: Results, folder: Path) -> Path:
     Raises:
         ArtefactError: if the run has no tables, or lacks some that are stored there.
     """
-    lost = {path.name for path in _tables(folder)} - {path.name for path in _tables(results.exhibits)}
-    if lost or not _tables(results.exhibits):
+    tables = _tables(results.exhibits)
+    lost = {path.name for path in _tables(folder)} - {path.name for path in tables}
+    if lost or not tables:
         raise ArtefactError(
             f"{results.exhibits}: lacks {min(lost, default='tables')}. Run `labor-llm replicate` first."
         )
     with writing(folder, {"processor": processor()}) as aside:
-        for path in _tables(results.exhibits):
+        for path in tables:
             (aside / path.name).write_bytes(path.read_bytes())
     return folder
 

@@ -189,7 +189,7 @@ def _identity(
     the hash leaves out so that a result can be used elsewhere, may differ in the last digits.
     """
     versions = environment()["versions"] | {"accelerate": importlib.metadata.version("accelerate")}
-    if settings.quantization != "none" or settings.weights == "bfloat16" or "8bit" in settings.optimizer:
+    if settings.quantization != "none" or settings.by_bitsandbytes:
         versions["bitsandbytes"] = importlib.metadata.version("bitsandbytes")
     described = [weights_checksum(base), settings.model_dump(), versions]
     digest = hashlib.sha256(json.dumps(described).encode())
@@ -207,8 +207,7 @@ def _within_memory(
 
     They are chosen by the whole memory of the smallest GPU, so that all processes and another run choose the same.
     """
-    moments = (settings.weights, settings.optimizer)
-    if processes.kind == "FSDP" and ("bfloat16" in moments or "8bit" in settings.optimizer):
+    if processes.kind == "FSDP" and settings.by_bitsandbytes:
         message = (
             "Fine-tuning: FSDP divides weights and moments that are in float32. Leave weights and optimizer at auto, "
             "or launch labor_llm/finetuning/launch/ddp.yaml."

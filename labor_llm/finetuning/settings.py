@@ -93,6 +93,11 @@ class FineTuningSettings(Settings):
             )
         return self
 
+    @property
+    def by_bitsandbytes(self) -> bool:
+        """Whether bitsandbytes has the optimizer: of moments in 8 bits, or of weights in bfloat16."""
+        return self.weights == "bfloat16" or "8bit" in self.optimizer
+
     def memory(self, model: Llama, longest: int = 0) -> float:
         """Return how many bytes of a GPU a step takes, with 'auto' as its first choice.
 

@@ -37,7 +37,7 @@ def evaluation_steps(settings: FineTuningSettings, steps_per_epoch: int) -> list
 
 
 def _optimizer(weights: Iterable[torch.nn.Parameter], settings: FineTuningSettings) -> torch.optim.Optimizer:
-    if settings.weights != "bfloat16" and "8bit" not in settings.optimizer:
+    if not settings.by_bitsandbytes:
         rate, decay = settings.learning_rate, settings.weight_decay
         return torch.optim.AdamW(weights, lr=rate, weight_decay=decay, fused=True)
     from labor_llm.finetuning.optimizers import bitsandbytes_optimizer  # rests on bitsandbytes

@@ -93,7 +93,7 @@ def with_forecast(
         found.append(
             replace(
                 run,
-                minutes=run.minutes or _seconds(profile, sizes, run, gpu) / 60,
+                minutes=run.minutes or _seconds(sizes, run, work, gpu) / 60,
                 gigabytes=(_KERNEL_BYTES + _RECORD_BYTES * size.records + held) / 1e9,
                 on_gpu=work.tokens > 0,
             )
@@ -130,14 +130,13 @@ def work_of(profile: Profile, sizes: Mapping[str, Size], run: NotebookRun) -> Wo
     return Work(base, _weights(base), tokens)
 
 
-def _seconds(profile: Profile, sizes: Mapping[str, Size], run: NotebookRun, gpu: bool) -> float:
+def _seconds(sizes: Mapping[str, Size], run: NotebookRun, work: Work, gpu: bool) -> float:
     asked, size = _asked(sizes, run)
     # Those that are fitted again take about half the time of all.
     fits = len(asked.get("partners", asked.get("baselines", ())))
     fits += 0.5 * asked.get("refits", 0) * len(asked.get("refitted", ()))
     fits *= _FITS.get(run.notebook, 1)
     seconds = _START + _RECORD * size.records + _FIT * fits * size.records * (size.titles + 100)
-    work = work_of(profile, sizes, run)
     coarse = "bfloat16" in (asked.get("precision"), asked.get("dtype"))
     seconds *= _RATE / _rate(False)
     if gpu:
