@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from labor_llm.errors import MismatchError, ResourceError
+from labor_llm.exhibits.expected import processor
 from labor_llm.store.artefacts import atomic_path, writing
 
 # Imported before a process is forked.
@@ -129,21 +130,13 @@ def machine(packages: Sequence[str]) -> dict[str, str]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     versions = [f"{name} {importlib.metadata.version(name)}" for name in packages]
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "platform": platform.platform(),
         "cores": f"{cores} of {os.cpu_count()} cores",
         "memory": f"{memory:.1f} GB",
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "versions": ", ".join([f"python {platform.python_version()}", *versions]),
     }
-
-
-def _processor() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def write_json(path: Path, rows: Sequence[Row]) -> None:

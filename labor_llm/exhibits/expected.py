@@ -7,6 +7,7 @@ smaller than that; a column of whole numbers may not differ. Times are not compa
 
 from __future__ import annotations
 
+import platform
 import re
 from pathlib import Path
 
@@ -77,7 +78,7 @@ def processor() -> str:
     described = Path("/proc/cpuinfo")
     text = described.read_text(encoding="utf-8") if described.is_file() else ""
     model = re.search(r"model name\s*: (.*)", text)
-    return model[1].strip() if model else "unknown"
+    return model[1].strip() if model else platform.processor() or platform.machine()
 
 
 def _tables(folder: Path) -> list[Path]:
