@@ -21,6 +21,7 @@
 #     reads:
 #     - everything
 #     - benchmarks
+#     - stored runs
 #     run: once
 # ---
 
@@ -39,6 +40,7 @@ models: list[str] = ["empirical-transitions", "multinomial-logit", "smollm2-off-
 partial: list[str] = []  # models that some of the data sets do without
 refitted: list[str] = []  # those that were fitted again on resampled training workers, for TrainSE
 stored: str = "benchmarks/measured/nlsy79_comparison"  # folder of a larger run that is shown beside these data sets
+stored_beside: list[str] = []  # folders of stored runs of real surveys, likewise
 fine_tuned: str = "smollm2-fine-tuned"  # the model that the text is about
 off_the_shelf: str = "smollm2-off-the-shelf"  # the same model without fine-tuning
 bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and their seed
@@ -48,7 +50,7 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 from labor_llm.baselines.settings import BASELINES, ORACLE
 from labor_llm.careers.predictions import model_labels, read_all_predictions
 from labor_llm.evaluation import perplexity, resampling
-from labor_llm.exhibits import figures, findings, formatting, publishing, report, tables
+from labor_llm.exhibits import figures, findings, formatting, publishing, report, stored_runs, tables
 from labor_llm.workflow.datasets import open_datasets
 
 folders, show = publishing.open_chapter(results, **bootstrap)
@@ -117,10 +119,12 @@ by_type = perplexity.bootstrap_perplexity(predictions, **bootstrap, by="transiti
 show(tables.transition_types(by_type, names))
 
 # %% tags=["remove-cell"]
-# The book's first page shows this run beside a larger one, which takes hours and was stored.
+# The book's first page shows this run beside larger ones, which take hours and were stored.
 larger = report.read_comparison(stored)
 of_larger = resampling.turned(larger.differences)
-everywhere = findings.on_every_data_set(of_larger, against, f"{larger.about['survey']}, larger run", names)
+of_runs = stored_runs.stored_baseline_pairs(stored_beside)
+others = {f"{larger.about['survey']}, larger run": of_larger, "": of_runs}
+everywhere = findings.on_every_data_set(others, against, names)
 words = {name: larger.about[name] for name in ("date", "train")}
 show(figures.paired_differences(everywhere), "fig-on-every-data-set", **words)
 
@@ -130,5 +134,6 @@ numbers = {
     **report.comparison_numbers(scores, references, labels[fine_tuned], labels[off_the_shelf]),
     **report.training_numbers(folders, datasets[0], fine_tuned, splits[datasets[0]]),
     "finding": finding.words, "larger_finding": of_survey.words, "larger_train": larger.about["train"],
+    "stored_finding": findings.against_baselines(of_runs).words,
 }
 show.record("07_main_comparison", numbers, persons=numbers["headline_test_workers"], decimals=2)

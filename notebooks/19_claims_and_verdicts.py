@@ -21,6 +21,7 @@
 #     reads:
 #     - notebooks
 #     - benchmarks
+#     - stored runs
 #     run: once
 #     values:
 #       datasets: datasets_of_the_text
@@ -52,10 +53,12 @@ larger: list[str] = []  # larger models that were fine-tuned on the same careers
 prompted: list[str] = []  # predictions of the model off the shelf with other prompts
 reported: dict = {"fine_tuned_numeric_titles": []}  # models by published quantity
 stored: str = "benchmarks/measured/nlsy79_comparison"  # folder of a larger run that is one more data set
+stored_beside: list[str] = []  # folders of stored runs of real surveys, likewise
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
 from labor_llm.exhibits import claims, publishing, report
+from labor_llm.exhibits.stored_runs import stored_claims
 from labor_llm.workflow.parameters import settings_of
 
 folders, show = publishing.open_chapter(results)
@@ -63,7 +66,8 @@ models = {
     "fine_tuned": [fine_tuned], "off_the_shelf": [off_the_shelf], "prompted": prompted, "larger": larger,
     "numeric": settings_of(reported=reported).reported.fine_tuned_numeric_titles,
 }
-rows = claims.judged(folders, models, datasets, in_full, report.read_comparison(stored))
+larger_run = report.read_comparison(stored)
+rows = claims.judged(folders, models, datasets, in_full, larger_run, stored_claims(stored_beside))
 
 # %%
 summary = claims.summary(rows)

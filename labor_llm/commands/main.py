@@ -195,8 +195,9 @@ def notebook(
 @app.command()
 def book(profile: ProfileOption = "demo", say: SayOption = "") -> None:
     """Build the book of a profile that has been run, into book/_build/html, warnings as errors."""
+    from labor_llm.exhibits.stored_runs import read_stored
     from labor_llm.store.artefacts import MANIFEST
-    from labor_llm.store.results import open_results, project_root
+    from labor_llm.store.results import open_results, project_root, stored_beside
     from labor_llm.workflow.book import build_book, stage_book
     from labor_llm.workflow.pages import run_titles
     from labor_llm.workflow.profile import load_profile
@@ -210,10 +211,30 @@ def book(profile: ProfileOption = "demo", say: SayOption = "") -> None:
     required = run_titles(chosen)
     identity = book_identity(results, chosen.name, required)
     pages = reference_pages(chosen, typer.main.get_command(app), about=__doc__.split("\n\n")[1])
-    staged = stage_book(project_root() / "book", results, chosen.name, results.root / "book", required, pages)
-    first_page = build_book(staged, project_root() / "book" / "_build" / "html")
+    stored = read_stored(stored_beside(chosen.name))
+    source, out = project_root() / "book", results.root / "book"
+    staged = stage_book(source, results, chosen.name, out, required, pages, stored)
+    first_page = build_book(staged, source / "_build" / "html")
     write_record(record_of(results.notebooks / "book"), identity, [first_page.with_name(MANIFEST)])
     typer.echo(f"{first_page}: open it in a browser.")
+
+
+@app.command()
+def store(
+    profile: ProfileOption = "demo",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the stored run; data/stored/PROFILE if not given.")
+    ] = None,
+    cores: Annotated[int, typer.Option(min=1, help="CPU cores that the run was made with.")] = 2,
+) -> None:
+    """Store the tables of a finished run, none of them of a single person, with the files, settings and code behind."""
+    from labor_llm.store.results import STORED, project_root
+    from labor_llm.workflow.profile import load_profile
+    from labor_llm.workflow.storing import store_run
+
+    chosen = load_profile(profile)
+    folder = store_run(chosen, profile, out or project_root() / STORED / chosen.name, cores)
+    typer.echo(f"{folder}: stored.")
 
 
 @app.command()
@@ -221,24 +242,20 @@ def check(
     profile: ProfileOption = "demo",
     results: Annotated[str, typer.Option(help="Folder of the run; that of the profile if empty.")] = "",
     expected: Annotated[
-        str, typer.Option(help="Folder of the expected tables; data/expected/PROFILE if empty.")
+        str,
+        typer.Option(help="Folder of a stored run; data/expected/PROFILE or data/stored/PROFILE if empty."),
     ] = "",
-    store: Annotated[
-        bool, typer.Option("--store", help="Take the tables of the run as the expected ones.")
-    ] = False,
 ) -> None:
-    """Compare the tables of a run with the expected ones, one line each; exit status 1 if one differs or is missing."""
-    from labor_llm.exhibits.expected import DIFFERENT, MISSING, compare_with_expected, store_expected
+    """Compare the tables of a run with stored ones, one line each; exit status 1 if one differs or is missing."""
+    from labor_llm.exhibits.expected import DIFFERENT, MISSING, compare_with_expected
     from labor_llm.store.artefacts import atomic_path
-    from labor_llm.store.results import open_results, project_root
+    from labor_llm.store.results import EXPECTED, STORED, open_results, project_root
     from labor_llm.workflow.profile import load_profile
 
     chosen = load_profile(profile)
     folders = open_results(results or chosen.results)
-    folder = Path(expected) if expected else project_root() / "data" / "expected" / chosen.name
-    if store:
-        typer.echo(f"{store_expected(folders, folder)}: stored.")
-        return
+    usual = [project_root() / place / chosen.name for place in (EXPECTED, STORED)]
+    folder = Path(expected) if expected else next(filter(Path.is_dir, usual), usual[0])
     found = compare_with_expected(folders, folder)
     for row in found.itertuples():
         largest = f"{row.largest:.1e}" if row.largest > 0 else ""

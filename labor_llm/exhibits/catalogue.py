@@ -103,3 +103,9 @@ def find_exhibit(exhibit_id: str, kind: Literal["table", "figure"]) -> Exhibit:
             f"There are: {', '.join(of_kind)}. Add an entry or correct the id."
         )
     return of_kind[exhibit_id]
+
+
+def exhibit_of(label: str) -> str:
+    """Return the id of the exhibit that a label is of, whatever its variant; '' if it is of none."""
+    fitting = [name for name in read_catalogue() if label == name or label.startswith(f"{name}-")]
+    return max(fitting, key=len, default="")

@@ -28,6 +28,7 @@ from labor_llm.exhibits.findings import verdict
 from labor_llm.exhibits.formatting import DisplayTable, DisplayText, Reference, blank, escape_csv, table
 from labor_llm.exhibits.published import read_published
 from labor_llm.exhibits.report import StoredComparison
+from labor_llm.exhibits.stored_runs import read_table
 from labor_llm.store.results import Results
 
 # Below, a bootstrap of workers gives errors that are too small (`evaluation.perplexity`).
@@ -69,7 +70,12 @@ def read_claims() -> list[Claim]:
 
 
 def judged(
-    results: Results, models: _Names, datasets: list[str], in_full: list[str], larger: StoredComparison
+    results: Results,
+    models: _Names,
+    datasets: list[str],
+    in_full: list[str],
+    larger: StoredComparison,
+    stored: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Return each claim with a verdict for each data set that has a number on it, or one row that says that none has.
 
@@ -79,6 +85,7 @@ def judged(
         datasets: short names of those that the fine-tuned model is run on.
         in_full: those of them for which it scored all titles.
         larger: a stored comparison, one more data set.
+        stored: what stored runs have of the claims, as `stored.stored_claims` returns it; it comes first.
 
     Returns:
         Columns `claim`, `paper`, `dataset`, `compared`, `difference`, `test_se`, `ci_low`, `ci_high`, `transitions`,
@@ -90,13 +97,20 @@ def judged(
     # CAREER that has seen other careers before is CAREER too, as that of its authors has.
     careers = [name for name in others if name.startswith(BASELINES[CAREER])]
     found: list[dict[str, Any]] = []
+    before = pd.DataFrame(columns=["claim"]) if stored is None or stored.empty else stored
     for claim in read_claims():
-        rows = []
+        rows = before[before["claim"] == claim.claim].to_dict("records")
         for dataset, label in results.labels(datasets).items():
             # Where a chapter shows one data set alone, its tables do not name it.
             alone = (in_full if claim.exhibit in _IN_FULL else datasets) == [dataset]
-            shown_in, stored = _stored(results, claim.exhibit, dataset, label, alone)
-            rows += [{"dataset": label, "shown_in": shown_in, **row} for row in _judged(claim, stored, names)]
+            shown_in, of_dataset = _stored(results, claim.exhibit, dataset, label, alone)
+            if of_dataset is not None:
+                # The book shows stored runs above the table of this one.
+                rows = [{"shown_in": shown_in, **row} for row in rows]
+                rows += [
+                    {"dataset": label, "shown_in": shown_in, **row}
+                    for row in _judged(claim, of_dataset, names)
+                ]
         if claim.exhibit == _PAIRS:
             of_survey = {"dataset": f"{larger.about['survey']}, larger run", "shown_in": _OF_LARGER}
             of_model = turned(larger.differences)
@@ -118,16 +132,13 @@ def _published(claim: Claim) -> pd.Series:
 
 def _stored(
     results: Results, exhibit: str, dataset: str, label: str, alone: bool
-) -> tuple[str, pd.DataFrame]:
-    """Return the label of a table, and its rows of a data set in the columns that it was made of, if there are any."""
+) -> tuple[str, pd.DataFrame | None]:
+    """Return the label of a table, and its rows of a data set in the columns that it was made of; None without it."""
     entry = find_exhibit(exhibit, "table")
     name = entry.label(dataset if entry.variants else "")
     if not (path := results.exhibits / f"{name}.csv").is_file():
-        return name, pd.DataFrame()
-    headings = {form if isinstance(form, str) else form[0]: column for column, form in entry.columns.items()}
-    rows = pd.read_csv(path, keep_default_na=False, na_values=[""]).rename(
-        columns={**headings, "Workers": "workers"}
-    )
+        return name, None
+    rows = read_table(path, entry)
     if not rows.empty and (lacking := [column for column in _COUNTS if column not in rows]):
         raise ArtefactError(
             f"{path}: has no {lacking[0]}. Run {entry.notebook} again, which now stores them."

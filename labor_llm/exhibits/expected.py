@@ -10,36 +10,18 @@ from __future__ import annotations
 import platform
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from labor_llm.errors import ArtefactError
-from labor_llm.store.artefacts import environment, verify, writing
+from labor_llm.exhibits.stored_runs import read_stored, tables_in
+from labor_llm.store.artefacts import environment
 from labor_llm.store.results import Results
 
 SAME, WITHIN, DIFFERENT, MISSING, NEW = "same", "within tolerance", "different", "missing", "not expected"
 _TOLERANCES = {True: 1e-6, False: 0.05}  # on the same machine, on another
-# What tells of the machine and its speed.
-_OF_THE_MACHINE = re.compile(r"tab-(run-times|environment)")
-
-
-def store_expected(results: Results, folder: Path) -> Path:
-    """Store the tables of a finished run as the artefact `folder`, to be compared with later.
-
-    Raises:
-        ArtefactError: if the run has no tables, or lacks some that are stored there.
-    """
-    tables = _tables(results.exhibits)
-    lost = {path.name for path in _tables(folder)} - {path.name for path in tables}
-    if lost or not tables:
-        raise ArtefactError(
-            f"{results.exhibits}: lacks {min(lost, default='tables')}. Run `labor-llm replicate` first."
-        )
-    with writing(folder, {"processor": processor()}) as aside:
-        for path in tables:
-            (aside / path.name).write_bytes(path.read_bytes())
-    return folder
 
 
 def compare_with_expected(results: Results, folder: Path) -> pd.DataFrame:
@@ -47,7 +29,7 @@ def compare_with_expected(results: Results, folder: Path) -> pd.DataFrame:
 
     Args:
         results: of the run.
-        folder: what `store_expected` stored.
+        folder: a stored run (`labor_llm.exhibits.stored_runs`).
 
     Returns:
         A row a table: `exhibit`, `verdict` (same, within tolerance, different, missing, not expected), `largest`
@@ -57,11 +39,10 @@ def compare_with_expected(results: Results, folder: Path) -> pd.DataFrame:
     Raises:
         ArtefactError: if nothing is stored in the folder, it was changed, or the run has no tables.
     """
-    manifest = verify(folder)
-    here = {"processor": processor(), **environment()}
-    there = {**manifest["parameters"], **manifest["environment"]}
+    [expected_run] = read_stored([folder])
+    here, there = machine(), expected_run.about["machine"]
     alike = all(here[name] == there[name] for name in ("processor", "versions"))
-    found, expected = ({path.stem: path for path in _tables(of)} for of in (results.exhibits, folder))
+    found, expected = ({path.stem: path for path in tables_in(of)} for of in (results.exhibits, folder))
     if not found:
         raise ArtefactError(f"{results.exhibits}: no tables. Run `labor-llm replicate` first.")
     rows = []
@@ -73,16 +54,17 @@ def compare_with_expected(results: Results, folder: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["exhibit", "verdict", "largest", "where"])
 
 
+def machine() -> dict[str, Any]:
+    """Return the processor, system and versions that numbers may depend on in their last digits."""
+    return {"processor": processor(), **environment()}
+
+
 def processor() -> str:
     """Return the model of this machine's processor, as Linux names it."""
     described = Path("/proc/cpuinfo")
     text = described.read_text(encoding="utf-8") if described.is_file() else ""
     model = re.search(r"model name\s*: (.*)", text)
     return model[1].strip() if model else platform.processor() or platform.machine()
-
-
-def _tables(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.glob("tab-*.csv")) if not _OF_THE_MACHINE.match(path.name)]
 
 
 def _difference(found: Path, expected: Path, tolerance: float) -> tuple[str, float, str]:

@@ -7,6 +7,7 @@ one in perplexity favors the model. Rows are as `evaluation.perplexity.bootstrap
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -93,14 +94,15 @@ def against_reference(
 
 
 def on_every_data_set(
-    stored: pd.DataFrame, differences: pd.DataFrame, stored_label: str, labels: Labels = None
+    stored: Mapping[str, pd.DataFrame], differences: pd.DataFrame, labels: Labels = None
 ) -> pd.DataFrame:
     """Return the differences of a model from baselines on every data set, for one figure: stored ones first.
 
-    Both as `evaluation.perplexity.differences_of` returns them.
+    All as `evaluation.perplexity.differences_of` returns them; the stored ones by what to call their data set, or under
+    no name if their rows say it.
     """
-    parts = [stored.assign(dataset=stored_label), differences.replace({"dataset": dict(labels or {})})]
-    rows = pd.concat(parts, ignore_index=True)
+    parts = [rows.assign(dataset=name) if name else rows for name, rows in stored.items()]
+    rows = pd.concat([*parts, differences.replace({"dataset": dict(labels or {})})], ignore_index=True)
     persons = rows["workers"].map("{:,} held-out workers".format)
     return rows.assign(label=rows["reference"], dataset=rows["dataset"] + ": " + persons)
 

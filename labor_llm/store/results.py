@@ -32,7 +32,7 @@ from filelock import FileLock, Timeout
 
 from labor_llm.errors import BusyError, MismatchError, disk_space_named
 from labor_llm.progress import progress
-from labor_llm.store.artefacts import sound, verify, writing
+from labor_llm.store.artefacts import MANIFEST, sound, verify, writing
 from labor_llm.store.places import check_replaceable, taken
 from labor_llm.store.staleness import is_current
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Arrays = Mapping[str, "np.ndarray"]
+STORED, EXPECTED = "data/stored", "data/expected"
 _LOCK, _IDENTITY, _RESULT_LOCK = ".lock", "identity.txt", "result.lock"
 _A_SHARD = 20
 
@@ -110,6 +111,12 @@ class Results:
     def notebooks(self) -> Path:
         """Executed notebooks."""
         return self.root / "notebooks"
+
+
+def stored_beside(profile: str) -> list[Path]:
+    """Return the folders of the runs in `data/stored` that are shown beside one of a profile: all but its own."""
+    found = sorted((project_root() / STORED).glob(f"*/{MANIFEST}"))
+    return [path.parent for path in found if path.parent.name != profile]
 
 
 def open_results(folder: str | Path) -> Results:

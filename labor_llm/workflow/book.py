@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,13 @@ from labor_llm.errors import ArtefactError, InputError
 from labor_llm.exhibits.catalogue import NUMBERS_ENDING
 from labor_llm.exhibits.formatting import escape_markdown
 from labor_llm.exhibits.publishing import read_numbers
+from labor_llm.exhibits.stored_runs import StoredRun
 from labor_llm.store.artefacts import writing
 from labor_llm.store.results import Results
 from labor_llm.workflow.pages import contents, page_of_runs
 from labor_llm.workflow.records import record_of, recorded_files
+from labor_llm.workflow.runs import chapters
+from labor_llm.workflow.stored_pages import PAGE, copy_files, put_before, stored_page
 
 _SUBSTITUTION = re.compile(r"\{\{\s*([A-Za-z_]\w*)")
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
@@ -46,6 +49,7 @@ def stage_book(
     out: Path,
     required: Mapping[str, str],
     generated: Mapping[str, str] | None = None,
+    stored: Sequence[StoredRun] = (),
 ) -> Path:
     """Copy prose, executed notebooks and exhibits into `out`, ready for `build_book`, and return `out`.
 
@@ -62,6 +66,7 @@ def stage_book(
         required: titles by name (without ending) of the executed notebooks that make up the book, in reading order,
             as `pages.run_titles` has them.
         generated: text of further pages by file name, see `labor_llm.workflow.reference`.
+        stored: runs that the chapters on findings show before this one.
 
     Raises:
         ArtefactError: if a notebook is missing, has failed or was not run to its end, it or an exhibit was changed
@@ -81,7 +86,9 @@ def stage_book(
         _copy_pages(pages, Path(source), aside, numbers)
         for name, text in (generated or {}).items():
             (aside / name).write_text(text, encoding="utf-8")
-        _write_notebooks(notebooks, required, aside)
+        (aside / PAGE).write_text(stored_page(stored), encoding="utf-8")
+        _write_notebooks(notebooks, required, aside, stored)
+        copy_files(stored, aside / "stored")
         (aside / "exhibits").mkdir()
         for path in exhibits:
             if not path.name.endswith(NUMBERS_ENDING):
@@ -193,9 +200,13 @@ def _copy_pages(pages: list[Path], source: Path, target: Path, numbers: Mapping[
 
 
 def _write_notebooks(
-    notebooks: Mapping[str, nbformat.NotebookNode], titles: Mapping[str, str], target: Path
+    notebooks: Mapping[str, nbformat.NotebookNode],
+    titles: Mapping[str, str],
+    target: Path,
+    stored: Sequence[StoredRun],
 ) -> None:
     (target / "notebooks").mkdir()
+    findings = {chapter.notebook for chapter in chapters() if chapter.part == "findings"}
     runs: dict[str, dict[str, nbformat.NotebookNode]] = {}
     for name, notebook in notebooks.items():
         for key in _MACHINE_KEYS:
@@ -203,6 +214,8 @@ def _write_notebooks(
         runs.setdefault(name.split("-", 1)[0], {})[titles[name]] = notebook
     for name, by_title in runs.items():
         page = page_of_runs(by_title)
+        if name in findings:
+            put_before(name, page, stored)
         _fold_code(page)
         nbformat.write(page, target / "notebooks" / f"{name}.ipynb")
     path = target / "_toc.yml"

@@ -15,7 +15,7 @@ from typing import Any
 
 from labor_llm.errors import ArtefactError
 from labor_llm.store.artefacts import MANIFEST, atomic_path, environment, seal, sha256, sound
-from labor_llm.store.results import Results, project_root
+from labor_llm.store.results import Results, project_root, stored_beside
 from labor_llm.store.staleness import PACKAGE, code_checksum
 
 _REMEDY = "Run `labor-llm replicate` to make it again."
@@ -53,7 +53,8 @@ def book_identity(results: Results, profile: str, notebooks: Iterable[str]) -> s
     # Their heads say where they stand in the book.
     pages += sorted((project_root() / "notebooks").glob("*.ipynb"))
     modules = sorted(PACKAGE.rglob("*.py"))
-    return identity_of(PACKAGE / "workflow" / "book.py", {"profile": profile}, [*records, *pages, *modules])
+    read = [*records, *pages, *modules, *(folder / MANIFEST for folder in stored_beside(profile))]
+    return identity_of(PACKAGE / "workflow" / "book.py", {"profile": profile}, read)
 
 
 def write_record(record: Path, identity: str, made: Iterable[Path]) -> None:

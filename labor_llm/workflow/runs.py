@@ -33,7 +33,7 @@ from labor_llm.workflow.values import SCOPES, Scope
 
 _HOUR = 60.0
 # In place of a key of `values.py`: what a chapter waits for that does not depend on a profile.
-_MEASURED, _NOTEBOOKS, _EVERYTHING = "benchmarks", "notebooks", "everything"
+_MEASURED, _STORED, _NOTEBOOKS, _EVERYTHING = "benchmarks", "stored runs", "notebooks", "everything"
 
 
 @dataclass(frozen=True)
@@ -175,6 +175,8 @@ def _needs(profile: Profile, chapter: Chapter, scope: Scope, before: list[Notebo
         needs += [path for path in _made_by(before) if path.name == MANIFEST]
     if _MEASURED in chapter.reads:
         needs += sorted(project_root().glob(f"benchmarks/measured/*/{MANIFEST}"))
+    if _STORED in chapter.reads:
+        needs += [project_root() / folder / MANIFEST for folder in scope.values["stored_beside"]]
     if _NOTEBOOKS in chapter.reads:
         needs += [run.executed for run in before]
     return list(dict.fromkeys(needs))

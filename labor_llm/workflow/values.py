@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from labor_llm.baselines.settings import CAREER, ORACLE
-from labor_llm.store.results import Results, project_root
+from labor_llm.store.results import Results, project_root, stored_beside
 from labor_llm.text.settings import PromptSettings, ResumeSettings
 from labor_llm.workflow.profile import Profile
 
@@ -84,6 +84,7 @@ def _of_profile(profile: Profile, results: Results) -> Scope:
         "line_ends": entry.line_ends,
         "reported": _reported(profile),
         **profile.sizes.model_dump(),
+        "stored_beside": list(map(named_from_checkout, stored_beside(profile.name))),
         "permutation_seeds": list(range(1, profile.sizes.permutations + 1)),
     }
     return Scope("", values, {"panels": [results.panel(name) for name in profile.datasets]})

@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 from labor_llm.commands.main import app
 from labor_llm.errors import ArtefactError
 from labor_llm.exhibits import expected
-from labor_llm.exhibits.expected import compare_with_expected, store_expected
+from labor_llm.exhibits.expected import compare_with_expected, machine
+from labor_llm.exhibits.stored_runs import write_stored
 from labor_llm.store.results import Results, open_results
 
 TABLE = """Model,Perplexity,Workers
@@ -25,7 +26,7 @@ def results(tmp_path: Path) -> Results:
     results.exhibits.mkdir(parents=True)
     for name in ("tab-main", "tab-other", "tab-environment"):
         (results.exhibits / f"{name}.csv").write_text(TABLE)
-    store_expected(results, tmp_path / "expected")
+    write_stored(results, tmp_path / "expected", {"machine": machine()}, {})
     return results
 
 
@@ -78,7 +79,7 @@ def test_what_is_missing_or_new_is_named_and_the_command_says_so(results) -> Non
 def test_tables_that_a_run_lacks_are_not_forgotten(results) -> None:
     (results.exhibits / "tab-main.csv").unlink()
     with pytest.raises(ArtefactError, match=r"lacks tab-main\.csv"):
-        store_expected(results, results.root.parent / "expected")
+        write_stored(results, results.root.parent / "expected", {}, {})
 
 
 def test_expected_tables_that_were_changed_are_refused(results) -> None:

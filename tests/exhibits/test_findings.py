@@ -81,8 +81,8 @@ def test_models_against_their_reference_in_perplexity_and_nats() -> None:
 
 
 def test_every_data_set_has_a_panel_with_its_workers_and_stored_ones_come_first() -> None:
-    got = on_every_data_set(
-        rows(BETTER, dataset="s"), rows(WORSE).assign(workers=12), "Stored", {"d": "Data D"}
-    )
-    assert got["dataset"].tolist() == ["Stored: 1,200 held-out workers", "Data D: 12 held-out workers"]
-    assert got[["label", "difference"]].to_numpy().tolist() == [["A", -2.0], ["B", 0.5]]
+    stored = {"Stored": rows(BETTER, dataset="s"), "": rows(BETTER, dataset="Another")}
+    got = on_every_data_set(stored, rows(WORSE).assign(workers=12), {"d": "Data D"})
+    persons = [f"{name} held-out workers" for name in ("Stored: 1,200", "Another: 1,200", "Data D: 12")]
+    assert got["dataset"].tolist() == persons
+    assert got[["label", "difference"]].to_numpy().tolist() == [["A", -2.0], ["A", -2.0], ["B", 0.5]]

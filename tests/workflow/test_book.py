@@ -14,9 +14,11 @@ from labor_llm.careers import occupations
 from labor_llm.crosswalks.mapping import patch_table
 from labor_llm.errors import ArtefactError
 from labor_llm.exhibits.catalogue import read_catalogue
+from labor_llm.exhibits.expected import machine
 from labor_llm.exhibits.figures import learning_curve
 from labor_llm.exhibits.formatting import DisplayTable, Reference
 from labor_llm.exhibits.publishing import Exhibits
+from labor_llm.exhibits.stored_runs import read_stored, write_stored
 from labor_llm.store.results import Results
 from labor_llm.surveys.conversion import SURVEYS
 from labor_llm.surveys.nls.codebooks import read_column_map
@@ -24,6 +26,7 @@ from labor_llm.surveys.rules import STEPS, RecordOptions
 from labor_llm.workflow.book import build_book, check_executed, stage_book
 from labor_llm.workflow.profile import Profile
 from labor_llm.workflow.records import record_of, write_record
+from labor_llm.workflow.storing import outputs_of, table_in
 
 BOOK = Path(__file__).parents[2] / "book"
 TITLES = {"07_main_comparison": "", "04_fine_tuning-d-two": "two =1+1 <b>", "04_fine_tuning-d-one": "one"}
@@ -90,10 +93,28 @@ def texts_of(page, kind):
     return [" ".join(found.get_text().split()) for found in soup.find_all(kind)]
 
 
-def test_a_book_is_built_offline_and_a_warning_keeps_the_old_one(results, source, tmp_path, hostile):
+@pytest.fixture
+def stored(results, tmp_path, hostile):
+    """The same run as a stored one, with a leading sentence."""
+    executed = nbformat.read(results.notebooks / "07_main_comparison.ipynb", as_version=4)
+    [(_, table)] = outputs_of(executed)
+    files = {f"data/raw/{hostile}": {"bytes": 1_000, "sha256": "0" * 64}}
+    about = {
+        "description": f"A tenth of {hostile}", "command": "labor-llm replicate --profile x.yaml", "hours": 1.25,
+        "code": {"commit": "abc", "changed": False}, "machine": machine(), "finished": "2026-11-28",
+        "datasets": {"d": {"label": "D", "files": files}},
+    }  # fmt: skip
+    shown = {table_in(table): [table.replace("{numref}", "")], "07_main_comparison": ["It was better."]}
+    return read_stored([write_stored(results, tmp_path / "kept", about, shown)])
+
+
+def test_a_book_is_built_offline_and_a_warning_keeps_the_old_one(results, source, stored, tmp_path, hostile):
     hostile = hostile.replace("--", "-")  # set as a dash
     html = tmp_path / "html"
-    staged = stage_book(source, results, "demo", tmp_path / "staged", TITLES)
+    toc = yaml.safe_load((source / "_toc.yml").read_text(encoding="utf-8"))
+    toc["parts"][-1]["chapters"].append({"file": "stored"})
+    (source / "_toc.yml").write_text(yaml.safe_dump(toc), encoding="utf-8")
+    staged = stage_book(source, results, "demo", tmp_path / "staged", TITLES, stored=stored)
     assert build_book(staged, html) == html / "index.html"
     landing = (html / "index.html").read_text(encoding="utf-8")
     assert "in <em>demo</em>" in landing
@@ -101,7 +122,14 @@ def test_a_book_is_built_offline_and_a_warning_keeps_the_old_one(results, source
     comparison = (html / "notebooks" / "07_main_comparison.html").read_text(encoding="utf-8")
     tuning = (html / "notebooks" / "04_fine_tuning.html").read_text(encoding="utf-8")
     assert any(text.startswith(f"Best: 8.500 by {hostile} in") for text in texts_of(landing, "p"))
-    assert hostile in texts_of(comparison, "th")  # of its row
+    # Of its row, in the stored run and in this one, of which only the last is numbered.
+    assert texts_of(comparison, "th").count(hostile) == 2 and texts_of(comparison, "label") == [
+        f"A tenth of {hostile}, stored"
+    ]
+    assert set(re.findall(r"Table \d\.\d", comparison)) == {"Table 1.1"}
+    assert "about.json" in (stored_page := (html / "stored.html").read_text(encoding="utf-8"))
+    assert any(f"data/raw/{hostile}: 1,000 bytes" in item for item in texts_of(stored_page, "li"))
+    assert {path.name for path in (html / "_downloads").rglob("*.csv")} == {"tab-main-comparison.csv"}
     assert "Table 1.1" in texts_of(comparison, "td")  # a cell that is a link
     assert texts_of(tuning, "h2")[-2:] == ["2.1. two =1+1 <b>#", "2.2. one#"]
     assert any(f"of two on {hostile}" in caption for caption in texts_of(tuning, "span"))
@@ -207,7 +235,7 @@ def test_every_number_of_the_prose_pages_is_one_that_the_notebooks_are_asked_for
         "best_baseline_label", "best_baseline_perplexity", "best_baseline_test_se", "claims_summary",
         "fine_tuned_label", "fine_tuned_perplexity", "fine_tuned_test_se", "fine_tuned_valid_mass", "finding",
         "headline_dataset", "headline_records", "headline_test_transitions", "headline_test_workers", "headline_titles",
-        "headline_workers", "larger_finding", "larger_train", "mass_workers", "off_the_shelf_label",
+        "headline_workers", "larger_finding", "stored_finding", "larger_train", "mass_workers", "off_the_shelf_label",
         "off_the_shelf_perplexity", "off_the_shelf_test_se", "off_the_shelf_valid_mass", "profile", "survey_years",
         "trained_on", "training_workers",
     }  # fmt: skip

@@ -1,0 +1,126 @@
+"""Store a finished run: its tables and leading sentences, with the files, settings, code and machine behind them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from labor_llm.errors import ArtefactError
+from labor_llm.exhibits.catalogue import exhibit_of
+from labor_llm.exhibits.expected import machine
+from labor_llm.exhibits.stored_runs import write_stored
+from labor_llm.store.artefacts import sha256
+from labor_llm.store.results import open_results, project_root
+from labor_llm.workflow.pages import runs_in_reading_order
+from labor_llm.workflow.profile import Profile
+from labor_llm.workflow.records import identity_of, is_current, record_of
+from labor_llm.workflow.runs import NotebookRun, notebook_file
+
+_TABLE = re.compile(r":::\{table\} .*\n:name: (\S+)\n")
+
+
+def store_run(profile: Profile, source: str, folder: Path, cores: int) -> Path:
+    """Store a finished run as an artefact (`labor_llm.exhibits.stored_runs` says what is in it).
+
+    Args:
+        profile: the profile that was run.
+        source: name or path that it was loaded from.
+        folder: of the artefact; an earlier stored run there is replaced.
+        cores: as it was run with, since threads are part of what a result rests on.
+
+    Raises:
+        ArtefactError: if a notebook of the profile was not run, or not by this code on these files, or what it made
+            was changed.
+    """
+    os.environ["OMP_NUM_THREADS"] = str(profile.threads(cores))
+    runs = runs_in_reading_order(profile)
+    command = f"labor-llm replicate --profile {source} --cores {cores}"
+    for run in runs:
+        identity = identity_of(notebook_file(run.notebook), run.parameters, run.needs)
+        if not is_current(record_of(run.executed), identity, run.makes):
+            raise ArtefactError(
+                f"{run.name}: not run, or not by this code with these settings and files, so it was not stored. "
+                f"Run `{command}` first."
+            )
+    executed = {run.name: nbformat.read(run.executed, as_version=4) for run in runs}
+    about = {
+        "profile": profile.name,
+        "description": profile.description,
+        "command": command,
+        "code": _code(),
+        "machine": machine(),
+        **_times(executed),
+        "datasets": {name: _dataset(profile, name) for name in profile.datasets},
+        "parameters": {run.name: run.parameters for run in runs},
+    }
+    return write_stored(open_results(profile.results), folder, about, shown_by(runs, executed))
+
+
+def shown_by(runs: list[NotebookRun], executed: Mapping[str, nbformat.NotebookNode]) -> dict[str, list[str]]:
+    """Return what executed notebooks show, in Markdown: tables by exhibit, and by notebook the sentence that leads."""
+    shown: dict[str, list[str]] = {}
+    for run in runs:
+        texts = list(outputs_of(executed[run.name]))
+        for _, text in texts:
+            if table := table_in(text):
+                shown.setdefault(table, []).append(text)
+        leading = next((text for _, text in texts if not text.startswith(":::")), "")
+        if leading:
+            shown.setdefault(run.notebook, []).append(leading)
+    return shown
+
+
+def outputs_of(notebook: nbformat.NotebookNode) -> Iterator[tuple[Any, str]]:
+    """Yield each output that is Markdown with its text, of cells that a reader sees."""
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code" and "remove-cell" not in cell["metadata"].get("tags", []):
+            for output in cell["outputs"]:
+                if text := output.get("data", {}).get("text/markdown"):
+                    yield output, text
+
+
+def table_in(markdown: str) -> str:
+    """Return the exhibit that is shown in Markdown; '' if that is no table."""
+    named = _TABLE.match(markdown)
+    return exhibit_of(named[1]) if named else ""
+
+
+def _dataset(profile: Profile, name: str) -> dict[str, Any]:
+    """Return the label of a data set, and the user's own files that it was made from with size and checksum."""
+    files = {}
+    for given in profile.source_of(name).files():
+        path = project_root() / given
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file():
+                # Below what the profile names.
+                below = Path(given) / file.relative_to(path) if path.is_dir() else Path(given)
+                files[below.as_posix()] = {"bytes": file.stat().st_size, "sha256": sha256(file)}
+    return {"label": open_results(profile.results).label(name), "files": files}
+
+
+def _code() -> dict[str, Any]:
+    """Return the commit of the checkout, and whether files of it were changed since; nothing where git knows none."""
+    git = shutil.which("git")
+    if git is None or not (project_root() / ".git").exists():
+        return {}
+    asked = (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+    commit, changes = (
+        subprocess.run([git, *words], cwd=project_root(), capture_output=True, text=True, check=False).stdout
+        for words in asked
+    )
+    return {"commit": commit.strip(), "changed": bool(changes.strip())}
+
+
+def _times(executed: Mapping[str, nbformat.NotebookNode]) -> dict[str, Any]:
+    said = [notebook["metadata"]["papermill"] for notebook in executed.values()]
+    return {
+        "finished": max(run["end_time"] for run in said)[:10],
+        "hours": round(sum(run["duration"] for run in said) / 3600, 2),
+    }
