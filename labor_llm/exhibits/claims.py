@@ -24,15 +24,13 @@ from labor_llm.careers.predictions import model_labels
 from labor_llm.errors import ArtefactError
 from labor_llm.evaluation.resampling import turned
 from labor_llm.exhibits.catalogue import find_exhibit
-from labor_llm.exhibits.findings import verdict
+from labor_llm.exhibits.findings import ENOUGH_WORKERS, verdict
 from labor_llm.exhibits.formatting import DisplayTable, DisplayText, Reference, blank, escape_csv, table
 from labor_llm.exhibits.published import read_published
 from labor_llm.exhibits.report import StoredComparison
 from labor_llm.exhibits.stored_runs import read_table
 from labor_llm.store.results import Results
 
-# Below, a bootstrap of workers gives errors that are too small (`evaluation.perplexity`).
-ENOUGH_WORKERS = 40
 REPLICATED, NOT_REPLICATED, NOT_RUN = "replicated", "not replicated", "not run here"
 UNDECIDED, FEW = "undecided: ", f"fewer than {ENOUGH_WORKERS} workers"
 _NO_RUN = {"verdict": NOT_RUN, "decides": "no run of it in this profile"}

@@ -13,6 +13,8 @@ import pandas as pd
 
 from labor_llm.exhibits.formatting import DisplayText, Labels, of_rows, signed
 
+# Below, a bootstrap of workers gives errors that are too small (`evaluation.perplexity`).
+ENOUGH_WORKERS = 40
 UNTOLD, NOT_COMPARABLE = "no difference can be told", "not comparable"
 
 

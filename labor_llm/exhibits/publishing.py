@@ -20,6 +20,7 @@ import pandas as pd
 from labor_llm.disclosure import Persons, require_enough_persons
 from labor_llm.errors import ArtefactError, InputError
 from labor_llm.exhibits.catalogue import NUMBERS_ENDING, Exhibit, find_exhibit
+from labor_llm.exhibits.findings import ENOUGH_WORKERS
 from labor_llm.exhibits.formatting import (
     MISSING,
     DisplayFigure,
@@ -37,6 +38,7 @@ from labor_llm.plain_text import text_problem
 from labor_llm.store.artefacts import atomic_path
 from labor_llm.store.results import Results, open_results
 
+_TOO_FEW = f"A number here rests on fewer than {ENOUGH_WORKERS} workers, which is too few for a verdict."
 _KEY = re.compile(r"[a-z][a-z0-9_]*")
 _NO_TIMESTAMPS = {
     "png": {"Software": None},
@@ -101,7 +103,7 @@ class Exhibits:
 
         What careers do not bear has no rows: in the place of such a table or figure stands the sentence that the
         catalogue has for it, without a note; the CSV file has the headings alone. Of a text without words nothing is
-        shown.
+        shown, and one about too few workers says so.
 
         Args:
             shown: a table, figure or text. Files are equal byte for byte in every run.
@@ -113,7 +115,9 @@ class Exhibits:
                 is nothing to show and no sentence for that; then nothing is written.
         """
         if isinstance(shown, DisplayText):
-            return self.text(shown.words, persons=shown.persons) if shown.words else None
+            few = isinstance(shown.persons, int) and shown.persons < ENOUGH_WORKERS
+            words = f"{shown.words} {_TOO_FEW}" if few else shown.words
+            return self.text(words, persons=shown.persons) if shown.words else None
         is_table = isinstance(shown, DisplayTable)
         entry = find_exhibit(exhibit or shown.exhibit, "table" if is_table else "figure")
         variant = "-".join(part for part in (self.dataset, self.model) if part and entry.variants)

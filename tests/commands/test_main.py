@@ -113,8 +113,8 @@ def test_a_refusal_is_one_message_and_leaves_nothing(run, tmp_path, places, argu
 def test_every_option_has_help_and_only_files_to_be_read_or_written_must_be_given():
     commands = typer.main.get_command(cli.app).commands
     assert sorted(commands) == [
-        "book", "check", "convert", "fetch", "finetune", "notebook", "predict", "replicate", "score", "store", "validate",
-        "variables",
+        "book", "check", "convert", "fetch", "finetune", "notebook", "predict", "replicate", "score", "store",
+        "validate", "variables",
     ]  # fmt: skip
     parameters = {
         (name, option.name): option for name, command in commands.items() for option in command.params

@@ -201,7 +201,11 @@ def test_a_table_may_be_shown_as_another_exhibit(show, folder: Path) -> None:
 
 def test_a_sentence_is_escaped_and_captions_take_numbers(tmp_path: Path) -> None:
     sentence = Exhibits(Results(tmp_path))
-    got = sentence(DisplayText("of {a_b}", 20))
+    few = sentence(DisplayText("of 39", 39))
+    assert few.plain == (
+        "of 39 A number here rests on fewer than 40 workers, which is too few for a verdict."
+    )
+    got = sentence(DisplayText("of {a_b}", 40))
     assert (got.markdown, got.plain) == ("of \\{a\\_b\\}", "of {a_b}")
     with pytest.raises(InputError, match="fewer than 11"):
         sentence.text("of few", persons=10)

@@ -20,7 +20,17 @@ from labor_llm.workflow.parameters import GROUPS, checked_parameters, declared_p
 from labor_llm.workflow.profile import Profile, load_profile
 from labor_llm.workflow.runs import notebook_runs
 
-PACKAGED = ("demo", "nlsy79", "nlsy79_tenth", "nlsy97", "nlsy97_tenth", "own_careers", "paper", "psid81", "rehearsal")
+PACKAGED = (
+    "demo",
+    "nlsy79",
+    "nlsy79_tenth",
+    "nlsy97",
+    "nlsy97_tenth",
+    "own_careers",
+    "paper",
+    "psid81",
+    "rehearsal",
+)
 GOOD: dict[str, Any] = {
     "description": "Invented",
     "split_seed": 1,

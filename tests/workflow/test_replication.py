@@ -29,7 +29,8 @@ from labor_llm.careers.panel import read_panel
 from labor_llm.careers.predictions import read_all_predictions
 from labor_llm.careers.settings import TrainingData
 from labor_llm.commands.main import app
-from labor_llm.errors import BusyError, InputError, LaborLLMError
+from labor_llm.errors import ArtefactError, BusyError, InputError, LaborLLMError
+from labor_llm.exhibits.stored_runs import read_stored, stored_claims
 from labor_llm.store.artefacts import verify
 from labor_llm.store.results import open_results, project_root
 from labor_llm.workflow.book import build_book, stage_book
@@ -41,6 +42,7 @@ from labor_llm.workflow.reference import reference_pages
 from labor_llm.workflow.replication import replicate
 from labor_llm.workflow.runs import NotebookRun, longest_way_first, notebook_file, notebook_runs
 from labor_llm.workflow.stopping import lives
+from labor_llm.workflow.storing import store_run
 
 CANARY = "w001x"
 
@@ -148,14 +150,22 @@ def test_every_notebook_runs_and_the_book_builds(
     assert known.table["log_prob"].mean() > guessed.table["log_prob"].mean()
     required = run_titles(small_profile)
     pages = reference_pages(small_profile, typer.main.get_command(app))
-    staged = stage_book(project_root() / "book", results, "small", tmp_path / "staged", required, pages)
+    kept = store_run(small_profile, "small.yaml", tmp_path / "kept", cores=1)
+    stored = read_stored([kept])
+    assert set(stored_claims([kept])["dataset"]) == {
+        "Careers of one's own (Invented careers and a tiny model)"
+    }
+    staged = stage_book(
+        project_root() / "book", results, "small", tmp_path / "staged", required, pages, stored
+    )
     index = build_book(staged, tmp_path / "html")
     page = index.read_text(encoding="utf-8")
     numbers = json.loads((results.exhibits / "07_main_comparison.numbers.json").read_text(encoding="utf-8"))
     assert numbers["fine_tuned_perplexity"]["text"] in page
     assert not [path for path in tmp_path.rglob("html/**/*.html") if b"w017" in path.read_bytes()]
     assert splits[CANARY] == "test"
-    told = [path.read_text("utf-8") for path in results.exhibits.glob("*.[ctj]*")]
+    assert small_profile.description in (tmp_path / "html" / "stored.html").read_text("utf-8")
+    told = [path.read_text("utf-8") for path in (*results.exhibits.glob("*.[ctj]*"), *kept.iterdir())]
     for path in results.notebooks.glob("*.ipynb"):
         for output in (output for cell in nbformat.read(path, 4).cells for output in cell.get("outputs", [])):
             told += [str(output.get("data", {}).get("text/markdown", "")), output.get("text", "")]
@@ -170,6 +180,8 @@ def test_every_notebook_runs_and_the_book_builds(
         said = capfd.readouterr()
         assert ("01_data_conversion-own: about" in said.out + said.err) == bool(stale)
         assert f"{len(required) - stale} of {len(required)} notebooks are current." in said.err
+    with pytest.raises(ArtefactError, match="01_data_conversion-own: not run, or not by this code"):
+        store_run(small_profile, "small.yaml", kept, cores=1)
     careers.write_text(before)
 
 
