@@ -21,7 +21,7 @@ NAMES = [
     "06_baselines", "07_main_comparison", "07_where_the_gain_arises", "08_value_of_fine_tuning",
     "09_binary_tasks_and_calibration", "10_titles", "11_pooled_data", "12_history_length", "13_horizons",
     "14_demographics", "15_structural_change", "16_embeddings", "17_speed_and_memory", "18_larger_runs",
-    "19_claims_and_verdicts", "19_replication_report",
+    "19_claims_and_verdicts", "19_replication_report", "20_try_it",
 ]  # fmt: skip
 LOGIC = (
     ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.For, ast.AsyncFor, ast.While, ast.If,

@@ -168,6 +168,8 @@ def _tokens(notebook: str, asked: Mapping[str, Any], size: Size, sizes: Mapping[
             return size.tokens(min(0.1 * size.workers, tested.get("mixture_workers", 0)))
         case "12_history_length" | "14_demographics":
             return 4 * size.tokens(tested.get("workers", min(48, test)))
+        case "20_try_it":
+            return asked.get("try_educations", 2) * asked.get("try_jobs", 5) ** 2 * all_titles
         case "13_horizons":
             paths = asked.get("language_model_paths", 20)
             # The runs have most of their histories in common, as the likely ones are in all of them.

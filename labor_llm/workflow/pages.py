@@ -18,7 +18,7 @@ from labor_llm.exhibits.formatting import escape_markdown
 from labor_llm.workflow.profile import Profile
 from labor_llm.workflow.runs import NotebookRun, chapters, notebook_runs
 
-PARTS = ("findings", "data", "reproduce", "appendix")
+PARTS = ("findings", "data", "try", "reproduce", "appendix")
 _HEADING = re.compile(r"^(#+ .*)$", flags=re.MULTILINE)
 
 
