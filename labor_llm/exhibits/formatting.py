@@ -143,8 +143,8 @@ def blank(values: pd.Series, where: pd.Series | None = None) -> pd.Series:
 
 
 def signed(value: float, digits: int) -> str:
-    """Return a difference with its sign."""
-    return f"{value:+.{digits}f}".replace("-", MINUS)
+    """Return a difference with its sign, as `format_value` writes its size."""
+    return (MINUS if value < 0 else "+") + format_value(abs(float(value)), f".{digits}f")
 
 
 def format_value(value: object, spec: str | None = None) -> str:

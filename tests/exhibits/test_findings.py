@@ -38,6 +38,14 @@ def rows(*differences: tuple[str, float, float, float], dataset: str = "d") -> p
 BETTER, WORSE, UNTOLD = ("A", -2.0, -3.0, -1.0), ("B", 0.5, 0.25, 0.75), ("C", 0.1, -0.2, 0.4)
 
 
+def test_sizes_are_written_as_in_tables() -> None:
+    assert told(-0.716, -0.94, -0.514) == "lower (\u22120.72, 95 % interval \u22120.94 to \u22120.51)"
+    assert (
+        told(1.746e21, 1040.4, 1.5e25)
+        == "higher (+1.75\u00d710\u00b2\u00b9, 95 % interval 1,040 to 1.50\u00d710\u00b2\u2075)"
+    )
+
+
 def test_a_model_against_baselines() -> None:
     def sentence(*differences: tuple[str, float, float, float]) -> str:
         got = against_baselines(rows(*differences), {"d": "Data D"})

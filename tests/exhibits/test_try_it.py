@@ -68,5 +68,7 @@ def test_answers_are_those_of_the_models_and_the_page_holds_them(
 def test_careers_without_a_frequent_job_leave_nothing_to_pick(panel, splits):
     few = panel.restrict(panel.workers[:10])
     assert invented_careers(few, 2, 1) is None
-    nothing = next_job_answers(None, panel, splits, Results(Path("none")), [], "none", "None", ScoringSettings())
+    nothing = next_job_answers(
+        None, panel, splits, Results(Path("none")), [], "none", "None", ScoringSettings()
+    )
     assert "nothing to pick" in picker(nothing, "one").markdown
