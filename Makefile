@@ -28,7 +28,7 @@ test-slow: setup ## run the slow tests: all notebooks on a small profile, kills,
 replicate: setup ## run a profile to the end: notebooks, exhibits, book
 	.venv/bin/labor-llm replicate --profile $(PROFILE) --cores $(CORES)
 
-check: ## compare the tables of a run of PROFILE with those kept in data/expected
+check: ## scan the files for faults, and compare the tables of a run of PROFILE with those kept in data/expected
 	.venv/bin/labor-llm check --profile $(PROFILE)
 
 lock: ## resolve pyproject.toml anew into requirements.lock (needs uv)

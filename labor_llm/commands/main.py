@@ -246,16 +246,23 @@ def check(
         typer.Option(help="Folder of a stored run; data/expected/PROFILE or data/stored/PROFILE if empty."),
     ] = "",
 ) -> None:
-    """Compare the tables of a run with stored ones, one line each; exit status 1 if one differs or is missing."""
+    """Scan the files for faults, and compare the tables of a run with stored ones, one line each.
+
+    The exit status is 1 if there is a finding, or a table differs or is missing.
+    """
     from labor_llm.exhibits.expected import DIFFERENT, MISSING, compare_with_expected
     from labor_llm.store.artefacts import atomic_path
     from labor_llm.store.results import EXPECTED, STORED, open_results, project_root
     from labor_llm.workflow.profile import load_profile
+    from labor_llm.workflow.scans import FINDING, scan
 
     chosen = load_profile(profile)
     folders = open_results(results or chosen.results)
     usual = [project_root() / place / chosen.name for place in (EXPECTED, STORED)]
     folder = Path(expected) if expected else next(filter(Path.is_dir, usual), usual[0])
+    scanned = scan(project_root(), folders)
+    for row in scanned:
+        typer.echo(f"{row.verdict:17} {row.scan:62} {row.where} {row.remedy}".rstrip())
     found = compare_with_expected(folders, folder)
     for row in found.itertuples():
         largest = f"{row.largest:.1e}" if row.largest > 0 else ""
@@ -266,7 +273,7 @@ def check(
             json.dumps({"counts": counts, "tables": json.loads(found.to_json(orient="records"))}, indent=1)
         )
     typer.echo(", ".join(f"{number} {verdict}" for verdict, number in counts.items()))
-    if counts.keys() & {DIFFERENT, MISSING}:
+    if counts.keys() & {DIFFERENT, MISSING} or any(row.verdict == FINDING for row in scanned):
         raise typer.Exit(1)
 
 
