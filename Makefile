@@ -2,12 +2,13 @@
 
 PROFILE ?= demo
 CORES ?= 2
+OUT = results/$(PROFILE).zip
 
 # What setup wrote comes first, so that the commands inside (snakemake, papermill) are found.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slow replicate check lock environment clean
+.PHONY: help setup test test-slow replicate check archive lock environment clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
@@ -30,6 +31,9 @@ replicate: setup ## run a profile to the end: notebooks, exhibits, book
 
 check: ## scan the files for faults, and compare the tables of a run of PROFILE with those kept in data/expected
 	.venv/bin/labor-llm check --profile $(PROFILE)
+
+archive: ## pack code and a finished run of PROFILE into OUT, a zip file for a deposit
+	.venv/bin/labor-llm archive --profile $(PROFILE) --out $(OUT)
 
 lock: ## resolve pyproject.toml anew into requirements.lock (needs uv)
 	@.ci/lock

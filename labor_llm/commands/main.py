@@ -277,6 +277,20 @@ def check(
         raise typer.Exit(1)
 
 
+@app.command()
+def archive(
+    out: Annotated[Path, typer.Option(help="The zip file.")], profile: ProfileOption = "demo"
+) -> None:
+    """Pack code, executed notebooks, exhibits and book of a finished run into one zip file, for a deposit."""
+    from labor_llm.workflow.archive import write_archive
+    from labor_llm.workflow.profile import load_profile
+
+    files = write_archive(load_profile(profile), profile, out)
+    typer.echo(
+        f"{out}: {files:,} files, {out.stat().st_size / 1e6:.1f} MB. Records of persons and models are not in it."
+    )
+
+
 def _json_object(option: str, text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)

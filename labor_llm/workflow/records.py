@@ -26,7 +26,9 @@ def record_of(executed: Path) -> Path:
     return executed.with_suffix(".record.json")
 
 
-def identity_of(program: Path, parameters: Mapping[str, Any], needs: Sequence[Path]) -> str:
+def identity_of(
+    program: Path, parameters: Mapping[str, Any], needs: Sequence[Path], threads: str = ""
+) -> str:
     """Return the sha256 of all that a run rests on; comments, docstrings and the clock do not matter.
 
     That is its parameters, its code and that of the modules it imports, the files that it reads, the threads of the
@@ -36,25 +38,28 @@ def identity_of(program: Path, parameters: Mapping[str, Any], needs: Sequence[Pa
         program: the notebook or module that runs.
         parameters: what it is run with.
         needs: files that it reads.
+        threads: of the numerical libraries, as a manifest says them; those of this process if empty.
     """
+    here = environment()
+    said = threads or here["threads"]
     # In their order, as the files of results outside of the checkout all have one name.
     read = [sha256(path) if path.is_file() else "" for path in needs]
-    described = [dict(parameters), code_checksum(program), read, os.environ.get("OMP_NUM_THREADS")]
-    return seal([*described, environment()["versions"]])
+    described = [dict(parameters), code_checksum(program), read, None if said == "not set" else said]
+    return seal([*described, here["versions"]])
 
 
-def book_identity(results: Results, profile: str, notebooks: Iterable[str]) -> str:
+def book_identity(results: Results, profile: str, notebooks: Iterable[str], threads: str = "") -> str:
     """Return the sha256 of all that a book rests on: what its notebooks made, its pages and the code.
 
-    All modules count, as a page tells each by its docstring.
+    All modules count, as a page tells each by its docstring; `threads` is as in `identity_of`.
     """
     records = [record_of(results.notebooks / f"{name}.ipynb") for name in sorted(notebooks)]
     pages = [path for path in sorted((project_root() / "book").rglob("*")) if "_build" not in path.parts]
     # Their heads say where they stand in the book.
     pages += sorted((project_root() / "notebooks").glob("*.ipynb"))
     modules = sorted(PACKAGE.rglob("*.py"))
-    read = [*records, *pages, *modules, *(folder / MANIFEST for folder in stored_beside(profile))]
-    return identity_of(PACKAGE / "workflow" / "book.py", {"profile": profile}, read)
+    needs = [*records, *pages, *modules, *(folder / MANIFEST for folder in stored_beside(profile))]
+    return identity_of(PACKAGE / "workflow" / "book.py", {"profile": profile}, needs, threads)
 
 
 def write_record(record: Path, identity: str, made: Iterable[Path]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,18 +60,23 @@ def exhibits_page(profile: Profile) -> str:
 
     An exhibit that is made once for each data set or model has a row for each.
     """
-    exhibits = list(read_catalogue().values())
-    rows = [
-        _exhibit_row(exhibit, run, profile)
-        for run in runs_in_reading_order(profile)
-        for exhibit in exhibits
-        if exhibit.notebook == run.notebook
-    ]
+    rows = [_exhibit_row(*each) for each in exhibits_in_order(profile)]
     intro = (
         f"Each table and figure is made by one notebook, in the cell that names its label. The files lie in "
         f"`{profile.results}/exhibits/`, tables in full precision."
     )
     return _page("Tables and figures", intro, [_table(("Exhibit", "Caption", "Program", "Files"), rows)])
+
+
+def exhibits_in_order(profile: Profile) -> Iterator[tuple[NotebookRun, Exhibit, str, str]]:
+    """Yield run, entry of the catalogue, label and caption of each exhibit of a profile in the order of the book."""
+    for run in runs_in_reading_order(profile):
+        words = {"model": str(run.parameters.get("label", ""))}
+        if dataset := run.parameters.get("dataset"):
+            words["dataset"] = profile.datasets[dataset].label
+        for exhibit in (each for each in read_catalogue().values() if each.notebook == run.notebook):
+            label = exhibit.label(run.name.removeprefix(f"{run.notebook}-") if exhibit.variants else "")
+            yield run, exhibit, label, exhibit.caption.format_map(words)
 
 
 def commands_page(commands: Mapping[str, Any], about: str = "") -> str:
@@ -141,15 +146,10 @@ def gloss(path: Path, root: Path) -> str:
     return line
 
 
-def _exhibit_row(exhibit: Exhibit, run: NotebookRun, profile: Profile) -> tuple[str, ...]:
-    label = exhibit.label(run.name.removeprefix(f"{run.notebook}-") if exhibit.variants else "")
-    words = {"model": str(run.parameters.get("label", ""))}
-    if dataset := run.parameters.get("dataset"):
-        words["dataset"] = profile.datasets[dataset].label
+def _exhibit_row(run: NotebookRun, exhibit: Exhibit, label: str, caption: str) -> tuple[str, ...]:
     first, *others = exhibit.endings
     files = ", ".join([f"`{label}.{first}`", *(f"`.{ending}`" for ending in others)])
-    caption = escape_markdown(exhibit.caption.format_map(words))
-    return f"{{numref}}`{label}`", caption, f"`{run.notebook}`", files
+    return f"{{numref}}`{label}`", escape_markdown(caption), f"`{run.notebook}`", files
 
 
 def _option_row(record: tuple[str, str]) -> tuple[str, str, str]:

@@ -6,11 +6,9 @@ declares. Comments and documentation are not read, and nothing is imported or ru
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
-import subprocess
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +21,7 @@ from labor_llm.store.results import Results
 from labor_llm.workflow.programs import Parts, imported_packages, read_program, strings_of, unseeded_draws
 from labor_llm.workflow.records import recorded_files
 from labor_llm.workflow.requirements import declared_packages, undeclared, unneeded
+from labor_llm.workflow.versions import tracked_files
 
 OK, FINDING = "ok", "finding"
 _LARGEST = 5_000_000  # bytes
@@ -49,11 +48,8 @@ class Checkout:
     """The files that are scanned: those under version control, without it all but what is made or obtained."""
 
     def __init__(self, root: Path, results: Results | None = None) -> None:
-        self.root, self.results, names = root, results, list[str]()
-        with contextlib.suppress(OSError, subprocess.CalledProcessError):
-            listed = subprocess.run(["git", "-C", root, "ls-files", "-z"], capture_output=True, check=True)
-            names = os.fsdecode(listed.stdout).split("\0")
-        self.files = sorted({name for name in names if (root / name).is_file()}) or sorted(_walk(root))
+        self.root, self.results = root, results
+        self.files = tracked_files(root) or sorted(_walk(root))
 
     def text(self, name: str) -> str:
         """Return what a file holds, with a sign in the place of bytes that are no text."""

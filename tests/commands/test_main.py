@@ -96,7 +96,7 @@ REFUSED = [
     *((f"notebook NOTEBOOK OUT --parameters {given}", 3, "--parameters ") for given in ("{", "[1]", "1", '"seed"')),
     ('notebook NOTEBOOK OUT --parameters {"dataset":"x"}', 3, "no parameter 'dataset' (did you mean 'datasets'?)"),
     *((f"{command} --profile dmeo", 3, "dmeo: no such profile. Packaged are: demo")
-      for command in ("predict", "replicate", "book")),
+      for command in ("predict", "replicate", "book", "archive --out OUT")),
 ]  # fmt: skip
 
 
@@ -113,8 +113,8 @@ def test_a_refusal_is_one_message_and_leaves_nothing(run, tmp_path, places, argu
 def test_every_option_has_help_and_only_files_to_be_read_or_written_must_be_given():
     commands = typer.main.get_command(cli.app).commands
     assert sorted(commands) == [
-        "book", "check", "convert", "fetch", "finetune", "notebook", "predict", "replicate", "score", "store",
-        "validate", "variables",
+        "archive", "book", "check", "convert", "fetch", "finetune", "notebook", "predict", "replicate", "score",
+        "store", "validate", "variables",
     ]  # fmt: skip
     parameters = {
         (name, option.name): option for name, command in commands.items() for option in command.params
@@ -122,7 +122,7 @@ def test_every_option_has_help_and_only_files_to_be_read_or_written_must_be_give
     assert [key for key, option in parameters.items() if not option.help] == []
     assert {key for key, option in parameters.items() if option.required} == {
         ("validate", "panel"), ("notebook", "source"), ("notebook", "executed"), ("variables", "survey"),
-        ("convert", "survey"), ("convert", "raw"), ("convert", "crosswalks"), ("convert", "out"),
+        ("convert", "survey"), ("convert", "raw"), ("convert", "crosswalks"), ("convert", "out"), ("archive", "out"),
     }  # fmt: skip
     assert all(command.help for command in commands.values())
 
@@ -225,6 +225,7 @@ def test_a_place_or_system_that_gives_nothing_is_one_message(tmp_path, before, s
 PLACES = (
     "convert psid --raw CSV --crosswalks NOTEBOOK --out", "finetune --panel PANEL --model MODEL --out",
     "score --panel PANEL --model MODEL --out", "variables nlsy97 --out", "notebook NOTEBOOK",
+    "archive --out",
 )  # fmt: skip
 
 
