@@ -225,7 +225,6 @@ def store(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the stored run; data/stored/PROFILE if not given.")
     ] = None,
-    cores: Annotated[int, typer.Option(min=1, help="CPU cores that the run was made with.")] = 2,
 ) -> None:
     """Store the tables of a finished run, none of them of a single person, with the files, settings and code behind."""
     from labor_llm.store.results import STORED, project_root
@@ -233,7 +232,7 @@ def store(
     from labor_llm.workflow.storing import store_run
 
     chosen = load_profile(profile)
-    folder = store_run(chosen, profile, out or project_root() / STORED / chosen.name, cores)
+    folder = store_run(chosen, profile, out or project_root() / STORED / chosen.name)
     typer.echo(f"{folder}: stored.")
 
 

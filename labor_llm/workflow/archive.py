@@ -24,9 +24,10 @@ from labor_llm.store.artefacts import MANIFEST, atomic_path, sound
 from labor_llm.store.places import check_file
 from labor_llm.store.results import open_results, project_root
 from labor_llm.workflow.profile import Profile
-from labor_llm.workflow.records import book_identity, identity_of, is_current, record_of, recorded_files
+from labor_llm.workflow.records import book_identity, is_current, record_of, recorded_files
 from labor_llm.workflow.reference import exhibits_in_order
-from labor_llm.workflow.runs import notebook_file, notebook_runs
+from labor_llm.workflow.runs import notebook_runs
+from labor_llm.workflow.storing import finished_runs
 from labor_llm.workflow.versions import committed
 
 _BOOK = "book/_build/html"
@@ -84,21 +85,9 @@ def write_archive(profile: Profile, source: str, out: Path, root: Path | None = 
 
 def _of_run(profile: Profile, source: str) -> list[Path]:
     """Return the exhibits and executed notebooks of a finished run, by its records."""
-    results, runs = open_results(profile.results), notebook_runs(profile)
-    remedy = f"Run `labor-llm replicate --profile {source}` first."
-    # All runs have the threads of the first; this process need not.
-    first = next((sound(path.parent) for run in runs for path in run.makes if path.name == MANIFEST), None)
-    if first is None:
-        raise ArtefactError(f"{results.root}: no finished run. {remedy}")
-    for run in runs:
-        identity = identity_of(
-            notebook_file(run.notebook), run.parameters, run.needs, first["environment"]["threads"]
-        )
-        if not is_current(record_of(run.executed), identity, run.makes):
-            raise ArtefactError(
-                f"{run.executed}: not run to its end, or by other code, software or files than are here. {remedy}"
-            )
-    files = [path for run in runs for path in recorded_files(record_of(run.executed))]
+    results = open_results(profile.results)
+    records = (record_of(run.executed) for run in finished_runs(profile, source))
+    files = [path for record in records for path in recorded_files(record)]
     return [path for path in files if path.parent in (results.exhibits, results.notebooks)]
 
 

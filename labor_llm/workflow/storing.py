@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,51 +13,64 @@ from labor_llm.errors import ArtefactError
 from labor_llm.exhibits.catalogue import exhibit_of
 from labor_llm.exhibits.expected import machine
 from labor_llm.exhibits.stored_runs import write_stored
-from labor_llm.store.artefacts import sha256
+from labor_llm.store.artefacts import MANIFEST, sha256, sound
 from labor_llm.store.results import open_results, project_root
 from labor_llm.workflow.pages import runs_in_reading_order
 from labor_llm.workflow.profile import Profile
 from labor_llm.workflow.records import identity_of, is_current, record_of
 from labor_llm.workflow.runs import NotebookRun, notebook_file
+from labor_llm.workflow.versions import version_of
 
 _TABLE = re.compile(r":::\{table\} .*\n:name: (\S+)\n")
 
 
-def store_run(profile: Profile, source: str, folder: Path, cores: int) -> Path:
+def store_run(profile: Profile, source: str, folder: Path) -> Path:
     """Store a finished run as an artefact (`labor_llm.exhibits.stored_runs` says what is in it).
 
     Args:
         profile: the profile that was run.
         source: name or path that it was loaded from.
         folder: of the artefact; an earlier stored run there is replaced.
-        cores: as it was run with, since threads are part of what a result rests on.
 
     Raises:
-        ArtefactError: if a notebook of the profile was not run, or not by this code on these files, or what it made
-            was changed.
+        ArtefactError: as `finished_runs`.
     """
-    os.environ["OMP_NUM_THREADS"] = str(profile.threads(cores))
-    runs = runs_in_reading_order(profile)
-    command = f"labor-llm replicate --profile {source} --cores {cores}"
-    for run in runs:
-        identity = identity_of(notebook_file(run.notebook), run.parameters, run.needs)
-        if not is_current(record_of(run.executed), identity, run.makes):
-            raise ArtefactError(
-                f"{run.name}: not run, or not by this code with these settings and files, so it was not stored. "
-                f"Run `{command}` first."
-            )
+    runs = finished_runs(profile, source)
     executed = {run.name: nbformat.read(run.executed, as_version=4) for run in runs}
     about = {
         "profile": profile.name,
         "description": profile.description,
-        "command": command,
-        "code": _code(),
-        "machine": machine(),
+        "command": f"labor-llm replicate --profile {source}",
+        "code": version_of(project_root()),
+        "machine": machine() | {"threads": _threads(runs)},
         **_times(executed),
         "datasets": {name: _dataset(profile, name) for name in profile.datasets},
         "parameters": {run.name: run.parameters for run in runs},
     }
     return write_stored(open_results(profile.results), folder, about, shown_by(runs, executed))
+
+
+def finished_runs(profile: Profile, source: str) -> list[NotebookRun]:
+    """Return the runs of a profile in reading order, if all have been run by this code on these files.
+
+    Raises:
+        ArtefactError: if one was not, or what it made is missing or was changed; says how to make it.
+    """
+    runs = runs_in_reading_order(profile)
+    for run in runs:
+        identity = identity_of(notebook_file(run.notebook), run.parameters, run.needs, _threads(runs))
+        if not is_current(record_of(run.executed), identity, run.makes):
+            raise ArtefactError(
+                f"{run.executed}: not run to its end, or by other code, software or files than are here. "
+                f"Run `labor-llm replicate --profile {source}` first."
+            )
+    return runs
+
+
+def _threads(runs: list[NotebookRun]) -> str:
+    """Return the threads of the numerical libraries in all runs, which were those of the first; '' without any."""
+    manifests = (path.parent for run in runs for path in run.makes if path.name == MANIFEST)
+    return next((made["environment"]["threads"] for made in map(sound, manifests) if made), "")
 
 
 def shown_by(runs: list[NotebookRun], executed: Mapping[str, nbformat.NotebookNode]) -> dict[str, list[str]]:
@@ -103,19 +113,6 @@ def _dataset(profile: Profile, name: str) -> dict[str, Any]:
                 below = Path(given) / file.relative_to(path) if path.is_dir() else Path(given)
                 files[below.as_posix()] = {"bytes": file.stat().st_size, "sha256": sha256(file)}
     return {"label": open_results(profile.results).label(name), "files": files}
-
-
-def _code() -> dict[str, Any]:
-    """Return the commit of the checkout, and whether files of it were changed since; nothing where git knows none."""
-    git = shutil.which("git")
-    if git is None or not (project_root() / ".git").exists():
-        return {}
-    asked = (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
-    commit, changes = (
-        subprocess.run([git, *words], cwd=project_root(), capture_output=True, text=True, check=False).stdout
-        for words in asked
-    )
-    return {"commit": commit.strip(), "changed": bool(changes.strip())}
 
 
 def _times(executed: Mapping[str, nbformat.NotebookNode]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import tarfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from labor_llm.errors import InputError
 
@@ -31,6 +32,14 @@ def tracked_files(root: Path) -> list[str]:
         names = os.fsdecode(_git(root, "ls-files", "-z")).split("\0")
         return sorted({name for name in names if (root / name).is_file()})
     return []
+
+
+def version_of(root: Path) -> dict[str, Any]:
+    """Return `commit` and whether a file under version control differs from it, `changed`; nothing without a commit."""
+    with contextlib.suppress(InputError):
+        changed = bool(_git(root, "status", "--porcelain", "--untracked-files=no", "."))
+        return {"commit": _git(root, "rev-parse", "HEAD").decode().strip(), "changed": changed}
+    return {}
 
 
 def committed(root: Path) -> Commit:
