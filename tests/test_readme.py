@@ -23,7 +23,6 @@ from labor_llm.careers.predictions import UNRESOLVED
 from labor_llm.commands.main import app
 from labor_llm.crosswalks.files import KNOWN_VERSIONS
 from labor_llm.disclosure import MINIMUM_PERSONS
-from labor_llm.exhibits.catalogue import read_catalogue
 from labor_llm.models.folders import PACKAGED_MODELS
 from labor_llm.simulation.careers import SCHEDULES
 from labor_llm.surveys.conversion import SURVEYS
@@ -80,14 +79,6 @@ def test_the_readmes_are_short_and_in_the_order_of_the_template():
         "Details on various programs", "List of tables and programs", "References",
     ]  # fmt: skip
     assert re.findall(r"^#{2,4} (.+)$", README, re.M) == order
-
-
-def test_every_notebook_has_its_row_with_the_exhibits_of_the_catalogue():
-    rows = re.findall(r"^\| `(\d\d_\w+)` \| [^|]+ \| (.+) \|$", README, re.M)
-    made = {path.stem: [] for path in sorted((ROOT / "notebooks").glob("*.ipynb"))}
-    for exhibit in read_catalogue().values():
-        made[exhibit.notebook].append(f"`{exhibit.id}{'-*' if exhibit.variants else ''}`")
-    assert rows == [(name, ", ".join(exhibits) or "a page of the book") for name, exhibits in made.items()]
 
 
 def test_the_tree_has_every_room_and_folder():

@@ -177,7 +177,7 @@ def _table_of_programs(checkout: Checkout) -> Found:
     made: dict[str, list[str]] = {name: [] for name in notebooks}
     for entry in checkout.catalogue:
         made.get(entry["notebook"], []).append(f"`{entry['id']}{'-*' if entry.get('variants') else ''}`")
-    wanted = {name: ", ".join(exhibits) for name, exhibits in made.items()}
+    wanted = {name: ", ".join(exhibits) or "a page of the book" for name, exhibits in made.items()}
     rows = dict(_ROW.findall(checkout.text("README.md")))
     for name in sorted(name for name in rows.keys() | wanted.keys() if rows.get(name) != wanted.get(name)):
         remedy = f"By notebooks and catalogue it is: {wanted.get(name, 'no notebook')}"

@@ -165,7 +165,7 @@ def test_what_is_missing_altered_or_of_other_code_is_said_with_its_command(finis
 
     absent = profile.model_copy(update={"results": str(tmp_path / "absent")})
     replicate = r"Run `labor-llm replicate --profile mine\.yaml` first"
-    refused(ArtefactError, f"absent: no finished run. {replicate}", absent)
+    refused(ArtefactError, f"not run to its end.*{replicate}", absent)
     for name in ("exhibits/tab-main-comparison.csv", "wage_panel/panel/manifest.json"):
         path = root / "results" / "demo" / name
         content = path.read_bytes()

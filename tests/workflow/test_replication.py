@@ -180,9 +180,7 @@ def test_every_notebook_runs_and_the_book_builds(
         said = capfd.readouterr()
         assert ("01_data_conversion-own: about" in said.out + said.err) == bool(stale)
         assert f"{len(required) - stale} of {len(required)} notebooks are current." in said.err
-    with pytest.raises(
-        ArtefactError, match=r"conversion-own\.ipynb: not run to its end, or by"
-    ):
+    with pytest.raises(ArtefactError, match=r"conversion-own\.ipynb: not run to its end, or by"):
         store_run(small_profile, "small.yaml", kept)
     careers.write_text(before)
 

@@ -189,10 +189,11 @@ def test_the_command_says_what_was_found(tree, run, monkeypatch):
     """Before it compares tables; a finding ends it with 1 even if all tables are as expected."""
     from typer.testing import CliRunner
 
-    from labor_llm.exhibits.expected import store_expected
+    from labor_llm.exhibits.expected import machine
+    from labor_llm.exhibits.stored_runs import write_stored
     from labor_llm.store import results
 
-    expected = store_expected(run, tree / "expected")
+    expected = write_stored(run, tree / "expected", {"machine": machine()}, {})
     monkeypatch.setattr(results, "project_root", lambda: tree)
     check = ["check", "--results", str(run.root), "--expected", str(expected)]
     said = CliRunner().invoke(app, check)
