@@ -23,9 +23,9 @@ from labor_llm.workflow.runs import notebook_runs
 PACKAGED = (
     "demo",
     "nlsy79",
-    "nlsy79_tenth",
+    "nlsy79_part",
     "nlsy97",
-    "nlsy97_tenth",
+   
     "own_careers",
     "paper",
     "psid81",
