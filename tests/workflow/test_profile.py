@@ -25,7 +25,6 @@ PACKAGED = (
     "nlsy79",
     "nlsy79_part",
     "nlsy97",
-   
     "own_careers",
     "paper",
     "psid81",
