@@ -71,29 +71,6 @@ def batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> l
     return [groups[number] for number in generator.permutation(len(groups))]
 
 
-def passes(lengths: Sequence[int], tokens_at_once: int, layout: str) -> list[list[int]]:
-    """Divide a batch into passes whose gradients are added, so that memory does not grow with the batch.
-
-    Args:
-        lengths: tokens of each career of the batch.
-        tokens_at_once: the most tokens that a pass has, padding included; a longer career has a pass to itself.
-        layout: 'packed' or 'padded'.
-
-    Returns:
-        For each pass the places of its careers in the batch, shortest first.
-    """
-    divided: list[list[int]] = []
-    for career in sorted(range(len(lengths)), key=lengths.__getitem__):
-        together = [*divided[-1], career] if divided else []
-        # Sorted, so that the career in hand is the longest of its pass, to which the others are padded.
-        width = {"packed": sum(lengths[one] for one in together), "padded": len(together) * lengths[career]}
-        if together and width[layout] <= tokens_at_once:
-            divided[-1] = together
-        else:
-            divided.append([career])
-    return divided
-
-
 def packed(careers: Sequence[TrainingCareer], device: torch.device) -> dict[str, Any]:
     """Return the arguments of the loss for careers one after the other, in one row [1, tokens]."""
     lengths = [len(career.ids) for career in careers]

@@ -33,8 +33,8 @@ from torch.nn.parallel import DistributedDataParallel
 from transformers import PreTrainedModel
 
 from labor_llm.errors import InputError, LaborLLMError
-from labor_llm.finetuning.batches import passes
 from labor_llm.finetuning.loss import NextTokenLoss
+from labor_llm.models.batches import passes
 from labor_llm.models.loading import causal_model
 from labor_llm.store.checkpoints import TrainingState
 

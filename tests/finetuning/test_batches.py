@@ -6,7 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labor_llm.finetuning.batches import IGNORED, batches, packed, padded, passes, training_career
+from labor_llm.finetuning.batches import IGNORED, batches, packed, padded, training_career
+from labor_llm.models.batches import passes
 from labor_llm.text.tokenization import EncodedResume
 
 CPU = torch.device("cpu")
