@@ -1,8 +1,8 @@
 """Score a panel: every record of every career, resumable and shared, into the common form of predictions.
 
-Done careers are stored as they come, twenty a shard, under a hash of the model's weights, the careers and titles, what
-is asked, the arithmetic and the code, so that a killed run goes on, a second process or machine takes its share, and a
-changed model never meets old scores.
+Done careers are stored as they come, twenty a shard, or those of one pass over several, under a hash of the model's
+weights, the careers and titles, what is asked, the arithmetic and the code, so that a killed run goes on, a second
+process or machine takes its share, and a changed model never meets old scores.
 """
 
 from __future__ import annotations
@@ -30,14 +30,21 @@ from labor_llm.careers.predictions import (
     write_predictions,
 )
 from labor_llm.errors import InputError
+from labor_llm.models.batches import passes
 from labor_llm.models.folders import weights_checksum
 from labor_llm.models.loading import LanguageModel, load_language_model
 from labor_llm.scoring.all_titles import all_title_log_probs
 from labor_llm.scoring.bounded import bounded_title_log_probs, concatenated, rounded_up
-from labor_llm.scoring.passes import Beginning, PreparedCareers, prepare_careers, realised_log_probs
+from labor_llm.scoring.passes import (
+    Beginning,
+    PreparedCareers,
+    batch_log_probs,
+    prepare_careers,
+    realised_log_probs,
+)
 from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.scoring.title_trie import TitleTrie, build_title_trie
-from labor_llm.scoring.trials import tried_beginning, try_scorers
+from labor_llm.scoring.trials import tried_beginning, tried_tokens, try_scorers
 from labor_llm.store.artefacts import environment
 from labor_llm.store.results import Arrays, in_shards, stored
 from labor_llm.store.staleness import code_checksum
@@ -203,13 +210,17 @@ def _score(
     trie, in_full = build_title_trie(prepared.titles), set(question["in_full"])
     bounded = bool(in_full and settings.tolerance)
     trial = try_scorers(prepared, all_titles=bool(in_full or question["named"]), bounded=bounded)
-    beginning = tried_beginning(prepared, trial)
+    beginning, what = tried_beginning(prepared, trial), f"scoring {name}"
 
     def score(row: int) -> Arrays:
         wanted = trie if prepared.careers[row].worker_id in in_full else None
         return _career_scores(prepared, row, settings, question["named"], wanted, beginning)
 
-    arrays = in_shards(shards, len(prepared.careers), score, f"scoring {name}", "career")
+    if in_full or question["named"]:
+        arrays = in_shards(shards, len(prepared.careers), score, what, "career")
+    else:
+        tokens = tried_tokens(prepared.language_model, trial, beginning)
+        arrays = {"realised": _realised(prepared, tokens, beginning, shards, what)}
     table = prepared.table[list(TRANSITION_COLUMNS)].assign(
         log_prob=arrays["realised"], log_valid_mass=np.nan
     )
@@ -224,6 +235,26 @@ def _score(
     for column, title in enumerate(question["named"]):
         table[named_column(title)] = arrays["named"][:, column]
     return Predictions(name, table, prepared.outcomes, matrix, upper)
+
+
+def _realised(
+    prepared: PreparedCareers, tokens: int, beginning: Beginning | None, shards: Path | None, what: str
+) -> np.ndarray:
+    """Return the log-probabilities of realised titles alone, in passes of so many tokens; float64 [records]."""
+    texts = prepared.texts
+    # In the order of the careers as far as may be, so that what is left is told from what is done.
+    divided = sorted(passes([len(text.ids) for text in texts], tokens, "padded"))
+
+    def score(number: int) -> Arrays:
+        together = [texts[place] for place in divided[number]]
+        return {"realised": batch_log_probs(prepared.language_model, together, beginning)}
+
+    unit, size = ("career", 20) if tokens == 1 else ("round", 1)
+    # Processes whose trials ended otherwise divide the texts otherwise, and share no shards.
+    folder = shards and shards / f"{len(divided)}-passes"
+    found = in_shards(folder, len(divided), score, what, unit, size)["realised"]
+    order = [place for one in divided for place in one]
+    return found[np.argsort(np.repeat(order, [len(texts[place].spans) for place in order]), kind="stable")]
 
 
 def _career_scores(

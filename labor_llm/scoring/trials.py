@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -11,12 +14,20 @@ from labor_llm.careers.panel import CareerPanel
 from labor_llm.models.loading import LanguageModel, load_language_model
 from labor_llm.scoring.all_titles import all_title_log_probs, way_to_run
 from labor_llm.scoring.bounded import bounded_title_log_probs
-from labor_llm.scoring.passes import Beginning, PreparedCareers, read_beginning, realised_log_probs
+from labor_llm.scoring.passes import (
+    Beginning,
+    PreparedCareers,
+    batch_log_probs,
+    read_beginning,
+    realised_log_probs,
+    tokens_at_once,
+)
 from labor_llm.scoring.reference import Trial, reference_log_prob
 from labor_llm.scoring.title_trie import build_title_trie
 from labor_llm.text.templates import invented_resume
 from labor_llm.text.tokenization import encode_resume, encode_titles
 
+T = TypeVar("T")
 _TITLES_CHECKED = 4
 
 
@@ -35,9 +46,8 @@ def try_scorers(prepared: PreparedCareers, *, all_titles: bool = False, bounded:
         NumericalError: if the reference scorer gives no number.
     """
     language_model, titles = prepared.language_model, prepared.titles
-    texts = [part for career in prepared.careers for part in career.parts]
     # The later parts of a shortened career are as long, and have one record.
-    longest = max(texts, key=lambda text: (len(text.spans) > 1, text.spans[-1][0]))
+    longest = max(prepared.texts, key=lambda text: (len(text.spans) > 1, text.spans[-1][0]))
     trial = Trial.of(language_model, longest, max(titles, key=len))
     trial.check("realised titles", realised_log_probs(language_model, trial.career))
     if all_titles:
@@ -58,16 +68,34 @@ def tried_beginning(prepared: PreparedCareers, trial: Trial) -> Beginning | None
 
     `trial` is what `try_scorers` has returned. A model without a plain cache of keys and values reads it every time.
     """
+    language_model, texts = prepared.language_model, prepared.texts
+    if (beginning := _or_none(lambda: read_beginning(language_model, texts))) is None:
+        return None
+    found = _or_none(lambda: realised_log_probs(language_model, trial.career, beginning))
+    return None if found is None or trial.difference(found) else beginning
+
+
+def tried_tokens(language_model: LanguageModel, trial: Trial, beginning: Beginning | None) -> int:
+    """Return how many tokens a pass over several texts has at most; 1 if the model gives other scores in such a pass.
+
+    The prompts of `trial`, a short and the longest one, are read in one pass; a single one says nothing of padding.
+    """
+    tokens = tokens_at_once(language_model)
+    texts = [replace(trial.career, spans=(span,)) for span in trial.career.spans]
+    if tokens == 1 or len(texts) == 1:
+        return 1
+    found = _or_none(lambda: batch_log_probs(language_model, texts, beginning))
+    return 1 if found is None or trial.difference(found) else tokens
+
+
+def _or_none(score: Callable[[], T]) -> T | None:
+    """Return what a way to score gives, or None where it stumbles over the model."""
     try:
-        texts = [part for career in prepared.careers for part in career.parts]
-        if (beginning := read_beginning(prepared.language_model, texts)) is None:
-            return None
-        found = realised_log_probs(prepared.language_model, trial.career, beginning)
+        return score()
     except torch.OutOfMemoryError:  # It is a RuntimeError, and says nothing of the model.
         raise
     except (AttributeError, LookupError, TypeError, ValueError, RuntimeError):
         return None
-    return None if trial.difference(found) else beginning
 
 
 def largest_disagreement(

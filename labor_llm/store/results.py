@@ -43,7 +43,6 @@ T = TypeVar("T")
 Arrays = Mapping[str, "np.ndarray"]
 STORED, EXPECTED = "data/stored", "data/expected"
 _LOCK, _IDENTITY, _RESULT_LOCK = ".lock", "identity.txt", "result.lock"
-_A_SHARD = 20
 
 
 def project_root() -> Path:
@@ -299,7 +298,7 @@ def _remove(working: Path) -> None:
 
 
 def in_shards(
-    folder: Path | None, number: int, compute: Callable[[int], Arrays], what: str, unit: str
+    folder: Path | None, number: int, compute: Callable[[int], Arrays], what: str, unit: str, size: int = 20
 ) -> dict[str, np.ndarray]:
     """Return the arrays of all items of a piece of work, one after the other: computed, here or by others, or stored.
 
@@ -307,11 +306,12 @@ def in_shards(
     all of them. The lock of a killed process is free at once, and its shard is taken over.
 
     Args:
-        folder: where shards of twenty items are stored, named by what they depend on; None to store nothing.
+        folder: where shards are stored, named by what they depend on; None to store nothing.
         number: of items, such as careers.
         compute: computes an item: a few arrays by name, which are joined along their first axis.
         what: the name of the work, for the progress.
         unit: what an item is.
+        size: the number of items in a shard.
 
     Raises:
         ResourceError: if there is no space left.
@@ -339,9 +339,9 @@ def in_shards(
             folder.mkdir(parents=True, exist_ok=True)
         done: dict[int, Arrays] = {}
         # First what nobody is at, then what others hold: their locks come free when they are done or dead.
-        for seconds, start in itertools.product((0, -1), range(0, number, _A_SHARD)):
+        for seconds, start in itertools.product((0, -1), range(0, number, size)):
             shard = folder / f"careers-{start:08d}"
-            items = range(start, min(start + _A_SHARD, number))
+            items = range(start, min(start + size, number))
             if start in done:
                 continue
             with contextlib.suppress(Timeout), FileLock(shard.with_suffix(".lock"), timeout=seconds):

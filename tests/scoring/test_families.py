@@ -16,7 +16,7 @@ from labor_llm.scoring import all_titles
 from labor_llm.scoring.all_titles import all_title_log_probs, run_tree_attention
 from labor_llm.scoring.bounded import bounded_title_log_probs
 from labor_llm.scoring.last_records import last_log_probs
-from labor_llm.scoring.passes import read_career, realised_log_probs
+from labor_llm.scoring.passes import batch_log_probs, read_career, realised_log_probs
 from labor_llm.scoring.reference import plain_log_prob
 from labor_llm.scoring.title_trie import build_title_trie
 from labor_llm.scoring.tree_attention import DoesNotFitError, run_tree
@@ -79,7 +79,7 @@ NAMED: dict[str, dict] = {
         "use_mamba_kernels": False,
     },
 }  # fmt: skip
-FAST = {"llama", "gemma2", "deepseek_v3", "bloom", "mamba", "lfm2"}
+FAST = {"llama", "gemma2", "mistral", "deepseek_v3", "bloom", "mamba", "lfm2"}
 TITLES = [(1, 2, END), (1, 2, 3, END), (1, 2, 3, 4, END), (1, 3, END), (2, 2, 2, 2, 2, END), (3, END), (END,)]
 REALISED = (1, 6, 4)
 
@@ -128,6 +128,9 @@ def test_a_family_is_scored_as_by_plain_passes_or_realised_titles_alone_are(name
     assert expected.std(axis=0).max() > 0.1 and expected.std(axis=1).max() > 0.1
     realised, trie = expected[range(len(REALISED)), REALISED], build_title_trie(TITLES)
     assert np.abs(realised_log_probs(model, career) - realised).max() < TOLERANCE
+    short = replace(career, spans=career.spans[:1])
+    together = batch_log_probs(model, [short, career, short])
+    assert np.abs(together - [realised[0], *realised, realised[0]]).max() < TOLERANCE
     if shared:
         bounds = bounded_title_log_probs(model, career, trie, 0.0)
         for found in (all_title_log_probs(model, career, trie), bounds.lower, bounds.upper):

@@ -70,7 +70,8 @@ def test_a_scorer_that_is_off_is_named_before_anything_is_scored(
     right = getattr(module, wrong)
     monkeypatch.setattr(module, wrong, lambda *arguments: right(*arguments) + 0.01)
     scored = []
-    monkeypatch.setattr("labor_llm.scoring.careers.realised_log_probs", lambda *_: scored.append(1))
+    for scorer in ("realised_log_probs", "batch_log_probs"):
+        monkeypatch.setattr(f"labor_llm.scoring.careers.{scorer}", lambda *_: scored.append(1))
     fresh = replace(tiny_model, model=copy.deepcopy(tiny_model.model))
     with pytest.raises(MismatchError, match=rf"tiny.*{message}"):
         score_careers(fresh, panel, "tiny", ASKED[asked])
@@ -122,6 +123,8 @@ def test_what_all_careers_begin_with_is_read_once_unless_that_gives_other_scores
             np.testing.assert_array_equal(part.ids[: len(beginning.ids)], beginning.ids)
             again = passes.realised_log_probs(tiny_model, part, beginning)
             np.testing.assert_allclose(again, passes.realised_log_probs(tiny_model, part), atol=1e-4)
+    together, alone = (passes.batch_log_probs(tiny_model, prepared.texts, one) for one in (beginning, None))
+    np.testing.assert_allclose(together, alone, atol=1e-4)
     # A pass that ends halfway, between two layers, leaves it as it was.
     *_, layer = tiny_model.model.model.layers
     with monkeypatch.context() as halfway, pytest.raises(KeyError):
