@@ -31,7 +31,7 @@
 # The language model is trained to predict each next token of the training workers' resumes: one sequence a career, loss on
 # all tokens (or on the titles alone), the learning rate rising shortly and then falling linearly to zero. The checkpoint
 # with the lowest loss on the validation workers is kept. The paper fine-tunes Llama-2 with batches of 32 careers, a learning
-# rate of 1e-5 and 3 or 5 epochs; a small model on few careers takes smaller batches and larger steps.
+# rate of 1e-5 and 3 and 5 epochs, between which validation chooses; a small model on few careers takes smaller batches and larger steps.
 #
 # The training careers may be a random part of them, with those of other data sets added, or end with a year; no test or
 # validation worker of any data set is trained on. The titles may be replaced by numbers or other words, and the year of birth
@@ -77,4 +77,4 @@ curve = fit.read_learning_curve(folder)
 show(figures.learning_curve(curve, persons=workers))
 
 # %%
-show(models.kept_checkpoint(curve, workers))
+show(models.kept_checkpoint(curve, workers, fit.validation_losses(folder)))

@@ -92,16 +92,20 @@ def fine_tuning_settings(base: str, settings: FineTuningSettings) -> DisplayTabl
     return DisplayTable("tab-fine-tuning-settings", pd.DataFrame(rows, columns=["Setting", "Value"]), "none")
 
 
-def kept_checkpoint(curve: pd.DataFrame, workers: int) -> DisplayText:
+def kept_checkpoint(curve: pd.DataFrame, workers: int, tried: Mapping[str, float]) -> DisplayText:
     """Say after how many steps the checkpoint that is kept was taken, from `finetuning.fit.read_learning_curve`.
 
-    `workers` stand behind the validation loss.
+    `workers` stand behind the validation loss; of several schedules `tried` has that of each, as
+    `finetuning.fit.validation_losses` returns it.
     """
     kept = curve[curve["kept"] & (curve["split"] == "validation")].iloc[0]
     words = (
         f"The checkpoint after {int(kept['step']):,} steps ({kept['epoch']:.2f} epochs) is kept, with a validation "
         f"loss of {kept['loss']:.4f} nats per token."
     )
+    if tried:
+        losses = ", ".join(f"{loss:.4f} in {epochs} epochs" for epochs, loss in tried.items())
+        words += f" It is of the schedule with the lowest one: {losses}."
     return DisplayText(words, workers)
 
 

@@ -38,7 +38,7 @@ from labor_llm.models.loading import (
     say_if_bfloat16_is_emulated,
 )
 from labor_llm.models.memory import BESIDE, GIB, Llama
-from labor_llm.store.artefacts import environment, writing
+from labor_llm.store.artefacts import environment, seal, verify, writing
 from labor_llm.store.places import check_replaceable
 from labor_llm.store.results import discard_finished, unfinished, work_into
 from labor_llm.store.staleness import code_checksum, is_current
@@ -46,6 +46,7 @@ from labor_llm.text.shortening import learned_windows
 from labor_llm.text.templates import resumes
 from labor_llm.text.tokenization import EncodedResume
 
+_TRIED = "validation_losses_by_epochs"
 _COPIES = 13  # of the weights on disk: four checkpoints with AdamW's two numbers a weight, and the model
 _DIFFERENCES = (
     "another base model, other settings, careers, thread count, number, kind or memory of processes, or code"
@@ -68,7 +69,8 @@ def fine_tune(
             are, in numbers, stands in the manifest of the model.
         settings: method, schedule and precision.
         folder: where the model, its tokenizer and `learning_curve.csv` will stand. Beside it a hidden folder
-            holds the state of an unfinished run, and its `learning_curve.csv` grows while it runs (`tail -f`).
+            holds the state of an unfinished run, and its `learning_curve.csv` grows while it runs (`tail -f`). With
+            `other_epochs` the runs stand beside it too, as `NAME-3-epochs`; the best one's files are linked.
         inputs: artefacts that the panels come from, for the manifest.
         replace: whether another stored result at `folder` may be replaced.
 
@@ -87,6 +89,8 @@ def fine_tune(
         ArtefactError: if the best checkpoint was damaged while the run went on.
         ResourceError: if there is no space for a checkpoint.
     """
+    if settings.other_epochs:
+        return _best_of_schedules(base, careers, settings, folder, inputs, replace)
     tokenizer = load_tokenizer(base)
     # A panel that counts several times is encoded once.
     config, panels = model_config(base), (careers.own, *careers.added, careers.validation)
@@ -157,6 +161,51 @@ def fine_tune(
 def read_learning_curve(folder: Path) -> pd.DataFrame:
     """Return the learning curve of a fine-tuned model (columns as in `fine_tune`)."""
     return pd.read_csv(folder / CURVE_FILE)
+
+
+def validation_losses(folder: Path) -> dict[str, float]:
+    """Return by number of epochs the lowest validation loss of each schedule that was tried; empty if one was."""
+    return dict(verify(folder)["parameters"].get(_TRIED, {}))
+
+
+def _best_of_schedules(
+    base: str,
+    careers: TrainingCareers,
+    settings: FineTuningSettings,
+    folder: Path,
+    inputs: dict[str, Path] | None,
+    replace: bool,
+) -> Path:
+    """Fine-tune by each schedule, and make the one with the lowest validation loss, the first of equals, `folder`."""
+    losses, made = {}, {}
+    for epochs, schedule in settings.schedules.items():
+        made[epochs] = folder.with_name(f"{folder.name}-{epochs}-epochs")
+        fine_tune(base, careers, schedule, made[epochs], inputs, replace)
+        curve = read_learning_curve(made[epochs])
+        losses[epochs] = float(curve.loc[(curve["split"] == "validation") & curve["kept"], "loss"].iloc[0])
+    best = min(losses, key=losses.__getitem__)
+    processes = Processes(settings.precision)
+    with processes.together():
+        if processes.is_main:
+            manifest = verify(made[best])
+            tried = {str(epochs): loss for epochs, loss in losses.items()}
+            identity = seal([manifest["parameters"]["identity"], tried])
+            if not is_current(folder, identity):
+                check_replaceable(folder, replace=replace)
+                with writing(
+                    folder, manifest["parameters"] | {"identity": identity, _TRIED: tried}, inputs
+                ) as aside:
+                    for name in manifest["files"]:
+                        _linked(made[best] / name, aside / name)
+    return folder
+
+
+def _linked(file: Path, place: Path) -> None:
+    """Put a file at another place too, which takes no space where the file system has links."""
+    try:
+        place.hardlink_to(file)
+    except OSError:
+        shutil.copyfile(file, place)
 
 
 def check_space(folder: Path, model: torch.nn.Module) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from labor_llm.errors import ResourceError
 from labor_llm.models.memory import GIB, Llama, fine_tuning_need
-from labor_llm.settings import Seed, Settings
+from labor_llm.settings import Seed, SettingError, Settings
 
 CHOSEN = ("weights", "optimizer", "activation_checkpointing")
 """Fields that are chosen by the memory if they are 'auto'."""
@@ -31,8 +31,10 @@ class FineTuningSettings(Settings):
     method: Literal["full", "lora"] = "full"
     """Every weight ('full', believed to be the paper's), or a low-rank adapter ('lora', Hu et al. 2022)."""
     epochs: int = Field(3, ge=1)
-    """Passes over the training careers; the learning rate decays linearly to zero at their end (paper: runs of 3 and
-    of 5, which are two runs, each of which keeps the checkpoint with the lowest validation loss)."""
+    """Passes over the training careers; the learning rate decays linearly to zero at their end."""
+    other_epochs: list[Annotated[int, Field(ge=1)]] = Field(default_factory=list)
+    """Further numbers of passes, each a run of its own, as the learning rate falls at another pace; of all runs the
+    checkpoint with the lowest validation loss is kept (paper: of 3 and of 5)."""
     steps: int = Field(0, ge=0)
     """Optimiser steps, in place of those of `epochs` (which then says how often there are `evaluations_per_epoch`); 0
     for as many as epochs make. Models of fewer, more or other careers that take as many steps of as many careers differ
@@ -83,6 +85,8 @@ class FineTuningSettings(Settings):
 
     @model_validator(mode="after")
     def _can_be(self) -> FineTuningSettings:
+        if len({self.epochs, *self.other_epochs}) <= len(self.other_epochs):
+            raise SettingError("other_epochs", f"{self.other_epochs} has one twice, or that of epochs")
         if self.method == "full" and self.quantization != "none":
             raise ValueError(
                 "Quantised weights cannot be trained in full; use method lora, or quantization none."
@@ -92,6 +96,13 @@ class FineTuningSettings(Settings):
                 "weights are those that are trained, of an adapter in float32; set quantization for the base"
             )
         return self
+
+    @property
+    def schedules(self) -> dict[int, FineTuningSettings]:
+        """The settings of each run by its number of passes."""
+        alone: dict[str, list[int]] = {"other_epochs": []}
+        numbers = (self.epochs, *self.other_epochs)
+        return {number: self.model_copy(update={"epochs": number, **alone}) for number in numbers}
 
     @property
     def by_bitsandbytes(self) -> bool:

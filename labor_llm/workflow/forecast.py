@@ -123,7 +123,8 @@ def work_of(profile: Profile, sizes: Mapping[str, Size], run: NotebookRun) -> Wo
     base = asked["model"] if run.notebook == "16_embeddings" else entry.base
     tokens = _tokens(run.notebook, asked, size, sizes)
     if run.notebook == "05_next_job_scoring" and asked["refits"]:
-        epochs = entry.fine_tuning.epochs
+        # By the schedule that is chosen, at most the longest.
+        epochs = max(entry.fine_tuning.schedules)
         tokens += asked["refits"] * (
             3 * epochs * size.tokens(0.7 * size.workers) + size.tokens(0.2 * size.workers)
         )
@@ -155,11 +156,12 @@ def _tokens(notebook: str, asked: Mapping[str, Any], size: Size, sizes: Mapping[
             trained = size.tokens(data["own_repeats"] * (data["workers"] or 0.7 * size.workers))
             for other in (sizes[name] for name in data["others"]):
                 trained += other.tokens(0.7 * data["share"] * other.workers)
-            trained *= asked["epochs"]
+            schedules = [asked["epochs"], *asked["other_epochs"]]
+            trained *= sum(schedules)
             if asked["steps"]:
-                trained = asked["steps"] * asked["batch_size"] * size.tokens(1)
+                trained = len(schedules) * asked["steps"] * asked["batch_size"] * size.tokens(1)
             trained *= 0.5 if asked["loss"] == "titles" else 1
-            checked = asked["epochs"] * asked["evaluations_per_epoch"] * size.tokens(0.1 * size.workers)
+            checked = sum(schedules) * asked["evaluations_per_epoch"] * size.tokens(0.1 * size.workers)
             return 3 * trained + checked
         case "05_next_job_scoring":
             full = tested["all_titles_workers"] * (asked["titles"] == "all")

@@ -15,7 +15,13 @@ from labor_llm.careers.samples import TrainingCareers, training_careers
 from labor_llm.careers.settings import TrainingData
 from labor_llm.errors import InputError, ResourceError
 from labor_llm.finetuning import fit
-from labor_llm.finetuning.fit import _identity, check_space, fine_tune, read_learning_curve
+from labor_llm.finetuning.fit import (
+    _identity,
+    check_space,
+    fine_tune,
+    read_learning_curve,
+    validation_losses,
+)
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.models import memory
 from labor_llm.models.loading import load_language_model, load_tokenizer
@@ -62,6 +68,28 @@ def test_fine_tuning_improves_held_out_workers_and_is_read_back(
         assert len(targets) == 14
         assert targets == sorted(targets), "the order of a set differs between processes"
     assert not list(tmp_path.glob(".*")), "the state of the finished run is removed"
+
+
+def test_of_several_schedules_the_one_with_the_lowest_validation_loss_is_kept(fine_tune_few, tmp_path):
+    both = ONCE.model_copy(update={"other_epochs": [2]})
+    folder = fine_tune_few("both", both)
+    apart = {epochs: tmp_path / f"both-{epochs}-epochs" for epochs in (1, 2)}
+    losses = validation_losses(folder)
+    for epochs, one in apart.items():
+        curve = read_learning_curve(one)
+        assert (
+            losses[str(epochs)] == curve.loc[curve["kept"] & (curve["split"] == "validation"), "loss"].item()
+        )
+    best = min(apart, key=lambda epochs: losses[str(epochs)])
+    parameters = verify(folder)["parameters"]
+    assert (parameters["epochs"], parameters["other_epochs"]) == (best, []) and validation_losses(
+        apart[1]
+    ) == {}
+    weights = [one / "model.safetensors" for one in (folder, apart[best])]
+    assert weights[0].samefile(weights[1])
+    made = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert fine_tune_few("both", both) == folder
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == made
 
 
 def test_layouts_and_passes_give_the_same_losses_and_what_counts_gives_others(fine_tune_few):

@@ -26,13 +26,13 @@ def test_every_run_of_the_paper_has_its_hours_and_memory_before_any_data_are_the
     assert tuned.endswith("39 GiB (weights bfloat16, adamw-8bit)")
     larger = lines["04_fine_tuning-psid81-llama-2-13b-fine-tuned"]
     assert larger.endswith("75 GiB (weights bfloat16, adamw-8bit)")
-    # Refits are as many fine-tunings.
+    # Ten refits are as many fine-tunings by one of the two schedules, of 5 epochs and not of 3 and 5.
     refitted, plain = (
         float(lines[f"05_next_job_scoring-psid81-llama-2-7b-{name}"].split()[2])
         for name in ("fine-tuned", "off-the-shelf")
     )
     assert refitted > 10 * plain
-    assert float(tuned.split()[2]) == pytest.approx((refitted - plain) / 12, rel=0.2)
+    assert float(tuned.split()[2]) * 5 / 8 == pytest.approx((refitted - plain) / 12, rel=0.2)
     parameters = said[said.index(tuned) + 1]
     assert '"learning_rate": 1e-05' in parameters and '"epochs": 3' in parameters
 
