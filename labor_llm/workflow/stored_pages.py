@@ -83,7 +83,7 @@ def copy_files(runs: Iterable[StoredRun], target: Path) -> None:
 
 def stored_page(runs: Sequence[StoredRun]) -> str:
     """Return the page that says of each stored run how it was made, and how it is made again."""
-    parts = [_INTRODUCTION]
+    parts = [_INTRODUCTION if runs else f"{_INTRODUCTION}\n\nNone is kept at present."]
     for run in runs:
         about, code = run.about, run.about["code"]
         commit = code.get("commit", "")[:12] or "not known"
