@@ -24,19 +24,21 @@
 #       lengths: history_lengths
 #       name: fine_tuned
 #       workers: history_workers
+#       years: history_years
 # ---
 
 # %% [markdown]
 # # How much history is needed
 #
 # Long careers are costly to collect. How well is the next job predicted if a model sees only the last $k$ records of a worker's
-# history? Each record that is to be predicted is given to the model behind its last $k$ records alone, as if the career had begun
-# with them; gender, ethnicity, region, year of birth and the education of each record are shown as ever. The models are those of
+# history, or those of the last $k$ calendar years? Each record that is to be predicted is given to the model behind these records
+# alone, as if the career had begun with them. Where interviews are annual and none is missed the two are one; of biennial ones $k$
+# years hold half as many records, and none after a longer gap. Gender, ethnicity, region, year of birth and the education of each record are shown as ever. The models are those of
 # the other chapters, fitted on whole careers, and are not told that anything was left out.
 #
-# Records late in a career tend to be easier to predict, and only they have long histories. All values of $k$ are therefore compared on
-# the same transitions: those with more records before them than the largest $k$. A second table shows the others by how many
-# records they have.
+# Records late in a career tend to be easier to predict, and only they have long histories. All lengths are therefore compared on
+# the same transitions: those with more records, and more years, before them than the largest $k$ of each. A second table shows the
+# others by how many records they have.
 
 # %% tags=["parameters"]
 dataset: str = "wage_panel"  # data set
@@ -45,6 +47,7 @@ name: str = "smollm2-fine-tuned"  # short name of its predictions
 label: str = "SmolLM2-135M, fine-tuned"  # what tables call it
 baselines: list[str] = ["second-order-transitions", "bag-of-jobs", "career"]  # baselines to be shown the same
 lengths: list[int] = [1, 2, 4]  # numbers of records shown, beside all of them
+years: list[int] = [3]  # numbers of calendar years shown, likewise; none for lengths by records alone
 workers: int = 40  # how many test workers with enough history, drawn at random; -1 for all
 dtype: str = "float32"  # arithmetic of the language model: float32 or bfloat16
 quantization: str = "none"  # of its weights: none, 8bit or 4bit
@@ -52,6 +55,7 @@ bootstrap: dict = {"draws": 1000, "seed": 1}  # samples of test workers, and the
 results: str = "results/by-hand"  # folder of the results; results/demo are those of `make replicate`
 
 # %%
+from labor_llm.careers import histories
 from labor_llm.evaluation import history_length
 from labor_llm.exhibits import figures, publishing, studies, tables
 from labor_llm.scoring import last_records, settings
@@ -59,7 +63,8 @@ from labor_llm.workflow import datasets
 
 folders, show = publishing.open_chapter(results, dataset, **bootstrap)
 careers, splits = datasets.open_dataset(folders, dataset)
-test, borne, left_out = history_length.drawn_workers(careers.split(splits, "test"), lengths, workers, bootstrap["seed"])
+asked = histories.lengths_of(lengths, years)
+test, borne, left_out = history_length.drawn_workers(careers.split(splits, "test"), asked, workers, bootstrap["seed"])
 show(tables.left_out_in_words(left_out, folders.labels([dataset])))
 
 # %% [markdown]
@@ -74,7 +79,7 @@ predictions = {label: scored} | others
 
 # %%
 compared = history_length.history_lengths(predictions, test, **bootstrap)
-show(studies.history_lengths(compared, longest=max(borne, default=0)))
+show(studies.history_lengths(compared))
 
 # %%
 show(studies.history_sentence(compared, label))

@@ -1,11 +1,12 @@
-"""Histories that did not happen as such, asked of any model: cut to the last records, or continued by drawn ones.
+"""Histories that did not happen as such, asked of any model: cut to their end, or continued by drawn records.
 
 Each record that is to be predicted becomes a made-up worker, whose last record it is; its own title is never seen by a
 model that predicts a record from those before it.
 
-- A window is the k records before a record. The model is not told that something was left out: to it, the career
-  begins k records before. The prediction is put back under the worker and year it belongs to, so that it is compared,
-  and workers are resampled, as ever.
+- A window is the k records before a record, or those of the k calendar years before it, which are half as many where
+  interviews are biennial. The model is not told that something was left out: to it, the career begins there. The
+  prediction is put back under the worker and year it belongs to, so that it is compared, and workers are resampled,
+  as ever.
 - Years ahead, the known records are followed by drawn ones, one made-up worker for each path. Their education is that
   of the last known record; the record that is asked for in the end has its own, as in any prediction.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -35,17 +36,37 @@ class NextJobModel(Protocol):
         """Return predictions with the scores of all titles for all records of the panel, in its order."""
 
 
+class HistoryLength(NamedTuple):
+    """How much of a history is shown: its last `number` records, or the records of its last `number` calendar years."""
+
+    unit: Literal["records", "years"]
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.unit[:-1] if self.number == 1 else self.unit}"
+
+    def exceeded(self, table: pd.DataFrame) -> pd.Series:
+        """Tell which rows with `records_before` and `years_before` have a longer history, so that some is left out."""
+        return table[f"{self.unit}_before"] > self.number
+
+
+def lengths_of(records: Sequence[int], years: Sequence[int] = ()) -> list[HistoryLength]:
+    """Return lengths by records and then by years, each once and the shorter ones first."""
+    by_records = [HistoryLength("records", number) for number in sorted(set(records))]
+    return by_records + [HistoryLength("years", number) for number in sorted(set(years))]
+
+
 @dataclass(frozen=True)
 class HistoryWindows:
     """Careers that end with the record to be predicted.
 
     Attributes:
-        records: how many records before that one each has.
+        length: how much of the history before that one each has.
         panel: one made-up worker for each record to be predicted.
         targets: by the made-up worker's id, `worker_id`, `year` and `transition_type` of the record itself.
     """
 
-    records: int
+    length: HistoryLength
     panel: CareerPanel
     targets: pd.DataFrame
 
@@ -68,48 +89,54 @@ class HistoryWindows:
         return replace(kept, table=kept.table.assign(**columns))
 
 
-def history_windows(panel: CareerPanel, records: int) -> HistoryWindows:
-    """Return a window for every record with more than `records` before it; any other window is the whole history.
+def history_windows(panel: CareerPanel, length: HistoryLength) -> HistoryWindows:
+    """Return a window for every record with more history than that; any other window is the whole history.
 
-    With 0 records the covariates alone are shown.
+    Without records in it, the covariates alone are shown: of length 0, or after a longer gap than so many years.
 
     Raises:
-        InputError: if the number is negative, or no worker has so long a history.
+        InputError: if the length is negative, or no worker has so long a history.
     """
-    if records < 0:
-        raise InputError(f"history of {records} records: give 0 or more.")
+    if length.number < 0:
+        raise InputError(f"history of {length}: give 0 or more.")
     table = transitions(panel)
-    last = np.flatnonzero(table["records_before"] > records)
+    last = np.flatnonzero(length.exceeded(table))
     if not len(last):
         raise InputError(
-            f"{panel.dataset}: no record has more than {records} before it. Give a smaller number."
+            f"{panel.dataset}: no record has more than {length} before it. Give a shorter length."
         )
-    rows = last[:, None] + np.arange(-records, 1)
+    first = last - length.number
+    if length.unit == "years":
+        # Rows ascend by worker and, within a worker, by year, so that one number tells the place of both.
+        moment = 10_000 * pd.factorize(table["worker_id"])[0] + table["year"].to_numpy()
+        first = np.searchsorted(moment, moment[last] - length.number)
+    sizes = last - first + 1
+    rows = np.arange(sizes.sum()) + np.repeat(last + 1 - np.cumsum(sizes), sizes)
     names = np.array([f"window-{number:08d}" for number in range(len(last))], dtype=object)
-    frame = panel.frame.take(rows.ravel()).reset_index(drop=True)
-    frame["worker_id"] = np.repeat(names, records + 1)
+    frame = panel.frame.take(rows).reset_index(drop=True)
+    frame["worker_id"] = np.repeat(names, sizes)
     targets = table.iloc[last][["worker_id", "year", "transition_type"]].set_index(pd.Index(names))
-    return HistoryWindows(records, CareerPanel(frame, panel.outcomes, panel.survey), targets)
+    return HistoryWindows(length, CareerPanel(frame, panel.outcomes, panel.survey), targets)
 
 
 def predict_windows(
-    predict: Callable[[CareerPanel], Predictions], panel: CareerPanel, lengths: Sequence[int]
-) -> dict[int | None, Predictions]:
-    """Return what a model says with each number of records shown, and with the whole history.
+    predict: Callable[[CareerPanel], Predictions], panel: CareerPanel, lengths: Sequence[HistoryLength]
+) -> dict[HistoryLength | None, Predictions]:
+    """Return what a model says with each length of history shown, and with the whole one.
 
     Returns:
-        By number, predictions of all records with more than so many before them; under None, those of all records
-        from their whole history. Nothing without lengths.
+        By length, predictions of all records with more history than that; under None, those of all records from
+        their whole history. Nothing without lengths.
 
     Raises:
         InputError: as `history_windows`.
     """
     if not lengths:
         return {}
-    found: dict[int | None, Predictions] = {}
-    for records in sorted(set(lengths)):
-        windows = history_windows(panel, records)
-        found[records] = windows.of_targets(predict(windows.panel))
+    found: dict[HistoryLength | None, Predictions] = {}
+    for length in lengths:
+        windows = history_windows(panel, length)
+        found[length] = windows.of_targets(predict(windows.panel))
     return {**found, None: predict(panel)}
 
 

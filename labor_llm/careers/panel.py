@@ -261,7 +261,7 @@ def transitions(panel: CareerPanel) -> pd.DataFrame:
         In panel order: `dataset`, `worker_id`, `year`, `occupation`, `previous` and `before_previous` (codes, None
         where there is none), `previous_year` (Int64), `transition_type` ('first' record of the worker, 'moving' to
         another occupation than in the previous record, or 'staying'), `education`, `gender`, `ethnicity`, `region`,
-        `birth_year` and `records_before`.
+        `birth_year`, `records_before` and `years_before` (since the worker's first record).
     """
     by_worker = panel.frame.groupby("worker_id", sort=False)
     table = panel.frame[["dataset", "worker_id", "year", "occupation"]].copy()
@@ -274,6 +274,7 @@ def transitions(panel: CareerPanel) -> pd.DataFrame:
     table["transition_type"] = np.select([first, stays], ["first", "staying"], default="moving")
     table[["education", *STATIC]] = panel.frame[["education", *STATIC]]
     table["records_before"] = by_worker.cumcount()
+    table["years_before"] = table["year"] - by_worker["year"].transform("first")
     return table
 
 

@@ -1,19 +1,20 @@
-"""How much history does a prediction need? Perplexity with the last k records shown, against the whole history.
+"""How much history does a prediction need? Perplexity with the last k records or years shown, against all of it.
 
-All lengths are compared on the same transitions, those with more than the largest k records before them: short
-histories belong to early years of a career, in which workers move more, so perplexities of different transitions
-would tell nothing. Differences to the whole history are paired on the same bootstrap samples of workers.
+All lengths are compared on the same transitions, those with a longer history than each of them: short histories
+belong to early years of a career, in which workers move more, so perplexities of different transitions would tell
+nothing. Differences to the whole history are paired on the same bootstrap samples of workers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from labor_llm.baselines.registry import fit_baselines_again
-from labor_llm.careers.histories import predict_windows
-from labor_llm.careers.panel import CareerPanel
+from labor_llm.careers.histories import HistoryLength, predict_windows
+from labor_llm.careers.panel import CareerPanel, transitions
 from labor_llm.careers.predictions import Predictions, panel_columns
 from labor_llm.careers.samples import random_workers
 from labor_llm.disclosure import MINIMUM_PERSONS
@@ -22,34 +23,42 @@ from labor_llm.evaluation.comparison import LeftOut, keys_of, realised
 from labor_llm.evaluation.perplexity import perplexity_beside_reference
 from labor_llm.store.results import Results
 
-# What the whole history is called where a number of records stands otherwise.
+# What the whole history is called where a length stands otherwise.
 ALL = "all"
-ByLength = Mapping[int | None, Predictions]
+ByLength = Mapping[HistoryLength | None, Predictions]
+_BEFORE = ["records_before", "years_before"]
 
 
 def drawn_workers(
-    test: CareerPanel, lengths: Sequence[int], number: int = -1, seed: int = 0
-) -> tuple[CareerPanel, list[int], list[LeftOut]]:
-    """Return workers with more records before another than the largest of the lengths, those lengths, and the others.
+    test: CareerPanel, lengths: Sequence[HistoryLength], number: int = -1, seed: int = 0
+) -> tuple[CareerPanel, list[HistoryLength], list[LeftOut]]:
+    """Return workers with more history before a record than each of the lengths, those lengths, and the others.
 
-    Left out are numbers of records that fewer than eleven workers have so long a career for; without any left there are
-    no workers. `number` of them are drawn as in `labor_llm.careers.samples.random_workers`; -1 for all.
+    Left out is a length if fewer than eleven workers have a longer history than it and those kept before it; without
+    any left there are no workers. `number` of them are drawn as in `labor_llm.careers.samples.random_workers`; -1 for
+    all.
 
     Raises:
-        InputError: if fewer than eleven workers are asked for, or no number of records.
+        InputError: if fewer than eleven workers are asked for, or no length.
     """
     if not lengths or 0 <= number < MINIMUM_PERSONS:
         raise InputError(
-            f"history: {number} workers, {len(lengths)} numbers of records; give at least {MINIMUM_PERSONS} workers, "
-            "or -1 for all, and one number."
+            f"history: {number} workers, {len(lengths)} lengths; give at least {MINIMUM_PERSONS} workers, or -1 for "
+            "all, and one length."
         )
-    records = test.frame["worker_id"].value_counts()
-    borne = [length for length in lengths if (records > length + 1).sum() >= MINIMUM_PERSONS]
-    reason = f"it takes {MINIMUM_PERSONS} test workers with {{}} records"
-    others = [length for length in lengths if length not in borne]
-    left_out = [LeftOut(test.dataset, f"last {length}", "", reason.format(length + 2)) for length in others]
-    able = test.restrict(records.index[records > max(borne) + 1] if borne else [])
-    return test.restrict(random_workers(able, number, seed)), borne, left_out
+    # Both are the largest before the last record.
+    last = transitions(test).groupby("worker_id", sort=False)[_BEFORE].last()
+    able, borne, left_out = last, [], []
+    for length in lengths:
+        longer = able[length.exceeded(able)]
+        if len(longer) < MINIMUM_PERSONS:
+            together = [str(length), *[str(other) for other in borne if other.unit != length.unit][-1:]]
+            reason = f"it takes {MINIMUM_PERSONS} test workers with more than {' and '.join(together)} before a record"
+            left_out.append(LeftOut(test.dataset, f"last {length}", "", reason))
+        else:
+            able, borne = longer, [*borne, length]
+    drawn = random_workers(test.restrict(able.index if borne else []), number, seed)
+    return test.restrict(drawn), borne, left_out
 
 
 def baselines_by_length(
@@ -58,7 +67,7 @@ def baselines_by_length(
     splits: Mapping[str, str],
     results: Results,
     test: CareerPanel,
-    lengths: Sequence[int],
+    lengths: Sequence[HistoryLength],
 ) -> dict[str, ByLength]:
     """Return what baselines that are fitted again say with each length of history, by the name that tables show.
 
@@ -68,7 +77,7 @@ def baselines_by_length(
         splits: the split of each worker.
         results: where CAREER lies.
         test: careers whose records are predicted.
-        lengths: numbers of records shown; without any there are no predictions.
+        lengths: of the history shown; without any there are no predictions.
     """
     if not lengths:
         return {}
@@ -84,22 +93,22 @@ def history_lengths(
     Predictions of `models`, by name, are as `labor_llm.careers.histories.predict_windows` returns them for the panel.
 
     Returns:
-        One row a model and length, from the shortest to the whole history: `dataset`, `model`, `records` (text: a
-        number or 'all'), `perplexity`, `test_se`, `ci_low`, `ci_high`; against the whole history `difference`,
-        `difference_se`, `difference_low`, `difference_high`, NaN for itself; `transitions`, `workers`.
+        One row a model and length, by records and then by years from the shortest on, and the whole history: `dataset`,
+        `model`, `shown` (text: '5 years', or 'all'), `unit` ('records', 'years' or 'all'), `number` (missing of all),
+        `perplexity`, `test_se`, `ci_low`, `ci_high`; against the whole history `difference`, `difference_se`,
+        `difference_low`, `difference_high`, NaN for itself; `transitions`, `workers`.
 
     Raises:
-        InputError: if a model lacks the whole history, or no transition has a longer one than the windows.
+        InputError: if a model lacks the whole history, or no transition has a longer one than all of the windows.
         MismatchError: if two models' transitions differ.
     """
     parts = []
     for name, by_length in _with_lengths(models):
-        longest = max(records for records in by_length if records is not None)
-        available = _available(by_length, panel)
-        rows = available > longest
+        before = _before(by_length, panel)
+        rows = np.logical_and.reduce([length.exceeded(before) for length in _shown(by_length)])
         if not rows.any():
-            raise InputError(f"{name}: no transition has more than {longest} records before it.")
-        parts.append(_compared(name, by_length, available[rows].index, draws, seed))
+            raise InputError(f"{name}: no transition has a longer history than every length that is shown.")
+        parts.append(_compared(name, by_length, before.index[rows], draws, seed))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
@@ -108,7 +117,8 @@ def history_lengths_by_available(
 ) -> pd.DataFrame:
     """Return the same by the number of records that there are before the record that is predicted.
 
-    With so many records available, only shorter histories are another prediction than that from the whole one.
+    Of lengths by records alone: with so many records available, only shorter histories are another prediction than
+    that from the whole one, while so many years hold more records of one worker than of another.
 
     Returns:
         As `history_lengths`, with `available` (least number of records before) and `available_label`: '5', or
@@ -116,10 +126,10 @@ def history_lengths_by_available(
     """
     parts = []
     for name, by_length in _with_lengths(models):
-        available = _available(by_length, panel)
-        shortest = min(records for records in by_length if records is not None)
-        for least, label, keys in _groups(available[available > shortest]):
-            shorter = {key: value for key, value in by_length.items() if key is None or key < least}
+        available = _before(by_length, panel)["records_before"]
+        numbers = {length: length.number for length in _shown(by_length) if length.unit == "records"}
+        for least, label, keys in _groups(available[available > min(numbers.values(), default=np.inf)]):
+            shorter = {key: by_length[key] for key in [*numbers, None] if key is None or key.number < least}
             part = _compared(name, shorter, keys, draws, seed)
             parts.append(part.assign(available=least, available_label=label))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
@@ -130,12 +140,16 @@ def _with_lengths(models: Mapping[str, ByLength]) -> list[tuple[str, ByLength]]:
     return [(name, by_length) for name, by_length in models.items() if by_length]
 
 
-def _available(by_length: ByLength, panel: CareerPanel) -> pd.Series:
-    """Return the number of records before each transition, by worker and year."""
+def _shown(by_length: ByLength) -> list[HistoryLength]:
+    return [length for length in by_length if length is not None]
+
+
+def _before(by_length: ByLength, panel: CareerPanel) -> pd.DataFrame:
+    """Return how much history there is before each transition, by worker and year."""
     if None not in by_length:
         raise InputError("history: the predictions from the whole history are missing.")
     table = by_length[None].table
-    return panel_columns(table, panel, ["records_before"])["records_before"].set_axis(keys_of(table))
+    return panel_columns(table, panel, _BEFORE).set_axis(keys_of(table))
 
 
 def _groups(available: pd.Series) -> Iterator[tuple[int, str, pd.Index]]:
@@ -153,10 +167,13 @@ def _groups(available: pd.Series) -> Iterator[tuple[int, str, pd.Index]]:
 
 
 def _compared(name: str, by_length: ByLength, keys: pd.Index, draws: int, seed: int) -> pd.DataFrame:
+    lengths = _shown(by_length)
     shown = []
-    for records in [*sorted(records for records in by_length if records is not None), None]:
-        chosen = by_length[records].select(keys_of(by_length[records].table).isin(keys))
-        shown.append(realised(chosen, ALL if records is None else str(records)))
-    table = perplexity_beside_reference(shown, ALL, draws, seed).rename(columns={"model": "records"})
+    for length in [*lengths, None]:
+        chosen = by_length[length].select(keys_of(by_length[length].table).isin(keys))
+        shown.append(realised(chosen, ALL if length is None else str(length)))
+    table = perplexity_beside_reference(shown, ALL, draws, seed).rename(columns={"model": "shown"})
     table.insert(1, "model", name)
+    table["unit"] = [*(length.unit for length in lengths), ALL]
+    table["number"] = pd.array([*(length.number for length in lengths), None], dtype="Int64")
     return table

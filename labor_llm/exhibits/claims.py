@@ -54,6 +54,7 @@ class Claim(BaseModel):
     sign: Literal["lower", "higher", "equal"]
     exhibit: str
     where: dict[str, str | list[str]] = {}
+    otherwise: dict[str, list[str]] = {}
     take: Literal["least", "first", "last"] = "least"
     compared: str = "{model} − {reference}"
     paper: list[tuple[str, str]] = []
@@ -148,9 +149,13 @@ def _stored(
 
 def _judged(claim: Claim, rows: pd.DataFrame, names: _Names) -> list[dict[str, Any]]:
     """Return the row of a table that bears on a claim, judged; none if there is none."""
+    found = rows
     for column, cells in claim.where.items():
         wanted = cells if isinstance(cells, list) else [escape_csv(name) for name in names.get(cells, [])]
         rows = rows[rows[column].astype(str).isin(wanted)] if len(rows) else rows
+    if rows.empty and claim.otherwise:
+        where = {"where": claim.where | claim.otherwise, "otherwise": {}}
+        return _judged(claim.model_copy(update=where), found, names)
     if rows.empty or (rows := rows.dropna(subset=[*_COUNTS]))[claim.columns[0]].isna().all():
         return []
     if claim.take == "least":

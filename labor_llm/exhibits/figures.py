@@ -23,6 +23,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from labor_llm.disclosure import Persons
 from labor_llm.errors import InputError
+from labor_llm.evaluation.history_length import ALL
 from labor_llm.exhibits.formatting import DisplayFigure, escape_figure, with_texts
 
 _WIDTH = 7.0
@@ -211,26 +212,32 @@ def perplexity_by_training_careers(bootstrap: pd.DataFrame, sizes: pd.DataFrame)
 
 @exhibit("fig-history-length")
 def history_lengths(frame: pd.DataFrame) -> Figure:
-    """Draw perplexity against the number of records shown, and its paired difference to the whole history.
+    """Draw perplexity against the length of history shown, and its paired difference to the whole history.
 
-    Rows are as `evaluation.history_length.history_lengths` returns them; the whole history is drawn at zero.
+    Rows are as `evaluation.history_length.history_lengths` returns them; the whole history is drawn at zero. Lengths
+    by years have lines of their own, dashed, that end there too.
     """
-    order = list(dict.fromkeys(frame["records"]))
+    # The whole history comes last.
+    whole = -1
+    order = [*sorted(frame["number"].dropna().unique()), whole]
+    units = [unit for unit in dict.fromkeys(frame["unit"]) if unit != ALL]
     figure = new_figure(3.8)
     left, right = figure.subplots(1, 2)
     right.axhline(0.0, **_LINE)
     looks = marked(frame["model"])
     for number, (model, look) in enumerate(looks.items()):
-        part = frame[frame["model"] == model].fillna(0.0)
         # Intervals do not hide each other.
         shift = 0.08 * (number - (len(looks) - 1) / 2)
-        place = np.array([order.index(records) for records in part["records"]])
-        left.plot(place, part["perplexity"], label=model, **look)
-        reach = _reach(part, "difference", "difference_low", "difference_high")
-        right.errorbar(place + shift, part["difference"], yerr=reach, capsize=3, elinewidth=1.0, **look)
+        for unit, line in zip(units, ("-", "--"), strict=False):
+            part = frame[(frame["model"] == model) & frame["unit"].isin([unit, ALL])]
+            place = np.array([order.index(length) for length in part["number"].fillna(whole)])
+            part, look["linestyle"] = part.drop(columns="number").fillna(0.0), line
+            left.plot(place, part["perplexity"], label=model if unit == units[0] else None, **look)
+            reach = _reach(part, "difference", "difference_low", "difference_high")
+            right.errorbar(place + shift, part["difference"], yerr=reach, capsize=3, elinewidth=1.0, **look)
     for axes, label in ((left, "Perplexity"), (right, "Difference to all (95 % interval)")):
-        axes.set_xticks(range(len(order)), order)
-        axes.set(xlabel="Last records shown", ylabel=label)
+        axes.set_xticks(range(len(order)), [*map(str, order[:-1]), ALL])
+        axes.set(xlabel=f"Last {' or (dashed) '.join(units)} shown", ylabel=label)
     _legend_above(figure, left)
     return figure
 

@@ -116,38 +116,40 @@ def pooled_pairs(
 
 
 @of_rows("tab-history-length")
-def history_lengths(lengths: pd.DataFrame, longest: int) -> DisplayTable:
-    """List perplexity by number of records shown, and its difference to the whole history.
+def history_lengths(lengths: pd.DataFrame) -> DisplayTable:
+    """List perplexity by length of the history shown, and its difference to the whole history.
 
-    Rows are as `evaluation.history_length.history_lengths` returns them; all transitions have more than the `longest`
-    number of records shown before them.
+    Rows are as `evaluation.history_length.history_lengths` returns them.
     """
     # The whole history has no difference to itself: an empty cell says so better than a missing value.
     empty = ("difference", "difference_se", "difference_low", "difference_high")
-    rows = lengths.assign(**{name: blank(lengths[name], lengths["records"] == ALL) for name in empty})
+    rows = lengths.assign(**{name: blank(lengths[name], lengths["shown"] == ALL) for name in empty})
     counts = {name: int(lengths[name].min()) for name in ("transitions", "workers")}
-    return table("tab-history-length", rows, numbers={**counts, "longest": longest})
+    # By number, of each unit; the whole history has none.
+    longest = lengths.dropna(subset="number").sort_values("number").groupby("unit")["shown"].last()
+    return table("tab-history-length", rows, numbers={**counts, "longest": " and ".join(longest)})
 
 
 @of_rows()
 def history_sentence(lengths: pd.DataFrame, model: str) -> DisplayText:
-    """Say how much a model loses where only the fewest records are shown, and the fewest with which it loses nothing.
+    """Say how much a model loses with the shortest history that is shown, and the shortest with which it loses nothing.
 
     Rows are as `evaluation.history_length.history_lengths` returns them.
     """
     rows = lengths[lengths["model"] == model]
-    shorter = rows[rows["records"] != ALL]
-    whole = rows.loc[rows["records"] == ALL, "perplexity"].iloc[0]
+    shorter = rows[rows["shown"] != ALL]
+    whole = rows.loc[rows["shown"] == ALL, "perplexity"].iloc[0]
     first = shorter.iloc[0]
-    shown = "the last record" if first["records"] == "1" else f"the last {first['records']} records"
-    untold = shorter[(shorter["difference_low"] <= 0.0) & (shorter["difference_high"] >= 0.0)]
-    end = "Every number of records that was tried differs from the whole history."
-    if not untold.empty:
-        fewest = untold["records"].iloc[0]
-        end = f"The fewest records with which no difference can be told are {fewest}."
+    ends = []
+    for unit, part in shorter.groupby("unit", sort=False):
+        untold = part.loc[(part["difference_low"] <= 0.0) & (part["difference_high"] >= 0.0), "number"]
+        fewest = f"The fewest {unit} with which no difference can be told are {untold.min()}."
+        every = f"Every number of {unit} that was tried differs from the whole history."
+        ends.append(every if untold.empty else fewest)
+    shown = first["shown"].removeprefix("1 ")
     words = (
-        f"Shown {shown} alone, {model} has a perplexity of {first['perplexity']:.2f}, of {whole:.2f} where all are "
-        f"shown: {told(*first[['difference', 'difference_low', 'difference_high']])}. {end}"
+        f"Shown the last {shown} alone, {model} has a perplexity of {first['perplexity']:.2f}, of {whole:.2f} where "
+        f"all are shown: {told(*first[['difference', 'difference_low', 'difference_high']])}. {' '.join(ends)}"
     )
     return DisplayText(words, int(lengths["workers"].min()))
 
@@ -159,19 +161,21 @@ def history_available(groups: pd.DataFrame) -> DisplayTable:
     Rows are as `evaluation.history_length.history_lengths_by_available` returns them.
     """
     keys = ["model", "available", "available_label"]
-    lengths = sorted({int(records) for records in groups["records"] if records != ALL})
-    headings = {str(length): f"Last {length}" for length in lengths} | {ALL: "All"}
-    by_length = {records: part.set_index(keys) for records, part in groups.groupby("records")}
-    wide = pd.concat({heading: by_length[name]["perplexity"] for name, heading in headings.items()}, axis=1)
-    shorter, difference = [f"Last {length}" for length in lengths], f"Last {lengths[0]} {MINUS} all"
-    wide[shorter] = wide[shorter].apply(blank)
-    beside = by_length[str(lengths[0])][["difference", "difference_se"]]
-    rows = by_length[ALL][["transitions", "workers"]].join(wide).join(beside).reset_index()
+    numbers = sorted(groups["number"].dropna().unique())
+    headings = {number: f"Last {number}" for number in numbers}
+    by_number = {number: part.set_index(keys) for number, part in groups.groupby("number")}
+    wide = pd.concat({headings[number]: by_number[number]["perplexity"] for number in numbers}, axis=1).apply(
+        blank
+    )
+    whole, difference = groups[groups["shown"] == ALL].set_index(keys), f"Last {numbers[0]} {MINUS} all"
+    wide["All"] = whole["perplexity"]
+    beside = by_number[numbers[0]][["difference", "difference_se"]]
+    rows = whole[["transitions", "workers"]].join(wide).join(beside).reset_index()
     names = {
         "model": "Model", "available_label": "Records available", "transitions": "Transitions",
         "difference": difference, "difference_se": "TestSE",
     }  # fmt: skip
-    formats = dict.fromkeys([*headings.values(), difference], ".2f") | {"TestSE": "({:.2f})"}
+    formats = dict.fromkeys([*wide, difference], ".2f") | {"TestSE": "({:.2f})"}
     frame = rows.drop(columns=["available", "workers"]).rename(columns=names)
     return DisplayTable("tab-history-available", frame, rows["workers"], formats)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from labor_llm.careers.histories import HistoryWindows, history_windows
+from labor_llm.careers.histories import HistoryLength, HistoryWindows, history_windows
 from labor_llm.careers.horizons import (
     HorizonPair,
     compounded_predictions,
@@ -40,23 +40,23 @@ from labor_llm.text.tokenization import EncodedResume
 
 def score_windows(
     panel: CareerPanel,
-    lengths: Sequence[int],
+    lengths: Sequence[HistoryLength],
     model: str,
     label: str,
     folder: Path,
     settings: ScoringSettings,
     inputs: Mapping[str, Path] | None = None,
-) -> dict[int | None, Predictions]:
+) -> dict[HistoryLength | None, Predictions]:
     """Return a language model's predictions of realised titles with each length of history, and with the whole one.
 
     What was scored before, of the same weights, careers and code, is read instead; an interrupted run goes on.
 
     Args:
         panel: careers whose records are predicted.
-        lengths: numbers of records shown, as `labor_llm.careers.histories.predict_windows`.
+        lengths: of the history shown, as `labor_llm.careers.histories.predict_windows`.
         model: as in `load_language_model`.
         label: what tables call the model.
-        folder: in which the predictions of each length are stored, an artefact each: `last-1`, ..., `all`.
+        folder: in which the predictions of each length are stored, an artefact each: `last-1-records`, ..., `all`.
         settings: arithmetic, and how careers are read; with titles 'realised'.
         inputs: artefacts for the manifests.
 
@@ -79,15 +79,15 @@ def score_windows(
             texts = [replace(trial.career, spans=(span,)) for span in trial.career.spans]
             trial.check("last titles of histories", last_log_probs(language_model, texts))
             made = _window_predictions(prepared, windows, label, unfinished / identity)
-            return made, {"base": model, "records": windows.records, **loading}
+            return made, {"base": model, "history": str(windows.length), **loading}
 
         choices = {**settings.model_dump(), "targets": windows.targets.to_csv()}
         identity = result_identity(windows.panel, model, label, choices, __file__)
-        place = folder / f"last-{windows.records}"
+        place = folder / f"last-{windows.length.number}-{windows.length.unit}"
         return stored(place, identity, make, read_predictions, write_predictions, inputs)
 
-    found: dict[int | None, Predictions] = {
-        records: predictions_of(history_windows(panel, records)) for records in sorted(set(lengths))
+    found: dict[HistoryLength | None, Predictions] = {
+        length: predictions_of(history_windows(panel, length)) for length in lengths
     }
     found[None] = score_panel(panel, model, label, folder / "all", settings, inputs=inputs, load=load)
     return found
@@ -115,7 +115,7 @@ def _window_predictions(
         texts = [prepared.careers[window].parts[-1] for window in of_workers[worker]]
         return {"last": last_log_probs(prepared.language_model, texts)}
 
-    name = f"scoring {label}, last {windows.records}"
+    name = f"scoring {label}, last {windows.length}"
     arrays = in_shards(shards, len(of_workers), score, name, "worker")
     table = _last_records(prepared).assign(log_prob=arrays["last"], log_valid_mass=np.nan)
     return windows.of_targets(Predictions(label, table, prepared.outcomes))

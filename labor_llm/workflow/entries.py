@@ -105,6 +105,8 @@ class Sizes(Settings):
         default_factory=lambda: [5, 10, 15]
     )
     """Numbers of records that the chapter on history shows, beside all of them."""
+    history_years: list[Annotated[int, Field(ge=1)]] = Field(default_factory=lambda: [5, 10, 15])
+    """Numbers of calendar years that it shows; none for lengths by records alone."""
     history_workers: AllOrSome = -1
     """For how many test workers with enough history; -1 for all."""
     horizon_questions: AllOrSome = 2000

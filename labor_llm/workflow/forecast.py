@@ -168,7 +168,10 @@ def _tokens(notebook: str, asked: Mapping[str, Any], size: Size, sizes: Mapping[
             return size.tokens(tested["test_workers"]) + full * size.records / size.workers * all_titles
         case "07_where_the_gain_arises":
             return size.tokens(min(0.1 * size.workers, tested.get("mixture_workers", 0)))
-        case "12_history_length" | "14_demographics":
+        case "12_history_length":
+            # Each length, and the whole histories.
+            return (1 + len(asked["lengths"]) + len(asked["years"])) * size.tokens(tested["workers"])
+        case "14_demographics":
             return 4 * size.tokens(tested.get("workers", min(48, test)))
         case "20_try_it":
             return asked.get("try_educations", 2) * asked.get("try_jobs", 5) ** 2 * all_titles

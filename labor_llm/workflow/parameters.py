@@ -68,6 +68,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
         ("lengths", "permutation_seeds"),
         (lambda v: _different(v) and min(v, default=-1) >= 0, f"one or more from 0 on, {_ONCE}"),
     ),
+    "years": (lambda v: not v or (_different(v) and min(v) >= 1), f"numbers from 1 on, {_ONCE}"),
     "covariates": (lambda v: _different(v) and {*v} <= {*STATIC}, f"some of {', '.join(STATIC)}, {_ONCE}"),
     "baselines": (
         lambda v: _different(v) and {*v} <= {*BASELINES},

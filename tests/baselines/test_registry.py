@@ -22,6 +22,7 @@ from labor_llm.baselines.registry import (
     stored_by_training,
 )
 from labor_llm.baselines.settings import BASELINES, CareerSettings
+from labor_llm.careers.histories import lengths_of
 from labor_llm.careers.panel import CareerPanel, split_workers
 from labor_llm.careers.predictions import write_predictions
 from labor_llm.careers.refits import resampled_training
@@ -106,9 +107,11 @@ def test_career_is_read_and_the_others_are_fitted(
     assert list(fitted) == NAMES
     assert manifest.stat().st_mtime_ns == made
     assert fitted["career"].settings == TINY
-    shown = baselines_by_length(NAMES, panel, splits, results, panel.split(splits, "test"), [2, 1])
+    shown = baselines_by_length(
+        NAMES, panel, splits, results, panel.split(splits, "test"), lengths_of([2, 1])
+    )
     assert list(shown) == ["Empirical transitions", "CAREER"]
-    assert all(list(by_length) == [1, 2, None] for by_length in shown.values())
+    assert all(list(by_length) == [*lengths_of([1, 2]), None] for by_length in shown.values())
     with pytest.raises(ArtefactError, match="Run notebooks/06_baselines"):
         fit_baselines_again(NAMES, panel, splits, Results(results.root / "elsewhere"))
 

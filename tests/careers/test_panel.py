@@ -180,6 +180,7 @@ def test_transitions_worked_by_hand() -> None:
     assert list(got.columns) == [
         "dataset", "worker_id", "year", "occupation", "previous", "before_previous", "previous_year",
         "transition_type", "education", "gender", "ethnicity", "region", "birth_year", "records_before",
+        "years_before",
     ]  # fmt: skip
 
 

@@ -142,6 +142,18 @@ def test_a_number_is_read_where_a_chapter_has_stored_it(results: Results) -> Non
     assert titles["decides"] == "about 180 test workers" and titles["compared"] == "FT, numbers − in words"
 
 
+def test_history_is_told_by_years_where_it_was_shown_by_them(results: Results) -> None:
+    claim = next(claim.claim for claim in claims.read_claims() if claim.exhibit == "tab-history-length")
+    stored = {
+        "shown": ["5 records", "10 records", "5 years", "10 years", "all"], "difference": [0.1, 0.2, 0.3, 0.0, ""],
+        "difference_se": 0.1, "difference_low": [-0.1, 0.0, 0.1, -0.2, ""], "difference_high": [0.3, 0.4, 0.5, 0.2, ""],
+    }  # fmt: skip
+    rows = pd.DataFrame({"model": "FT", **stored})
+    for kept, compared in ((rows, "FT, last 5 years − all"), (rows[:2], "FT, last 5 records − all")):
+        store(results, "tab-history-length", "one", **kept)
+        assert judged(results, "one").loc[claim, "compared"] == compared
+
+
 def test_what_is_subtracted_is_a_number_or_the_papers_value(results: Results) -> None:
     store(results, "tab-value-of-fine-tuning", model=["OTS", "FT"], dataset="one", perplexity=9.0, mean=[0.2, 0.9],
           mean_se=0.02, mean_low=[0.16, 0.85], mean_high=[0.24, 0.95])  # fmt: skip

@@ -46,9 +46,10 @@ COVERAGE = pd.DataFrame(
 def lengths(model: str) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "model": model, "records": ["1", "4", "all"], "perplexity": [9.0, 8.1, 8.0],
-            "difference": [1.0, 0.1, np.nan], "difference_low": [0.6, -0.1, np.nan],
-            "difference_high": [1.4, 0.3, np.nan], "workers": 20,
+            "model": model, "unit": ["records", "records", "years", "all"],
+            "number": pd.array([1, 4, 3, None], dtype="Int64"), "perplexity": [9.0, 8.1, 8.5, 8.0],
+            "difference": [1.0, 0.1, 0.5, np.nan], "difference_low": [0.6, -0.1, 0.2, np.nan],
+            "difference_high": [1.4, 0.3, 0.8, np.nan], "workers": 20,
         }
     )  # fmt: skip
 
@@ -143,7 +144,9 @@ def test_one_panel_a_model_with_its_points_and_band() -> None:
 
 def test_every_model_horizon_and_training_has_its_place() -> None:
     axes, _ = (figure := figures.history_lengths(pd.concat([lengths("m"), lengths("n")])).figure).axes
-    assert [text.get_text() for text in axes.get_xticklabels()] == ["1", "4", "all"]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["1", "3", "4", "all"]
+    assert axes.get_xlabel() == "Last records or (dashed) years shown"
+    assert [list(line.get_xdata()) for line in axes.lines] == [[0, 2, 3], [1, 3]] * 2
     assert len(figure.legends[0].get_texts()) == 2
     bins = {
         "model": ["a", "a", "b"],

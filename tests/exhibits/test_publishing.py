@@ -156,7 +156,7 @@ def test_what_has_nothing_to_show_says_so_in_its_place(tmp_path: Path) -> None:
         studies.group_tasks(groups), data.believed_sizes([], {}), data.unmapped_codes([], {}),
         figures.reliability_curves(reliability_curves(events, CHANGE)), data_figures.coverage(none),
         data_figures.movers_by_age(none), data_figures.transition_type_shares(none),
-        table("tab-value-of-covariates", none), studies.history_lengths(none, longest=0),
+        table("tab-value-of-covariates", none), studies.history_lengths(none),
         studies.history_available(none), figures.history_lengths(none), studies.horizon_perplexities(none),
         studies.horizon_agreement(none, none), figures.horizon_bins(none), studies.before_and_after(none),
         figures.performance_by_year(none, 1980), tables.household_errors(none, none, none),

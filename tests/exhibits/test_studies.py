@@ -21,10 +21,12 @@ from labor_llm.store.results import Results
 
 LENGTHS = pd.DataFrame(
     {
-        "dataset": "d", "model": "m", "records": ["1", "4", "all"], "perplexity": [9.0, 8.1, 8.0], "test_se": 0.5,
+        "dataset": "d", "model": "m", "shown": ["1 record", "4 records", "all"], "perplexity": [9.0, 8.1, 8.0],
+        "test_se": 0.5,
         "ci_low": [8.0, 7.0, 7.0], "ci_high": [10.0, 9.0, 9.0], "difference": [1.0, 0.1, np.nan],
         "difference_se": [0.2, 0.1, np.nan], "difference_low": [0.6, -0.1, np.nan],
         "difference_high": [1.4, 0.3, np.nan], "transitions": 40, "workers": 20,
+        "unit": ["records", "records", "all"], "number": pd.array([1, 4, None], dtype="Int64"),
     }
 )  # fmt: skip
 AGREEMENT = pd.DataFrame(
@@ -49,21 +51,24 @@ PERIODS = pd.DataFrame(
 
 
 def test_the_whole_history_has_no_difference_to_itself() -> None:
-    shown = studies.history_lengths(LENGTHS, longest=4)
+    shown = studies.history_lengths(LENGTHS)
     assert shown.frame["Difference to all"].tolist() == [1.0, 0.1, ""]
     assert shown.persons.tolist() == [20, 20, 20]
     told = studies.history_sentence(LENGTHS, "m").words
     assert "Shown the last record alone, m has a perplexity of 9.00" in told
     assert told.endswith("no difference can be told are 4.")
-    none = LENGTHS.assign(difference_low=0.05)
-    assert "Every number of records" in studies.history_sentence(none, "m").words
+    years = LENGTHS.iloc[:1].assign(shown="3 years", unit="years", number=3)
+    both = pd.concat([LENGTHS.iloc[:2], years, LENGTHS.iloc[2:]], ignore_index=True)
+    assert studies.history_lengths(both).numbers["longest"] == "4 records and 3 years"
+    told = studies.history_sentence(both, "m").words
+    assert told.endswith("told are 4. Every number of years that was tried differs from the whole history.")
 
 
 def test_a_history_without_so_many_records_leaves_a_cell_empty() -> None:
     groups = pd.concat(
         [
             LENGTHS.assign(available=5, available_label="5 or more"),
-            LENGTHS[LENGTHS["records"] != "4"].assign(available=2, available_label="2"),
+            LENGTHS[LENGTHS["shown"] != "4 records"].assign(available=2, available_label="2"),
         ]
     )
     frame = studies.history_available(groups).frame

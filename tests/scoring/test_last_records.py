@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from labor_llm.careers.histories import predict_windows
+from labor_llm.careers.histories import HistoryLength, lengths_of, predict_windows
 from labor_llm.careers.horizons import horizon_questions, stored_pair
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.scoring.careers import score_careers, score_panel
@@ -24,23 +24,23 @@ REALISED = ScoringSettings(titles="realised")
 
 def test_windows_score_as_prompts_of_the_last_records(panel, tiny_model, tiny_model_folder, tmp_path):
     some = panel.restrict(panel.workers[3:5])
-    score_windows(some, [1], str(tiny_model_folder), "tiny", tmp_path, REALISED)
+    score_windows(some, lengths_of([1]), str(tiny_model_folder), "tiny", tmp_path, REALISED)
     made = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("manifest.json")}
-    assert sorted(path.parent.name for path in made) == ["all", "last-1"]
-    got = score_windows(some, [2, 1], str(tiny_model_folder), "tiny", tmp_path, REALISED)
+    assert sorted(path.parent.name for path in made) == ["all", "last-1-records"]
+    got = score_windows(some, lengths_of([2, 1], [1]), str(tiny_model_folder), "tiny", tmp_path, REALISED)
     assert {path: path.stat().st_mtime_ns for path in made} == made, "what is stored is read"
     expected = predict_windows(
-        lambda careers: score_careers(tiny_model, careers, "tiny", REALISED), some, [1, 2]
+        lambda careers: score_careers(tiny_model, careers, "tiny", REALISED), some, lengths_of([1, 2], [1])
     )
-    for records, predictions in expected.items():
-        found, plain = got[records].table, predictions.table
+    for length, predictions in expected.items():
+        found, plain = got[length].table, predictions.table
         assert found.drop(columns="log_prob").equals(plain.drop(columns="log_prob"))
         assert found["log_prob"].to_numpy() == pytest.approx(plain["log_prob"].to_numpy(), abs=1e-4)
     career = some.frame[some.frame["worker_id"] == some.workers[-1]].iloc[-3:]
     titles = dict(zip(some.outcomes.codes, some.outcomes.titles, strict=True))
     resume = career_resume(some.survey, career, career["occupation"].map(titles))
     reference = reference_log_prob(tiny_model, resume.prompt(2), titles[career["occupation"].iloc[-1]])
-    assert got[2].table["log_prob"].iloc[-1] == pytest.approx(reference, abs=1e-4)
+    assert got[HistoryLength("records", 2)].table["log_prob"].iloc[-1] == pytest.approx(reference, abs=1e-4)
 
 
 def test_the_last_records_score_as_in_whole_careers(panel, tiny_model):

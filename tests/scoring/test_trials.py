@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from labor_llm.careers.histories import lengths_of
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import MismatchError, NumericalError
 from labor_llm.models.loading import LanguageModel, load_language_model
@@ -102,7 +103,7 @@ def test_the_scorers_of_last_records_are_tried_too(
     some, right = panel.restrict(panel.workers[:2]), last_records.last_log_probs
     monkeypatch.setattr(last_records, "last_log_probs", lambda *arguments: right(*arguments) + 0.01)
     with pytest.raises(MismatchError, match=r"of last titles of histories after .* differs"):
-        score_windows(some, [1], str(tiny_model_folder), "tiny", tmp_path, ASKED["realised"])
+        score_windows(some, lengths_of([1]), str(tiny_model_folder), "tiny", tmp_path, ASKED["realised"])
     monkeypatch.setattr(all_titles, "title_log_probs", lambda edges, trie: edges)
     fresh = replace(tiny_model, model=copy.deepcopy(tiny_model.model))
     with pytest.raises(MismatchError, match="prompts cannot be shared"):

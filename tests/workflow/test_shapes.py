@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 from labor_llm.baselines.logit import MultinomialLogit
 from labor_llm.baselines.two_stage import TwoStageLogit
-from labor_llm.careers.histories import predict_windows
+from labor_llm.careers.histories import HistoryLength, predict_windows
 from labor_llm.careers.occupations import OutcomeSpace
 from labor_llm.careers.panel import CareerPanel, career_panel, split_workers, transitions
 from labor_llm.careers.predictions import Predictions, from_matrix, write_predictions
@@ -156,8 +156,8 @@ def cheap_scores(
 
 
 def cheap_windows(
-    panel: CareerPanel, lengths: Sequence[int], model: str, label: str, *_: object, **__: object
-) -> Mapping[int | None, Predictions]:
+    panel: CareerPanel, lengths: Sequence[HistoryLength], model: str, label: str, *_: object, **__: object
+) -> Mapping[HistoryLength | None, Predictions]:
     return predict_windows(Cheap().predict, panel, lengths)
 
 
@@ -210,7 +210,8 @@ def written_profile(folder: Path, panel: CareerPanel, base: Path, **fields: Any)
             "13_horizons-own": {"baselines": ["empirical-transitions"]},
         },
         "sizes": {
-            "history_lengths": [1, 2, 4], "history_workers": 40, "horizon_questions": 24, "horizon_paths": 3,
+            "history_lengths": [1, 2, 4], "history_years": [3], "history_workers": 40,
+            "horizon_questions": 24, "horizon_paths": 3,
             "language_model_questions": 12, "language_model_paths": 2, "permuted_workers": 48, "permutations": 2,
         },
     } | fields  # fmt: skip
