@@ -89,10 +89,14 @@ def padding(lengths: Sequence[int], batch_size: int) -> float:
 
 
 def ours(
-    language_model: LanguageModel, careers: Sequence[EncodedResume], batch_size: int, folder: Path
+    language_model: LanguageModel,
+    careers: Sequence[EncodedResume],
+    batch_size: int,
+    folder: Path,
+    **chosen: Any,
 ) -> Callable[[], object]:
-    """Return an epoch of the package's loop."""
-    settings = FineTuningSettings(epochs=1, batch_size=batch_size, learning_rate=LEARNING_RATE)
+    """Return an epoch of the package's loop; `chosen` are further settings of it."""
+    settings = FineTuningSettings(epochs=1, batch_size=batch_size, learning_rate=LEARNING_RATE, **chosen)
     run = FineTuningRun(language_model, settings, careers, careers[:1], folder)
     run.loss.train()
     return lambda: [run.take_step() for _ in range(run.total)]
@@ -192,9 +196,9 @@ def held_out_loss(trained: torch.nn.Module, careers: Sequence[EncodedResume], ba
     return plain_loss(model, careers)
 
 
-def peak(dtype: torch.dtype, clock: Callable[[], float]) -> float:
+def peak(dtype: torch.dtype, clock: Callable[[], float], size: int | None = None) -> float:
     """Return the floating point operations per second of a square matrix product, in units of 1e9."""
-    size, times = PEAK_SIZE, 4
+    size, times = size or PEAK_SIZE, 4
     device = "cuda" if torch.cuda.is_available() else "cpu"
     seeded = torch.Generator(device).manual_seed(1)
     left, right = (torch.randn(size, size, device=device, generator=seeded).to(dtype) for _ in range(2))
@@ -254,7 +258,7 @@ def benchmark(base: str, careers: int, batch_size: int, rounds: int, clock: str)
     ]
     for name in loops:
         if name != "ours":
-            rows.append(_faster(f"ours; peer {name}", speeds["ours"], speeds[name]))
+            rows.append(faster(f"ours; peer {name}", speeds["ours"], speeds[name]))
             rows.append(
                 row(
                     f"loss after the epoch, {len(others)} other careers; peer {name}",
@@ -273,9 +277,9 @@ def benchmark(base: str, careers: int, batch_size: int, rounds: int, clock: str)
     return rows
 
 
-def _faster(name: str, value: float, peer: float) -> Row:
+def faster(name: str, value: float, peer: float, unit: str = "tokens/s") -> Row:
     """Return a row in which more is better, so that the ratio is ours over the peer's."""
-    made = row(name, value, "tokens/s", peer)
+    made = row(name, value, unit, peer)
     return made | {"ratio": row(name, made["peer"], "", made["value"])["ratio"]}
 
 

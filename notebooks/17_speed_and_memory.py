@@ -82,10 +82,19 @@ show(models.benchmark_table("tab-rounded-weights", f"{benchmarks}/rounded_weight
 show(models.benchmark_table("tab-speed-conversion", f"{benchmarks}/survey_conversion"))
 
 # %% [markdown]
+# ## On a GPU
+#
+# Arithmetic stands beside the rate at which the same card multiplied square matrices in the same run. The large model has the
+# published shape of Llama-2-7B and random weights.
+
+# %%
+show(models.benchmark_table("tab-speed-gpu", f"{benchmarks}/gpu"))
+
+# %% [markdown]
 # ## Memory of large models
 #
 # What a GPU must hold, from the number and kind of a model's weights. The formulas are held against the measured peak of
-# scaled-down models of the same architecture by the package's tests; on a GPU they have not been tried.
+# scaled-down models of the same architecture by the package's tests; where a run on a GPU is shown above, the peak there stands beside what they give.
 
 # %%
 show(models.memory_table(sizes, tokens))

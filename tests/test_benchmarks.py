@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import importlib.util
 import json
+import multiprocessing
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ import torch
 from labor_llm.careers.panel import CareerPanel
 from labor_llm.errors import ArtefactError, InputError, MismatchError
 from labor_llm.evaluation.perplexity import bootstrap_differences, bootstrap_perplexity
+from labor_llm.exhibits import models
 from labor_llm.exhibits.report import read_comparison
 from labor_llm.scoring.bounded import bounded_title_log_probs
 from labor_llm.scoring.reference import reference_log_prob
@@ -283,6 +285,81 @@ def test_fine_tuning_is_compared_with_the_peers_on_the_same_careers(
     printed = capsys.readouterr().out
     assert "transformers" in printed
     assert ("left out: trl" in printed) == (not any("SFTTrainer" in name for name in rows))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)  # each of ten parts has a limit of its own
+def test_all_parts_of_the_benchmark_of_a_card_run_to_their_end(
+    rows_of, script, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    asked = ["--device", "cpu", "--quick", "--minutes", 60, "--work", tmp_path / "work"]
+    rows_of("gpu", *asked, "--parts", "card")
+    assert not list((tmp_path / "work").iterdir())  # what has ended as a whole is measured anew
+    rows = {row["name"]: row for row in rows_of("gpu", *asked, "--store", tmp_path / "stored").values()}
+    lines = capsys.readouterr().out.splitlines()
+    parts = script("gpu").SHARES
+    said = [line for line in lines if line.partition(":")[0] in parts]
+    vllm = importlib.util.find_spec("vllm") is None
+    assert (
+        said == ["vllm: vllm is not installed, so its log-probabilities of prompts were not measured"] * vllm
+    )
+    for start in (
+        "memory of ", "memory bandwidth", "realised titles, float32: largest difference from the CPU",
+        "all titles, float32: largest error", "tests on the card: skipped", "fine-tuning, smollm2-135m-first-4-layers",
+        "fine-tuning, random Llama 128 wide, 2 of 2 layers", "realised titles, smollm2-135m-first-4-layers, float32,",
+        "all titles, smollm2-135m-first-4-layers, float32; peer every prompt", "realised titles, random Llama",
+        "all titles, random Llama 128 wide, 2 of 2 layers, float32; peer every prompt", "weights, smollm2",
+        "all titles, smollm2-135m-first-4-layers, 8bit; peer",
+        "realised titles, random Llama 128 wide, 2 of 2 layers, 4bit;",
+    ):  # fmt: skip
+        assert any(name.startswith(start) for name in rows), start
+    assert rows["tests on the card: failed"]["value"] == 0
+    rate = rows["matrix products in bfloat16"]["value"]
+    arithmetic = [row for row in rows.values() if row["unit"] == "TFLOP/s" and row["peer"] is not None]
+    assert len(arithmetic) == 7
+    assert all(row["ratio"] == pytest.approx(row["value"] / rate, rel=2e-3) for row in arithmetic)
+    assert len(models.benchmark_table("tab-speed-gpu", tmp_path / "stored").frame) == len(rows)
+
+
+def test_parts_of_the_benchmark_of_a_card_go_on_where_they_stopped_and_half_the_size_is_tried_once(
+    script, tmp_path: Path
+) -> None:
+    gpu, row = script("gpu"), {"name": "a", "value": 1.0, "unit": "s", "peer": None, "ratio": None}
+
+    def given(run: Any, part: str, *items: object) -> bool:
+        receiver, sender = multiprocessing.Pipe(duplex=False)
+        for item in items:
+            sender.send(item)
+        sender.close()
+        return bool(run._follow(part, receiver))
+
+    plan, parts = script("gpu_models").QUICK, ["card", "exactness", "tests"]
+    run = gpu.Run(parts, plan, 1.0, tmp_path, "one")
+    assert given(run, "card", row, "said", None)
+    assert not given(run, "exactness", row, MemoryError("all is taken"))
+    assert run.found["exactness"].ended == "" and run._plans["exactness"].tokens == plan.tokens // 2
+    assert not given(run, "exactness", row, MemoryError("all is taken"))
+    assert not given(run, "tests", row)  # its process was killed
+    assert run.lines() == [
+        "card: said", "exactness: memory did not suffice (all is taken): measured at half the size",
+        "exactness: all is taken", "tests: its process was killed",
+    ]  # fmt: skip
+    assert run.rows() == [row] * 3
+    again = gpu.Run(parts, plan, 0.0, tmp_path, "one")
+    assert [again.found[part].rows for part in parts] == [[row], [], []]
+    again.measure()
+    assert again.lines()[1:] == [f"{part}: not reached in the time" for part in parts[1:]]
+    other = gpu.Run(parts, plan, 0.0, tmp_path, "another card")
+    assert not any(found.rows for found in other.found.values())
+
+
+def test_without_a_card_the_benchmark_of_one_says_so(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match=r"PyTorch sees no card\. .*--device cpu --quick"):
+        run("gpu")
 
 
 def test_careers_to_be_trained_on_are_always_the_same_and_padding_is_counted(

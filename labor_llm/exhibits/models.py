@@ -14,6 +14,7 @@ from labor_llm.careers.panel import SPLITS, TRANSITION_TYPES, CareerPanel
 from labor_llm.careers.predictions import UNRESOLVED, Predictions
 from labor_llm.disclosure import MINIMUM_PERSONS, supported_quantile
 from labor_llm.errors import ArtefactError
+from labor_llm.exhibits.catalogue import find_exhibit
 from labor_llm.exhibits.formatting import DisplayTable, DisplayText, blank, format_value, table
 from labor_llm.models.memory import recipe_table
 from labor_llm.store.artefacts import verify
@@ -174,11 +175,16 @@ def benchmark_table(exhibit: str, folder: str | Path) -> DisplayTable:
         exhibit: id of the table.
         folder: what `python benchmarks/<name>.py --store FOLDER` stored; a relative one is taken from the checkout.
 
+    Returns:
+        The table; without rows if nothing is stored there and the catalogue has a sentence for that.
+
     Raises:
         ArtefactError: if nothing is stored there, or it was changed.
     """
     stored = project_root() / folder
     if not stored.is_dir():
+        if find_exhibit(exhibit, "table").empty:
+            return table(exhibit, pd.DataFrame(), persons="none")
         raise ArtefactError(
             f"{stored}: no benchmark is stored there. Run `python benchmarks/<name>.py --store {stored}`."
         )

@@ -14,6 +14,7 @@ from labor_llm.careers.panel import CareerPanel, split_workers
 from labor_llm.careers.predictions import Predictions
 from labor_llm.errors import ArtefactError
 from labor_llm.exhibits import models
+from labor_llm.exhibits.catalogue import find_exhibit
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.store.artefacts import writing
 from labor_llm.text.tokenization import EncodedResume
@@ -137,6 +138,12 @@ def test_numbers_that_were_changed_are_refused(stored: Path) -> None:
         models.benchmark_table("tab-speed-scoring", stored)
     with pytest.raises(ArtefactError, match=r"Run `python benchmarks/<name>\.py --store"):
         models.benchmark_table("tab-speed-scoring", stored / "absent")
+
+
+def test_what_was_not_measured_has_no_row_and_a_sentence_says_so(tmp_path: Path) -> None:
+    shown = models.benchmark_table("tab-speed-gpu", tmp_path / "absent")
+    assert shown.frame.empty and next(iter(shown.frame)) == "Measured"
+    assert find_exhibit("tab-speed-gpu", "table").empty.startswith("Not measured:")
 
 
 def test_the_memory_of_a_recipe_is_the_sum_of_its_parts() -> None:
