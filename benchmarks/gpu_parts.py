@@ -112,18 +112,15 @@ def tests(plan: Plan) -> Iterator[Item]:
         command, cwd=ROOT, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True
     )
     lines = done.stdout.splitlines()
-    counts = {
-        what: int(count) for count, what in re.findall(r"(\d+) (passed|failed|skipped|error)", lines[-1])
-    }
-    for what in ("passed", "failed", "skipped"):
-        yield row(
-            f"tests on the card: {what}",
-            counts.get(what, 0) + (what == "failed") * counts.get("error", 0),
-            "tests",
-        )
+    counts = dict.fromkeys(("passed", "failed", "skipped", "error"), 0)
+    found = re.findall(r"(\d+) (passed|failed|skipped|error)", lines[-1] if lines else "")
+    if not found:
+        raise RuntimeError(f"pytest did not run: {' '.join((done.stderr or done.stdout).split())[-300:]}")
+    counts |= {what: int(count) for count, what in found}
+    yield row("tests on the card: passed", counts["passed"], "tests")
+    yield row("tests on the card: failed", counts["failed"] + counts["error"], "tests")
+    yield row("tests on the card: skipped", counts["skipped"], "tests")
     yield from (line for line in lines if line.startswith(("FAILED", "ERROR")))
-    if not counts:
-        yield f"pytest did not run: {(done.stderr or done.stdout).strip().splitlines()[-1]}"
 
 
 def fine_tuning_small(plan: Plan) -> Iterator[Item]:

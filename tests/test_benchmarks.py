@@ -288,7 +288,7 @@ def test_fine_tuning_is_compared_with_the_peers_on_the_same_careers(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)  # each of ten parts has a limit of its own
+@pytest.mark.timeout(1800)  # each of ten parts has a limit of its own
 def test_all_parts_of_the_benchmark_of_a_card_run_to_their_end(
     rows_of, script, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
