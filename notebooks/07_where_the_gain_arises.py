@@ -48,7 +48,7 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 
 # %%
 from labor_llm.careers.predictions import read_all_predictions
-from labor_llm.evaluation import comparison, gains, mixtures
+from labor_llm.evaluation import comparison, gains, mixtures, title_frequency
 from labor_llm.exhibits import data, figures, formatting, gains as found, publishing, tables
 from labor_llm.scoring import careers as scoring, settings
 from labor_llm.workflow.datasets import drawn_workers, open_dataset
@@ -90,6 +90,17 @@ show(tables.left_out_in_words(left_out, folders.labels([dataset])))
 
 # %%
 show(found.returns(gains.returns(predictions, careers, **bootstrap)))
+
+# %% [markdown]
+# ## Rare and frequent titles
+#
+# A model of codes learns of a title from its own records alone, a language model also from what the words of other titles tell, so
+# it should gain most on titles with few records. The groups are of the title that occurred: they tell where a gain arises, while
+# which model is better is told by all transitions together.
+
+# %%
+by_frequency = title_frequency.perplexity_by_frequency(predictions, careers.split(splits, "train"), best.model, **bootstrap)
+show(tables.title_frequency("tab-title-frequency", by_frequency), reference=best.model)
 
 # %% [markdown]
 # (pooled)=

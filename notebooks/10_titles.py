@@ -43,11 +43,11 @@ results: str = "results/by-hand"  # folder of the results; results/demo are thos
 
 # %%
 from labor_llm.careers.predictions import read_all_predictions
-from labor_llm.evaluation import comparison, perplexity
+from labor_llm.evaluation import comparison, perplexity, title_frequency
 from labor_llm.exhibits import findings, models, publishing, tables
 from labor_llm.workflow.datasets import open_dataset
 
-folders, show = publishing.open_chapter(results, dataset)
+folders, show = publishing.open_chapter(results, dataset, **bootstrap)
 careers, splits = open_dataset(folders, dataset)
 predictions = comparison.in_common(read_all_predictions(folders, [dataset], [literal, *variants]))
 
@@ -69,3 +69,12 @@ show(findings.against_reference(differences))
 
 # %%
 show(tables.beside_reference("tab-titles", scores, differences))
+
+# %% [markdown]
+# If the words of a title tell what too few records of it cannot, literal titles are worth most where the title that occurred is rare
+# in training records.
+
+# %%
+training, first = careers.split(splits, "train"), predictions[0].model
+by_frequency = title_frequency.perplexity_by_frequency(predictions, training, first, **bootstrap)
+show(tables.title_frequency("tab-titles-by-frequency", by_frequency))

@@ -158,9 +158,16 @@ def differences_of(
 
 
 def perplexity_beside_reference(
-    predictions: Sequence[Predictions], reference: str, draws: int, seed: int, by: str | None = None
+    predictions: Sequence[Predictions],
+    reference: str,
+    draws: int,
+    seed: int,
+    by: str | None = None,
+    nats: bool = False,
 ) -> pd.DataFrame:
     """Return `bootstrap_perplexity` with each row's difference from a reference model of the same data set.
+
+    With `nats` the difference is of the mean log-probability instead of the perplexity.
 
     Returns:
         Further columns `difference` (model minus reference), `difference_se`, `difference_low`, `difference_high`, NaN
@@ -169,8 +176,11 @@ def perplexity_beside_reference(
     samples = _samples(predictions, draws, seed, by)
     keys, names = list(samples[0].key), {"difference": "difference"}
     names |= {"test_se": "difference_se", "ci_low": "difference_low", "ci_high": "difference_high"}
-    paired = differences(samples, reference, {"": _perplexity})[[*keys, *names]].rename(columns=names)
+    measure = np.positive if nats else _perplexity
     table = estimates(samples, "perplexity", _perplexity).drop(columns="draws")
+    # Without another model there are neither rows nor columns.
+    paired = differences(samples, reference, {"": measure}).reindex(columns=[*keys, *names])
+    paired = paired.astype(table[keys].dtypes.to_dict()).rename(columns=names)
     return table.merge(paired, on=keys, how="left")
 
 

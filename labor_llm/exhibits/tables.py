@@ -129,6 +129,16 @@ def beside_reference(
     return table(exhibit, rows if described is None else rows.merge(described, on=_KEYS, how="left"))
 
 
+def title_frequency(exhibit: str, rows: pd.DataFrame) -> DisplayTable:
+    """List models by how often a title stands in training records, from `evaluation.title_frequency`.
+
+    The reference has no difference to itself.
+    """
+    paired = [name for name in rows if name.startswith("difference")]
+    blanks = {name: blank(rows[name], rows["model"] == rows["reference"]) for name in paired}
+    return table(exhibit, rows.assign(**blanks))
+
+
 def valid_mass_quantiles(
     predictions: Sequence[Predictions], draws: int = 1000, seed: int = 0
 ) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from labor_llm.exhibits import data, data_figures, figures, gains, studies, tabl
 from labor_llm.exhibits.catalogue import read_catalogue
 from labor_llm.exhibits.figures import learning_curve
 from labor_llm.exhibits.formatting import DisplayTable, DisplayText, table
+from labor_llm.exhibits.models import benchmark_table
 from labor_llm.exhibits.publishing import Display, Exhibits, fill, open_chapter, read_numbers
 from labor_llm.store.artefacts import writing
 from labor_llm.store.results import Results
@@ -161,8 +162,10 @@ def test_what_has_nothing_to_show_says_so_in_its_place(tmp_path: Path) -> None:
         studies.horizon_agreement(none, none), figures.horizon_bins(none), studies.before_and_after(none),
         figures.performance_by_year(none, 1980), tables.household_errors(none, none, none),
         table("tab-gain-by-part", none), figures.gain_by_part(none), gains.returns(none),
-        table("tab-group-level", none), gains.mixtures(none),
+        table("tab-group-level", none), gains.mixtures(none), tables.title_frequency("tab-title-frequency", none),
+        tables.title_frequency("tab-titles-by-frequency", none),
         studies.pooled_pairs([], pd.DataFrame({"model": ["own"], "others": [0]})),
+        benchmark_table("tab-speed-gpu", tmp_path / "none"),
     ]  # fmt: skip
     shown = {each.exhibit: show(each) for each in empty}
     shown["fig-value-of-covariates"] = show(figures.paired_differences(none), "fig-value-of-covariates")
