@@ -27,9 +27,10 @@
 # # Try a career
 #
 # What does a worker do next who was in one job and then in another? Pick a career: the tables show the most likely next jobs, by the
-# fine-tuned language model and by models that economists would use. No such worker exists. The answers were computed when this page was
-# made, for each pair of the most frequent jobs and the most frequent levels of education; all else (gender, ethnicity, region, year
-# of birth, years of the jobs) is what most training workers have. For any other career there is `labor-llm predict`.
+# fine-tuned language model and by models that economists would use. The careers are made up: two of the most frequent jobs, one of the
+# most frequent levels of education, and all else (gender, ethnicity, region, year of birth, years of the jobs) as most training workers
+# have it. The answers were computed when this page was made, for pairs of jobs that eleven training workers or more have had in turn,
+# and list jobs that as many have held. For any other career there is `labor-llm predict`.
 #
 # They are probabilities that models state, for workers of this data set in these years: how far they can be trusted is what the
 # chapters on findings are about.

@@ -1,8 +1,9 @@
-"""A page to try models on: the reader picks an invented career and sees which next jobs they expect.
+"""A page to try models on: the reader picks a career that was made up and sees which next jobs models expect.
 
 A page that is opened from a folder cannot run a model, so answers are computed before, for each career of a small grid:
-the most frequent levels of education, and each pair of the most frequent jobs as the last two. All else is what most
-training workers have. The workers of the grid do not exist.
+the most frequent levels of education, and pairs of the most frequent jobs as the last two. All else is what most
+training workers have. So that no answer tells of few persons, eleven training workers or more have had the two jobs one
+after the other, and so many have held each job that is listed.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import pandas as pd
 
 from labor_llm.baselines.registry import fit_baselines_again
 from labor_llm.careers.next_jobs import likely_next_jobs, next_job_questions
-from labor_llm.careers.panel import CareerPanel
+from labor_llm.careers.panel import FIRST_YEAR, CareerPanel, transitions
 from labor_llm.careers.settings import STATIC
 from labor_llm.disclosure import MINIMUM_PERSONS, supported_years
 from labor_llm.exhibits.publishing import Display
@@ -26,7 +27,9 @@ from labor_llm.scoring.settings import ScoringSettings
 from labor_llm.store.results import Results
 
 _SHOWN = 8
-_NOTHING = f"No job is one that {MINIMUM_PERSONS} training workers have had, so there is nothing to pick."
+_NOTHING = (
+    f"No two jobs have been had in turn by {MINIMUM_PERSONS} training workers, so there is nothing to pick."
+)
 
 
 def invented_careers(training: CareerPanel, jobs: int, educations: int) -> CareerPanel | None:
@@ -38,23 +41,28 @@ def invented_careers(training: CareerPanel, jobs: int, educations: int) -> Caree
         educations: how many of the most frequent levels of education.
 
     Returns:
-        A panel of workers `E-B-L`: the numbers of the education, of the job before last and of the last job. None where
-        no occupation, or no level of education, is one that 11 workers have had.
+        A panel of workers `E-B-L`: the numbers of the education, of the job before last and of the last job, which 11
+        workers or more have had one after the other. None where there are none.
     """
     frame, space = training.frame, training.outcomes
     held, levels = _frequent(frame, "occupation")[:jobs], _frequent(frame, "education")[:educations]
-    if not held or not levels:
+    table = transitions(training).dropna(subset="previous")
+    persons = table.groupby(["previous", "occupation"])["worker_id"].nunique()
+    pairs = {pair for pair, number in persons.items() if number >= MINIMUM_PERSONS and {*pair} <= {*held}}
+    if not pairs or not levels:
         return None
     common = {name: frame[name].mode().iloc[0] for name in STATIC if name != "birth_year"}
-    common["birth_year"] = "".join(str(year) for year in _frequent(frame, "birth_year")[:1])
     asked, titles = supported_years(frame)[1], dict(zip(space.codes, space.titles, strict=True))
     # Every second year where the survey asked so.
     apart = 1 if (frame["year"] == asked - 1).any() else 2
+    born = [year for year in _frequent(frame, "birth_year") if FIRST_YEAR <= year < asked - 2 * apart]
+    common["birth_year"] = str(born[0]) if born else ""
     numbered = itertools.product(*(range(len(found)) for found in (levels, held, held)))
     rows = [
         {"worker_id": f"{level}-{before}-{last}", "year": str(year), "education": levels[level], **common,
          "occupation": titles[held[job]]}
         for level, before, last in numbered
+        if (held[before], held[last]) in pairs
         for year, job in ((asked - 2 * apart, before), (asked - apart, last))
     ]  # fmt: skip
     records = pd.DataFrame(rows, index=[f"invented record {number}" for number in range(len(rows))])
@@ -98,6 +106,7 @@ def next_job_answers(
     fitted = fit_baselines_again(baselines, careers, splits, results)
     told = [LastRecordScorer(loaded, label, settings).predict(asked)]
     told += [fitted[name].predict(asked) for name in baselines]
+    listed = set(_frequent(careers.split(splits, "train").frame, "occupation"))
     titles = dict(zip(asked.outcomes.codes, asked.outcomes.titles, strict=True))
     records = asked.frame.assign(title=asked.frame["occupation"].map(titles)).groupby("worker_id")
     about = {name: (part["education"].iloc[0], *part["title"].iloc[:2]) for name, part in records}
@@ -111,7 +120,7 @@ def next_job_answers(
         )
         for predictions in told
         for career in likely_next_jobs(predictions, asked)
-        for job in career["jobs"][:_SHOWN]
+        for job in [job for job in career["jobs"] if job["occupation"] in listed][:_SHOWN]
     ]
     return pd.DataFrame(rows, columns=columns)
 
@@ -129,10 +138,16 @@ def picker(answers: pd.DataFrame, place: str) -> Display:
     for row in answers.itertuples():
         of_model = shown.setdefault(row.worker_id, {}).setdefault(row.model, [])
         of_model.append((row.title, round(row.probability, 4)))
-    levels, jobs = answers["education"].unique(), answers["before"].unique()
+    # By their numbers in the workers' ids, as not every job stands before every other.
+    numbers = answers["worker_id"].str.split("-", expand=True).astype(int)
+    levels = dict(zip(numbers[0], answers["education"], strict=True))
+    jobs = dict(zip(numbers[1], answers["before"], strict=True)) | dict(
+        zip(numbers[2], answers["last"], strict=True)
+    )
     template = string.Template((files("labor_llm.exhibits") / "try_it.html").read_text(encoding="utf-8"))
     page = template.substitute(
         place=escape(f"try-it-{place}"),
+        fewest=MINIMUM_PERSONS,
         educations=_options(levels),
         jobs=_options(jobs),
         # Within a script no `</` may stand.
@@ -142,8 +157,8 @@ def picker(answers: pd.DataFrame, place: str) -> Display:
     return Display(markdown=f"````{{raw}} html\n{page}\n````\n", plain=plain, html=page)
 
 
-def _options(names: Sequence[str]) -> str:
-    return "".join(f'<option value="{number}">{escape(name)}</option>' for number, name in enumerate(names))
+def _options(names: Mapping[int, str]) -> str:
+    return "".join(f'<option value="{number}">{escape(names[number])}</option>' for number in sorted(names))
 
 
 def _frequent(frame: pd.DataFrame, column: str) -> list[str]:
