@@ -60,7 +60,7 @@ labels = model_labels(folders, datasets, models)
 baselines = [label for model, label in labels.items() if model in BASELINES]
 names = folders.labels(datasets)
 
-# %%
+# %% tags=["leading"]
 pairs = perplexity.differences_of(predictions, labels[fine_tuned], labels.values(), **bootstrap)
 against = pairs[pairs["reference"].isin(baselines)]
 finding = findings.against_baselines(against, names)

@@ -66,7 +66,7 @@ groups = data.occupation_groups(careers)
 parts = gains.gain_by_part(own, best, careers, groups, **bootstrap)
 show(formatting.table("tab-gain-by-part", parts), **words)
 
-# %%
+# %% tags=["leading"]
 show(found.gain_sentence(parts))
 
 # %%

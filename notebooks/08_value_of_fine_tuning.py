@@ -75,7 +75,7 @@ show(figures.valid_mass(masses))
 # are scored here, unnormalised, on the transitions that every model of a data set has. The perplexities differ by orders of
 # magnitude, so the gain over the plain prompt is given in nats: by how much the mean log-probability of a transition rises.
 
-# %%
+# %% tags=["leading"]
 asked = [off_the_shelf, *prompted, fine_tuned]
 realised = comparison.in_common(read_all_predictions(folders, datasets, asked, optional=prompted))
 compared = perplexity.bootstrap_perplexity(realised, **bootstrap)

@@ -62,7 +62,7 @@ show(models.title_examples(careers, title_seed))
 # Its standard error is of the difference itself, as the same test workers are drawn for both. It does not cover chance in
 # fine-tuning: another order of the careers, or another assignment of numbers, gives other models.
 
-# %%
+# %% tags=["leading"]
 scores = perplexity.bootstrap_perplexity(predictions, **bootstrap)
 differences = perplexity.bootstrap_differences(predictions, predictions[0].model, **bootstrap)
 show(findings.against_reference(differences))

@@ -53,7 +53,7 @@ sizes = studies.training_sizes(folders, dataset, [reference, *models])
 # worker once. A difference is the model's perplexity minus that of the model in the first row, on the same draws of test
 # workers: below zero the model is better. Chance in fine-tuning is not in its standard error.
 
-# %%
+# %% tags=["leading"]
 scores = perplexity.bootstrap_perplexity(predictions, **bootstrap)
 differences = perplexity.bootstrap_differences(predictions, predictions[0].model, **bootstrap)
 show(findings.against_reference(differences))

@@ -81,7 +81,7 @@ predictions = {label: scored} | others
 compared = history_length.history_lengths(predictions, test, **bootstrap)
 show(studies.history_lengths(compared))
 
-# %%
+# %% tags=["leading"]
 show(studies.history_sentence(compared, label))
 
 # %%

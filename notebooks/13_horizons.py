@@ -95,7 +95,7 @@ pairs = ahead.baseline_pairs(baselines, careers, splits, folders, asked, paths, 
 agreement = ahead.agreement_by_model(pairs, **bootstrap)
 show(studies.horizon_perplexities(agreement))
 
-# %%
+# %% tags=["leading"]
 show(studies.horizon_sentence(agreement))
 
 # %% [markdown]

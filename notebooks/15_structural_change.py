@@ -61,7 +61,7 @@ trainings = fitted | registry.stored_by_training(dataset, models, models_until, 
 periods = structural_change.before_and_after(trainings, last_year, **bootstrap)
 show(studies.before_and_after(periods))
 
-# %%
+# %% tags=["leading"]
 show(studies.structural_change_sentence(periods, last_year))
 
 # %%

@@ -77,7 +77,7 @@ show(models.embedding_tuning(tried, validation_workers=list(splits.values()).cou
 # Beside it stand the logit on hand-made features and the language model itself, scored by the titles' words. A difference is the
 # model's perplexity minus that of the logit on embeddings, on the same draws of test workers: below zero the model is better.
 
-# %%
+# %% tags=["leading"]
 predictions = comparison.in_common([predicted, *read_all_predictions(folders, [dataset], compared)])
 scores = perplexity.bootstrap_perplexity(predictions, **bootstrap)
 differences = perplexity.bootstrap_differences(predictions, label, **bootstrap)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ import pandas as pd
 from labor_llm.baselines.settings import BASELINES
 from labor_llm.errors import ArtefactError
 from labor_llm.exhibits.catalogue import Exhibit, exhibit_of, find_exhibit
+from labor_llm.exhibits.formatting import escape_csv
 from labor_llm.store.artefacts import verify, writing
 from labor_llm.store.results import Results, project_root
 
@@ -52,12 +53,15 @@ class StoredRun(NamedTuple):
         `dataset` says what the run is called, and which of its data sets it is if there are several.
         """
         entry = find_exhibit(exhibit, "table")
-        labels = [dataset["label"] for dataset in self.about["datasets"].values()]
+        # As they stand in csv files.
+        labels = [escape_csv(dataset["label"]) for dataset in self.about["datasets"].values()]
         tables = [path for path in tables_in(self.folder) if exhibit_of(path.stem) == exhibit]
         found = [read_table(path, entry) for path in tables]
         rows = pd.concat(found, ignore_index=True) if found else pd.DataFrame()
         if rows.empty:
             return rows
+        if "dataset" in rows:
+            rows["dataset"] = rows["dataset"].astype("string")
         if len(labels) == 1:
             # Rows of other runs, which a chapter puts beside the own ones, have another label.
             own = rows["dataset"].isin(labels) if "dataset" in rows else slice(None)
@@ -67,14 +71,26 @@ class StoredRun(NamedTuple):
 
 
 def write_stored(
-    results: Results, folder: Path, about: Mapping[str, Any], shown: Mapping[str, list[str]]
+    results: Results,
+    folder: Path,
+    about: Mapping[str, Any],
+    shown: Mapping[str, list[str]],
+    made: Collection[Path] | None = None,
 ) -> Path:
     """Store the tables of a run, as the artefact `folder`, with what is to be said of it.
+
+    Args:
+        results: of the run.
+        folder: of the artefact.
+        about: what it was made with.
+        shown: as `StoredRun.shown` returns it.
+        made: files that the run is known to have made; others are left out. None for all that is there.
 
     Raises:
         ArtefactError: if the run has no tables, or lacks some that are stored there.
     """
-    tables = tables_in(results.exhibits)
+    known = None if made is None else {path.resolve() for path in made}
+    tables = [path for path in tables_in(results.exhibits) if known is None or path.resolve() in known]
     lost = {path.name for path in tables_in(folder)} - {path.name for path in tables}
     if lost or not tables:
         raise ArtefactError(
@@ -129,6 +145,6 @@ def stored_claims(folders: Sequence[str]) -> pd.DataFrame:
     found = []
     for run in read_stored(folders):
         words, sizes = run.rows("tab-claims"), run.rows("tab-claims-evidence")
-        if not sizes.empty:
+        if not words.empty and not sizes.empty:
             found.append(sizes.merge(words[[*_OF_A_CLAIM, "paper", "decides"]], on=_OF_A_CLAIM))
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame()

@@ -35,29 +35,29 @@ def put_before(notebook: str, page: nbformat.NotebookNode, runs: Sequence[Stored
         page: its executed notebook, changed in place.
         runs: the stored runs.
     """
-    shown = {run.label: (run, run.shown()) for run in runs}
-    left = True
+    shown = [(run, run.shown()) for run in runs]
     seen: set[str] = set()
-    for output, text in outputs_of(page):
-        table = table_in(text)
-        if table and table not in seen:
-            seen.add(table)
-            tabs = [
-                _tab(label, [_as_stored(run, entry) for entry in of_run.get(table, ()) if _LINK not in entry])
-                for label, (run, of_run) in shown.items()
-            ]
-            if found := [tab for tab in tabs if tab]:
-                body = "\n".join(found)
-                output["data"]["text/markdown"] = f":::::{{tab-set}}\n{body}\n:::::\n\n{text}"
-        elif left and not text.startswith(":::"):
-            left = False
+    for output in outputs_of(page):
+        key = notebook if output.leads else table_in(output.text)
+        if not key or key in seen:
+            continue
+        seen.add(key)
+        if output.leads:
             said = [
-                f"*{escape_markdown(label)}, stored.* {sentence}"
-                for label, (_, of_run) in shown.items()
-                for sentence in of_run.get(notebook, ())
+                f"*{escape_markdown(run.label)}, stored.* {sentence}"
+                for run, of_run in shown
+                for sentence in of_run.get(key, ())
             ]
             if said:
-                output["data"]["text/markdown"] = "\n\n".join([*said, f"*This run.* {text}"])
+                output.data["text/markdown"] = "\n\n".join([*said, f"*This run.* {output.text}"])
+            continue
+        tabs = [
+            _tab(run.label, [_as_stored(run, entry) for entry in of_run.get(key, ()) if _LINK not in entry])
+            for run, of_run in shown
+        ]
+        if found := [tab for tab in tabs if tab]:
+            body = "\n".join(found)
+            output.data["text/markdown"] = f":::::{{tab-set}}\n{body}\n:::::\n\n{output.text}"
 
 
 def _tab(label: str, tables: Sequence[str]) -> str:
@@ -100,7 +100,7 @@ def stored_page(runs: Sequence[StoredRun]) -> str:
         machine = about["machine"]
         parts.append(
             f"## {escape_markdown(run.label)}\n\n"
-            f"Made again by `{about['command']}`.\n\n"
+            f"Made again by: {escape_markdown(about['command'])}\n\n"
             f"- Code: commit `{commit}`{' with changes' if code.get('changed') else ''}.\n"
             f"- Finished on {about['finished']}; {about['hours']:.1f} hours of notebooks, each with "
             f"{escape_markdown(machine['threads'])} threads, on {escape_markdown(machine['processor'])}.\n"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import nbformat
 
-from labor_llm.errors import ArtefactError
+from labor_llm.errors import ArtefactError, InputError
 from labor_llm.exhibits.catalogue import exhibit_of
 from labor_llm.exhibits.expected import machine
 from labor_llm.exhibits.stored_runs import write_stored
@@ -17,10 +17,12 @@ from labor_llm.store.artefacts import MANIFEST, sha256, sound
 from labor_llm.store.results import open_results, project_root
 from labor_llm.workflow.pages import runs_in_reading_order
 from labor_llm.workflow.profile import Profile
-from labor_llm.workflow.records import identity_of, is_current, record_of
+from labor_llm.workflow.records import identity_of, is_current, record_of, recorded_files
 from labor_llm.workflow.runs import NotebookRun, notebook_file
+from labor_llm.workflow.values import named_from_checkout
 from labor_llm.workflow.versions import version_of
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _TABLE = re.compile(r":::\{table\} .*\n:name: (\S+)\n")
 
 
@@ -34,8 +36,16 @@ def store_run(profile: Profile, source: str, folder: Path) -> Path:
 
     Raises:
         ArtefactError: as `finished_runs`.
+        InputError: if the folder's name is none that a page can link to.
     """
+    if not _NAME.fullmatch(folder.name):
+        raise InputError(
+            f"{folder}: name the folder with letters, digits, '.', '_' and '-' alone, as pages link to it."
+        )
     runs = finished_runs(profile, source)
+    made = [path for run in runs for path in recorded_files(record_of(run.executed))]
+    if source.endswith((".yaml", ".yml")):
+        source = named_from_checkout(Path(source).resolve())
     executed = {run.name: nbformat.read(run.executed, as_version=4) for run in runs}
     about = {
         "profile": profile.name,
@@ -47,7 +57,7 @@ def store_run(profile: Profile, source: str, folder: Path) -> Path:
         "datasets": {name: _dataset(profile, name) for name in profile.datasets},
         "parameters": {run.name: run.parameters for run in runs},
     }
-    return write_stored(open_results(profile.results), folder, about, shown_by(runs, executed))
+    return write_stored(open_results(profile.results), folder, about, shown_by(runs, executed), made)
 
 
 def finished_runs(profile: Profile, source: str) -> list[NotebookRun]:
@@ -77,23 +87,28 @@ def shown_by(runs: list[NotebookRun], executed: Mapping[str, nbformat.NotebookNo
     """Return what executed notebooks show, in Markdown: tables by exhibit, and by notebook the sentence that leads."""
     shown: dict[str, list[str]] = {}
     for run in runs:
-        texts = list(outputs_of(executed[run.name]))
-        for _, text in texts:
-            if table := table_in(text):
-                shown.setdefault(table, []).append(text)
-        leading = next((text for _, text in texts if not text.startswith(":::")), "")
-        if leading:
-            shown.setdefault(run.notebook, []).append(leading)
+        for output in outputs_of(executed[run.name]):
+            if key := run.notebook if output.leads else table_in(output.text):
+                shown.setdefault(key, []).append(output.text)
     return shown
 
 
-def outputs_of(notebook: nbformat.NotebookNode) -> Iterator[tuple[Any, str]]:
-    """Yield each output that is Markdown with its text, of cells that a reader sees."""
+class Output(NamedTuple):
+    """What a cell shows: the data of the output, its Markdown, and whether that is the sentence that leads."""
+
+    data: Any
+    text: str
+    leads: bool
+
+
+def outputs_of(notebook: nbformat.NotebookNode) -> Iterator[Output]:
+    """Yield each output that is Markdown, of cells that a reader sees; a cell with the tag `leading` has what leads."""
     for cell in notebook["cells"]:
-        if cell["cell_type"] == "code" and "remove-cell" not in cell["metadata"].get("tags", []):
+        tags = cell["metadata"].get("tags", [])
+        if cell["cell_type"] == "code" and "remove-cell" not in tags:
             for output in cell["outputs"]:
                 if text := output.get("data", {}).get("text/markdown"):
-                    yield output, text
+                    yield Output(output["data"], text, "leading" in tags)
 
 
 def table_in(markdown: str) -> str:

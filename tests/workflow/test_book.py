@@ -97,7 +97,7 @@ def texts_of(page, kind):
 def stored(results, tmp_path, hostile):
     """The same run as a stored one, with a leading sentence."""
     executed = nbformat.read(results.notebooks / "07_main_comparison.ipynb", as_version=4)
-    [(_, table)] = outputs_of(executed)
+    [(_, table, _)] = outputs_of(executed)
     files = {f"data/raw/{hostile}": {"bytes": 1_000, "sha256": "0" * 64}}
     about = {
         "description": f"A tenth of {hostile}", "command": "labor-llm replicate --profile x.yaml", "hours": 1.25,

@@ -18,11 +18,12 @@ def table(label: str, cell: str) -> str:
     return f":::{{table}} A caption\n:name: {label}\n:class: exhibit-table\n\n| A |\n|:--|\n| {cell} |\n:::\n\n{link}\n"
 
 
-def notebook(*shown: str, hidden: str = "") -> object:
+def notebook(leading: str, *shown: str, hidden: str = "") -> object:
     cells = [
         new_code_cell("show(x)", outputs=[new_output("display_data", {"text/markdown": text})])
-        for text in shown
+        for text in (leading, *shown)
     ]
+    cells[0]["metadata"]["tags"] = ["leading"]
     if hidden:
         cells.append(new_code_cell("show(x)", outputs=[new_output("display_data", {"text/markdown": hidden})],
                                    metadata={"tags": ["remove-cell"]}))  # fmt: skip
