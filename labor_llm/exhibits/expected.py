@@ -16,11 +16,15 @@ import numpy as np
 import pandas as pd
 
 from labor_llm.errors import ArtefactError
-from labor_llm.exhibits.stored_runs import read_stored, tables_in
+from labor_llm.exhibits.catalogue import exhibit_of
+from labor_llm.exhibits.formatting import escape_csv
+from labor_llm.exhibits.stored_runs import StoredRun, read_stored, tables_in
 from labor_llm.store.artefacts import environment
 from labor_llm.store.results import Results
 
 SAME, WITHIN, DIFFERENT, MISSING, NEW = "same", "within tolerance", "different", "missing", "not expected"
+# They have rows of all stored runs, which another checkout may have more of.
+_OF_ALL_RUNS, _DATASET = ("tab-claims", "tab-claims-evidence"), "Data set"
 _TOLERANCES = {True: 1e-6, False: 0.05}  # on the same machine, on another
 
 
@@ -50,7 +54,8 @@ def compare_with_expected(results: Results, folder: Path) -> pd.DataFrame:
         if name not in found or name not in expected:
             rows.append((name, MISSING if name in expected else NEW, np.nan, ""))
         else:
-            rows.append((name, *_difference(found[name], expected[name], _TOLERANCES[alike])))
+            own = _own(expected_run) if exhibit_of(name) in _OF_ALL_RUNS else None
+            rows.append((name, *_difference(found[name], expected[name], _TOLERANCES[alike], own)))
     return pd.DataFrame(rows, columns=["exhibit", "verdict", "largest", "where"])
 
 
@@ -67,14 +72,23 @@ def processor() -> str:
     return model[1].strip() if model else platform.processor() or platform.machine()
 
 
-def _difference(found: Path, expected: Path, tolerance: float) -> tuple[str, float, str]:
-    """Return verdict, largest difference, and where it is."""
+def _own(run: StoredRun) -> list[str]:
+    """Return what a run's data sets are called in its tables, and the empty cell of what is of none."""
+    return ["", *(escape_csv(dataset["label"]) for dataset in run.about.get("datasets", {}).values())]
+
+
+def _difference(
+    found: Path, expected: Path, tolerance: float, own: list[str] | None = None
+) -> tuple[str, float, str]:
+    """Return verdict, largest difference, and where it is; of rows of the `own` data sets, or of all."""
     if found.read_bytes() == expected.read_bytes():
         return SAME, 0.0, ""
     try:
         one, other = (pd.read_csv(path, dtype=str, keep_default_na=False) for path in (found, expected))
     except ValueError as error:
         return DIFFERENT, np.nan, f"no table: {error}"
+    if own is not None and _DATASET in one and _DATASET in other:
+        one, other = (frame[frame[_DATASET].isin(own)].reset_index(drop=True) for frame in (one, other))
     if not isinstance(one.index, pd.RangeIndex):  # Cells without a heading become an index.
         return DIFFERENT, np.nan, "no table: rows are longer than the head"
     if [*one.columns] != [*other.columns] or len(one) != len(other):

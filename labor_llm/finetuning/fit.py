@@ -70,7 +70,7 @@ def fine_tune(
         settings: method, schedule and precision.
         folder: where the model, its tokenizer and `learning_curve.csv` will stand. Beside it a hidden folder
             holds the state of an unfinished run, and its `learning_curve.csv` grows while it runs (`tail -f`). With
-            `other_epochs` the runs stand beside it too, as `NAME-3-epochs`; the best one's files are linked.
+            `other_epochs` another one, `.NAME.schedules`, holds the runs until the best of them is stored.
         inputs: artefacts that the panels come from, for the manifest.
         replace: whether another stored result at `folder` may be replaced.
 
@@ -177,31 +177,47 @@ def _best_of_schedules(
     replace: bool,
 ) -> Path:
     """Fine-tune by each schedule, and make the one with the lowest validation loss, the first of equals, `folder`."""
+    processes, aside = Processes(settings.precision), folder.with_name(f".{folder.name}.schedules")
+    identity = _asked(base, careers, settings, processes)
+    with processes.together():
+        done = processes.is_main and is_current(folder, identity)
+        if processes.is_main and not done:
+            check_replaceable(folder, replace=replace)
+    if processes.said_by_main(done):
+        return folder
     losses, made = {}, {}
     for epochs, schedule in settings.schedules.items():
-        made[epochs] = folder.with_name(f"{folder.name}-{epochs}-epochs")
-        fine_tune(base, careers, schedule, made[epochs], inputs, replace)
+        made[epochs] = fine_tune(base, careers, schedule, aside / f"{folder.name}-{epochs}-epochs", inputs)
         curve = read_learning_curve(made[epochs])
         losses[epochs] = float(curve.loc[(curve["split"] == "validation") & curve["kept"], "loss"].iloc[0])
     best = min(losses, key=losses.__getitem__)
-    processes = Processes(settings.precision)
     with processes.together():
         if processes.is_main:
             manifest = verify(made[best])
             tried = {str(epochs): loss for epochs, loss in losses.items()}
-            identity = seal([manifest["parameters"]["identity"], tried])
-            if not is_current(folder, identity):
-                check_replaceable(folder, replace=replace)
-                with writing(
-                    folder, manifest["parameters"] | {"identity": identity, _TRIED: tried}, inputs
-                ) as aside:
-                    for name in manifest["files"]:
-                        _linked(made[best] / name, aside / name)
+            with writing(
+                folder, manifest["parameters"] | {"identity": identity, _TRIED: tried}, inputs
+            ) as written:
+                for name in manifest["files"]:
+                    (written / name).parent.mkdir(parents=True, exist_ok=True)
+                    _linked(made[best] / name, written / name)
+            shutil.rmtree(aside)
     return folder
 
 
+def _asked(base: str, careers: TrainingCareers, settings: FineTuningSettings, processes: Processes) -> str:
+    """Return a hash of what was asked for, before anything is read by a tokenizer."""
+    panels = (*careers.panels, careers.validation)
+    described = [
+        weights_checksum(base), settings.model_dump(), environment()["versions"], code_checksum(__file__),
+        [torch.get_num_threads(), processes.kind, processes.count, processes.device.type],
+        [(panel.survey, panel.outcomes.titles, panel.frame.to_csv(index=False)) for panel in panels],
+    ]  # fmt: skip
+    return seal(described)
+
+
 def _linked(file: Path, place: Path) -> None:
-    """Put a file at another place too, which takes no space where the file system has links."""
+    """Put a file at another place too, which takes no space and time where the file system has links."""
     try:
         place.hardlink_to(file)
     except OSError:

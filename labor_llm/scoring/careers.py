@@ -251,7 +251,7 @@ def _realised(
 
     unit, size = ("career", 20) if tokens == 1 else ("round", 1)
     # Processes whose trials ended otherwise divide the texts otherwise, and share no shards.
-    folder = shards and shards / f"{len(divided)}-passes"
+    folder = shards and shards / f"{len(divided)}-passes-{size}-a-shard"
     found = in_shards(folder, len(divided), score, what, unit, size)["realised"]
     order = [place for one in divided for place in one]
     return found[np.argsort(np.repeat(order, [len(texts[place].spans) for place in order]), kind="stable")]

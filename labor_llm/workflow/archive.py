@@ -107,7 +107,8 @@ def _of_book(profile: Profile, source: str, html: Path) -> list[Path]:
 def _codecheck(shown: Mapping[str, str], citation: bytes) -> bytes:
     """Return the configuration of a codecheck; whoever checks adds name, report and certificate."""
     paper = next(iter((yaml.safe_load(citation) or {}).get("references", [])), {})
-    names = [f"{each['given-names']} {each['family-names']}" for each in paper.get("authors", [])]
+    parts = ("given-names", "family-names", "name")
+    names = [" ".join(each[part] for part in parts if part in each) for each in paper.get("authors", [])]
     content = {
         "version": "https://codecheck.org.uk/spec/config/1.0/",
         "paper": {

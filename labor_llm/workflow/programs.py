@@ -9,9 +9,10 @@ from __future__ import annotations
 import ast
 import gc
 import json
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from IPython.core.inputtransformer2 import TransformerManager
 
 from labor_llm.errors import InputError
 
@@ -40,7 +41,7 @@ _SEEDS = {
 
 
 def read_program(path: Path, name: str) -> Parts:
-    """Return the code of a script or notebook; lines for IPython and the shell are left out.
+    """Return the code of a script or notebook.
 
     Args:
         path: the file.
@@ -57,7 +58,8 @@ def read_program(path: Path, name: str) -> Parts:
             return [(name, ast.parse(text, name))]
         cells = enumerate(json.loads(text)["cells"], start=1)
         code = [(number, "".join(cell["source"])) for number, cell in cells if cell["cell_type"] == "code"]
-        plain = [(number, re.sub(r"(?m)^\s*[%!].*$", "", text)) for number, text in code]
+        # What is for IPython or the shell becomes a call of IPython.
+        plain = [(number, TransformerManager().transform_cell(text)) for number, text in code]
         return [(f"{name}, cell {number}", ast.parse(text, name)) for number, text in plain]
     except (SyntaxError, ValueError, KeyError) as error:
         raise InputError(f"{name}: not readable as a program ({error}). Mend it, or take it out.") from None
@@ -78,6 +80,8 @@ def strings_of(tree: ast.Module) -> Iterator[tuple[int, str]]:
             passed.add(node.right)
         elif isinstance(node, ast.JoinedStr):
             passed.update(node.values)
+            if node in passed:
+                continue
             yield node.lineno, "".join(str(getattr(part, "value", "")) if isinstance(part, ast.Constant) else "}"
                                        for part in node.values)  # fmt: skip
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in passed:

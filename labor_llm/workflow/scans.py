@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from labor_llm.errors import ArtefactError
+from labor_llm.errors import ArtefactError, InputError
 from labor_llm.store.results import Results
 from labor_llm.workflow.programs import Parts, imported_packages, read_program, strings_of, unseeded_draws
 from labor_llm.workflow.records import recorded_files
@@ -27,7 +27,7 @@ OK, FINDING = "ok", "finding"
 _LARGEST = 5_000_000  # bytes
 _NOT_OURS = {".git", ".venv", "results", "raw", "_build", "build", "dist", "__pycache__", ".snakemake"}
 _OF_A_MACHINE = re.compile(
-    r"(?<![\w.~/}:-])/(?:home|Users|root|tmp|mnt|media|opt|srv|work|scratch|data|Volumes)/\w"
+    r"(?<![\w.~/}:*-])/(?:home|Users|root|tmp|mnt|media|opt|srv|work|scratch|data|Volumes)/\w"
     r"|(?<![A-Za-z])[A-Z]:[\\/]\w"
 )
 _ROW = re.compile(r"^\| `(\d\d_\w+)` \| [^|]+ \| (.*) \|$", re.MULTILINE)
@@ -56,10 +56,24 @@ class Checkout:
         return (self.root / name).read_text(encoding="utf-8", errors="replace")
 
     @cached_property
+    def _read(self) -> tuple[dict[str, Parts], list[str]]:
+        found, unreadable = {}, []
+        for name in (name for name in self.files if name.endswith((".py", ".ipynb"))):
+            try:
+                found[name] = read_program(self.root / name, name)
+            except InputError as error:
+                unreadable.append(str(error))
+        return found, unreadable
+
+    @property
     def programs(self) -> dict[str, Parts]:
         """The code of all scripts and notebooks by file."""
-        names = (name for name in self.files if name.endswith((".py", ".ipynb")))
-        return {name: read_program(self.root / name, name) for name in names}
+        return self._read[0]
+
+    @property
+    def unreadable(self) -> list[str]:
+        """What is to be said of scripts and notebooks that are none."""
+        return self._read[1]
 
     @cached_property
     def catalogue(self) -> list[dict[str, Any]]:
@@ -75,8 +89,6 @@ def scan(root: Path, results: Results | None = None) -> list[Finding]:
         root: top folder of the repository.
         results: a run, whose notebooks and exhibits are looked at too if it keeps records.
 
-    Raises:
-        InputError: if a program cannot be read as one; names it.
     """
     # Without a repository there is nothing to scan.
     if not (root / "pyproject.toml").is_file() or not (root / "README.md").is_file():
@@ -111,9 +123,16 @@ def _absolute_paths(checkout: Checkout) -> Found:
             yield f"{place}, line {line}: {text[:80]!r}", "Name it from the top folder of the repository."
 
 
+def _programs(checkout: Checkout) -> Found:
+    for said in checkout.unreadable:
+        message, _, remedy = said.rpartition(". ")
+        yield message, remedy
+
+
 def _large_files(checkout: Checkout) -> Found:
     for name in checkout.files:
-        if (size := (checkout.root / name).stat().st_size) > _LARGEST:
+        path = checkout.root / name
+        if path.is_file() and (size := path.stat().st_size) > _LARGEST:
             yield f"{name}: {size / 1e6:.1f} MB", "Have a program fetch or make it, and take it out."
 
 
@@ -185,6 +204,7 @@ def _table_of_programs(checkout: Checkout) -> Found:
 
 
 SCANS: dict[str, Callable[[Checkout], Found]] = {
+    "programs": _programs,
     "absolute paths": _absolute_paths,
     "files over 5 MB": _large_files,
     "order and outputs of notebooks": _notebooks,

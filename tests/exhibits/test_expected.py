@@ -82,6 +82,20 @@ def test_tables_that_a_run_lacks_are_not_forgotten(results) -> None:
         write_stored(results, results.root.parent / "expected", {}, {})
 
 
+def test_rows_of_other_stored_runs_are_not_compared(tmp_path: Path) -> None:
+    results = open_results(str(tmp_path / "results"))
+    results.exhibits.mkdir(parents=True)
+    file = results.exhibits / "tab-claims.csv"
+    text = "Claim,Data set,Difference\nBetter,Mine,1.5\nLonger,,\n"
+    file.write_text(text)
+    about = {"machine": machine(), "datasets": {"a": {"label": "Mine"}}}
+    folder = write_stored(results, tmp_path / "expected", about, {})
+    for told, verdict in ((text + "Better,Another,9\n", "same"), (text.replace("1.5", "2.5"), "different")):
+        file.write_text(told)
+        [row] = compare_with_expected(results, folder).itertuples()
+        assert row.verdict == verdict or (verdict == "same" and row.largest == 0), row
+
+
 def test_expected_tables_that_were_changed_are_refused(results) -> None:
     (results.root.parent / "expected" / "tab-main.csv").write_text(TABLE + "\n")
     with pytest.raises(ArtefactError, match=r"tab-main\.csv"):

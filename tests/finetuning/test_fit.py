@@ -70,10 +70,17 @@ def test_fine_tuning_improves_held_out_workers_and_is_read_back(
     assert not list(tmp_path.glob(".*")), "the state of the finished run is removed"
 
 
-def test_of_several_schedules_the_one_with_the_lowest_validation_loss_is_kept(fine_tune_few, tmp_path):
+def test_of_several_schedules_the_one_with_the_lowest_validation_loss_is_kept(
+    fine_tune_few, tmp_path, monkeypatch
+):
     both = ONCE.model_copy(update={"other_epochs": [2]})
-    folder = fine_tune_few("both", both)
-    apart = {epochs: tmp_path / f"both-{epochs}-epochs" for epochs in (1, 2)}
+    kept = shutil.rmtree
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            fit.shutil, "rmtree", lambda at, **how: None if at.suffix == ".schedules" else kept(at, **how)
+        )
+        folder = fine_tune_few("both", both)
+    apart = {epochs: tmp_path / ".both.schedules" / f"both-{epochs}-epochs" for epochs in (1, 2)}
     losses = validation_losses(folder)
     for epochs, one in apart.items():
         curve = read_learning_curve(one)
@@ -82,14 +89,17 @@ def test_of_several_schedules_the_one_with_the_lowest_validation_loss_is_kept(fi
         )
     best = min(apart, key=lambda epochs: losses[str(epochs)])
     parameters = verify(folder)["parameters"]
-    assert (parameters["epochs"], parameters["other_epochs"]) == (best, []) and validation_losses(
-        apart[1]
-    ) == {}
+    assert parameters["epochs"] == best and validation_losses(apart[1]) == {}
     weights = [one / "model.safetensors" for one in (folder, apart[best])]
-    assert weights[0].samefile(weights[1])
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    # Done is done, with the runs of the schedules and without them.
+    shutil.rmtree(tmp_path / ".both.schedules")
     made = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     assert fine_tune_few("both", both) == folder
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == made
+    with pytest.raises(InputError, match="replace"):
+        fine_tune_few("both", both.model_copy(update={"seed": 7}), replace=False)
+    assert not (tmp_path / ".both.schedules").exists(), "it is refused before any work"
 
 
 def test_layouts_and_passes_give_the_same_losses_and_what_counts_gives_others(fine_tune_few):

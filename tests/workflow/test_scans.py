@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from labor_llm.commands.main import app
-from labor_llm.errors import InputError
 from labor_llm.store.results import Results, project_root
 from labor_llm.workflow.programs import imported_packages, read_program, strings_of, unseeded_draws
 from labor_llm.workflow.records import record_of, write_record
@@ -142,8 +141,14 @@ def test_a_run_is_looked_at(tree, run):
 
 def test_what_is_no_program_is_named(tree):
     (tree / "scripts/beside.py").write_text("if:")
-    with pytest.raises(InputError, match=r"scripts/beside\.py: not readable as a program"):
-        scan(tree)
+    [name, where] = found(tree)[0]
+    assert name == "programs" and where.startswith("scripts/beside.py: not readable as a program")
+
+
+def test_what_is_for_ipython_or_the_shell_is_a_program_too(tree):
+    for cell in ("%%bash\ncp a b", "if True:\n    %matplotlib inline", "files = !ls", "print?"):
+        (tree / "notebooks/01_first.ipynb").write_text(notebook(cell))
+        assert "programs" not in dict(found(tree)), cell
 
 
 @pytest.mark.parametrize(
