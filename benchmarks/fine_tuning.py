@@ -35,12 +35,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from measurement import Row, report, row, store, write_json
+from measurement import Row, end_with_status, report, row, store, write_json
 from transformers import DataCollatorForLanguageModeling, Trainer, TrainingArguments
 
 from labor_llm.careers.occupations import outcome_space
 from labor_llm.careers.panel import career_panel
-from labor_llm.errors import LaborLLMError, MismatchError
+from labor_llm.errors import MismatchError
 from labor_llm.finetuning.batches import packed, padded, training_career
 from labor_llm.finetuning.loss import NextTokenLoss, pack_careers
 from labor_llm.finetuning.settings import FineTuningSettings
@@ -319,8 +319,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except LaborLLMError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    end_with_status(main)

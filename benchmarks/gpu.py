@@ -46,7 +46,7 @@ from pathlib import Path
 
 import torch
 from gpu_models import QUICK, Plan, beside_rate
-from measurement import Row, report, store, write_json
+from measurement import Row, end_with_status, report, store, write_json
 
 from labor_llm.errors import InputError, LaborLLMError, MismatchError
 from labor_llm.store.artefacts import atomic_path
@@ -248,8 +248,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except LaborLLMError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    end_with_status(main)

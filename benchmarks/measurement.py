@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
-from labor_llm.errors import MismatchError, ResourceError
+from labor_llm.errors import LaborLLMError, MismatchError, ResourceError
 from labor_llm.exhibits.expected import processor
 from labor_llm.store.artefacts import atomic_path, writing
 
@@ -157,6 +157,15 @@ def store(folder: Path, rows: Sequence[Row], packages: Sequence[str], command: S
     with writing(folder, {"command": [Path(command[0]).name, *command[1:]]}) as aside:
         write_json(aside / "rows.json", rows)
         (aside / "machine.json").write_text(json.dumps(machine(packages), indent=1) + "\n", encoding="utf-8")
+
+
+def end_with_status(main: Callable[[], int]) -> NoReturn:
+    """Run the command of a benchmark and end with its exit status; an error that the user can mend is one line."""
+    try:
+        sys.exit(main())
+    except LaborLLMError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
 
 
 def interleaved(

@@ -20,9 +20,8 @@ from pathlib import Path
 
 import torch
 from fine_tuning import LEARNING_RATE, simulated_resumes
-from measurement import Row, report, row, store
+from measurement import Row, end_with_status, report, row, store
 
-from labor_llm.errors import LaborLLMError
 from labor_llm.finetuning import optimizers
 from labor_llm.finetuning.settings import FineTuningSettings
 from labor_llm.finetuning.steps import FineTuningRun
@@ -113,8 +112,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except LaborLLMError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    end_with_status(main)

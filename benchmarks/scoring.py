@@ -33,13 +33,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from measurement import Row, measured, ratio_verdicts, report, row, store, write_json
+from measurement import Row, end_with_status, measured, ratio_verdicts, report, row, store, write_json
 from scoring_comparisons import all_titles, bounded, realised
 from scoring_costs import growth, precision
 from scoring_peers import BATCH, PEERS, available_peers
 from scoring_workload import CLOCKS, fine_tuned, make_workload
 
-from labor_llm.errors import LaborLLMError
 from labor_llm.finetuning.fit import read_learning_curve
 
 PARTS = ("all-titles", "bounded", "realised", "growth", "precision")
@@ -185,8 +184,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except LaborLLMError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    end_with_status(main)

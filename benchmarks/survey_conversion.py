@@ -27,10 +27,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from measurement import Measurement, Row, in_own_process, measured, report, row, step_rows, store, write_json
+from measurement import (
+    Measurement,
+    Row,
+    end_with_status,
+    in_own_process,
+    measured,
+    report,
+    row,
+    step_rows,
+    store,
+    write_json,
+)
 from wide_files import COHORT, SAMPLE, WIDE, write_cohort, write_wide_psid, zip_cohort
 
-from labor_llm.errors import InputError, LaborLLMError, MismatchError
+from labor_llm.errors import InputError, MismatchError
 from labor_llm.simulation.files.writing import CROSSWALKS, RAW, write_simulated_survey
 from labor_llm.store.streams import opened
 from labor_llm.surveys.conversion import convert_survey
@@ -204,8 +215,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except LaborLLMError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    end_with_status(main)
