@@ -84,7 +84,7 @@ def judged(
         datasets: short names of those that the fine-tuned model is run on.
         in_full: those of them for which it scored all titles.
         larger: a stored comparison, one more data set.
-        stored: what stored runs have of the claims, as `stored.stored_claims` returns it; it comes first.
+        stored: what stored runs have of the claims, as `stored_runs.stored_claims` returns it; it comes first.
 
     Returns:
         Columns `claim`, `paper`, `dataset`, `compared`, `difference`, `test_se`, `ci_low`, `ci_high`, `transitions`,

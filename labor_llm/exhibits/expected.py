@@ -17,8 +17,7 @@ import pandas as pd
 
 from labor_llm.errors import ArtefactError
 from labor_llm.exhibits.catalogue import exhibit_of
-from labor_llm.exhibits.formatting import escape_csv
-from labor_llm.exhibits.stored_runs import StoredRun, read_stored, tables_in
+from labor_llm.exhibits.stored_runs import read_stored, tables_in
 from labor_llm.store.artefacts import environment
 from labor_llm.store.results import Results
 
@@ -54,7 +53,8 @@ def compare_with_expected(results: Results, folder: Path) -> pd.DataFrame:
         if name not in found or name not in expected:
             rows.append((name, MISSING if name in expected else NEW, np.nan, ""))
         else:
-            own = _own(expected_run) if exhibit_of(name) in _OF_ALL_RUNS else None
+            # The empty cell is of what is of no data set.
+            own = ["", *expected_run.data_sets] if exhibit_of(name) in _OF_ALL_RUNS else None
             rows.append((name, *_difference(found[name], expected[name], _TOLERANCES[alike], own)))
     return pd.DataFrame(rows, columns=["exhibit", "verdict", "largest", "where"])
 
@@ -70,11 +70,6 @@ def processor() -> str:
     text = described.read_text(encoding="utf-8") if described.is_file() else ""
     model = re.search(r"model name\s*: (.*)", text)
     return model[1].strip() if model else platform.processor() or platform.machine()
-
-
-def _own(run: StoredRun) -> list[str]:
-    """Return what a run's data sets are called in its tables, and the empty cell of what is of none."""
-    return ["", *(escape_csv(dataset["label"]) for dataset in run.about.get("datasets", {}).values())]
 
 
 def _difference(

@@ -43,6 +43,11 @@ class StoredRun(NamedTuple):
         """What it is called beside others."""
         return str(self.about["description"])
 
+    @property
+    def data_sets(self) -> list[str]:
+        """What its data sets are called in its tables, as csv files have it."""
+        return [escape_csv(dataset["label"]) for dataset in self.about["datasets"].values()]
+
     def shown(self) -> dict[str, list[str]]:
         """Return Markdown of its tables by exhibit, and of its leading sentences by notebook."""
         return json.loads((self.folder / "shown.json").read_text(encoding="utf-8"))
@@ -52,9 +57,7 @@ class StoredRun(NamedTuple):
 
         `dataset` says what the run is called, and which of its data sets it is if there are several.
         """
-        entry = find_exhibit(exhibit, "table")
-        # As they stand in csv files.
-        labels = [escape_csv(dataset["label"]) for dataset in self.about["datasets"].values()]
+        entry, labels = find_exhibit(exhibit, "table"), self.data_sets
         tables = [path for path in tables_in(self.folder) if exhibit_of(path.stem) == exhibit]
         found = [read_table(path, entry) for path in tables]
         rows = pd.concat(found, ignore_index=True) if found else pd.DataFrame()

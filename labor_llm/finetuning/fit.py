@@ -14,7 +14,6 @@ import dataclasses
 import gc
 import hashlib
 import importlib.metadata
-import json
 import shutil
 import sys
 from collections.abc import Sequence
@@ -208,12 +207,18 @@ def _best_of_schedules(
 def _asked(base: str, careers: TrainingCareers, settings: FineTuningSettings, processes: Processes) -> str:
     """Return a hash of what was asked for, before anything is read by a tokenizer."""
     panels = (*careers.panels, careers.validation)
-    described = [
-        weights_checksum(base), settings.model_dump(), environment()["versions"], code_checksum(__file__),
-        [torch.get_num_threads(), processes.kind, processes.count, processes.device.type],
-        [(panel.survey, panel.outcomes.titles, panel.frame.to_csv(index=False)) for panel in panels],
-    ]  # fmt: skip
-    return seal(described)
+    texts = [(panel.survey, panel.outcomes.titles, panel.frame.to_csv(index=False)) for panel in panels]
+    return seal([*_circumstances(base, settings, processes), texts])
+
+
+def _circumstances(base: str, settings: FineTuningSettings, processes: Processes) -> list[object]:
+    """Return what the weights at the end depend on beside the careers."""
+    versions = environment()["versions"] | {"accelerate": importlib.metadata.version("accelerate")}
+    if settings.quantization != "none" or settings.by_bitsandbytes:
+        versions["bitsandbytes"] = importlib.metadata.version("bitsandbytes")
+    threads, code = torch.get_num_threads(), code_checksum(__file__)
+    by = (processes.kind, processes.count, processes.device.type)
+    return [weights_checksum(base), settings.model_dump(), versions, threads, code, *by]
 
 
 def _linked(file: Path, place: Path) -> None:
@@ -253,13 +258,7 @@ def _identity(
     Equal hashes give the same weights to the last digit on the same machine; another make of processor or GPU, which
     the hash leaves out so that a result can be used elsewhere, may differ in the last digits.
     """
-    versions = environment()["versions"] | {"accelerate": importlib.metadata.version("accelerate")}
-    if settings.quantization != "none" or settings.by_bitsandbytes:
-        versions["bitsandbytes"] = importlib.metadata.version("bitsandbytes")
-    described = [weights_checksum(base), settings.model_dump(), versions]
-    digest = hashlib.sha256(json.dumps(described).encode())
-    digest.update(f"{torch.get_num_threads()} {code_checksum(__file__)} {len(train)}".encode())
-    digest.update(f"{processes.kind} {processes.count} {processes.device.type}".encode())
+    digest = hashlib.sha256(seal([*_circumstances(base, settings, processes), len(train)]).encode())
     for resume in (*train, *validation):
         digest.update(resume.ids.tobytes() + f"|{resume.learned_from}|".encode())
     return digest.hexdigest()

@@ -88,7 +88,6 @@ def scan(root: Path, results: Results | None = None) -> list[Finding]:
     Args:
         root: top folder of the repository.
         results: a run, whose notebooks and exhibits are looked at too if it keeps records.
-
     """
     # Without a repository there is nothing to scan.
     if not (root / "pyproject.toml").is_file() or not (root / "README.md").is_file():
@@ -103,7 +102,9 @@ def scan(root: Path, results: Results | None = None) -> list[Finding]:
 def _walk(root: Path) -> Iterator[str]:
     for folder, inner, names in os.walk(root):
         inner[:] = [name for name in inner if name not in _NOT_OURS]
-        yield from ((Path(folder) / name).relative_to(root).as_posix() for name in names)
+        paths = (Path(folder) / name for name in names)
+        # A link may lead nowhere.
+        yield from (path.relative_to(root).as_posix() for path in paths if path.is_file())
 
 
 def _absolute_paths(checkout: Checkout) -> Found:
@@ -131,8 +132,7 @@ def _programs(checkout: Checkout) -> Found:
 
 def _large_files(checkout: Checkout) -> Found:
     for name in checkout.files:
-        path = checkout.root / name
-        if path.is_file() and (size := path.stat().st_size) > _LARGEST:
+        if (size := (checkout.root / name).stat().st_size) > _LARGEST:
             yield f"{name}: {size / 1e6:.1f} MB", "Have a program fetch or make it, and take it out."
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 
 from labor_llm.exhibits.formatting import escape_markdown
-from labor_llm.exhibits.stored_runs import StoredRun
+from labor_llm.exhibits.stored_runs import StoredRun, tables_in
 from labor_llm.workflow.storing import outputs_of, table_in
 
 PAGE = "stored.md"
@@ -77,7 +77,7 @@ def copy_files(runs: Iterable[StoredRun], target: Path) -> None:
     """Copy the tables of stored runs, and what is said of them, to where the book offers them."""
     for run in runs:
         (target / run.folder.name).mkdir(parents=True)
-        for path in [*run.folder.glob("tab-*.csv"), run.folder / "about.json"]:
+        for path in [*tables_in(run.folder), run.folder / "about.json"]:
             shutil.copyfile(path, target / run.folder.name / path.name)
 
 
@@ -95,7 +95,7 @@ def stored_page(runs: Sequence[StoredRun]) -> str:
         folder = f"/stored/{run.folder.name}"
         tables = ", ".join(
             f"{{download}}`{path.stem.removeprefix('tab-')} <{folder}/{path.name}>`"
-            for path in sorted(run.folder.glob("tab-*.csv"))
+            for path in tables_in(run.folder)
         )
         machine = about["machine"]
         parts.append(

@@ -67,8 +67,9 @@ def finished_runs(profile: Profile, source: str) -> list[NotebookRun]:
         ArtefactError: if one was not, or what it made is missing or was changed; says how to make it.
     """
     runs = runs_in_reading_order(profile)
+    threads = _threads(runs)  # once, as the artefact that tells them is verified for it
     for run in runs:
-        identity = identity_of(notebook_file(run.notebook), run.parameters, run.needs, _threads(runs))
+        identity = identity_of(notebook_file(run.notebook), run.parameters, run.needs, threads)
         if not is_current(record_of(run.executed), identity, run.makes):
             raise ArtefactError(
                 f"{run.executed}: not run to its end, or by other code, software or files than are here. "
@@ -124,8 +125,7 @@ def _dataset(profile: Profile, name: str) -> dict[str, Any]:
         path = project_root() / given
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file():
-                # Below what the profile names.
-                below = Path(given) / file.relative_to(path) if path.is_dir() else Path(given)
+                below = Path(given) / file.relative_to(path)
                 files[below.as_posix()] = {"bytes": file.stat().st_size, "sha256": sha256(file)}
     return {"label": open_results(profile.results).label(name), "files": files}
 

@@ -37,7 +37,7 @@ def tracked_files(root: Path) -> list[str]:
 def version_of(root: Path) -> dict[str, Any]:
     """Return `commit` and whether a file under version control differs from it, `changed`; nothing without a commit."""
     with contextlib.suppress(InputError):
-        changed = bool(_git(root, "status", "--porcelain", "--untracked-files=no", "."))
+        changed = bool(_changes(root))
         return {"commit": _git(root, "rev-parse", "HEAD").decode().strip(), "changed": changed}
     return {}
 
@@ -48,7 +48,7 @@ def committed(root: Path) -> Commit:
     Raises:
         InputError: if there is no version control, or a file differs from the commit; names it.
     """
-    if changed := _git(root, "status", "--porcelain", "--untracked-files=no", "."):
+    if changed := _changes(root):
         path = os.fsdecode(changed)[3:].splitlines()[0]
         raise InputError(f"{path}: differs from the commit ({root}). Commit it, or take the change back.")
     name, seconds = _git(root, "show", "--no-patch", "--format=%H %ct", "HEAD").decode().split()
@@ -58,6 +58,10 @@ def committed(root: Path) -> Commit:
         files = {each.name: content.read() for each, content in members if content}
     executable = frozenset(each.name for each, _ in members if each.mode & stat.S_IXUSR)
     return Commit(name, datetime.fromtimestamp(int(seconds), UTC), files, executable)
+
+
+def _changes(root: Path) -> bytes:
+    return _git(root, "status", "--porcelain", "--untracked-files=no", ".")
 
 
 def _git(root: Path, *words: str) -> bytes:
